@@ -1,0 +1,162 @@
+"""The kernels' compiled code on disk: a private folder named by what the code depends on, which heals itself.
+
+Numba's own cache watches only the file of a function, keeps serving stale code after a helper elsewhere changed, and a
+damaged entry kills the process. Here the folder's name is a digest of all kernel sources, the Numba version and the CPU, and
+each entry carries its sha256: what does not match is deleted and compiled again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding
+import numba
+import platformdirs
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
+
+
+@functools.cache
+def folder() -> Path:
+    """Folder of the compiled kernels: `FASTCNN_CACHE` or the user's cache folder, then a digest of what they depend on."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    cpu = llvmlite.binding.get_host_cpu_name() + llvmlite.binding.get_host_cpu_features().flatten()
+    for part in (numba.__version__, llvmlite.__version__, sys.version, cpu, *_settings()):
+        digest.update(part.encode() + b"\0")
+    root = os.environ.get("FASTCNN_CACHE") or platformdirs.user_cache_dir("fastcnn", appauthor=False)
+    return Path(root) / "kernels" / digest.hexdigest()[:24]
+
+
+def _settings() -> list[str]:
+    """Environment settings that change the generated code."""
+    return [f"{name}={value}" for name, value in sorted(os.environ.items())
+            if name in {"NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_DEBUGINFO", "NUMBA_LOOP_VECTORIZE"}]
+
+
+@functools.cache
+def is_private() -> bool:
+    """Whether the folder could be made and only this user can write to it: a writable cache is foreign code."""
+    try:
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder().stat()
+    except OSError:
+        return False
+    if os.name == "nt":
+        return True
+    if status.st_uid != os.getuid():
+        return False
+    if stat.S_IMODE(status.st_mode) != 0o700:
+        folder().chmod(0o700)
+    return True
+
+
+class _Locator(_CacheLocator):
+    """Tells Numba where the entries of one kernel lie."""
+
+    def get_cache_path(self) -> str:
+        return str(folder())
+
+    def ensure_cache_path(self) -> None:
+        """Do nothing: `is_private` made the folder."""
+
+    def get_source_stamp(self) -> str:
+        return ""  # the folder's name says it all
+
+    def get_disambiguator(self) -> str:
+        return ""
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator:
+        locator = cls()
+        locator._py_file = py_file
+        return locator
+
+
+class _Implementation(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012
+
+
+class _CheckedFile(IndexDataCacheFile):
+    """Numba's index and data files, each with its sha256 in a file beside it."""
+
+    def _checksum(self, path: str) -> str:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+    def _seal(self, path: str) -> None:
+        with self._open_for_write(path + ".sha256") as file:
+            file.write(self._checksum(path).encode())
+
+    def _verify(self, path: str) -> None:
+        if Path(path + ".sha256").read_text() != self._checksum(path):
+            raise ValueError(f"{path} is damaged")
+
+    def _save_index(self, overloads: dict[Any, str]) -> None:
+        super()._save_index(overloads)
+        self._seal(self._index_path)
+
+    def _load_index(self) -> Any:
+        if not os.path.exists(self._index_path):
+            return {}
+        self._verify(self._index_path)
+        return super()._load_index()
+
+    def _save_data(self, name: str, data: Any) -> None:
+        super()._save_data(name, data)
+        self._seal(self._data_path(name))
+
+    def _load_data(self, name: str) -> Any:
+        self._verify(self._data_path(name))
+        return super()._load_data(name)
+
+    def remove(self) -> None:
+        """Delete every entry of this kernel."""
+        for path in Path(self._cache_path).glob(self._index_name.removesuffix(".nbi") + ".*"):
+            path.unlink(missing_ok=True)
+
+
+class KernelCache(FunctionCache):
+    """Numba's function cache in our folder; an entry that cannot be read is deleted, one that cannot be written is skipped."""
+
+    _impl_class = _Implementation
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        name = f"{function.__module__}.{function.__qualname__}".replace("<", "").replace(">", "")
+        self._cache_file = _CheckedFile(self._cache_path, name, "")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the compiled kernel, or None when there is none that can be trusted."""
+        if not is_private():
+            return None
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever a damaged entry causes, the cure is the same
+            self._discard()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Store the compiled kernel; a full or read-only disk costs the next start some time and nothing else."""
+        if not is_private():
+            return
+        try:
+            super().save_overload(sig, data)
+        except Exception:
+            self._discard()
+
+    def _discard(self) -> None:
+        try:
+            self._cache_file.remove()
+        except OSError:
+            pass
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return sig, codegen.magic_tuple()  # sources are in the folder's name already

@@ -1,0 +1,111 @@
+"""Threads: which library runs them, how many there are, and what keeps a launch safe.
+
+Numba's layers differ (measured, Numba 0.68): `tbb` is safe from several Python threads and after a fork, `omp` dies after a
+fork, `workqueue` aborts when two Python threads launch at once. TBB comes as a wheel that Numba does not find by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def _load_tbb() -> None:
+    """Load TBB from this environment, so that Numba finds it by its name."""
+    name = {"linux": "libtbb.so.12", "darwin": "libtbb.12.dylib"}.get(sys.platform)
+    if name is not None:
+        for candidate in (Path(sys.prefix, "lib", name), name):
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(str(candidate), mode=ctypes.RTLD_GLOBAL)
+                return
+
+
+_load_tbb()
+
+import numba  # noqa: E402
+
+_lock = threading.RLock()
+_owner = os.getpid()
+# True once the layer is known to need neither lock nor fork check; launches read it directly.
+unguarded = False
+
+
+@contextlib.contextmanager
+def guard() -> Iterator[None]:
+    """Run one launch safely, and find out whether later ones need the care.
+
+    RuntimeError: the process was forked after `omp` had started its threads.
+    """
+    global unguarded
+    with _lock:
+        if _owner != os.getpid() and layer() == "omp":
+            raise RuntimeError(
+                "fastcnn: this process was forked after its parent had used kernels on the OpenMP layer, where a launch would "
+                "kill it; start it with multiprocessing.set_start_method('spawn'), or install tbb")
+        yield
+        unguarded = layer() == "tbb"
+
+
+def layer() -> str | None:
+    """Name of Numba's threading layer, or None before the first launch."""
+    try:
+        return str(numba.threading_layer())
+    except ValueError:
+        return None
+
+
+def quota() -> float | None:
+    """CPUs that the container's control group grants, or None where it sets no limit."""
+    with contextlib.suppress(OSError, ValueError):
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if limit != "max":
+            return int(limit) / int(period)
+    with contextlib.suppress(OSError, ValueError):
+        limit_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text())
+        period_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text())
+        if limit_us > 0:
+            return limit_us / period_us
+    return None
+
+
+def available() -> int:
+    """Threads that this process may use: its CPU affinity, its container's quota and Numba's own limit."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    granted = quota()
+    if granted is not None:
+        cpus = min(cpus, max(1, int(granted)))
+    return max(1, min(cpus, numba.config.NUMBA_NUM_THREADS))
+
+
+_count = available()
+
+
+def set_num_threads(count: int) -> None:
+    """Let kernels run on `count` threads from now on; results are the same bits for any count.
+
+    ValueError: `count` is below 1 or above what Numba was started with.
+    """
+    global _count
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"set_num_threads: count is {count!r}, expected an int")
+    limit = numba.config.NUMBA_NUM_THREADS
+    if not 1 <= count <= limit:
+        raise ValueError(f"set_num_threads: count is {count}, expected 1 to {limit} (NUMBA_NUM_THREADS raises the limit)")
+    _count = count
+
+
+def get_num_threads() -> int:
+    """Threads that kernels run on."""
+    return _count
+
+
+def workers(work: float, grain: float = 32768) -> int:
+    """Workers for `work` units when each should have at least `grain` of them, so that small work is not spread thin."""
+    if work < 2 * grain:
+        return 1
+    return min(_count, int(work / grain))
