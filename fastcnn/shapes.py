@@ -6,6 +6,8 @@ came and what was expected.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 
 class ShapeError(ValueError):
     """An array's shape, or a size given as a number, does not fit the operation."""
@@ -21,3 +23,159 @@ class DataFormatError(ValueError):
 
 class CheckpointError(ValueError):
     """A saved model or checkpoint cannot be used: damaged, foreign, or made for another model."""
+
+
+class Window(NamedTuple):
+    """Geometry of a convolution or pooling: sizes, and where each output pixel looks.
+
+    Output pixel (p, q) with filter element (r, s) meets input pixel
+    (p * stride_rows + r * dilation_rows - top, q * stride_columns + s * dilation_columns - left).
+    """
+
+    N: int
+    H: int
+    W: int
+    C: int
+    K: int
+    R: int
+    S: int
+    P: int
+    Q: int
+    stride_rows: int
+    stride_columns: int
+    top: int
+    left: int
+    bottom: int
+    right: int
+    dilation_rows: int
+    dilation_columns: int
+    groups: int
+
+
+Pair = int | tuple[int, int]
+Padding = int | str | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+
+
+def integer(function: str, name: str, value: object, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`; DTypeError when it is no integer, ShapeError when too small."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise DTypeError(f"{function}: {name} is {value!r}, expected an integer of at least {minimum}")
+    number = value.__index__()
+    if number < minimum:
+        raise ShapeError(f"{function}: {name} is {number}, expected at least {minimum}")
+    return int(number)
+
+
+def pair(function: str, name: str, value: object, minimum: int = 1) -> tuple[int, int]:
+    """Return (rows, columns) from an int for both or a pair; DTypeError, ShapeError as `integer`."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ShapeError(f"{function}: {name} is {value!r}, expected an int or a pair (rows, columns)")
+        return integer(function, name, value[0], minimum), integer(function, name, value[1], minimum)
+    both = integer(function, name, value, minimum)
+    return both, both
+
+
+def _explicit_padding(function: str, padding: object) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right) of a padding given in numbers."""
+    if isinstance(padding, (tuple, list)) and len(padding) == 2 and any(isinstance(side, (tuple, list)) for side in padding):
+        top, bottom = pair(function, "padding", padding[0], 0)
+        left, right = pair(function, "padding", padding[1], 0)
+        return top, bottom, left, right
+    rows, columns = pair(function, "padding", padding, 0)
+    return rows, rows, columns, columns
+
+
+def _same(size: int, extent: int, stride: int) -> tuple[int, int]:
+    """Padding before and after that gives ceil(size / stride) outputs; the odd one goes after."""
+    total = max(0, (-(-size // stride) - 1) * stride + extent - size)
+    return total // 2, total - total // 2
+
+
+def paddings(function: str, padding: object, size: tuple[int, int], extent: tuple[int, int],
+             stride: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right) for a filter that covers `extent` rows and columns of `size`."""
+    if padding == "valid":
+        return 0, 0, 0, 0
+    if padding == "same":
+        return *_same(size[0], extent[0], stride[0]), *_same(size[1], extent[1], stride[1])
+    if isinstance(padding, str):
+        raise ShapeError(f"{function}: padding is {padding!r}, expected 'same', 'valid', an int, (rows, columns) or "
+                         "((top, bottom), (left, right))")
+    return _explicit_padding(function, padding)
+
+
+def _images(function: str, name: str, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return (N, H, W, C) of a batch of images; ShapeError when the rank is not 4 or a size is 0."""
+    if len(shape) != 4:
+        raise ShapeError(f"{function}: {name} has {len(shape)} dimensions (shape {shape}), expected 4: (N, H, W, C)")
+    nonempty(function, name, shape)
+    return shape  # type: ignore[return-value]
+
+
+def nonempty(function: str, name: str, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError when an array has no elements: an empty batch has no mean and no gradient."""
+    if 0 in shape:
+        raise ShapeError(f"{function}: {name} is empty (shape {shape}), expected at least one element in each dimension")
+
+
+def same_shape(function: str, name: str, shape: tuple[int, ...], expected: tuple[int, ...], why: str) -> None:
+    """Raise ShapeError unless `shape` is `expected`; `why` names what sets the expectation."""
+    if shape != expected:
+        raise ShapeError(f"{function}: {name} has shape {shape}, expected {expected} ({why})")
+
+
+def conv2d(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: object, padding: object,
+           dilation: object, groups: object) -> Window:
+    """Geometry of a convolution of x (N, H, W, C) with weight (R, S, C // groups, K); ShapeError when they do not fit."""
+    N, H, W, C = _images(function, "x", x)
+    if len(weight) != 4:
+        raise ShapeError(f"{function}: weight has {len(weight)} dimensions (shape {weight}), "
+                         "expected 4: (R, S, C // groups, K)")
+    nonempty(function, "weight", weight)
+    R, S, depth, K = weight
+    parts = integer(function, "groups", groups, 1)
+    if C % parts or K % parts:
+        raise ShapeError(f"{function}: groups is {parts}, expected a divisor of {C} input and {K} output channels")
+    if depth * parts != C:
+        channels = "1 channel" if C == 1 else f"{C} channels"
+        grouped = f" in each of {parts} groups" if parts > 1 else ""
+        raise ShapeError(f"{function}: x has {channels} (shape {x}), weight {weight} expects {depth}{grouped}")
+    strides, dilations = pair(function, "stride", stride), pair(function, "dilation", dilation)
+    extent = (R - 1) * dilations[0] + 1, (S - 1) * dilations[1] + 1
+    top, bottom, left, right = paddings(function, padding, (H, W), extent, strides)
+    for axis, size, covered in (("rows", H + top + bottom, extent[0]), ("columns", W + left + right, extent[1])):
+        if covered > size:
+            raise ShapeError(f"{function}: weight covers {covered} {axis}, expected at most the {size} of the padded x "
+                             f"(x {x}, weight {weight}, padding {padding!r}, dilation {dilation!r})")
+    P = (H + top + bottom - extent[0]) // strides[0] + 1
+    Q = (W + left + right - extent[1]) // strides[1] + 1
+    return Window(N, H, W, C, K, R, S, P, Q, *strides, top, left, bottom, right, *dilations, parts)
+
+
+def pool2d(function: str, x: tuple[int, ...], kernel_size: object, stride: object, padding: object,
+           dilation: object, ceil_mode: bool) -> Window:
+    """Geometry of pooling x (N, H, W, C); stride None means the kernel size; ShapeError when they do not fit.
+
+    With `ceil_mode` a last window may hang over the end, as long as it starts inside the input or the leading padding.
+    """
+    N, H, W, C = _images(function, "x", x)
+    R, S = pair(function, "kernel_size", kernel_size)
+    strides = (R, S) if stride is None else pair(function, "stride", stride)
+    dilations = pair(function, "dilation", dilation)
+    extent = (R - 1) * dilations[0] + 1, (S - 1) * dilations[1] + 1
+    top, bottom, left, right = paddings(function, padding, (H, W), extent, strides)
+    sizes = []
+    for axis, size, before, after, covered, kernel, step in (
+            ("rows", H, top, bottom, extent[0], R, strides[0]), ("columns", W, left, right, extent[1], S, strides[1])):
+        if padding != "same" and max(before, after) > kernel // 2:
+            raise ShapeError(f"{function}: padding is {padding!r}, expected at most half of the kernel's {kernel} {axis}")
+        room = size + before + after - covered
+        if room < 0:
+            raise ShapeError(f"{function}: kernel_size covers {covered} {axis}, expected at most the "
+                             f"{size + before + after} of the padded x (x {x}, padding {padding!r})")
+        count = (-(-room // step) if ceil_mode else room // step) + 1
+        if ceil_mode and (count - 1) * step >= size + before:
+            count -= 1
+        sizes.append(count)
+    return Window(N, H, W, C, C, R, S, *sizes, *strides, top, left, bottom, right, *dilations, 1)

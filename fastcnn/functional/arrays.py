@@ -1,0 +1,148 @@
+"""What every public function does to its arrays before a kernel sees them, and where results are allocated.
+
+Kernels are compiled once per element type for C-contiguous, aligned, writable arrays; anything else a user may hold is
+converted here. Results come from a pool of buffers that are used again once nobody holds them, so that a steady training
+step allocates nothing large.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+from ..shapes import DTypeError, ShapeError, Window, nonempty
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def as_floats(function: str, name: str, value: Any) -> np.ndarray:
+    """Return `value` as a C-contiguous, aligned, writable float32 or float64 array, copied only where it is not one.
+
+    float16 becomes float32. DTypeError: `value` holds no real floats. ShapeError: it has no elements.
+    """
+    if type(value) is np.ndarray and value.dtype in (FLOAT32, FLOAT64) and value.flags.carray:
+        array = value
+    else:
+        array = np.asarray(value)
+        if array.dtype.kind != "f":
+            raise DTypeError(f"{function}: {name} has dtype {array.dtype}, expected float32 or float64"
+                             f" (convert it: {name}.astype(np.float32))")
+        array = np.require(array, FLOAT32 if array.dtype.itemsize <= 4 else FLOAT64, "CAW")
+    if array.size == 0:
+        nonempty(function, name, array.shape)
+    return array
+
+
+def floats(function: str, **values: Any) -> list[np.ndarray]:
+    """Return all values as float arrays of one dtype, in the order given (see `as_floats`).
+
+    DTypeError: they mix float32 and float64.
+    """
+    arrays = [as_floats(function, name, value) for name, value in values.items()]
+    for name, array in zip(values, arrays, strict=True):
+        if array.dtype != arrays[0].dtype:
+            first = next(iter(values))
+            raise DTypeError(f"{function}: {name} is {array.dtype} and {first} is {arrays[0].dtype}, expected one dtype for "
+                             f"all (convert one: {name}.astype(np.{arrays[0].dtype}))")
+    return arrays
+
+
+def as_output(function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return `out` when a kernel may write the result into it, or a new array when it is None; ShapeError, DTypeError."""
+    if out is None:
+        return empty(shape, dtype)
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or not out.flags.carray:
+        came = f"{out.dtype} array" if isinstance(out, np.ndarray) else type(out).__name__
+        raise DTypeError(f"{function}: out is a {came}, expected a C-contiguous, writable {dtype} array")
+    if out.shape != shape:
+        raise ShapeError(f"{function}: out has shape {out.shape}, expected {shape}")
+    return out
+
+
+@functools.lru_cache(maxsize=4096)
+def record(window: Window) -> np.ndarray:
+    """The window as an array of one record, whose fields a kernel reads by name."""
+    return np.array([tuple(window)], [(name, np.int64) for name in window._fields])
+
+
+class _Pool(threading.local):
+    """Buffers by size, each with the request number of its last use; a buffer that only the pool refers to is free."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[int, np.dtype], list[np.ndarray]] = {}
+        self.used: dict[int, int] = {}
+        self.requests = 0
+
+
+_pool = _Pool()
+_SMALL = 16384  # elements; below this the system's allocator is as fast
+_FORGET = 4096  # requests after which an unused buffer is given back
+
+
+def _only_references() -> int:
+    """Reference count that `_free` sees for an array held by nothing but a list."""
+    block = [np.empty(1)]
+    return [sys.getrefcount(array) for array in block][0]
+
+
+_UNHELD = _only_references()
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An uninitialised C-contiguous array, in memory used before where that is free.
+
+    Every view keeps the buffer it looks into alive, so a buffer is free exactly when the pool's own reference is the last.
+    """
+    size = 1
+    for n in shape:
+        size *= n
+    if size < _SMALL:
+        return np.empty(shape, dtype)
+    _pool.requests += 1
+    blocks = _pool.blocks.setdefault((size, dtype), [])
+    for array in blocks:
+        if sys.getrefcount(array) == _UNHELD:
+            _pool.used[id(array)] = _pool.requests
+            return array.reshape(shape)
+    _forget_unused()
+    array = np.empty(size, dtype)
+    _pool.used[id(array)] = _pool.requests
+    blocks.append(array)
+    return array.reshape(shape)
+
+
+def _forget_unused() -> None:
+    """Give back the buffers that nobody asked for in a long time, such as those of another batch size."""
+    for blocks in _pool.blocks.values():
+        stale = [array for array in blocks if _pool.requests - _pool.used[id(array)] > _FORGET]
+        for array in stale:
+            if sys.getrefcount(array) <= _UNHELD + 1:
+                del _pool.used[id(array)]
+                blocks[:] = [other for other in blocks if other is not array]
+
+
+def release_buffers() -> None:
+    """Forget all pooled buffers of this thread; arrays in use stay valid."""
+    _pool.blocks.clear()
+    _pool.used.clear()
+
+
+def scratch(function: str, size: int, dtype: np.dtype) -> np.ndarray:
+    """Working memory of at least `size` elements for kernels of one family; its content is arbitrary but finite."""
+    key = function, dtype
+    array = _scratch.arrays.get(key)
+    if array is None or array.size < size:
+        array = _scratch.arrays[key] = np.zeros(size, dtype)
+    return array
+
+
+class _Scratch(threading.local):
+    def __init__(self) -> None:
+        self.arrays: dict[tuple[str, np.dtype], np.ndarray] = {}
+
+
+_scratch = _Scratch()

@@ -1,0 +1,271 @@
+"""The register tile: the only LLVM code of the project.
+
+A tile is ROWS rows of one or two vectors, held in registers. `tile_multiply_add` does one step of an outer product,
+
+    tile[row, lane] += x[x_offset + row * x_stride] * w[w_offset + lane],
+
+compiled to one broadcast per row, one load per vector and one fused multiply-add per row and vector. Everything around it is
+ordinary Python. Vector width and rows come from the host CPU; an array's dtype chooses between float32 and float64 lanes.
+
+Nothing here checks bounds: a caller lets no read or write leave its arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+_features = llvmlite.binding.get_host_cpu_features()
+_INDEX = ir.IntType(32)
+_NATURAL = ir.IntType(64)
+
+if _features.get("avx512f"):
+    VECTOR_BYTES, ROWS = 64, 14  # 32 registers: 14 x 2 sums, 2 weights, 1 broadcast
+elif _features.get("avx2") and _features.get("fma"):
+    VECTOR_BYTES, ROWS = 32, 6  # 16 registers
+elif _features.get("neon"):
+    VECTOR_BYTES, ROWS = 16, 14  # 32 registers
+else:
+    VECTOR_BYTES, ROWS = 16, 6
+
+VECTORS = 2
+LANES32 = VECTOR_BYTES // 4
+# Output channels that one pass over a wide tile makes, float32 and float64.
+WIDTH32, WIDTH64 = VECTORS * LANES32, VECTORS * LANES32 // 2
+
+
+class Tile(types.Type):
+    """Numba type of a tile: `rows` rows of `vectors` vectors of `lanes` elements of `element`."""
+
+    def __init__(self, rows: int, vectors: int, element: types.Float) -> None:
+        self.rows, self.vectors, self.element = rows, vectors, element
+        self.lanes = VECTOR_BYTES * 8 // element.bitwidth
+        self.scalar = ir.FloatType() if element.bitwidth == 32 else ir.DoubleType()
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        super().__init__(name=f"Tile({rows}, {vectors}, {element})")
+
+
+@register_model(Tile)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, tile: Tile) -> None:
+        super().__init__(manager, tile, ir.ArrayType(tile.vector, tile.rows * tile.vectors))
+
+
+def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    return context.make_array(array_type)(context, builder, array).data
+
+
+def _vector_at(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any:
+    return builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())
+
+
+def _load(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any:
+    return builder.load(_vector_at(builder, pointer, offset, vector), align=4)
+
+
+def _lane_offset(builder: Any, offset: Any, lanes: int) -> Any:
+    return builder.add(offset, offset.type(lanes))
+
+
+def _broadcast(builder: Any, scalar: Any, vector: Any) -> Any:
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, _INDEX(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, vector.count), [0] * vector.count))
+
+
+def _suffix(vector: Any) -> str:
+    return f"v{vector.count}{vector.element.intrinsic_name}"
+
+
+def _lanes_below(builder: Any, count: Any, lanes: int) -> Any:
+    """Mask of the lanes whose number is below `count`."""
+    integers = ir.VectorType(_NATURAL, lanes)
+    return builder.icmp_signed("<", ir.Constant(integers, list(range(lanes))), _broadcast(builder, count, integers))
+
+
+def _masked_load(builder: Any, pointer: Any, mask: Any, vector: Any) -> Any:
+    declared = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(vector, [vector.as_pointer(), _INDEX, mask.type, vector]),
+        f"llvm.masked.load.{_suffix(vector)}.p0")
+    return builder.call(declared, [pointer, _INDEX(4), mask, ir.Constant(vector, [0.0] * vector.count)])
+
+
+def _masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
+    declared = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [value.type, pointer.type, _INDEX, mask.type]),
+        f"llvm.masked.store.{_suffix(value.type)}.p0")
+    builder.call(declared, [value, pointer, _INDEX(4), mask])
+
+
+def _literal_tile(array: Any, vectors: Any) -> Tile | None:
+    if not isinstance(vectors, types.IntegerLiteral):
+        return None
+    return Tile(ROWS, vectors.literal_value, array.dtype)
+
+
+@intrinsic
+def tile_rows(typing, w, w_offset, vectors):
+    """Tile whose every row is w[w_offset : w_offset + lanes * vectors]: the bias of each output channel."""
+    tile = _literal_tile(w, vectors)
+    if tile is None:
+        return None
+
+    def generate(context, builder, signature, args):
+        w_array, offset, _ = args
+        pointer = _data(context, builder, signature.args[0], w_array)
+        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
+        row = [_load(builder, pointer, _lane_offset(builder, offset, v * tile.lanes), tile.vector)
+               for v in range(tile.vectors)]
+        for p in range(tile.rows):
+            for v in range(tile.vectors):
+                value = builder.insert_value(value, row[v], p * tile.vectors + v)
+        return value
+
+    return tile(w, types.intp, vectors), generate
+
+
+@intrinsic
+def tile_load(typing, y, y_offset, y_stride, vectors):
+    """Tile read from memory: row p from y[y_offset + p * y_stride]."""
+    tile = _literal_tile(y, vectors)
+    if tile is None:
+        return None
+
+    def generate(context, builder, signature, args):
+        y_array, offset, stride, _ = args
+        pointer = _data(context, builder, signature.args[0], y_array)
+        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
+        for p in range(tile.rows):
+            for v in range(tile.vectors):
+                loaded = _load(builder, pointer, _lane_offset(builder, offset, v * tile.lanes), tile.vector)
+                value = builder.insert_value(value, loaded, p * tile.vectors + v)
+            offset = builder.add(offset, stride)
+        return value
+
+    return tile(y, types.intp, types.intp, vectors), generate
+
+
+@intrinsic
+def tile_multiply_add(typing, tile, x, x_offset, x_stride, w, w_offset):
+    """Tile plus the outer product of one x per row and one vector row of w."""
+
+    def generate(context, builder, signature, args):
+        value, x_array, offset, stride, w_array, w_offset = args
+        x_data = _data(context, builder, signature.args[1], x_array)
+        w_data = _data(context, builder, signature.args[4], w_array)
+        weights = [_load(builder, w_data, _lane_offset(builder, w_offset, v * tile.lanes), tile.vector)
+                   for v in range(tile.vectors)]
+        fused = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{_suffix(tile.vector)}")
+        for p in range(tile.rows):
+            scalar = builder.load(builder.gep(x_data, [offset]))
+            broadcast = _broadcast(builder, scalar, tile.vector)
+            for v in range(tile.vectors):
+                k = p * tile.vectors + v
+                total = builder.call(fused, [broadcast, weights[v], builder.extract_value(value, k)])
+                value = builder.insert_value(value, total, k)
+            offset = builder.add(offset, stride)
+        return value
+
+    return tile(tile, x, types.intp, types.intp, w, types.intp), generate
+
+
+@intrinsic
+def tile_store(typing, tile, y, y_offset, y_stride):
+    """Write the whole tile: row p to y[y_offset + p * y_stride]."""
+
+    def generate(context, builder, signature, args):
+        value, y_array, offset, stride = args
+        pointer = _data(context, builder, signature.args[1], y_array)
+        for p in range(tile.rows):
+            for v in range(tile.vectors):
+                target = _vector_at(builder, pointer, _lane_offset(builder, offset, v * tile.lanes), tile.vector)
+                builder.store(builder.extract_value(value, p * tile.vectors + v), target, align=4)
+            offset = builder.add(offset, stride)
+        return context.get_dummy_value()
+
+    return types.void(tile, y, types.intp, types.intp), generate
+
+
+@intrinsic
+def tile_scatter(typing, tile, y, y_offset, step, column, columns, jump, rows, channels):
+    """Write the first `rows` rows and `channels` lanes to the pixels of a grid.
+
+    Row 0 goes to y[y_offset]; the next pixel lies `step` elements on, and a further `jump` where a grid row of `columns`
+    pixels ends. `column` is the grid column of row 0.
+    """
+
+    def generate(context, builder, signature, args):
+        value, y_array, offset, step, column, columns, jump, rows, channels = args
+        pointer = _data(context, builder, signature.args[1], y_array)
+        zero, one = _NATURAL(0), _NATURAL(1)
+        for p in range(tile.rows):
+            wanted = builder.select(builder.icmp_signed("<", _NATURAL(p), rows), channels, zero)
+            for v in range(tile.vectors):
+                lanes = builder.sub(wanted, _NATURAL(v * tile.lanes))
+                target = _vector_at(builder, pointer, _lane_offset(builder, offset, v * tile.lanes), tile.vector)
+                _masked_store(builder, builder.extract_value(value, p * tile.vectors + v), target,
+                              _lanes_below(builder, lanes, tile.lanes))
+            column = builder.add(column, one)
+            ends = builder.icmp_signed("==", column, columns)
+            offset = builder.add(builder.add(offset, step), builder.select(ends, jump, zero))
+            column = builder.select(ends, zero, column)
+        return context.get_dummy_value()
+
+    integers = [types.intp] * 7
+    return types.void(tile, y, *integers), generate
+
+
+@intrinsic
+def lanes_copy(typing, target, target_offset, source, source_offset, count):
+    """Copy min(count, lanes) elements with one masked load and one masked store."""
+    tile = Tile(1, 1, source.dtype)
+
+    def generate(context, builder, signature, args):
+        target_array, target_offset, source_array, source_offset, count = args
+        target_data = _data(context, builder, signature.args[0], target_array)
+        source_data = _data(context, builder, signature.args[2], source_array)
+        mask = _lanes_below(builder, count, tile.lanes)
+        value = _masked_load(builder, _vector_at(builder, source_data, source_offset, tile.vector), mask, tile.vector)
+        _masked_store(builder, value, _vector_at(builder, target_data, target_offset, tile.vector), mask)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, source, types.intp, types.intp), generate
+
+
+@intrinsic
+def lanes_of(typing, array):
+    """Number of lanes in a vector of the array's element type."""
+    lanes = VECTOR_BYTES * 8 // array.dtype.bitwidth
+
+    def generate(context, builder, signature, args):
+        return _NATURAL(lanes)
+
+    return types.intp(array), generate
+
+
+@intrinsic
+def float_bits(typing, value):
+    """The bits of a float as an integer of the same size."""
+    integer = types.int32 if value.bitwidth == 32 else types.int64
+
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.IntType(value.bitwidth))
+
+    return integer(value), generate
+
+
+@intrinsic
+def bits_float(typing, bits):
+    """The float whose bits are given as an int32 or int64."""
+    result = types.float32 if bits.bitwidth == 32 else types.float64
+
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.FloatType() if bits.bitwidth == 32 else ir.DoubleType())
+
+    return result(bits), generate
