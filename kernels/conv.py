@@ -1,0 +1,192 @@
+"""Direct convolution on the register tile: forward, gradient of the input, gradient of the weight, gradient of the bias.
+
+A worker packs a band of input rows, so that every output pixel finds its inputs at one distance from its neighbour's:
+
+    band[phase, i, q, s, c] = x[n, (p + i) * stride - top + phase, q * stride - left + s * dilation, c]
+
+holds for each output column q the S * C inputs that a filter row meets, contiguously. Padding becomes zeros, stride and
+dilation disappear, and one filter row is a product of (pixels, S * C) with (S * C, K). Where S * C is short, the R filter
+rows are packed side by side as well, and the whole filter is one product.
+
+The gradient of the input is a convolution of dy with the transposed, flipped filter; with a stride, one such convolution for
+each of the input's row and column phases (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016,
+section 4). The gradient of the weight reduces over the same bands.
+"""
+
+from numba import prange
+
+from ._jit import kernel, parallel_kernel
+from .matmul import copy_run, correlate, multiply, pack_gradient
+from .simd import ROWS, VECTORS, lanes_of
+
+
+@kernel
+def _pack_row(x, w, n, h, group, band, start, step):
+    """band[start + q * step + s * depth + c] = x[n, h, q * stride + s * dilation - left, group * depth + c], zero outside."""
+    depth = w.C // w.groups
+    run = w.S * depth
+    if h < 0 or h >= w.H:
+        for q in range(w.Q):
+            for i in range(run):
+                band[start + q * step + i] = 0
+        return
+    row = (n * w.H + h) * w.W * w.C + group * depth
+    whole_runs = w.dilation_columns == 1 and w.groups == 1
+    for q in range(w.Q):
+        column = q * w.stride_columns - w.left
+        target = start + q * step
+        if whole_runs and column >= 0 and column + w.S <= w.W:
+            copy_run(x, row + column * w.C, band, target, run)
+        else:
+            for s in range(w.S):
+                if 0 <= column < w.W:
+                    copy_run(x, row + column * w.C, band, target + s * depth, depth)
+                else:
+                    for c in range(depth):
+                        band[target + s * depth + c] = 0
+                column += w.dilation_columns
+
+
+@kernel
+def _pack_band(x, w, plan, n, p, rows, group, band, start):
+    """Pack what output rows p to p + rows of image n need."""
+    depth = w.C // w.groups
+    if plan.whole_filter:
+        run = w.S * depth
+        for i in range(rows):
+            for r in range(w.R):
+                _pack_row(x, w, n, (p + i) * w.stride_rows + r * w.dilation_rows - w.top, group,
+                          band, start + (i * w.Q * w.R + r) * run, w.R * run)
+        return
+    for phase in range(plan.phases):
+        first = phase * w.dilation_rows % w.stride_rows - w.top
+        for i in range(rows + plan.overlap):
+            _pack_row(x, w, n, (p + i) * w.stride_rows + first, group,
+                      band, start + (phase * plan.slots + i) * w.Q * plan.depth, plan.depth)
+
+
+@kernel
+def _forward_band(x, w, plan, taps, panels, y, n, p, group, scratch, start):
+    """Output rows p to p + plan.rows of one image and group."""
+    rows = min(plan.rows, w.P - p)
+    channels = w.K // w.groups
+    lanes = lanes_of(panels)
+    panel = group * ((channels + lanes - 1) // lanes * lanes) * (len(taps) * plan.depth + 1)
+    _pack_band(x, w, plan, n, p, rows, group, scratch, start)
+    y_start = plan.y_start + n * plan.y_image + p * plan.y_row + group * channels
+    multiply(scratch, start, rows * w.Q, taps, plan.depth, panels, panel,
+             y, y_start, plan.y_step, 0, w.Q, plan.y_row - w.Q * plan.y_step, channels)
+
+
+@kernel
+def _forward(x, window, plans, taps, panels, y, scratch, worker, workers):
+    w, plan = window[0], plans[0]
+    bands = (w.P + plan.rows - 1) // plan.rows
+    for task in range(worker, w.N * w.groups * bands, workers):
+        image_group, band = divmod(task, bands)
+        n, group = divmod(image_group, w.groups)
+        _forward_band(x, w, plan, taps, panels, y, n, band * plan.rows, group, scratch, worker * plan.scratch)
+
+
+@parallel_kernel
+def conv2d_forward(x, window, plans, taps, panels, y, scratch, workers):
+    """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
+
+    x, y, scratch are flat; `panels` come from `pack_panels`.
+    """
+    for worker in prange(workers):
+        _forward(x, window, plans, taps, panels, y, scratch, worker, workers)
+
+
+@kernel
+def _weight_chunk(x, w, plan, taps, dy, partial, chunk, group, block, scratch, start):
+    """Partial sums of one chunk of bands, one group and the panels block, block + plan.parts, ..."""
+    lanes = lanes_of(dy)
+    width = VECTORS * lanes
+    channels = w.K // w.groups
+    padded = (channels + lanes - 1) // lanes * lanes
+    weights = len(taps) * plan.padded_depth
+    base = (chunk * w.groups + group) * padded * weights
+    for k in range(block * width, channels, plan.parts * width):
+        for i in range(min(width, padded - k) * weights):
+            partial[base + k * weights + i] = 0
+    bands = (w.P + plan.rows - 1) // plan.rows
+    panel = scratch[start + plan.scratch - plan.rows * w.Q * width:]
+    for task in range(w.N * bands * chunk // plan.chunks, w.N * bands * (chunk + 1) // plan.chunks):
+        n, band = divmod(task, bands)
+        p = band * plan.rows
+        pixels = min(plan.rows, w.P - p) * w.Q
+        _pack_band(x, w, plan, n, p, min(plan.rows, w.P - p), group, scratch, start)
+        for k in range(block * width, channels, plan.parts * width):
+            pack_gradient(dy, ((n * w.P + p) * w.Q) * w.K + group * channels + k, w.K, pixels, channels - k, panel)
+            correlate(scratch, start, pixels, taps, plan.depth, panel, channels - k, partial, base + k * weights)
+
+
+@kernel
+def _backward_weight(x, window, plans, taps, dy, partial, scratch, worker, workers):
+    w, plan = window[0], plans[0]
+    for task in range(worker, plan.chunks * w.groups * plan.parts, workers):
+        chunk_group, block = divmod(task, plan.parts)
+        chunk, group = divmod(chunk_group, w.groups)
+        _weight_chunk(x, w, plan, taps, dy, partial, chunk, group, block, scratch, worker * plan.scratch)
+
+
+@parallel_kernel
+def conv2d_backward_weight(x, window, plans, taps, dy, partial, scratch, workers):
+    """partial[chunk, group, t, d, k] = sum over the chunk's images and pixels of x * dy; `sum_chunks` adds the chunks."""
+    for worker in prange(workers):
+        _backward_weight(x, window, plans, taps, dy, partial, scratch, worker, workers)
+
+
+@kernel
+def _sum_row(partial, start, chunks, distance, rows, row, channels, dw, target):
+    """dw[target + k] = sum over chunks, in order, of one weight's row in the panels."""
+    lanes = lanes_of(partial)
+    for k in range(0, channels, VECTORS * lanes):
+        width = VECTORS * lanes if channels - k > lanes else lanes
+        source = start + k * rows + row * width
+        for lane in range(min(width, channels - k)):
+            dw[target + k + lane] = partial[source + lane]
+        for chunk in range(1, chunks):
+            source += distance
+            for lane in range(min(width, channels - k)):
+                dw[target + k + lane] += partial[source + lane]
+
+
+@kernel
+def _sum_chunks(partial, window, plans, taps, dw, worker, workers):
+    w, plan = window[0], plans[0]
+    lanes = lanes_of(partial)
+    channels = w.K // w.groups
+    rows = len(taps) * plan.padded_depth
+    distance_of_groups = (channels + lanes - 1) // lanes * lanes * rows
+    for task in range(worker, w.groups * len(taps) * plan.depth, workers):
+        group, weight = divmod(task, len(taps) * plan.depth)
+        t, d = divmod(weight, plan.depth)
+        _sum_row(partial, group * distance_of_groups, plan.chunks, w.groups * distance_of_groups, rows,
+                 t * plan.padded_depth + d, channels, dw, weight * w.K + group * channels)
+
+
+@parallel_kernel
+def sum_chunks(partial, window, plans, taps, dw, workers):
+    """dw[t, d, group, k] = sum over chunks of partial[chunk, group, t, d, k]."""
+    for worker in prange(workers):
+        _sum_chunks(partial, window, plans, taps, dw, worker, workers)
+
+
+@kernel
+def _sum_pixels(dy, first, last, width, partial, start):
+    """partial[start + i] = sum of the rows first to last of dy (rows, width)."""
+    for i in range(width):
+        partial[start + i] = 0
+    for row in range(first, last):
+        for i in range(width):
+            partial[start + i] += dy[row * width + i]
+
+
+@parallel_kernel
+def conv2d_backward_bias(dy, rows, width, chunks, partial, workers):
+    """partial[chunk, i] = sum over the chunk's rows of dy (rows, width)."""
+    for worker in prange(workers):
+        for chunk in range(worker, chunks, workers):
+            _sum_pixels(dy, rows * chunk // chunks, rows * (chunk + 1) // chunks, width, partial, chunk * width)
