@@ -119,7 +119,7 @@ def _weight_chunk(x, w, plan, taps, dy, partial, chunk, group, block, scratch, s
         _pack_band(x, w, plan, n, p, min(plan.rows, w.P - p), group, scratch, start)
         for k in range(block * width, channels, plan.parts * width):
             pack_gradient(dy, ((n * w.P + p) * w.Q) * w.K + group * channels + k, w.K, pixels, channels - k, panel)
-            correlate(scratch, start, pixels, taps, plan.depth, panel, channels - k, partial, base + k * weights)
+            correlate(scratch, start, pixels, taps, plan.depth, plan.depth, panel, channels - k, partial, base + k * weights)
 
 
 @kernel
@@ -136,57 +136,3 @@ def conv2d_backward_weight(x, window, plans, taps, dy, partial, scratch, workers
     """partial[chunk, group, t, d, k] = sum over the chunk's images and pixels of x * dy; `sum_chunks` adds the chunks."""
     for worker in prange(workers):
         _backward_weight(x, window, plans, taps, dy, partial, scratch, worker, workers)
-
-
-@kernel
-def _sum_row(partial, start, chunks, distance, rows, row, channels, dw, target):
-    """dw[target + k] = sum over chunks, in order, of one weight's row in the panels."""
-    lanes = lanes_of(partial)
-    for k in range(0, channels, VECTORS * lanes):
-        width = VECTORS * lanes if channels - k > lanes else lanes
-        source = start + k * rows + row * width
-        for lane in range(min(width, channels - k)):
-            dw[target + k + lane] = partial[source + lane]
-        for chunk in range(1, chunks):
-            source += distance
-            for lane in range(min(width, channels - k)):
-                dw[target + k + lane] += partial[source + lane]
-
-
-@kernel
-def _sum_chunks(partial, window, plans, taps, dw, worker, workers):
-    w, plan = window[0], plans[0]
-    lanes = lanes_of(partial)
-    channels = w.K // w.groups
-    rows = len(taps) * plan.padded_depth
-    distance_of_groups = (channels + lanes - 1) // lanes * lanes * rows
-    for task in range(worker, w.groups * len(taps) * plan.depth, workers):
-        group, weight = divmod(task, len(taps) * plan.depth)
-        t, d = divmod(weight, plan.depth)
-        _sum_row(partial, group * distance_of_groups, plan.chunks, w.groups * distance_of_groups, rows,
-                 t * plan.padded_depth + d, channels, dw, weight * w.K + group * channels)
-
-
-@parallel_kernel
-def sum_chunks(partial, window, plans, taps, dw, workers):
-    """dw[t, d, group, k] = sum over chunks of partial[chunk, group, t, d, k]."""
-    for worker in prange(workers):
-        _sum_chunks(partial, window, plans, taps, dw, worker, workers)
-
-
-@kernel
-def _sum_pixels(dy, first, last, width, partial, start):
-    """partial[start + i] = sum of the rows first to last of dy (rows, width)."""
-    for i in range(width):
-        partial[start + i] = 0
-    for row in range(first, last):
-        for i in range(width):
-            partial[start + i] += dy[row * width + i]
-
-
-@parallel_kernel
-def conv2d_backward_bias(dy, rows, width, chunks, partial, workers):
-    """partial[chunk, i] = sum over the chunk's rows of dy (rows, width)."""
-    for worker in prange(workers):
-        for chunk in range(worker, chunks, workers):
-            _sum_pixels(dy, rows * chunk // chunks, rows * (chunk + 1) // chunks, width, partial, chunk * width)

@@ -1,7 +1,7 @@
 """The two products that convolution and linear layers are made of, on the register tile.
 
 `multiply` makes output pixels: rows of a tile are pixels, lanes are output channels, the sum runs over taps and depth.
-`correlate` makes weight gradients: rows are weights of one output channel, lanes are output channels, the sum runs over
+`correlate` makes weight gradients: rows are the weights of an output channel, lanes are output channels, the sum runs over
 pixels. Both read weights or gradients from panels: blocks of WIDTH output channels (a last block of at most one vector
 is one vector wide), each a matrix of contiguous rows padded with zeros. A block that begins at channel k lies at
 k * (rows of the panel).
@@ -69,10 +69,10 @@ def multiply(x, x_start, pixels, taps, depth, panels, panel, y, y_start, step, c
 def _correlate(vectors):
     """Sum of outer products over pixels, added to partial sums in memory."""
 
-    def correlate(x, x_start, pixels, taps, depth, dy, partial, start):
+    def correlate(x, x_start, pixels, taps, depth, extent, dy, partial, start):
         width = vectors * lanes_of(dy)
         for t in range(len(taps)):
-            for d in range(0, depth, ROWS):
+            for d in range(0, extent, ROWS):
                 tile = tile_load(partial, start, width, vectors)
                 x_offset = x_start + taps[t] + d
                 for pixel in range(pixels):
@@ -88,15 +88,15 @@ _correlate_wide, _correlate_narrow = _correlate(VECTORS), _correlate(1)
 
 
 @kernel
-def correlate(x, x_start, pixels, taps, depth, dy, channels, partial, start):
+def correlate(x, x_start, pixels, taps, depth, extent, dy, channels, partial, start):
     """partial[t, d, k] += sum over pixels of x[x_start + taps[t] + pixel * depth + d] * dy[pixel, k], for one panel of dy.
 
-    The rows of `partial` are padded to a multiple of ROWS within each tap.
+    d runs to `extent`, rounded up to a multiple of ROWS: so many rows `partial` has for each tap.
     """
     if channels > lanes_of(dy):
-        _correlate_wide(x, x_start, pixels, taps, depth, dy, partial, start)
+        _correlate_wide(x, x_start, pixels, taps, depth, extent, dy, partial, start)
     else:
-        _correlate_narrow(x, x_start, pixels, taps, depth, dy, partial, start)
+        _correlate_narrow(x, x_start, pixels, taps, depth, extent, dy, partial, start)
 
 
 @kernel
@@ -171,3 +171,57 @@ def pack_panels(w, layout, R, S, depth, bias, panels, workers):
     """
     for worker in prange(workers):
         _pack_panels(w, layout, R, S, depth, bias, panels, worker, workers)
+
+
+@kernel
+def _sum_panels(partial, start, chunks, distance, rows, row, channels, dw, target):
+    """dw[target + k] = sum over chunks, in order, of one weight's row in the panels."""
+    lanes = lanes_of(partial)
+    for k in range(0, channels, VECTORS * lanes):
+        width = VECTORS * lanes if channels - k > lanes else lanes
+        source = start + k * rows + row * width
+        for lane in range(min(width, channels - k)):
+            dw[target + k + lane] = partial[source + lane]
+        for chunk in range(1, chunks):
+            source += distance
+            for lane in range(min(width, channels - k)):
+                dw[target + k + lane] += partial[source + lane]
+
+
+@kernel
+def _sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw, worker, workers):
+    lanes = lanes_of(partial)
+    rows = taps * padded_depth
+    group_size = (channels + lanes - 1) // lanes * lanes * rows
+    for weight in range(worker, taps * depth, workers):
+        t, d = divmod(weight, depth)
+        for group in range(groups):
+            _sum_panels(partial, group * group_size, chunks, groups * group_size, rows, t * padded_depth + d,
+                        channels, dw, (weight * groups + group) * channels)
+
+
+@parallel_kernel
+def sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw, workers):
+    """dw[t, d, group, k] = sum over chunks, in order, of the panels partial[chunk, group, t, d, k]."""
+    for worker in prange(workers):
+        _sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw, worker, workers)
+
+
+@kernel
+def _sum_rows(dy, first, last, channels, fold, partial, start):
+    """partial[start + i] = sum of every `fold`-th of the rows first to last; i runs over `fold` rows side by side."""
+    width = fold * channels
+    for i in range(width):
+        partial[start + i] = 0
+    for row in range(first, last, fold):
+        for i in range(min(width, (last - row) * channels)):
+            partial[start + i] += dy[row * channels + i]
+
+
+@parallel_kernel
+def sum_rows(dy, rows, channels, fold, chunks, partial, workers):
+    """partial[chunk, f, k] = sum over the chunk's rows of dy (rows, channels), `fold` rows side by side for long vectors."""
+    for worker in prange(workers):
+        for chunk in range(worker, chunks, workers):
+            _sum_rows(dy, rows * chunk // chunks, rows * (chunk + 1) // chunks, channels, fold,
+                      partial, chunk * fold * channels)

@@ -17,6 +17,8 @@ import numpy as np
 from ..shapes import DTypeError, ShapeError, Window, nonempty
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+# The bias of an operation without bias.
+NOTHING = {dtype: np.empty(0, dtype) for dtype in (FLOAT32, FLOAT64)}
 
 
 def as_floats(function: str, name: str, value: Any) -> np.ndarray:
@@ -49,6 +51,19 @@ def floats(function: str, **values: Any) -> list[np.ndarray]:
             raise DTypeError(f"{function}: {name} is {array.dtype} and {first} is {arrays[0].dtype}, expected one dtype for "
                              f"all (convert one: {name}.astype(np.{arrays[0].dtype}))")
     return arrays
+
+
+def as_bias(function: str, bias: Any, channels: int, dtype: np.dtype) -> np.ndarray:
+    """Return `bias` as an array (channels,) of `dtype`, or an empty array for None; ShapeError, DTypeError."""
+    if bias is None:
+        return NOTHING[dtype]
+    bias = as_floats(function, "bias", bias)
+    if bias.shape != (channels,):
+        raise ShapeError(f"{function}: bias has shape {bias.shape}, expected ({channels},): one for each output channel")
+    if bias.dtype != dtype:
+        raise DTypeError(f"{function}: bias is {bias.dtype}, expected {dtype} as the other arrays "
+                         f"(convert it: bias.astype(np.{dtype}))")
+    return bias
 
 
 def as_output(function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

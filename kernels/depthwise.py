@@ -1,0 +1,120 @@
+"""Depthwise convolution: each channel has its own filter, and vectors run over channels.
+
+Howard et al., "MobileNets", 2017, section 3.1. One output row has one writer; weight gradients are summed over chunks of
+images in a fixed order.
+"""
+
+from numba import prange
+
+from ._jit import kernel, parallel_kernel
+
+
+@kernel
+def _columns(count, size, stride, offset):
+    """Half-open range of the q in 0..count whose column q * stride + offset lies inside 0..size."""
+    first = max(0, (-offset + stride - 1) // stride)
+    last = min(count, (size - 1 - offset) // stride + 1)
+    return first, last
+
+
+@kernel
+def _forward_row(x, w, weight, bias, y, n, p):
+    """y[n, p, q, c] = bias[c] + sum over r, s of x[n, h, column, c] * weight[r, s, c]."""
+    C = w.C
+    y_row = (n * w.P + p) * w.Q * C
+    for q in range(w.Q):
+        for c in range(C):
+            y[y_row + q * C + c] = bias[c] if len(bias) > 0 else 0
+    for r in range(w.R):
+        h = p * w.stride_rows + r * w.dilation_rows - w.top
+        if 0 <= h < w.H:
+            for s in range(w.S):
+                offset = s * w.dilation_columns - w.left
+                first, last = _columns(w.Q, w.W, w.stride_columns, offset)
+                for q in range(first, last):
+                    x_pixel = ((n * w.H + h) * w.W + q * w.stride_columns + offset) * C
+                    for c in range(C):
+                        y[y_row + q * C + c] += x[x_pixel + c] * weight[(r * w.S + s) * C + c]
+
+
+@kernel
+def _forward(x, window, weight, bias, y, worker, workers):
+    w = window[0]
+    for row in range(w.N * w.P * worker // workers, w.N * w.P * (worker + 1) // workers):
+        _forward_row(x, w, weight, bias, y, row // w.P, row % w.P)
+
+
+@parallel_kernel
+def depthwise_forward(x, window, weight, bias, y, workers):
+    """y[n, p, q, c] = bias[c] + sum over r, s of x[n, p + r, q + s, c] * weight[r, s, c]; `bias` may be empty."""
+    for worker in prange(workers):
+        _forward(x, window, weight, bias, y, worker, workers)
+
+
+@kernel
+def _backward_input_row(dy, w, weight, dx, n, h):
+    """dx[n, h, column, c] = sum over the p, r that meet row h, and q, s, of dy[n, p, q, c] * weight[r, s, c]."""
+    C = w.C
+    dx_row = (n * w.H + h) * w.W * C
+    for i in range(w.W * C):
+        dx[dx_row + i] = 0
+    for r in range(w.R):
+        p, between = divmod(h + w.top - r * w.dilation_rows, w.stride_rows)
+        if between == 0 and 0 <= p < w.P:
+            for s in range(w.S):
+                offset = s * w.dilation_columns - w.left
+                first, last = _columns(w.Q, w.W, w.stride_columns, offset)
+                for q in range(first, last):
+                    dy_pixel = ((n * w.P + p) * w.Q + q) * C
+                    dx_pixel = dx_row + (q * w.stride_columns + offset) * C
+                    for c in range(C):
+                        dx[dx_pixel + c] += dy[dy_pixel + c] * weight[(r * w.S + s) * C + c]
+
+
+@kernel
+def _backward_input(dy, window, weight, dx, worker, workers):
+    w = window[0]
+    for row in range(w.N * w.H * worker // workers, w.N * w.H * (worker + 1) // workers):
+        _backward_input_row(dy, w, weight, dx, row // w.H, row % w.H)
+
+
+@parallel_kernel
+def depthwise_backward_input(dy, window, weight, dx, workers):
+    """dx[n, h, w, c] = sum over r, s of dy[n, h - r, w - s, c] * weight[r, s, c]."""
+    for worker in prange(workers):
+        _backward_input(dy, window, weight, dx, worker, workers)
+
+
+@kernel
+def _weight_chunk(x, w, dy, partial, chunk, chunks):
+    C = w.C
+    base = chunk * w.R * w.S * C
+    for i in range(w.R * w.S * C):
+        partial[base + i] = 0
+    for row in range(w.N * w.P * chunk // chunks, w.N * w.P * (chunk + 1) // chunks):
+        n, p = divmod(row, w.P)
+        for r in range(w.R):
+            h = p * w.stride_rows + r * w.dilation_rows - w.top
+            if 0 <= h < w.H:
+                for s in range(w.S):
+                    offset = s * w.dilation_columns - w.left
+                    first, last = _columns(w.Q, w.W, w.stride_columns, offset)
+                    target = base + (r * w.S + s) * C
+                    for q in range(first, last):
+                        x_pixel = ((n * w.H + h) * w.W + q * w.stride_columns + offset) * C
+                        dy_pixel = (row * w.Q + q) * C
+                        for c in range(C):
+                            partial[target + c] += x[x_pixel + c] * dy[dy_pixel + c]
+
+
+@kernel
+def _backward_weight(x, window, dy, partial, chunks, worker, workers):
+    for chunk in range(worker, chunks, workers):
+        _weight_chunk(x, window[0], dy, partial, chunk, chunks)
+
+
+@parallel_kernel
+def depthwise_backward_weight(x, window, dy, partial, chunks, workers):
+    """partial[chunk, r, s, c] = sum over the chunk's output rows of x[n, p + r, q + s, c] * dy[n, p, q, c]."""
+    for worker in prange(workers):
+        _backward_weight(x, window, dy, partial, chunks, worker, workers)

@@ -1,0 +1,92 @@
+"""Matrix products of a linear layer, which are also those of a 1x1 convolution: rows are images, or pixels.
+
+Full tiles read x where it lies. The last rows, where a tile would read beyond the array, go through a padded copy.
+"""
+
+from numba import prange
+
+from ._jit import kernel, parallel_kernel
+from .matmul import copy_run, correlate, multiply, pack_gradient
+from .simd import ROWS, VECTORS, lanes_of
+
+BLOCK = 8 * ROWS  # rows of a task: their x stays in the L1 or L2 cache while the panels pass by
+
+
+@kernel
+def _forward(x, rows, taps, depth, panels, y, channels, scratch, worker, workers):
+    for block in range(worker, (rows + BLOCK - 1) // BLOCK, workers):
+        first = block * BLOCK
+        last = min(first + BLOCK, rows)
+        full = (last - first) // ROWS * ROWS
+        multiply(x, first * depth, full, taps, depth, panels, 0,
+                 y, first * channels, channels, 0, rows, 0, channels)
+        first += full
+        if first < last:
+            copy_run(x, first * depth, scratch, 0, (last - first) * depth)
+            multiply(scratch, 0, last - first, taps, depth, panels, 0,
+                     y, first * channels, channels, 0, rows, 0, channels)
+
+
+@parallel_kernel
+def linear_forward(x, rows, taps, depth, panels, y, channels, scratch, workers):
+    """y[row, k] = bias[k] + sum over d of x[row, d] * w[d, k]; `scratch` holds ROWS rows of x, `taps` is [0]."""
+    for worker in prange(workers):
+        _forward(x, rows, taps, depth, panels, y, channels, scratch, worker, workers)
+
+
+@kernel
+def _correlate_rows(x, x_start, taps, depth, extent, dy, dy_start, rows, channels, k, panel, partial, start):
+    """Add the products of `rows` rows of x and dy to one panel of partial sums."""
+    pack_gradient(dy, dy_start + k, channels, rows, channels - k, panel)
+    correlate(x, x_start, rows, taps, depth, extent, panel, channels - k, partial, start)
+
+
+@kernel
+def _weight_task(x, first, last, rows, taps, depth, d, extent, dy, channels, k, tail, panel, partial, start):
+    """Partial sums over rows first to last for the weights d to d + extent of one panel of channels."""
+    within = rows - (ROWS + depth - 1) // depth  # beyond this row a tile would read past the end of x
+    while first < last:
+        count = min(BLOCK, last - first)
+        if first < within:
+            count = min(count, within - first)
+            _correlate_rows(x, first * depth + d, taps, depth, extent, dy, first * channels, count, channels, k,
+                            panel, partial, start)
+        else:
+            for row in range(first, first + count):
+                copy_run(x, row * depth, tail, 0, depth)
+                _correlate_rows(tail, d, taps, depth, extent, dy, row * channels, 1, channels, k, panel, partial, start)
+        first += count
+
+
+@kernel
+def _backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, partial, scratch, worker, workers):
+    width = VECTORS * lanes_of(dy)
+    blocks = (channels + width - 1) // width
+    parts = (depth + extent - 1) // extent
+    padded = (depth + ROWS - 1) // ROWS * ROWS
+    padded_channels = (channels + lanes_of(dy) - 1) // lanes_of(dy) * lanes_of(dy)
+    room = len(scratch) // workers
+    tail = scratch[worker * room:]
+    panel = scratch[worker * room + padded:]
+    for task in range(worker, chunks * blocks * parts, workers):
+        chunk_block, part = divmod(task, parts)
+        chunk, block = divmod(chunk_block, blocks)
+        k, d = block * width, part * extent
+        start = (chunk * padded_channels + k) * padded
+        columns = min(width, padded_channels - k)
+        start += d * columns
+        for i in range(min(extent, padded - d) * columns):
+            partial[start + i] = 0
+        _weight_task(x, rows * chunk // chunks, rows * (chunk + 1) // chunks, rows, taps, depth, d,
+                     min(extent, depth - d), dy, channels, k, tail, panel, partial, start)
+
+
+@parallel_kernel
+def linear_backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, partial, scratch, workers):
+    """partial[chunk, d, k] = sum over the chunk's rows of x[row, d] * dy[row, k]; `matmul.sum_chunks` adds the chunks.
+
+    `extent`, a multiple of ROWS, is how many weights d a task takes; `scratch` has for each worker room for a row of x,
+    rounded up to whole tiles, and BLOCK rows of one panel.
+    """
+    for worker in prange(workers):
+        _backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, partial, scratch, worker, workers)
