@@ -6,6 +6,7 @@ came and what was expected.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 
@@ -64,6 +65,22 @@ def integer(function: str, name: str, value: object, minimum: int) -> int:
     if number < minimum:
         raise ShapeError(f"{function}: {name} is {number}, expected at least {minimum}")
     return int(number)
+
+
+def real(function: str, name: str, value: object, minimum: float, maximum: float = math.inf, *,
+         below: float = math.inf) -> float:
+    """Return `value` as a finite float with minimum <= value <= maximum and value < below.
+
+    DTypeError: it is no real number; ValueError: it is NaN, infinite or out of range.
+    """
+    expected = f"expected a finite number of at least {minimum:g}"
+    expected += f" and at most {maximum:g}" if maximum < math.inf else f" and below {below:g}" if below < math.inf else ""
+    if isinstance(value, (bool, str, complex)) or not hasattr(value, "__float__"):
+        raise DTypeError(f"{function}: {name} is {value!r}, {expected}")
+    number = float(value)
+    if not (math.isfinite(number) and minimum <= number <= maximum and number < below):
+        raise ValueError(f"{function}: {name} is {number!r}, {expected}")
+    return number
 
 
 def pair(function: str, name: str, value: object, minimum: int = 1) -> tuple[int, int]:
