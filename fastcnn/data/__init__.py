@@ -1,0 +1,91 @@
+"""Data sets: `load("mnist")` finds or downloads the files, checks them, gives uint8 images and int64 labels.
+
+"digits" is part of the package and needs no network. The others are looked for in `root`, else in the folder
+that the environment variable FASTCNN_DATA names, else in the user cache folder, each under its own name, by
+the file names their publishers gave them; what is missing is downloaded to the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import formats, sources
+from .dataset import Dataset, Split
+from .download import DownloadError, fetch
+from .sources import CifarSource, IdxSource, RemoteFile, StrPath
+
+Splits = tuple[Split, Split]
+
+__all__ = ["Dataset", "DownloadError", "Split", "load", "names"]
+
+
+def names() -> tuple[str, ...]:
+    """Give the names that `load` knows."""
+    return tuple(sources.SOURCES)
+
+
+def load(name: str, root: StrPath | None = None, download: bool = True) -> Dataset:
+    """Load a data set: `.train` and `.test` with uint8 images (N, H, W, C) and int64 labels (N,), `.classes`.
+
+    Downloaded files are pinned by sha256; files that were there before are checked for structure. Raises
+    ValueError for an unknown name, FileNotFoundError for missing files when `download` is false,
+    DownloadError where no mirror gives a file, DataFormatError for a file that is not what it should be.
+    """
+    if name not in names():
+        raise ValueError(f"load: name is {name!r}, expected one of {', '.join(names())}")
+    source = sources.SOURCES[name]
+    base = Path(__file__).parent if name == "digits" else sources.base_folder(root)
+    folders = [base / folder for folder in source.folders]
+    may_fetch = download and name != "digits"
+    if isinstance(source, IdxSource):
+        return Dataset(name, *_load_idx(name, source, folders, may_fetch))
+    return Dataset(name, *_load_cifar(name, source, folders, may_fetch))
+
+
+def _load_idx(name: str, source: IdxSource, folders: Sequence[Path], may_fetch: bool) -> Splits:
+    found = {file: sources.find_idx(file, folders) for file in source.files}
+    _obtain(name, [file for file, path in found.items() if path is None], folders, may_fetch)
+    paths = [path or folders[0] / file.name for file, path in found.items()]
+    train_images, train_labels, test_images, test_labels = paths
+    return (
+        _idx_split(train_images, train_labels, source, source.max_counts[0]),
+        _idx_split(test_images, test_labels, source, source.max_counts[1]),
+    )
+
+
+def _idx_split(images: Path, labels: Path, source: IdxSource, max_count: int) -> Split:
+    height, width = source.image_size
+    classes = formats.read_idx_labels(labels, len(source.classes), max_bytes=max_count)
+    pixels = formats.read_idx_images(
+        images, count=len(classes), size=source.image_size, max_bytes=max_count * height * width
+    )
+    return Split(pixels, classes, source.classes)
+
+
+def _load_cifar(name: str, source: CifarSource, folders: Sequence[Path], may_fetch: bool) -> Splits:
+    parts = [source.train, source.test]
+    place = sources.find_batches(source, folders)
+    if place is not None:
+        files = [[place / file for file in part] for part in parts]
+        splits = [formats.read_cifar(paths, source.limits, source.capacity) for paths in files]
+    else:
+        archive = sources.find_archive(source, folders)
+        if archive is None:
+            _obtain(name, [source.archive], folders, may_fetch)
+            archive = folders[0] / source.archive.name
+        splits = formats.read_cifar_archive(
+            archive, source.inner_folder, parts, source.limits, source.capacity
+        )
+    train, test = (Split(images, labels, source.classes) for images, labels in splits)
+    return train, test
+
+
+def _obtain(name: str, missing: Sequence[RemoteFile], folders: Sequence[Path], may_fetch: bool) -> None:
+    """Download the missing files to the first folder; FileNotFoundError where that is not wanted."""
+    if missing and not may_fetch:
+        files = ", ".join(file.name for file in missing)
+        places = " or ".join(str(folder) for folder in folders)
+        raise FileNotFoundError(f"{name}: no {files} in {places}; put them there, or load with download=True")
+    for file in missing:
+        fetch(file, folders[0])
