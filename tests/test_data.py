@@ -314,6 +314,8 @@ def flipped(raw: bytes, position: int) -> bytes:
 ONE_TWICE = tar({f"{FOLDER}/a.bin": BATCH, "a.bin": BATCH, "t.bin": BATCH})
 LINK = tar({"a.bin": b"", "t.bin": BATCH}, {"a.bin": tarfile.SYMTYPE})
 DEVICE = tar({"a.bin": b"", "t.bin": BATCH}, {"a.bin": tarfile.CHRTYPE})
+NEGATIVE = tarfile.TarInfo("a.bin")
+NEGATIVE.size = -512
 BOMB = packed(bytes(1 << 25))
 BAD_FILES: dict[str, tuple[Callable[[Path], Any], bytes | None, str]] = {
     "images: folder": (read_images, None, "a folder; expected a file"),
@@ -445,6 +447,11 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Any], bytes | None, str]] = {
     "archive: cut between": (read_archive, ARCHIVE[:1024], "ends within a tar header"),
     "archive: gzip cut": (read_archive, packed(ARCHIVE)[:-9], "gzip data ends early"),
     "archive: bad checksum": (read_archive, flipped(ARCHIVE, 0), "not a tar header"),
+    "archive: negative size": (
+        read_archive,
+        NEGATIVE.tobuf(tarfile.GNU_FORMAT) + ARCHIVE,
+        "member of -512 bytes",
+    ),
     "archive: junk after": (read_archive, ARCHIVE + b"junk", "more data after the end of the archive"),
     "archive: bomb": (read_archive, packed(tar({"x": bytes(1 << 23)})), "more than [0-9]+ bytes unpacked"),
     "archive: zeros without end": (read_archive, packed(ARCHIVE + bytes(1 << 22)), "more than [0-9]+ bytes"),
