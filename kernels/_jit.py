@@ -7,13 +7,16 @@ an exception inside `prange` is lost and leaves garbage, so everything is checke
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from . import threads  # loads the threading layer's library before numba looks for it  # isort: skip
 
 import numba
+import numpy as np
 
+from . import launch
 from .cache import KernelCache
 
 # Values may be contracted and regrouped, but NaN and infinity keep their meaning: no `nnan`, no `ninf`.
@@ -26,7 +29,7 @@ dispatchers: dict[str, Any] = {}
 
 
 def _compile(function: Callable[..., None], **options: Any) -> Any:
-    dispatcher = numba.njit(error_model="numpy", nogil=True, **options)(function)
+    dispatcher = numba.njit(error_model="numpy", nogil=True, no_cfunc_wrapper=True, **options)(function)
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = KernelCache(function)
         dispatchers[f"{function.__module__}.{function.__qualname__}"] = dispatcher
@@ -34,13 +37,13 @@ def _compile(function: Callable[..., None], **options: Any) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a serial function that parallel drivers call."""
-    return _compile(function, fastmath=FLAGS)
+    """Compile a serial function that parallel drivers call; it has no entry from Python, which saves compile time."""
+    return _compile(function, fastmath=FLAGS, no_cpython_wrapper=True)
 
 
 def ordered_kernel(function: Callable[..., Any]) -> Any:
     """Compile a serial function whose sums are taken exactly in the order written."""
-    return _compile(function, fastmath=ORDERED)
+    return _compile(function, fastmath=ORDERED, no_cpython_wrapper=True)
 
 
 def inline_kernel(function: Callable[..., Any]) -> Any:
@@ -48,8 +51,51 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
     return _compile(function, fastmath=ORDERED)
 
 
+class ParallelKernel:
+    """A kernel (..., worker, workers) whose workers each take their own share of the output.
+
+    Called with (..., workers): one worker runs here and now, several run in the project's one parallel loop.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        functools.update_wrapper(self, function)
+        self.dispatcher = _compile(function, fastmath=FLAGS)
+        self._addresses: dict[tuple[Any, ...], int] = {}
+
+    def __call__(self, *arguments: Any) -> None:
+        *rest, workers = arguments
+        if workers == 1:
+            self.dispatcher(*rest, 0, 1)
+        elif numba.config.DISABLE_JIT:
+            for worker in range(workers):
+                self.dispatcher(*rest, worker, workers)
+        elif threads.unguarded:
+            _launch(self._address(rest), workers, *rest)
+        else:
+            with threads.guard():
+                _launch(self._address(rest), workers, *rest)
+
+    def _address(self, arguments: list[Any]) -> int:
+        """Address of the code for these arguments' types, compiled or loaded on first use."""
+        key = tuple([value.dtype if type(value) is np.ndarray else type(value) for value in arguments])
+        address = self._addresses.get(key)
+        if address is None:
+            signature = (*map(numba.typeof, arguments), numba.int64, numba.int64)
+            self.dispatcher.compile(signature)
+            compiled = self.dispatcher.overloads[signature]
+            address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+            self._addresses[key] = address
+        return address
+
+
 def parallel_kernel(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile a driver whose `prange` runs over workers, each with its own share of the output."""
+    """Compile a kernel (..., worker, workers) that is called with (..., workers) and runs on that many threads."""
+    if list(inspect.signature(function).parameters)[-2:] == ["worker", "workers"]:
+        return ParallelKernel(function)
+    return _driver(function)
+
+
+def _driver(function: Callable[..., None]) -> Callable[..., None]:
     dispatcher = _compile(function, parallel=True, fastmath=FLAGS)
 
     @functools.wraps(function)
@@ -75,3 +121,7 @@ def share(count, worker, workers):
     start = blocks * worker // workers * 64
     stop = blocks * (worker + 1) // workers * 64
     return min(start, count), min(stop, count)
+
+
+launch.parallel_for = _compile(launch.parallel_for, parallel=True)
+_launch = _compile(launch.launch)

@@ -13,8 +13,6 @@ each of the input's row and column phases (Dumoulin and Visin, "A guide to convo
 section 4). The gradient of the weight reduces over the same bands.
 """
 
-from numba import prange
-
 from ._jit import kernel, parallel_kernel
 from .matmul import copy_run, correlate, multiply, pack_gradient
 from .simd import ROWS, VECTORS, lanes_of
@@ -78,24 +76,18 @@ def _forward_band(x, w, plan, taps, panels, y, n, p, group, scratch, start):
              y, y_start, plan.y_step, 0, w.Q, plan.y_row - w.Q * plan.y_step, channels)
 
 
-@kernel
-def _forward(x, window, plans, taps, panels, y, scratch, worker, workers):
+@parallel_kernel
+def conv2d_forward(x, window, plans, taps, panels, y, scratch, worker, workers):
+    """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
+
+    x, y, scratch are flat; `panels` come from `pack_panels`.
+    """
     w, plan = window[0], plans[0]
     bands = (w.P + plan.rows - 1) // plan.rows
     for task in range(worker, w.N * w.groups * bands, workers):
         image_group, band = divmod(task, bands)
         n, group = divmod(image_group, w.groups)
         _forward_band(x, w, plan, taps, panels, y, n, band * plan.rows, group, scratch, worker * plan.scratch)
-
-
-@parallel_kernel
-def conv2d_forward(x, window, plans, taps, panels, y, scratch, workers):
-    """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
-
-    x, y, scratch are flat; `panels` come from `pack_panels`.
-    """
-    for worker in prange(workers):
-        _forward(x, window, plans, taps, panels, y, scratch, worker, workers)
 
 
 @kernel
@@ -122,17 +114,11 @@ def _weight_chunk(x, w, plan, taps, dy, partial, chunk, group, block, scratch, s
             correlate(scratch, start, pixels, taps, plan.depth, plan.depth, panel, channels - k, partial, base + k * weights)
 
 
-@kernel
-def _backward_weight(x, window, plans, taps, dy, partial, scratch, worker, workers):
+@parallel_kernel
+def conv2d_backward_weight(x, window, plans, taps, dy, partial, scratch, worker, workers):
+    """partial[chunk, group, t, d, k] = sum over the chunk's images and pixels of x * dy; `sum_chunks` adds the chunks."""
     w, plan = window[0], plans[0]
     for task in range(worker, plan.chunks * w.groups * plan.parts, workers):
         chunk_group, block = divmod(task, plan.parts)
         chunk, group = divmod(chunk_group, w.groups)
         _weight_chunk(x, w, plan, taps, dy, partial, chunk, group, block, scratch, worker * plan.scratch)
-
-
-@parallel_kernel
-def conv2d_backward_weight(x, window, plans, taps, dy, partial, scratch, workers):
-    """partial[chunk, group, t, d, k] = sum over the chunk's images and pixels of x * dy; `sum_chunks` adds the chunks."""
-    for worker in prange(workers):
-        _backward_weight(x, window, plans, taps, dy, partial, scratch, worker, workers)

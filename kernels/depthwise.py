@@ -4,8 +4,6 @@ Howard et al., "MobileNets", 2017, section 3.1. One output row has one writer; w
 images in a fixed order.
 """
 
-from numba import prange
-
 from ._jit import kernel, parallel_kernel
 
 
@@ -37,18 +35,12 @@ def _forward_row(x, w, weight, bias, y, n, p):
                         y[y_row + q * C + c] += x[x_pixel + c] * weight[(r * w.S + s) * C + c]
 
 
-@kernel
-def _forward(x, window, weight, bias, y, worker, workers):
+@parallel_kernel
+def depthwise_forward(x, window, weight, bias, y, worker, workers):
+    """y[n, p, q, c] = bias[c] + sum over r, s of x[n, p + r, q + s, c] * weight[r, s, c]; `bias` may be empty."""
     w = window[0]
     for row in range(w.N * w.P * worker // workers, w.N * w.P * (worker + 1) // workers):
         _forward_row(x, w, weight, bias, y, row // w.P, row % w.P)
-
-
-@parallel_kernel
-def depthwise_forward(x, window, weight, bias, y, workers):
-    """y[n, p, q, c] = bias[c] + sum over r, s of x[n, p + r, q + s, c] * weight[r, s, c]; `bias` may be empty."""
-    for worker in prange(workers):
-        _forward(x, window, weight, bias, y, worker, workers)
 
 
 @kernel
@@ -71,18 +63,12 @@ def _backward_input_row(dy, w, weight, dx, n, h):
                         dx[dx_pixel + c] += dy[dy_pixel + c] * weight[(r * w.S + s) * C + c]
 
 
-@kernel
-def _backward_input(dy, window, weight, dx, worker, workers):
+@parallel_kernel
+def depthwise_backward_input(dy, window, weight, dx, worker, workers):
+    """dx[n, h, w, c] = sum over r, s of dy[n, h - r, w - s, c] * weight[r, s, c]."""
     w = window[0]
     for row in range(w.N * w.H * worker // workers, w.N * w.H * (worker + 1) // workers):
         _backward_input_row(dy, w, weight, dx, row // w.H, row % w.H)
-
-
-@parallel_kernel
-def depthwise_backward_input(dy, window, weight, dx, workers):
-    """dx[n, h, w, c] = sum over r, s of dy[n, h - r, w - s, c] * weight[r, s, c]."""
-    for worker in prange(workers):
-        _backward_input(dy, window, weight, dx, worker, workers)
 
 
 @kernel
@@ -107,14 +93,8 @@ def _weight_chunk(x, w, dy, partial, chunk, chunks):
                             partial[target + c] += x[x_pixel + c] * dy[dy_pixel + c]
 
 
-@kernel
-def _backward_weight(x, window, dy, partial, chunks, worker, workers):
+@parallel_kernel
+def depthwise_backward_weight(x, window, dy, partial, chunks, worker, workers):
+    """partial[chunk, r, s, c] = sum over the chunk's output rows of x[n, p + r, q + s, c] * dy[n, p, q, c]."""
     for chunk in range(worker, chunks, workers):
         _weight_chunk(x, window[0], dy, partial, chunk, chunks)
-
-
-@parallel_kernel
-def depthwise_backward_weight(x, window, dy, partial, chunks, workers):
-    """partial[chunk, r, s, c] = sum over the chunk's output rows of x[n, p + r, q + s, c] * dy[n, p, q, c]."""
-    for worker in prange(workers):
-        _backward_weight(x, window, dy, partial, chunks, worker, workers)

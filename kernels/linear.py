@@ -3,8 +3,6 @@
 Full tiles read x where it lies. The last rows, where a tile would read beyond the array, go through a padded copy.
 """
 
-from numba import prange
-
 from ._jit import kernel, parallel_kernel
 from .matmul import copy_run, correlate, multiply, pack_gradient
 from .simd import ROWS, VECTORS, lanes_of
@@ -12,8 +10,9 @@ from .simd import ROWS, VECTORS, lanes_of
 BLOCK = 8 * ROWS  # rows of a task: their x stays in the L1 or L2 cache while the panels pass by
 
 
-@kernel
-def _forward(x, rows, taps, depth, panels, y, channels, scratch, worker, workers):
+@parallel_kernel
+def linear_forward(x, rows, taps, depth, panels, y, channels, scratch, worker, workers):
+    """y[row, k] = bias[k] + sum over d of x[row, d] * w[d, k]; `scratch` holds ROWS rows of x, `taps` is [0]."""
     for block in range(worker, (rows + BLOCK - 1) // BLOCK, workers):
         first = block * BLOCK
         last = min(first + BLOCK, rows)
@@ -25,13 +24,6 @@ def _forward(x, rows, taps, depth, panels, y, channels, scratch, worker, workers
             copy_run(x, first * depth, scratch, 0, (last - first) * depth)
             multiply(scratch, 0, last - first, taps, depth, panels, 0,
                      y, first * channels, channels, 0, rows, 0, channels)
-
-
-@parallel_kernel
-def linear_forward(x, rows, taps, depth, panels, y, channels, scratch, workers):
-    """y[row, k] = bias[k] + sum over d of x[row, d] * w[d, k]; `scratch` holds ROWS rows of x, `taps` is [0]."""
-    for worker in prange(workers):
-        _forward(x, rows, taps, depth, panels, y, channels, scratch, worker, workers)
 
 
 @kernel
@@ -58,8 +50,13 @@ def _weight_task(x, first, last, rows, taps, depth, d, extent, dy, channels, k, 
         first += count
 
 
-@kernel
-def _backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, partial, scratch, worker, workers):
+@parallel_kernel
+def linear_backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, partial, scratch, worker, workers):
+    """partial[chunk, d, k] = sum over the chunk's rows of x[row, d] * dy[row, k]; `matmul.sum_chunks` adds the chunks.
+
+    `extent`, a multiple of ROWS, is how many weights d a task takes; `scratch` has for each worker room for a row of x,
+    rounded up to whole tiles, and BLOCK rows of one panel.
+    """
     width = VECTORS * lanes_of(dy)
     blocks = (channels + width - 1) // width
     parts = (depth + extent - 1) // extent
@@ -79,14 +76,3 @@ def _backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, partial
             partial[start + i] = 0
         _weight_task(x, rows * chunk // chunks, rows * (chunk + 1) // chunks, rows, taps, depth, d,
                      min(extent, depth - d), dy, channels, k, tail, panel, partial, start)
-
-
-@parallel_kernel
-def linear_backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, partial, scratch, workers):
-    """partial[chunk, d, k] = sum over the chunk's rows of x[row, d] * dy[row, k]; `matmul.sum_chunks` adds the chunks.
-
-    `extent`, a multiple of ROWS, is how many weights d a task takes; `scratch` has for each worker room for a row of x,
-    rounded up to whole tiles, and BLOCK rows of one panel.
-    """
-    for worker in prange(workers):
-        _backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, partial, scratch, worker, workers)

@@ -9,8 +9,6 @@ k * (rows of the panel).
 Each sum is taken in one order that depends on the shape alone.
 """
 
-from numba import prange
-
 from ._jit import kernel, parallel_kernel
 from .simd import (
     ROWS,
@@ -143,8 +141,13 @@ def _pack_block(w, source, strides, R, S, depth, panels, start, count, width):
             start += depth * width
 
 
-@kernel
-def _pack_panels(w, layout, R, S, depth, bias, panels, worker, workers):
+@parallel_kernel
+def pack_panels(w, layout, R, S, depth, bias, panels, worker, workers):
+    """Panels of a filter for `multiply`: the bias row (zeros where `bias` is empty), then w[r, s, d, k] of each group.
+
+    `w` is flat; `layout` (one record) says where its elements lie: element (r, s, d, k) of group g at
+    start + g * group + r * R + s * S + d * depth + k * K.
+    """
     lanes = lanes_of(panels)
     strides = layout[0]
     channels = strides.channels
@@ -162,17 +165,6 @@ def _pack_panels(w, layout, R, S, depth, bias, panels, worker, workers):
                     panel + width, count, width)
 
 
-@parallel_kernel
-def pack_panels(w, layout, R, S, depth, bias, panels, workers):
-    """Panels of a filter for `multiply`: the bias row (zeros where `bias` is empty), then w[r, s, d, k] of each group.
-
-    `w` is flat; `layout` (one record) says where its elements lie: element (r, s, d, k) of group g at
-    start + g * group + r * R + s * S + d * depth + k * K.
-    """
-    for worker in prange(workers):
-        _pack_panels(w, layout, R, S, depth, bias, panels, worker, workers)
-
-
 @kernel
 def _sum_panels(partial, start, chunks, distance, rows, row, channels, dw, target):
     """dw[target + k] = sum over chunks, in order, of one weight's row in the panels."""
@@ -188,8 +180,9 @@ def _sum_panels(partial, start, chunks, distance, rows, row, channels, dw, targe
                 dw[target + k + lane] += partial[source + lane]
 
 
-@kernel
-def _sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw, worker, workers):
+@parallel_kernel
+def sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw, worker, workers):
+    """dw[t, d, group, k] = sum over chunks, in order, of the panels partial[chunk, group, t, d, k]."""
     lanes = lanes_of(partial)
     rows = taps * padded_depth
     group_size = (channels + lanes - 1) // lanes * lanes * rows
@@ -198,13 +191,6 @@ def _sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw
         for group in range(groups):
             _sum_panels(partial, group * group_size, chunks, groups * group_size, rows, t * padded_depth + d,
                         channels, dw, (weight * groups + group) * channels)
-
-
-@parallel_kernel
-def sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw, workers):
-    """dw[t, d, group, k] = sum over chunks, in order, of the panels partial[chunk, group, t, d, k]."""
-    for worker in prange(workers):
-        _sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw, worker, workers)
 
 
 @kernel
@@ -219,9 +205,8 @@ def _sum_rows(dy, first, last, channels, fold, partial, start):
 
 
 @parallel_kernel
-def sum_rows(dy, rows, channels, fold, chunks, partial, workers):
+def sum_rows(dy, rows, channels, fold, chunks, partial, worker, workers):
     """partial[chunk, f, k] = sum over the chunk's rows of dy (rows, channels), `fold` rows side by side for long vectors."""
-    for worker in prange(workers):
-        for chunk in range(worker, chunks, workers):
-            _sum_rows(dy, rows * chunk // chunks, rows * (chunk + 1) // chunks, channels, fold,
-                      partial, chunk * fold * channels)
+    for chunk in range(worker, chunks, workers):
+        _sum_rows(dy, rows * chunk // chunks, rows * (chunk + 1) // chunks, channels, fold,
+                  partial, chunk * fold * channels)
