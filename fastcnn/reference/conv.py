@@ -1,0 +1,83 @@
+"""Two-dimensional convolution and its gradients."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from ._types import Array, Padding, Pair
+from ._window import pair, sides, window
+
+
+def conv2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """Correlate images with filters: one matrix product per filter element and group.
+
+    x (N, H, W, C), weight (R, S, C // groups, K), bias (K,) -> y (N, P, Q, K).
+    Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, sections 2 and 5.1.
+    """
+    N, H, W, C = x.shape
+    R, S, _, K = weight.shape
+    stride, dilation = pair(stride), pair(dilation)
+    rows, columns = sides(padding, (H, W), (R, S), stride, dilation)
+    padded = np.pad(x, ((0, 0), rows, columns, (0, 0)))
+    P = (H + sum(rows) - (R - 1) * dilation[0] - 1) // stride[0] + 1
+    Q = (W + sum(columns) - (S - 1) * dilation[1] - 1) // stride[1] + 1
+
+    y = np.zeros((N, P, Q, K), x.dtype)
+    for r, s in product(range(R), range(S)):
+        pixels = window(padded, r * dilation[0], s * dilation[1], (P, Q), stride)
+        for c, k in _groups(C, K, groups):
+            y[..., k] += pixels[..., c] @ weight[r, s, :, k]
+    return y if bias is None else y + bias
+
+
+def conv2d_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    need_dx: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    """Send dy back along every product that conv2d made.
+
+    dy (N, P, Q, K), x (N, H, W, C), weight (R, S, C // groups, K)
+    -> dx like x, or None without need_dx; dweight like weight; dbias (K,).
+    """
+    _, H, W, C = x.shape
+    R, S, _, K = weight.shape
+    _, P, Q, _ = dy.shape
+    stride, dilation = pair(stride), pair(dilation)
+    rows, columns = sides(padding, (H, W), (R, S), stride, dilation)
+    padded = np.pad(x, ((0, 0), rows, columns, (0, 0)))
+
+    dpadded = np.zeros_like(padded)
+    dweight = np.zeros_like(weight)
+    for r, s in product(range(R), range(S)):
+        pixels = window(padded, r * dilation[0], s * dilation[1], (P, Q), stride)
+        dpixels = window(dpadded, r * dilation[0], s * dilation[1], (P, Q), stride)
+        for c, k in _groups(C, K, groups):
+            dweight[r, s, :, k] = np.tensordot(pixels[..., c], dy[..., k], axes=((0, 1, 2), (0, 1, 2)))
+            if need_dx:
+                dpixels[..., c] += dy[..., k] @ weight[r, s, :, k].T
+    dx = dpadded[:, rows[0] : rows[0] + H, columns[0] : columns[0] + W] if need_dx else None
+    return dx, dweight, dy.sum(axis=(0, 1, 2))
+
+
+def _groups(C: int, K: int, groups: int) -> list[tuple[slice, slice]]:
+    """Return the input and the output channels of each group."""
+    c, k = C // groups, K // groups
+    return [(slice(g * c, (g + 1) * c), slice(g * k, (g + 1) * k)) for g in range(groups)]

@@ -1,0 +1,94 @@
+"""One step of each optimizer on flat arrays: parameter and state change in place, the gradient does not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._types import Array
+
+
+def sgd(
+    parameter: Array,
+    gradient: Array,
+    velocity: Array,
+    *,
+    lr: float,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+    step: int,
+) -> None:
+    """Gradient descent with momentum; step counts from 1, step 1 sets velocity = gradient. All arrays (n,).
+
+    Sutskever et al., "On the importance of initialization and momentum", ICML 2013, section 2.
+    """
+    gradient = gradient + weight_decay * parameter
+    velocity[:] = gradient if step == 1 else momentum * velocity + gradient
+    parameter -= lr * (gradient + momentum * velocity if nesterov else velocity)
+
+
+def adam(
+    parameter: Array,
+    gradient: Array,
+    first: Array,
+    second: Array,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    step: int,
+) -> None:
+    """Adam, or AdamW with decoupled weight decay; step counts from 1, moments start at 0. All arrays (n,).
+
+    Kingma and Ba, "Adam", ICLR 2015, algorithm 1.
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2.
+    """
+    if decoupled:
+        parameter *= 1 - lr * weight_decay
+    else:
+        gradient = gradient + weight_decay * parameter
+    first[:] = beta1 * first + (1 - beta1) * gradient
+    second[:] = beta2 * second + (1 - beta2) * gradient**2
+    unbiased_first = first / (1 - beta1**step)
+    unbiased_second = second / (1 - beta2**step)
+    parameter -= lr * unbiased_first / (np.sqrt(unbiased_second) + eps)
+
+
+def rmsprop(
+    parameter: Array,
+    gradient: Array,
+    square: Array,
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+) -> None:
+    """Divide by the root of a running mean of squares, which starts at 0. All arrays (n,).
+
+    Tieleman and Hinton, "Neural Networks for Machine Learning", 2012, lecture 6.5.
+    """
+    gradient = gradient + weight_decay * parameter
+    square[:] = alpha * square + (1 - alpha) * gradient**2
+    parameter -= lr * gradient / (np.sqrt(square) + eps)
+
+
+def adagrad(
+    parameter: Array,
+    gradient: Array,
+    square: Array,
+    *,
+    lr: float,
+    eps: float,
+    weight_decay: float,
+) -> None:
+    """Divide by the root of the sum of all squares so far, which starts at 0. All arrays (n,).
+
+    Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 12, 2011, section 1.3.
+    """
+    gradient = gradient + weight_decay * parameter
+    square += gradient**2
+    parameter -= lr * gradient / (np.sqrt(square) + eps)
