@@ -136,6 +136,12 @@ def nonempty(function: str, name: str, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"{function}: {name} is empty (shape {shape}), expected at least one element in each dimension")
 
 
+def at_least_1d(function: str, name: str, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError for a single number in place of an array."""
+    if not shape:
+        raise ShapeError(f"{function}: {name} is a single number (shape ()), expected an array of rank 1 or more")
+
+
 def same_shape(function: str, name: str, shape: tuple[int, ...], expected: tuple[int, ...], why: str) -> None:
     """Raise ShapeError unless `shape` is `expected`; `why` names what sets the expectation."""
     if shape != expected:

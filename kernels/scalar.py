@@ -1,6 +1,6 @@
 """What lets one source of a scalar function serve float32 and float64: constants, polynomials, exponents.
 
-Everything here is plain LLVM arithmetic on one number; loops around it vectorise.
+Everything here works on one number without branches; loops around it vectorise.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from ._jit import kernel, share
+
+# A position that cannot be negative.
+natural = np.uint64
 
 # Exact in both types, and of the narrower one, so that they widen nothing.
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
@@ -105,3 +110,13 @@ def exponent_mantissa(typing, x):
         return context.make_tuple(builder, signature.return_type, (n, mantissa))
 
     return types.UniTuple(x, 2)(x), generate
+
+
+@kernel
+def positions(count, worker, workers):
+    """Positions of an array of `count` elements that belong to `worker` (see `share`).
+
+    They are unsigned: Numba need not look whether a position counts from the end, and the loop vectorises.
+    """
+    start, stop = share(count, worker, workers)
+    return range(natural(start), natural(stop))

@@ -1,0 +1,180 @@
+"""Activations and their gradients, element by element; softmax and log-softmax, row by row.
+
+An activation is written as a function of one element, which a decorator turns into a kernel for arrays (n,).
+Formulas and sources: fastcnn/reference/activation.py.
+"""
+
+from . import elementary
+from ._jit import inline_kernel, kernel, parallel_kernel
+from .elementary import exp, log, normal_density, normal_distribution
+from .scalar import ONE, ZERO, natural, positions
+
+
+def _named(function, name):
+    """Give a generated function its own name, by which the disk cache tells kernels apart."""
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def _forward(scalar):
+    """Kernel y[i] = scalar(x[i], parameter)."""
+    name = scalar.__name__
+    of_element = inline_kernel(_named(scalar, f"{name}_of_element"))
+
+    def loop(x, y, parameter, worker, workers):
+        constant = x.dtype.type(parameter)
+        for i in positions(len(x), worker, workers):
+            y[i] = of_element(x[i], constant)
+
+    return parallel_kernel(_named(loop, name))
+
+
+def _backward(scalar):
+    """Kernel dx[i] = scalar(dy[i], saved[i], parameter), where saved is y or x."""
+    name = scalar.__name__
+    of_element = inline_kernel(_named(scalar, f"{name}_of_element"))
+
+    def loop(dy, saved, dx, parameter, worker, workers):
+        constant = dy.dtype.type(parameter)
+        for i in positions(len(dy), worker, workers):
+            dx[i] = of_element(dy[i], saved[i], constant)
+
+    return parallel_kernel(_named(loop, name))
+
+
+@_forward
+def relu(x, _):
+    return ZERO if x < ZERO else x
+
+
+@_backward
+def relu_backward(dy, y, _):
+    return ZERO if y <= ZERO else dy
+
+
+@_forward
+def leaky_relu(x, slope):
+    return x if x > ZERO else slope * x
+
+
+@_backward
+def leaky_relu_backward(dy, y, slope):
+    return dy if y > ZERO else slope * dy
+
+
+@_forward
+def sigmoid(x, _):
+    return elementary.sigmoid(x)
+
+
+@_backward
+def sigmoid_backward(dy, y, _):
+    return dy * y * (ONE - y)
+
+
+@_forward
+def tanh(x, _):
+    return elementary.tanh(x)
+
+
+@_backward
+def tanh_backward(dy, y, _):
+    return dy * (ONE - y * y)
+
+
+@_forward
+def elu(x, alpha):
+    return x if x > ZERO else alpha * elementary.expm1(ZERO if x > ZERO else x)
+
+
+@_backward
+def elu_backward(dy, y, alpha):
+    return dy * (y + alpha) if y <= ZERO else dy
+
+
+@_forward
+def gelu(x, _):
+    return x * normal_distribution(x)
+
+
+@_backward
+def gelu_backward(dy, x, _):
+    return dy * (normal_distribution(x) + x * normal_density(x))
+
+
+@_forward
+def silu(x, _):
+    return x * elementary.sigmoid(x)
+
+
+@_backward
+def silu_backward(dy, x, _):
+    s = elementary.sigmoid(x)
+    return dy * s * (ONE + x * (ONE - s))
+
+
+@kernel
+def row(number, K):
+    """Positions of row `number` of an array (rows, K)."""
+    return range(natural(number * K), natural((number + 1) * K))
+
+
+@kernel
+def largest(x, number, K):
+    """Largest element in row `number` of x (rows, K)."""
+    value = x[number * K]
+    for i in row(number, K):
+        value = x[i] if x[i] > value else value
+    return value
+
+
+@parallel_kernel
+def softmax(x, y, K, worker, workers):
+    """y = exp(x) / sum of exp(x) in each row of x, y (rows, K), shifted by the row's maximum."""
+    rows = len(x) // K
+    for number in range(rows * worker // workers, rows * (worker + 1) // workers):
+        shift = largest(x, number, K)
+        total = x.dtype.type(0)
+        for i in row(number, K):
+            y[i] = exp(x[i] - shift)
+            total += y[i]
+        for i in row(number, K):
+            y[i] /= total
+
+
+@parallel_kernel
+def softmax_backward(dy, y, dx, K, worker, workers):
+    """dx = y (dy - <dy, y>) in each row of dy, y, dx (rows, K)."""
+    rows = len(y) // K
+    for number in range(rows * worker // workers, rows * (worker + 1) // workers):
+        product = y.dtype.type(0)
+        for i in row(number, K):
+            product += dy[i] * y[i]
+        for i in row(number, K):
+            dx[i] = y[i] * (dy[i] - product)
+
+
+@parallel_kernel
+def log_softmax(x, y, K, worker, workers):
+    """y = x - log of the sum of exp(x) in each row of x, y (rows, K), shifted by the row's maximum."""
+    rows = len(x) // K
+    for number in range(rows * worker // workers, rows * (worker + 1) // workers):
+        shift = largest(x, number, K)
+        total = x.dtype.type(0)
+        for i in row(number, K):
+            total += exp(x[i] - shift)
+        total = log(total)
+        for i in row(number, K):
+            y[i] = x[i] - shift - total
+
+
+@parallel_kernel
+def log_softmax_backward(dy, y, dx, K, worker, workers):
+    """dx = dy - exp(y) sum(dy) in each row of dy, y, dx (rows, K)."""
+    rows = len(y) // K
+    for number in range(rows * worker // workers, rows * (worker + 1) // workers):
+        total = y.dtype.type(0)
+        for i in row(number, K):
+            total += dy[i]
+        for i in row(number, K):
+            dx[i] = dy[i] - exp(y[i]) * total
