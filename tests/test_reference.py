@@ -232,9 +232,7 @@ def test_conv2d_along_one_axis_by_hand(x, weight, options, y, axis):
     if isinstance(options.get("padding"), tuple):
         options["padding"] = along(options["padding"], axis, across=(0, 0))
     weight = line(weight, axis).reshape(*line(weight, axis).shape[1:], 1)
-    np.testing.assert_array_equal(
-        reference.conv2d(line(x, axis), weight, **options), line(y, axis), strict=True
-    )
+    np.testing.assert_array_equal(reference.conv2d(line(x, axis), weight, **options), line(y, axis), strict=True)
 
 
 def test_conv2d_padding_forms():
@@ -433,8 +431,7 @@ def test_avg_pool2d_by_hand():
     dx = reference.avg_pool2d_backward(np.array([4.0, 8]).reshape(1, 1, 2, 1), x.shape, 2)
     assert dx[0, :, :, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
     corners = [
-        reference.avg_pool2d(x, 2, padding=1, count_include_pad=counted)[0, 0, 0, 0]
-        for counted in (True, False)
+        reference.avg_pool2d(x, 2, padding=1, count_include_pad=counted)[0, 0, 0, 0] for counted in (True, False)
     ]
     assert corners == [1 / 4, 1]
 
@@ -505,13 +502,21 @@ def test_batch_norm_by_hand(shape):
     close(running_mean, [10 * 0.75 + 4 * 0.25])
     close(running_var, [20 * 0.75 + 20 / 3 * 0.25])
 
-    dx, dgamma, dbeta = reference.batch_norm_backward(
-        np.array([3.0, 0, 0, 0]).reshape(shape), x, gamma, saved
-    )
+    dx, dgamma, dbeta = reference.batch_norm_backward(np.array([3.0, 0, 0, 0]).reshape(shape), x, gamma, saved)
     close(dgamma, [-3])  # 3 times the normalised -1
     close(dbeta, [3])
     # gamma / deviation = 2 / 3 times (dy - 3/4 + 3/4 normalised), normalised = -1, -1/3, 1/3, 1
     close(dx.ravel(), [1, -2 / 3, -1 / 3, 0])
+
+
+def test_batch_norm_channels_are_apart():
+    x = np.array([[1.0, 10], [3, 50]])  # means 2, 30; biased variances 1, 400, unbiased 2, 800
+    running_mean, running_var = np.zeros(2), np.zeros(2)
+    settings = {"training": True, "momentum": 0.5, "eps": 0.0}
+    y, _ = reference.batch_norm(x, np.array([1.0, 2]), np.zeros(2), running_mean, running_var, **settings)
+    close(y, [[-1, -2], [1, 2]])
+    close(running_mean, [1, 15])
+    close(running_var, [1, 400])
 
 
 def test_batch_norm_inference_by_hand():
@@ -548,8 +553,8 @@ def test_batch_norm_backward(shape, training):
 
 ACTIVATIONS = {
     # x -> y, dy/dx, worked from the formula
-    "relu": {-2.0: (0, 0), 3.0: (3, 1)},
-    "leaky_relu": {-2.0: (-0.02, 0.01), 3.0: (3, 1)},
+    "relu": {-2.0: (0, 0), 0.0: (0, 0), 3.0: (3, 1)},
+    "leaky_relu": {-2.0: (-0.02, 0.01), 0.0: (0, 0.01), 3.0: (3, 1)},
     "sigmoid": {
         0.0: (1 / 2, 1 / 4),
         LN3: (3 / 4, 3 / 16),
@@ -588,13 +593,16 @@ def test_activation_parameters_by_hand():
     assert reference.leaky_relu(np.array([-2.0, 3]), 0.5).tolist() == [-1, 3]
     assert reference.leaky_relu_backward(np.array([4.0, 4]), np.array([-1.0, 3]), 0.5).tolist() == [2, 4]
     close(reference.elu(np.array([-LN2, 3]), 4.0), [-2, 3])
-    close(reference.elu_backward(np.array([5.0, 5]), np.array([-2.0, 3]), 4.0), [10, 5])
+    close(reference.elu_backward(np.array([5.0, 5, 5]), np.array([-2.0, 3, 0]), 4.0), [10, 5, 20])
+
+
+@pytest.mark.parametrize("name", ["relu", "elu"])
+def test_gradient_passes_where_the_output_is_nan(name):
+    assert getattr(reference, f"{name}_backward")(np.array([3.0]), np.array([NAN])).tolist() == [3]
 
 
 def test_gelu_keeps_its_precision_far_below_zero():
-    close(
-        reference.gelu(np.array([-10.0])) / -7.61985302416053e-23, 1, 1e-12
-    )  # -10 times the table's 7.6...e-24
+    close(reference.gelu(np.array([-10.0])) / -7.61985302416053e-23, 1, 1e-12)  # -10 times the table's 7.6...e-24
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -698,9 +706,7 @@ def test_dropout_drops_even_what_is_not_finite():
 def test_dropout_depends_on_seed_and_element_only():
     long = reference.dropout(np.ones(1001), 0.3, seed=5)[1]
     for shape in ((10,), (7, 11, 13), (1, 3)):
-        assert np.array_equal(
-            reference.dropout(np.zeros(shape), 0.3, seed=5)[1].ravel(), long[: math.prod(shape)]
-        )
+        assert np.array_equal(reference.dropout(np.zeros(shape), 0.3, seed=5)[1].ravel(), long[: math.prod(shape)])
     # element 6 is word 2 of counter 1; both halves of the seed are in the key
     for low, high in ((5, 0), (0, 1), (7, 9)):
         word = int(reference.philox((1, 0, 0, 0), (low, high))[2])
@@ -772,9 +778,7 @@ ENTROPY_CASES = {
         [[0, 0], [0, 0]],
     ),
 }
-entropy_cases = pytest.mark.parametrize(
-    "labels, options, loss, dlogits", ENTROPY_CASES.values(), ids=ENTROPY_CASES
-)
+entropy_cases = pytest.mark.parametrize("labels, options, loss, dlogits", ENTROPY_CASES.values(), ids=ENTROPY_CASES)
 
 
 @entropy_cases
@@ -791,9 +795,7 @@ def test_cross_entropy_of_extreme_logits():
     assert dlogits.tolist() == [[0.5, -0.5], [0, 0]]
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"class_weight": np.array([0.5, 2, 0, 1])}, {"label_smoothing": 0.3}]
-)
+@pytest.mark.parametrize("options", [{}, {"class_weight": np.array([0.5, 2, 0, 1])}, {"label_smoothing": 0.3}])
 @pytest.mark.parametrize(
     "labels", [np.array([3, 0, 1, 3, 2]), np.abs(normal(5, 4, seed=1))], ids=["labels", "probabilities"]
 )
@@ -814,9 +816,7 @@ def test_binary_cross_entropy_by_hand():
     loss, dlogits = reference.binary_cross_entropy(np.array([0, LN3, LN3, LN3]), np.array([1, 1, 0, 0.5]))
     close(loss, (LN2 + (LN4 - LN3) + LN4 + (LN4 - LN3 / 2)) / 4)
     close(dlogits, [-1 / 8, -1 / 16, 3 / 16, 1 / 16])
-    loss, dlogits = reference.binary_cross_entropy(
-        np.array([1000.0, -1000, 1000, -1000]), np.array([1.0, 1, 0, 0])
-    )
+    loss, dlogits = reference.binary_cross_entropy(np.array([1000.0, -1000, 1000, -1000]), np.array([1.0, 1, 0, 0]))
     assert loss == 500  # (0 + 1000 + 1000 + 0) / 4
     assert dlogits.tolist() == [0, -0.25, 0.25, 0]
 
@@ -892,9 +892,7 @@ def test_adagrad_by_hand():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gather_by_hand(dtype):
-    images = np.array([[0, 255], [51, 204], [102, 153]], np.uint8).reshape(
-        3, 1, 1, 2
-    )  # 0 1, 0.2 0.8, 0.4 0.6
+    images = np.array([[0, 255], [51, 204], [102, 153]], np.uint8).reshape(3, 1, 1, 2)  # 0 1, 0.2 0.8, 0.4 0.6
     mean, std = np.array([0.2, 0.5], dtype), np.array([0.5, 0.25], dtype)
     batch = reference.gather(images, np.array([2, 0, 2, 1]), mean, std)
     assert batch.shape == (4, 1, 1, 2)
