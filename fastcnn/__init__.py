@@ -6,12 +6,46 @@ Names are imported when first used, so that `import fastcnn` costs little and ne
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import data, functional, kernels, models, nn, optim, reference, registry, shapes, training  # noqa: F401
+    from .kernels.threads import get_num_threads, set_num_threads  # noqa: F401
+    from .nn import manual_seed  # noqa: F401
+    from .shapes import CheckpointError, DataFormatError, DTypeError, ShapeError  # noqa: F401
+    from .training import History, NonFiniteError, evaluate, fit, gradient_check, load, predict, save  # noqa: F401
 
 __version__ = "0.1.0"
 
-_MODULES = {"data", "functional", "kernels", "models", "nn", "optim", "reference", "registry", "shapes", "training"}
-_NAMES: dict[str, str] = {}
+_MODULES = (
+    "data",
+    "functional",
+    "kernels",
+    "models",
+    "nn",
+    "optim",
+    "reference",
+    "registry",
+    "shapes",
+    "training",
+)
+_NAMES = {
+    "CheckpointError": "shapes",
+    "DTypeError": "shapes",
+    "DataFormatError": "shapes",
+    "History": "training",
+    "NonFiniteError": "training",
+    "ShapeError": "shapes",
+    "evaluate": "training",
+    "fit": "training",
+    "get_num_threads": "kernels.threads",
+    "gradient_check": "training",
+    "load": "training",
+    "manual_seed": "nn",
+    "predict": "training",
+    "save": "training",
+    "set_num_threads": "kernels.threads",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -20,3 +54,7 @@ def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(importlib.import_module(f"fastcnn.{_NAMES[name]}"), name)
     raise AttributeError(f"module 'fastcnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_NAMES})

@@ -1,0 +1,48 @@
+"""The names of the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..nn import Origin, Sequential
+from ..shapes import ShapeError, integer
+from .resnet import resnet20
+from .simple import Shape, four_conv, lenet5, smallcnn, strided_cnn, two_conv
+from .vgg import vgg
+
+_BUILDERS: dict[str, Callable[[Shape, int], Sequential]] = {
+    builder.__name__: builder for builder in (lenet5, smallcnn, strided_cnn, two_conv, four_conv, vgg, resnet20)
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names that `create` knows."""
+    return tuple(_BUILDERS)
+
+
+def describe(name: str) -> str:
+    """Return one sentence about a network; ValueError: unknown name."""
+    return (_builder("describe", name).__doc__ or "").partition("\n")[0]
+
+
+def create(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequential:
+    """Return a new network for images of `input_shape` (H, W, C), with one output per class.
+
+    The weights follow from `manual_seed`. ValueError: unknown name; ShapeError, DTypeError: the sizes are
+    unfit or too small for the network.
+    """
+    builder = _builder("create", name)
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
+        raise ShapeError(f"create: input_shape is {input_shape!r}, expected (H, W, C)")
+    height, width, channels = (integer("create", "input_shape", size, 1) for size in input_shape)
+    classes = integer("create", "num_classes", num_classes, 1)
+    model = builder((height, width, channels), classes)
+    model.output_shape((1, height, width, channels))
+    model.origin = Origin(name, (height, width, channels), classes)
+    return model
+
+
+def _builder(function: str, name: str) -> Callable[[Shape, int], Sequential]:
+    if name not in _BUILDERS:
+        raise ValueError(f"{function}: name is {name!r}, expected one of {', '.join(_BUILDERS)}")
+    return _BUILDERS[name]

@@ -1,0 +1,116 @@
+"""Containers: modules that run other modules, forward and backward."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..functional import arrays
+from ..shapes import DTypeError, ShapeError
+from .module import Module, backward
+from .parameter import Parameter
+
+
+class Sequential(Module):
+    """Modules one after the other, named "0", "1" and so on; DTypeError: an argument is no Module."""
+
+    def __init__(self, *modules: Module) -> None:
+        """Take the modules in the order in which they run."""
+        _require_modules("Sequential", modules)
+        self.layers = modules
+
+    def forward(self, x: Any) -> Any:
+        """Return what the last module makes of x."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        """Write all gradients; return dx, or None without `need_dx`, when nothing runs that only dx needs."""
+        first = 0 if need_dx else self._first_trained
+        for layer in reversed(self.layers[first + (not need_dx) :]):
+            dy = layer.backward(dy)
+        if need_dx:
+            return dy
+        return backward(self.layers[first], dy, need_dx=False) if first < len(self.layers) else None
+
+    @functools.cached_property
+    def _first_trained(self) -> int:
+        """Index of the first module with parameters; the number of modules when none has any."""
+        trained = (index for index, layer in enumerate(self.layers) if layer.parameters())
+        return next(trained, len(self.layers))
+
+    def children(self) -> Iterator[tuple[str, Module | Parameter]]:
+        """Give the modules, named by their index."""
+        return ((str(index), layer) for index, layer in enumerate(self.layers))
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of forward's result, batch included; ShapeError where a layer does not fit."""
+        for layer in self.layers:
+            x_shape = layer.output_shape(x_shape)  # type: ignore[attr-defined]
+        return x_shape
+
+    def __len__(self) -> int:
+        """Return the number of modules."""
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Module:
+        """Return the module at `index`."""
+        return self.layers[index]
+
+    def __iter__(self) -> Iterator[Module]:
+        """Give the modules in order."""
+        return iter(self.layers)
+
+    def __repr__(self) -> str:
+        """Constructor call, one module in a line."""
+        inside = "".join(f"\n  {layer!r},".replace("\n", "\n  ") for layer in self.layers)
+        return f"Sequential({inside}\n)" if inside else "Sequential()"
+
+
+class Residual(Module):
+    """main(x) + shortcut(x), where no shortcut means x itself.
+
+    He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 3.2.
+    """
+
+    def __init__(self, main: Module, shortcut: Module | None = None) -> None:
+        """Take the branches; DTypeError: one is no Module."""
+        _require_modules("Residual", (main,) if shortcut is None else (main, shortcut))
+        self.main, self.shortcut = main, shortcut
+
+    def forward(self, x: Any) -> Any:
+        """Return the sum of both branches; ShapeError when their shapes differ."""
+        y = self.main.forward(x)
+        other = x if self.shortcut is None else self.shortcut.forward(x)
+        if y.shape != other.shape:
+            raise ShapeError(f"Residual: main gives shape {y.shape}, expected {other.shape} as the shortcut gives")
+        return _sum(y, other)
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        """Write all gradients; return dx, or None without `need_dx`."""
+        dx = backward(self.main, dy, need_dx)
+        other = dy if self.shortcut is None else backward(self.shortcut, dy, need_dx)
+        return _sum(dx, other) if need_dx else None
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the main branch's result."""
+        shape: tuple[int, ...] = self.main.output_shape(x_shape)  # type: ignore[attr-defined]
+        return shape
+
+    def __repr__(self) -> str:
+        """Constructor call."""
+        return f"Residual({self.main!r}{'' if self.shortcut is None else f', {self.shortcut!r}'})"
+
+
+def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.add(a, b, out=arrays.empty(a.shape, a.dtype))
+
+
+def _require_modules(container: str, modules: tuple[Any, ...]) -> None:
+    for index, module in enumerate(modules):
+        if not isinstance(module, Module):
+            raise DTypeError(f"{container}: argument {index} is {module!r}, expected a Module")

@@ -1,0 +1,116 @@
+"""Convolution layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional, shapes
+from ..shapes import Padding, Pair, ShapeError
+from .initialise import he_normal
+from .module import Layer
+from .parameter import Parameter
+
+
+class Conv2D(Layer):
+    """Convolution of images (N, H, W, in_channels) with out_channels filters: (N, P, Q, out_channels).
+
+    `weight` is (R, S, in_channels // groups, out_channels), drawn from `he_normal`; `bias` is
+    (out_channels,), zeros, or None. Padding as in `functional.conv2d`. ShapeError, DTypeError: an argument
+    makes no convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        algorithm: str = "auto",
+    ) -> None:
+        """Check the arguments and draw the weights."""
+        inputs = shapes.integer("Conv2D", "in_channels", in_channels, 1)
+        outputs = shapes.integer("Conv2D", "out_channels", out_channels, 1)
+        self.in_channels, self.out_channels = inputs, outputs
+        self.kernel_size = shapes.pair("Conv2D", "kernel_size", kernel_size)
+        self.stride = shapes.pair("Conv2D", "stride", stride)
+        self.dilation = shapes.pair("Conv2D", "dilation", dilation)
+        self.groups = shapes.integer("Conv2D", "groups", groups, 1)
+        if inputs % self.groups or outputs % self.groups:
+            raise ShapeError(
+                f"Conv2D: groups is {groups}, expected a divisor of in_channels {inputs} and out_channels {outputs}"
+            )
+        shapes.paddings("Conv2D", padding, self.kernel_size, self.kernel_size, self.stride)
+        if algorithm not in functional.conv.ALGORITHMS:
+            raise ValueError(
+                f"Conv2D: algorithm is {algorithm!r}, expected one of {', '.join(functional.conv.ALGORITHMS)}"
+            )
+        self.padding, self.algorithm = padding, algorithm
+        depth = inputs // self.groups
+        R, S = self.kernel_size
+        self.weight = Parameter(he_normal((R, S, depth, outputs), R * S * depth), "weight")
+        self.bias = Parameter(np.zeros(outputs, np.float32), "bias") if bias else None
+        self._geometry: dict[str, Any] = {
+            "stride": self.stride,
+            "padding": padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+        }
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, P, Q, out_channels)."""
+        self._keep(x)
+        bias = None if self.bias is None else self.bias.data
+        return functional.conv2d(x, self.weight.data, bias, algorithm=self.algorithm, **self._geometry)
+
+    def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
+        """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
+        dx, dweight, dbias = functional.conv2d_backward(
+            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx, **self._geometry
+        )
+        self.weight.grad = dweight
+        if self.bias is not None:
+            self.bias.grad = dbias
+        return dx
+
+    def _window(self, x_shape: tuple[int, ...]) -> shapes.Window:
+        return shapes.conv2d("Conv2D", x_shape, self.weight.shape, **self._geometry)
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (N, P, Q, out_channels)."""
+        window = self._window(x_shape)
+        return window.N, window.P, window.Q, window.K
+
+    def multiply_adds(self, x_shape: tuple[int, ...]) -> int:
+        """Return N P Q K R S C / groups."""
+        window = self._window(x_shape)
+        return window.N * window.P * window.Q * self.weight.size
+
+    def algorithm_for(self, x_shape: tuple[int, ...]) -> str:
+        """Return the name of the algorithm that forward takes."""
+        if self.algorithm != "auto":
+            return self.algorithm
+        return functional.conv.algorithm_of(x_shape, self.weight.shape, **self._geometry)
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        options = {
+            "stride": (self.stride, (1, 1)),
+            "padding": (self.padding, 0),
+            "dilation": (self.dilation, (1, 1)),
+            "groups": (self.groups, 1),
+            "bias": (self.bias is not None, True),
+        }
+        written = "".join(f", {name}={short(value)!r}" for name, (value, usual) in options.items() if value != usual)
+        return f"Conv2D({self.in_channels}, {self.out_channels}, {short(self.kernel_size)!r}{written})"
+
+
+def short(value: Any) -> Any:
+    """Return a pair of equal numbers as one number, anything else as it is."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value

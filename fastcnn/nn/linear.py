@@ -1,0 +1,93 @@
+"""Linear layer and the reshaping before it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import functional, shapes
+from ..shapes import ShapeError
+from .initialise import he_normal
+from .module import Layer
+from .parameter import Parameter
+
+
+class Linear(Layer):
+    """x (N, in_features) times weight (in_features, out_features) plus bias (out_features,).
+
+    Weights are drawn from `he_normal`, the bias is zeros, or None. ShapeError, DTypeError: a size is no
+    positive integer.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
+        """Check the sizes and draw the weights."""
+        self.in_features = shapes.integer("Linear", "in_features", in_features, 1)
+        self.out_features = shapes.integer("Linear", "out_features", out_features, 1)
+        size = (self.in_features, self.out_features)
+        self.weight = Parameter(he_normal(size, self.in_features), "weight")
+        self.bias = Parameter(np.zeros(self.out_features, np.float32), "bias") if bias else None
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, out_features)."""
+        self._keep(x)
+        return functional.linear(x, self.weight.data, None if self.bias is None else self.bias.data)
+
+    def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
+        """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
+        dx, dweight, dbias = functional.linear_backward(dy, self._take(), self.weight.data, need_dx=need_dx)
+        self.weight.grad = dweight
+        if self.bias is not None:
+            self.bias.grad = dbias
+        return dx
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (N, out_features)."""
+        if len(x_shape) != 2 or x_shape[1] != self.in_features:
+            raise ShapeError(f"Linear: x has shape {x_shape}, expected (N, {self.in_features})")
+        return x_shape[0], self.out_features
+
+    def multiply_adds(self, x_shape: tuple[int, ...]) -> int:
+        """Return N times the number of weights."""
+        return x_shape[0] * self.weight.size
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        return f"Linear({self.in_features}, {self.out_features}{'' if self.bias else ', bias=False'})"
+
+
+class Flatten(Layer):
+    """x (N, ...) as (N, features), row-major; no copy."""
+
+    is_view = True
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return x as (N, features)."""
+        x = np.asarray(x)
+        self._keep(x.shape)
+        return x.reshape(self.output_shape(x.shape))
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dy in the shape of x."""
+        return np.asarray(dy).reshape(self._take())
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (N, features)."""
+        if len(x_shape) < 2:
+            raise ShapeError(f"Flatten: x has shape {x_shape}, expected (N, ...)")
+        return x_shape[0], math.prod(x_shape[1:])
+
+
+class Identity(Layer):
+    """x itself."""
+
+    is_view = True
+
+    def forward(self, x: Any) -> Any:
+        """Return x."""
+        return x
+
+    def backward(self, dy: Any) -> Any:
+        """Return dy."""
+        return dy

@@ -1,0 +1,302 @@
+"""Module: what layers, containers and whole models have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ..shapes import CheckpointError, DTypeError
+from .parameter import Parameter
+
+Self = TypeVar("Self", bound="Module")
+Weights = dict[str, tuple[np.ndarray | None, ...]]
+
+
+class Origin(NamedTuple):
+    """How a named model was made, so that loading a file can make it again."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    num_classes: int
+
+
+class Normalisation(NamedTuple):
+    """Mean and deviation of each channel where a byte is a number from 0 to 1: (C,) float32 each."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+
+class _Mode(threading.local):
+    keeping = True
+
+
+_mode = _Mode()
+
+
+@contextlib.contextmanager
+def inference() -> Iterator[None]:
+    """Let layers keep nothing for backward, in this thread, inside the `with` block."""
+    before, _mode.keeping = _mode.keeping, False
+    try:
+        yield
+    finally:
+        _mode.keeping = before
+
+
+class Module:
+    """A layer or a network: `forward(x)` gives y, `backward(dy)` gives dx and writes the parameters'
+    gradients.
+
+    Modules and Parameters set as attributes, also inside lists, tuples and dicts, belong to the module in the
+    order in which they were set; nothing has to be registered and no base constructor has to be called.
+    Layers keep what backward needs until it runs, so each backward belongs to one forward before it. Backward
+    overwrites gradients; a parameter is used once in a step.
+    """
+
+    training = True
+    buffers: tuple[str, ...] = ()
+    origin: Origin | None = None
+    normalisation: Normalisation | None = None
+    classes: tuple[str, ...] = ()
+    _kept: Any = None
+
+    def forward(self, x: Any) -> Any:
+        """Return the output for x; NotImplementedError in a class that defines none."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward: define forward(self, x)")
+
+    def backward(self, dy: Any) -> Any:
+        """Return dx and write the gradients; NotImplementedError in a class that defines none."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward: define backward(self, dy)")
+
+    def __call__(self, x: Any) -> Any:
+        """Return forward(x)."""
+        return self.forward(x)
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Let this module and all inside it behave as in training; with mode=False as in use."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self: Self) -> Self:
+        """Let this module and all inside it behave as in use: running statistics, no dropout."""
+        return self.train(False)
+
+    def to(self: Self, dtype: Any) -> Self:
+        """Convert parameters and buffers to float32 or float64; DTypeError for another type."""
+        wanted = np.dtype(dtype)
+        if wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise DTypeError(f"to: dtype is {wanted}, expected float32 or float64")
+        for _, module in self.named_modules():
+            for _, parameter in module._members(Parameter):
+                parameter.to(wanted)
+            for name in module.buffers:
+                setattr(module, name, getattr(module, name).astype(wanted))
+        return self
+
+    def children(self) -> Iterator[tuple[str, Module | Parameter]]:
+        """Give the modules and parameters that are attributes, by name, in the order they were set."""
+        return _search(vars(self).items())
+
+    def _members(self, kind: type) -> list[tuple[str, Any]]:
+        """Return the children of one kind, each once, under its first name."""
+        once: dict[int, tuple[str, Any]] = {}
+        for name, child in self.children():
+            if isinstance(child, kind):
+                once.setdefault(id(child), (name, child))
+        return list(once.values())
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """Give this module as "" and every module inside it under its dotted name, outer ones first, each
+        once.
+        """
+        return self._walk("", set())
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+        seen.add(id(self))
+        yield prefix, self
+        for name, child in self._members(Module):
+            if id(child) not in seen:
+                yield from child._walk(_join(prefix, name), seen)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Give every parameter under its dotted name, each once; its `.name` becomes that name."""
+        seen: set[int] = set()
+        for prefix, module in self.named_modules():
+            for name, parameter in module._members(Parameter):
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    parameter.name = _join(prefix, name)
+                    yield parameter.name, parameter
+
+    def parameters(self) -> list[Parameter]:
+        """Return all parameters in the order of definition."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def num_parameters(self) -> int:
+        """Return the number of trainable elements."""
+        return sum(parameter.size for parameter in self.parameters())
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        """Return the memory of all parameters and buffers (such as running statistics) by name."""
+        tensors = {name: parameter.data for name, parameter in self.named_parameters()}
+        for prefix, module in self.named_modules():
+            tensors.update((_join(prefix, name), getattr(module, name)) for name in module.buffers)
+        return tensors
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of all parameters and buffers by name."""
+        return {name: tensor.copy() for name, tensor in self._tensors().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Copy parameters and buffers from `state`, all or none of them.
+
+        CheckpointError lists every array whose shape or dtype differs and, if `strict`, every one that is
+        missing or unknown.
+        """
+        own = self._tensors()
+        given = {name: np.asarray(value) for name, value in state.items()}
+        problems = [problem for name in own if name in given for problem in _misfits(name, given[name], own[name])]
+        if strict:
+            problems += [f"{name} is missing, expected shape {own[name].shape}" for name in own if name not in given]
+            problems += [f"{name} is unknown, shape {given[name].shape}" for name in given if name not in own]
+        if problems:
+            raise CheckpointError(_listing("load_state_dict: the state is of another model", problems))
+        for name, tensor in own.items():
+            if name in given:
+                tensor[...] = given[name]
+
+    def _layers(self) -> dict[str, list[Parameter]]:
+        """Return the parameters of every module that has some of its own, by the module's name."""
+        layers = {
+            name or type(self).__name__: [parameter for _, parameter in module._members(Parameter)]
+            for name, module in self.named_modules()
+        }
+        return {name: parameters for name, parameters in layers.items() if parameters}
+
+    def get_weights(self) -> Weights:
+        """Return copies of the weights as {layer name: (W, b)}; b is None where a layer has none."""
+        return {
+            name: _pair([parameter.data.copy() for parameter in parameters])
+            for name, parameters in self._layers().items()
+        }
+
+    def get_dweights(self) -> Weights:
+        """Return copies of the gradients as {layer name: (dW, db)}, like get_weights."""
+        return {
+            name: _pair([parameter.grad.copy() for parameter in parameters])
+            for name, parameters in self._layers().items()
+        }
+
+    def set_weights(self, weights: Mapping[str, Iterable[Any]]) -> None:
+        """Copy weights in, {layer name: (W, b)} for all or some layers; all or nothing.
+
+        CheckpointError: a layer is unknown or has another number of arrays. ShapeError, DTypeError: an array
+        does not fit.
+        """
+        layers, pending = self._layers(), []
+        for name, arrays in weights.items():
+            if name not in layers:
+                raise CheckpointError(f"set_weights: layer {name!r} is unknown, expected some of {', '.join(layers)}")
+            given = [array for array in arrays if array is not None]
+            if len(given) != len(layers[name]):
+                raise CheckpointError(
+                    f"set_weights: layer {name!r} came with {len(given)} arrays, expected {len(layers[name])}"
+                )
+            pending += [
+                (parameter, parameter._fitting("data", array))
+                for parameter, array in zip(layers[name], given, strict=True)
+            ]
+        for parameter, array in pending:
+            parameter.data = array
+
+    def summary(self, input_shape: tuple[int, ...]) -> Any:
+        """Return a table of the layers for one input of `input_shape`, such as (28, 28, 1); print it to read
+        it.
+        """
+        from .summary import summarise
+
+        return summarise(self, input_shape)
+
+    def _keep(self, values: Any) -> None:
+        """Hold `values` for backward, unless nothing is to be kept."""
+        self._kept = values if _mode.keeping else None
+
+    def _take(self) -> Any:
+        """Return what forward kept and let go of it; RuntimeError when there is none."""
+        kept, self._kept = self._kept, None
+        if kept is None:
+            raise RuntimeError(f"{self!r}: backward needs a forward of its own before it, outside nn.inference()")
+        return kept
+
+    def __repr__(self) -> str:
+        """Name of the class."""
+        return f"{type(self).__name__}()"
+
+
+class Layer(Module):
+    """A module without modules inside, whose output shape and work follow from the input shape alone."""
+
+    is_view = False  # whether the output lies in the memory of the input
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of forward's result, batch included; ShapeError when the input does not fit."""
+        return x_shape
+
+    def multiply_adds(self, x_shape: tuple[int, ...]) -> int:
+        """Return the multiplications of forward that are summed up; element-wise work counts nothing."""
+        return 0
+
+    def algorithm_for(self, x_shape: tuple[int, ...]) -> str:
+        """Return the name of the algorithm that forward takes, or "" where there is only one."""
+        return ""
+
+
+def backward(module: Any, dy: Any, need_dx: bool) -> Any:
+    """Run the module's backward; without `need_dx`, a module that can leaves out the work for dx."""
+    if need_dx or not _can_skip_dx(type(module)):
+        return module.backward(dy)
+    return module.backward(dy, need_dx=False)
+
+
+@functools.cache
+def _can_skip_dx(kind: type) -> bool:
+    return "need_dx" in inspect.signature(kind.backward).parameters  # type: ignore[attr-defined]
+
+
+def _search(items: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Module | Parameter]]:
+    for name, value in items:
+        if isinstance(value, (Module, Parameter)):
+            yield str(name), value
+        elif isinstance(value, (list, tuple, dict)):
+            inside = value.items() if isinstance(value, dict) else enumerate(value)
+            for inner, child in _search(inside):
+                yield f"{name}.{inner}", child
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _pair(arrays: list[np.ndarray]) -> tuple[np.ndarray | None, ...]:
+    return (arrays[0], None) if len(arrays) == 1 else tuple(arrays)
+
+
+def _misfits(name: str, given: np.ndarray, own: np.ndarray) -> list[str]:
+    if given.shape != own.shape:
+        return [f"{name} has shape {given.shape}, expected {own.shape}"]
+    if given.dtype != own.dtype:
+        return [f"{name} is {given.dtype}, expected {own.dtype}"]
+    return []
+
+
+def _listing(title: str, problems: list[str], limit: int = 12) -> str:
+    more = [f"and {len(problems) - limit} more"] if len(problems) > limit else []
+    return "\n  ".join([title, *problems[:limit], *more])

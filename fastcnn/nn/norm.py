@@ -1,0 +1,67 @@
+"""Batch normalisation layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional, shapes
+from ..shapes import ShapeError, real
+from .module import Layer
+from .parameter import Parameter
+
+
+class BatchNorm(Layer):
+    """Mean beta and deviation gamma for each channel of x (N, H, W, C) or (N, C).
+
+    In training by the statistics of the batch, which also move `running_mean` and `running_var`, (channels,)
+    each; in use by these. ShapeError, DTypeError, ValueError: channels, momentum or eps is out of range.
+    """
+
+    buffers = ("running_mean", "running_var")
+
+    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        """Start with gamma 1, beta 0, running mean 0 and variance 1."""
+        self.channels = shapes.integer("BatchNorm", "channels", channels, 1)
+        self.momentum = real("BatchNorm", "momentum", momentum, 0.0, 1.0)
+        self.eps = real("BatchNorm", "eps", eps, 0.0)
+        self.gamma = Parameter(np.ones(channels, np.float32), "gamma")
+        self.beta = Parameter(np.zeros(channels, np.float32), "beta")
+        self.running_mean = np.zeros(channels, np.float32)
+        self.running_var = np.ones(channels, np.float32)
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y like x."""
+        y, saved = functional.batch_norm(
+            x,
+            self.gamma.data,
+            self.beta.data,
+            self.running_mean,
+            self.running_var,
+            training=self.training,
+            momentum=self.momentum,
+            eps=self.eps,
+        )
+        self._keep((x, saved, self.training))
+        return y
+
+    def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
+        """Write the gradients of gamma and beta; return dx, or None without `need_dx`."""
+        x, saved, training = self._take()
+        dx, self.gamma.grad, self.beta.grad = functional.batch_norm_backward(
+            dy, x, self.gamma.data, saved, training=training
+        )
+        return dx if need_dx else None
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of x."""
+        if len(x_shape) not in (2, 4) or x_shape[-1] != self.channels:
+            raise ShapeError(
+                f"BatchNorm: x has shape {x_shape}, expected (N, H, W, {self.channels}) or (N, {self.channels})"
+            )
+        return x_shape
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        return f"BatchNorm({self.channels})"

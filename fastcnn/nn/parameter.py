@@ -1,0 +1,147 @@
+"""Trainable arrays, which lie in flat buffers: all data of a model in one, all gradients in another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..shapes import DTypeError, ShapeError
+
+
+class Flat(NamedTuple):
+    """Two buffers (n,) that hold the data and the gradients of some parameters side by side."""
+
+    data: np.ndarray
+    grad: np.ndarray
+
+
+class Parameter:
+    """An array to train, float32 or float64, and its gradient of the same shape.
+
+    `data` and `grad` are views into flat buffers. Assigning to them copies the values into that memory: real
+    floats of any width are accepted, ShapeError for another shape, DTypeError for another kind of values.
+    A layer's backward overwrites `grad`, it does not add to it.
+    """
+
+    __slots__ = ("_data", "_grad", "flat", "name", "offset")
+
+    def __init__(self, data: Any, name: str = "") -> None:
+        """Copy `data` into memory of its own; float64 stays float64, other floats become float32."""
+        array = np.asarray(data)
+        _require_floats(name, array)
+        self.name = name
+        self._own(array, np.dtype(np.float32 if array.dtype.itemsize <= 4 else np.float64))
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if value is not self._data:
+            self._data[...] = self._fitting("data", value)
+
+    @property
+    def grad(self) -> np.ndarray:
+        """The gradient of the loss, as the last backward wrote it; zeros before the first."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not self._grad:
+            self._grad[...] = self._fitting("grad", value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of data and grad."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Element type of data and grad."""
+        return self._data.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._data.size
+
+    def to(self, dtype: np.dtype) -> None:
+        """Move data and grad, converted to float32 or float64, into memory of their own."""
+        grad = self._grad
+        self._own(self._data, dtype)
+        self._grad[...] = grad
+
+    def place(self, flat: Flat, offset: int) -> None:
+        """Move data and grad into the buffers `flat`, from element `offset` on."""
+        data, grad = (buffer[offset : offset + self.size].reshape(self.shape) for buffer in flat)
+        data[...], grad[...] = self._data, self._grad
+        self._data, self._grad, self.flat, self.offset = data, grad, flat, offset
+
+    def _own(self, data: np.ndarray, dtype: np.dtype) -> None:
+        self._data: np.ndarray = np.array(data, dtype, order="C")
+        self._grad: np.ndarray = np.zeros(self._data.shape, dtype)
+        self.flat, self.offset = Flat(self._data.reshape(-1), self._grad.reshape(-1)), 0
+
+    def _fitting(self, attribute: str, value: Any) -> np.ndarray:
+        """Return `value` as an array that may be copied into this parameter."""
+        array = np.asarray(value)
+        if array.shape != self.shape:
+            raise ShapeError(f"Parameter {self.name}: {attribute} has shape {array.shape}, expected {self.shape}")
+        _require_floats(self.name, array, attribute)
+        return array
+
+    def __getstate__(self) -> tuple[np.ndarray, np.ndarray, str]:
+        """Give what a copy needs: it gets memory of its own."""
+        return self._data, self._grad, self.name
+
+    def __setstate__(self, state: tuple[np.ndarray, np.ndarray, str]) -> None:
+        """Become a copy."""
+        data, grad, self.name = state
+        self._own(data, data.dtype)
+        self._grad[...] = grad
+
+    def __repr__(self) -> str:
+        """Name, shape and element type."""
+        return f"Parameter({self.name!r}, {self.shape}, {self.dtype})"
+
+
+def flatten(parameters: Sequence[Parameter]) -> Flat:
+    """Return one pair of buffers with all parameters side by side in the order given.
+
+    Parameters that do not lie so are moved; whoever holds an older array of theirs keeps a stale one.
+    DTypeError: the parameters mix float32 and float64.
+    """
+    first = parameters[0]
+    for parameter in parameters:
+        if parameter.dtype != first.dtype:
+            raise DTypeError(
+                f"parameters: {parameter.name} is {parameter.dtype} and {first.name} is {first.dtype}, "
+                "expected one dtype for all (convert the model: model.to(np.float32))"
+            )
+    size = sum(parameter.size for parameter in parameters)
+    if not _is_flat(parameters):
+        flat = Flat(np.empty(size, first.dtype), np.empty(size, first.dtype))
+        offset = 0
+        for parameter in parameters:
+            parameter.place(flat, offset)
+            offset += parameter.size
+    everything = slice(first.offset, first.offset + size)
+    return Flat(first.flat.data[everything], first.flat.grad[everything])
+
+
+def _is_flat(parameters: Sequence[Parameter]) -> bool:
+    offset = parameters[0].offset
+    for parameter in parameters:
+        if parameter.flat is not parameters[0].flat or parameter.offset != offset:
+            return False
+        offset += parameter.size
+    return True
+
+
+def _require_floats(name: str, array: np.ndarray, attribute: str = "data") -> None:
+    if array.dtype.kind != "f":
+        raise DTypeError(f"Parameter {name}: {attribute} has dtype {array.dtype}, expected float32 or float64")

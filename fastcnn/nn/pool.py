@@ -1,0 +1,144 @@
+"""Pooling layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional, shapes
+from ..shapes import Padding, Pair, ShapeError
+from .conv import short
+from .module import Layer
+
+
+class _Pool2D(Layer):
+    """What maximum and average share: the window, and what it makes of a shape."""
+
+    def __init__(
+        self, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, ceil_mode: bool
+    ) -> None:
+        name = type(self).__name__
+        self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
+        self.stride = self.kernel_size if stride is None else shapes.pair(name, "stride", stride)
+        self.dilation = shapes.pair(name, "dilation", dilation)
+        sides = shapes.paddings(name, padding, self.kernel_size, self.kernel_size, self.stride)
+        rows, columns = self.kernel_size
+        if padding != "same" and (max(sides[:2]) > rows // 2 or max(sides[2:]) > columns // 2):
+            raise ShapeError(f"{name}: padding is {padding!r}, expected at most half of kernel_size {kernel_size!r}")
+        self.padding, self.ceil_mode = padding, bool(ceil_mode)
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (N, P, Q, C)."""
+        window = shapes.pool2d(
+            type(self).__name__,
+            x_shape,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+        )
+        return window.N, window.P, window.Q, window.C
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        options = {
+            "stride": (self.stride, self.kernel_size),
+            "padding": (self.padding, 0),
+            "dilation": (self.dilation, (1, 1)),
+            "ceil_mode": (self.ceil_mode, False),
+        }
+        written = "".join(f", {name}={short(value)!r}" for name, (value, usual) in options.items() if value != usual)
+        return f"{type(self).__name__}({short(self.kernel_size)!r}{written})"
+
+
+class MaxPool2D(_Pool2D):
+    """Largest value of each window: x (N, H, W, C) -> y (N, P, Q, C); stride None is the kernel size.
+
+    ShapeError, DTypeError: an argument makes no window, such as a padding above half the kernel.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Pair,
+        stride: Pair | None = None,
+        padding: Padding = 0,
+        *,
+        dilation: Pair = 1,
+        ceil_mode: bool = False,
+    ) -> None:
+        """Check the window."""
+        super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, P, Q, C)."""
+        y, argmax = functional.max_pool2d(
+            x,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            ceil_mode=self.ceil_mode,
+        )
+        self._keep((argmax, np.shape(x)))
+        return y
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dx (N, H, W, C)."""
+        argmax, x_shape = self._take()
+        return functional.max_pool2d_backward(dy, argmax, x_shape)
+
+
+class AvgPool2D(_Pool2D):
+    """Mean of each window: x (N, H, W, C) -> y (N, P, Q, C); stride None is the kernel size.
+
+    Padding counts as zeros, or not at all without `count_include_pad`. ShapeError, DTypeError as MaxPool2D.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Pair,
+        stride: Pair | None = None,
+        padding: Padding = 0,
+        *,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        """Check the window."""
+        super().__init__(kernel_size, stride, padding, 1, ceil_mode)
+        self.count_include_pad = bool(count_include_pad)
+        self._window: dict[str, Any] = {
+            "stride": self.stride,
+            "padding": padding,
+            "ceil_mode": self.ceil_mode,
+            "count_include_pad": self.count_include_pad,
+        }
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, P, Q, C)."""
+        self._keep(np.shape(x))
+        return functional.avg_pool2d(x, self.kernel_size, **self._window)
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dx (N, H, W, C)."""
+        return functional.avg_pool2d_backward(dy, self._take(), self.kernel_size, **self._window)
+
+
+class GlobalAvgPool2D(Layer):
+    """Mean of each channel of an image: x (N, H, W, C) -> y (N, C)."""
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, C)."""
+        self._keep(np.shape(x))
+        return functional.global_avg_pool2d(x)
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dx (N, H, W, C)."""
+        return functional.global_avg_pool2d_backward(dy, self._take())
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (N, C)."""
+        if len(x_shape) != 4:
+            raise ShapeError(f"GlobalAvgPool2D: x has shape {x_shape}, expected (N, H, W, C)")
+        return x_shape[0], x_shape[3]

@@ -1,0 +1,124 @@
+"""The table of a network: shapes, parameters, work, memory and algorithms, found without running a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..shapes import ShapeError, integer
+from .module import Layer, Module, inference
+from .trace import intercepted
+
+
+class Row(NamedTuple):
+    """One layer at work on one input; `memory` is the bytes of its output, 0 where that is its input
+    reshaped.
+    """
+
+    name: str
+    layer: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    memory: int
+    algorithm: str
+
+
+class Summary:
+    """Rows of a network in the order in which its layers run, and their totals; `str` makes the table."""
+
+    def __init__(self, rows: list[Row], parameters: int, parameter_bytes: int) -> None:
+        """Take the rows and what all parameters amount to, each counted once."""
+        self.rows, self.parameters, self.parameter_bytes = rows, parameters, parameter_bytes
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one forward pass for one input."""
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all layers' outputs for one input."""
+        return sum(row.memory for row in self.rows)
+
+    def __str__(self) -> str:
+        """Return the table."""
+        head = ("name", "layer", "output", "parameters", "multiply-adds", "memory", "algorithm")
+        body = [
+            (
+                row.name,
+                row.layer,
+                " x ".join(map(str, row.output_shape)),
+                f"{row.parameters:,}",
+                f"{row.multiply_adds:,}",
+                _bytes(row.memory),
+                row.algorithm,
+            )
+            for row in self.rows
+        ]
+        foot = ("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", _bytes(self.memory), "")
+        lines = _aligned([head, *body, foot])
+        rule = "-" * max(map(len, lines))
+        note = f"memory: outputs for one input; parameters and gradients take {_bytes(2 * self.parameter_bytes)}"
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], note])
+
+
+def summarise(model: Module, input_shape: tuple[int, ...]) -> Summary:
+    """Return the summary for one input of `input_shape` (H, W, C) or (features,).
+
+    ShapeError: the input does not fit the network.
+    """
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) not in (1, 2, 3):
+        raise ShapeError(
+            f"summary: input_shape is {input_shape!r}, expected (H, W, C) or (features,), without the batch"
+        )
+    sizes = tuple(integer("summary", "input_shape", size, 1) for size in input_shape)
+    parameters = model.parameters()
+    dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
+    rows: list[Row] = []
+
+    def shape_only(name: str, layer: Module, forward: Callable[[Any], Any], x: Any) -> Any:
+        y = _zeros(layer.output_shape(x.shape), dtype) if isinstance(layer, Layer) else forward(x)
+        rows.append(_row(name, layer, x, y))
+        return y
+
+    with inference(), intercepted(model, shape_only):
+        model.forward(_zeros((1, *sizes), dtype))
+    return Summary(rows, model.num_parameters(), sum(parameter.data.nbytes for parameter in parameters))
+
+
+def _row(name: str, layer: Module, x: Any, y: Any) -> Row:
+    work, algorithm, memory = 0, "", y.size * y.dtype.itemsize
+    if isinstance(layer, Layer):
+        work, algorithm = layer.multiply_adds(x.shape), layer.algorithm_for(x.shape)
+        memory *= not layer.is_view
+    return Row(name, repr(layer), tuple(y.shape[1:]), layer.num_parameters(), work, memory, algorithm)
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return zeros of any shape that take the memory of one."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def _bytes(count: int) -> str:
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return lines with columns of equal width: words to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = {3, 4, 5}
+    return [
+        "  ".join(
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,116 @@
+"""Optimizer: what all share, the flat buffers, the learning rate and the saved state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..nn.parameter import Flat, Parameter, flatten
+from ..shapes import CheckpointError, DTypeError, ShapeError, real
+
+
+class Optimizer:
+    """Changes parameters by their gradients, all at once: they lie in one flat buffer, gradients in another.
+
+    A subclass names the arrays it keeps in `slots` and defines `_update`. If the parameters were moved since
+    the last step (by another optimizer or by `to`), they are gathered again and the state is kept.
+    ShapeError: no parameters; DTypeError: other things among them; ValueError: `lr` or `weight_decay` is NaN,
+    infinite or negative.
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, parameters: Iterable[Parameter], lr: float, weight_decay: float) -> None:
+        """Gather the parameters; the state begins with zeros."""
+        self.parameters = _distinct(type(self).__name__, parameters)
+        self.lr = lr
+        self.weight_decay = self._real("weight_decay", weight_decay)
+        self.steps = 0
+        self._flat = flatten(self.parameters)
+        self._home = self.parameters[0].flat
+        self.state = {name: np.zeros_like(self._flat.data) for name in self.slots}
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = self._real("lr", value)
+
+    def _real(self, name: str, value: object, minimum: float = 0.0, **limits: float) -> float:
+        return real(type(self).__name__, name, value, minimum, **limits)
+
+    @property
+    def flat(self) -> Flat:
+        """All parameters as one array (n,), all gradients as another."""
+        if any(parameter.flat is not self._home for parameter in self.parameters):
+            self._flat = flatten(self.parameters)
+            self._home = self.parameters[0].flat
+            self.state = {name: array.astype(self._flat.data.dtype, copy=False) for name, array in self.state.items()}
+        return self._flat
+
+    def step(self) -> None:
+        """Change all parameters once."""
+        flat = self.flat
+        self.steps += 1
+        self._update(flat.data, flat.grad)
+
+    def _update(self, data: np.ndarray, grad: np.ndarray) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no _update: define it to change data by grad")
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero."""
+        self.flat.grad.fill(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies of what the next step depends on besides parameters and gradients."""
+        return {
+            "kind": type(self).__name__,
+            "lr": self.lr,
+            "steps": self.steps,
+            **{name: array.copy() for name, array in self.state.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state; CheckpointError: it is of another kind of optimizer or of other parameters."""
+        expected = {"kind", "lr", "steps", *self.slots}
+        kind = type(self).__name__
+        if set(state) != expected or state["kind"] != kind:
+            came = f"{state.get('kind')} with {', '.join(sorted(state))}"
+            raise CheckpointError(
+                f"load_state_dict: state is of {came}, expected {kind} with {', '.join(sorted(expected))}"
+            )
+        flat = self.flat
+        for name in self.slots:
+            array = np.asarray(state[name])
+            if array.shape != flat.data.shape or array.dtype != flat.data.dtype:
+                raise CheckpointError(
+                    f"load_state_dict: {name} is {array.dtype} {array.shape}, expected "
+                    f"{flat.data.dtype} {flat.data.shape} for these parameters"
+                )
+        self.lr, self.steps = state["lr"], int(state["steps"])
+        self.state = {name: np.array(state[name]) for name in self.slots}
+
+    def __repr__(self) -> str:
+        """Name and learning rate."""
+        return f"{type(self).__name__}(lr={self.lr})"
+
+
+def _distinct(optimizer: str, parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Return the parameters, each once."""
+    if isinstance(parameters, Parameter) or not isinstance(parameters, Iterable):
+        raise DTypeError(f"{optimizer}: parameters is {parameters!r}, expected a list such as model.parameters()")
+    distinct: dict[int, Parameter] = {}
+    for parameter in parameters:
+        if not isinstance(parameter, Parameter):
+            raise DTypeError(
+                f"{optimizer}: parameters holds {parameter!r}, expected Parameters such as model.parameters()"
+            )
+        distinct.setdefault(id(parameter), parameter)
+    if not distinct:
+        raise ShapeError(f"{optimizer}: parameters is empty, expected at least one Parameter")
+    return list(distinct.values())

@@ -1,0 +1,28 @@
+"""Training: fit, evaluate, predict, callbacks, and models and training states on disk."""
+
+from .callbacks import BestModel, Callback, EarlyStopping, JSONLogger
+from .checkpoint import Checkpoint, load, load_checkpoint, save, save_checkpoint
+from .diagnosis import NonFiniteError
+from .evaluation import evaluate, predict
+from .gradients import gradient_check
+from .history import History
+from .loop import Run, fit
+
+__all__ = [
+    "BestModel",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "History",
+    "JSONLogger",
+    "NonFiniteError",
+    "Run",
+    "evaluate",
+    "fit",
+    "gradient_check",
+    "load",
+    "load_checkpoint",
+    "predict",
+    "save",
+    "save_checkpoint",
+]

@@ -1,0 +1,163 @@
+"""Callbacks: what happens at the turns of training."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..shapes import integer, real
+from .files import write_atomically
+from .history import KEYS
+
+if TYPE_CHECKING:
+    from .loop import Run
+
+Record = dict[str, Any]
+
+
+class Callback:
+    """Does nothing at each turn; subclasses override some of them. `run` is the state of the training.
+
+    Set `run.stop = True` to end after the running epoch. What must survive a resumed run goes through
+    `state_dict`, as numbers, strings, lists, dicts and arrays.
+    """
+
+    def on_train_begin(self, run: Run) -> None:
+        """Before the first epoch, after a resumed state was loaded."""
+
+    def on_epoch_begin(self, run: Run) -> None:
+        """Before each epoch."""
+
+    def on_batch_end(self, run: Run) -> None:
+        """After each step of the optimizer."""
+
+    def on_epoch_end(self, run: Run, record: Record) -> None:
+        """After each epoch and its validation; `record` is the entry of History."""
+
+    def on_interrupt(self, run: Run) -> None:
+        """After the batch in which Ctrl-C was pressed."""
+
+    def on_train_end(self, run: Run) -> None:
+        """At the very end, also after an interruption or an error."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+
+
+class _Monitor(Callback):
+    """Watches one value of the record: a loss should fall, an accuracy rise."""
+
+    def __init__(self, monitor: str) -> None:
+        if monitor not in KEYS[1:5]:
+            raise ValueError(f"{type(self).__name__}: monitor is {monitor!r}, expected one of {', '.join(KEYS[1:5])}")
+        self.monitor = monitor
+        self.best: float | None = None
+
+    def on_train_begin(self, run: Run) -> None:
+        """Check that the value will be there; ValueError: it needs a validation that fit was not given."""
+        if self.monitor.startswith("test") and run.validation is None:
+            raise ValueError(
+                f"{type(self).__name__}: monitor is {self.monitor!r}, which needs fit(validation=...); "
+                "expected 'train_loss' or 'train_accuracy' without it"
+            )
+
+    def _improves(self, record: Record, margin: float = 0.0) -> bool:
+        """Whether the value beats the best so far by more than `margin`; then it is the best."""
+        value = record[self.monitor] * (-1 if self.monitor.endswith("loss") else 1)
+        if self.best is not None and not value > self.best + margin:
+            return False
+        self.best = value
+        return True
+
+
+class EarlyStopping(_Monitor):
+    """Stops when the monitored value has not improved by more than `min_delta` for `patience` epochs in a
+    row.
+    """
+
+    def __init__(self, monitor: str = "test_loss", patience: int = 5, min_delta: float = 0.0) -> None:
+        """Check the arguments."""
+        super().__init__(monitor)
+        self.patience = integer("EarlyStopping", "patience", patience, 1)
+        self.min_delta = real("EarlyStopping", "min_delta", min_delta, 0.0)
+        self.waited = 0
+
+    def on_train_begin(self, run: Run) -> None:
+        """Stop a resumed run that had stopped before."""
+        super().on_train_begin(run)
+        run.stop |= self.waited >= self.patience
+
+    def on_epoch_end(self, run: Run, record: Record) -> None:
+        """Count the epochs without improvement."""
+        self.waited = 0 if self._improves(record, self.min_delta) else self.waited + 1
+        run.stop |= self.waited >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value and the count."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the best value and the count."""
+        self.best, self.waited = state["best"], state["waited"]
+
+
+class BestModel(_Monitor):
+    """Keeps the weights of the best epoch and puts them back into the model when training ends."""
+
+    def __init__(self, monitor: str = "test_accuracy") -> None:
+        """Check the argument."""
+        super().__init__(monitor)
+        self.epoch = 0
+        self.weights: dict[str, np.ndarray] = {}
+
+    def on_epoch_end(self, run: Run, record: Record) -> None:
+        """Copy the weights of a new best epoch."""
+        if self._improves(record):
+            self.epoch, self.weights = record["epoch"], run.model.state_dict()
+
+    def on_train_end(self, run: Run) -> None:
+        """Put the best weights back."""
+        if self.weights:
+            run.model.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value, its epoch and its weights."""
+        return {"best": self.best, "epoch": self.epoch, "weights": self.weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the best value, its epoch and its weights."""
+        self.best, self.epoch, self.weights = state["best"], state["epoch"], dict(state["weights"])
+
+
+class JSONLogger(Callback):
+    """Writes each epoch's record as one line of the file `path`; a resumed run cuts what came after its
+    start.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Take the path."""
+        self.path = Path(path)
+
+    def on_train_begin(self, run: Run) -> None:
+        """Start the file with the epochs that are done."""
+        write_atomically(self.path, "".join(map(_line, run.history)).encode())
+
+    def on_epoch_end(self, run: Run, record: Record) -> None:
+        """Add a line, on the disk before training goes on."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(_line(record))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"

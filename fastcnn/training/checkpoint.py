@@ -1,0 +1,229 @@
+"""Models and training states on disk: one safetensors file each, with what it is as JSON in the header.
+
+A model's arrays go by their own names. A training state is a tree of dicts, lists, numbers, strings and
+arrays; its arrays go by their path in the tree, the model's under "model/".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import models
+from ..nn import Module, Normalisation
+from ..shapes import CheckpointError, DTypeError, integer
+from .callbacks import Callback, Record
+from .files import StrPath, Tensors, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from .loop import Run
+
+_LARGEST_INPUT, _MOST_CLASSES = 1 << 22, 1 << 16  # a wild number must not make a model of gigabytes
+
+
+def save(model: Module, path: StrPath) -> None:
+    """Write parameters and buffers to the safetensors file `path`, with what `load` needs.
+
+    The file is complete or as it was before. DTypeError: `model` is no Module; CheckpointError: `path` is a
+    folder; OSError: it cannot be written.
+    """
+    if not isinstance(model, Module):
+        raise DTypeError(f"save: model is {model!r}, expected a Module")
+    write_tensors("save", path, model.state_dict(), {"kind": "model", **_description(model)})
+
+
+def load(path: StrPath, *, model: Module | None = None) -> Module:
+    """Return the model that `save` or a checkpoint wrote to `path`; a given `model` is filled and returned.
+
+    CheckpointError: the file is missing, damaged, foreign, holds other arrays or numbers that are not finite,
+    or its model was not made by `models.create` and none was given. Then a given model is unchanged.
+    """
+    tensors, description = _read("load", path)
+    if description["kind"] == "checkpoint":
+        inside = {name: tensor for name, tensor in tensors.items() if name.startswith("model/")}
+        tensors = {name.removeprefix("model/"): tensor for name, tensor in inside.items()}
+    _require_finite(path, tensors)
+    target = _remade(path, tensors, description["origin"]) if model is None else model
+    try:
+        target.load_state_dict(tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"load: {path} does not fit the model: {error}") from None
+    if description["normalisation"] is not None:
+        target.normalisation = Normalisation(*(np.array(part, np.float32) for part in description["normalisation"]))
+    target.classes = tuple(description["classes"])
+    return target
+
+
+class Checkpoint(Callback):
+    """Writes the state of training to `folder`/checkpoint-STEP.safetensors after every `every`-th epoch.
+
+    Also after the batch in which Ctrl-C was pressed. The newest `keep` such files in the folder remain.
+    `fit(resume=...)` goes on from one of them to the same bits as an unbroken run.
+    """
+
+    def __init__(self, folder: StrPath, every: int = 1, keep: int = 2) -> None:
+        """Check the numbers."""
+        self.folder = Path(folder)
+        self.every = integer("Checkpoint", "every", every, 1)
+        self.keep = integer("Checkpoint", "keep", keep, 1)
+
+    def on_epoch_end(self, run: Run, record: Record) -> None:
+        """Write where the epoch is one of the chosen."""
+        if record["epoch"] % self.every == 0:
+            self._write(run)
+
+    def on_interrupt(self, run: Run) -> None:
+        """Write in the middle of an epoch."""
+        self._write(run)
+
+    def _write(self, run: Run) -> None:
+        save_checkpoint(run.model, self.folder / f"checkpoint-{run.step:08d}.safetensors", run.state_dict())
+        for old in _checkpoints(self.folder)[self.keep :]:
+            old.unlink(missing_ok=True)
+
+
+def save_checkpoint(model: Module, path: StrPath, state: Mapping[str, Any]) -> None:
+    """Write the model and a training state to `path`; CheckpointError, OSError as `save`."""
+    tensors: Tensors = {}
+    tree = _without_arrays({"model": model.state_dict(), **state}, "", tensors)
+    write_tensors("save_checkpoint", path, tensors, {"kind": "checkpoint", **_description(model), "state": tree})
+
+
+def load_checkpoint(path: StrPath) -> dict[str, Any]:
+    """Return the training state in the file `path`, or in the newest sound checkpoint of the folder `path`.
+
+    CheckpointError: there is none, or the file is damaged or no training state.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        return _load_checkpoint(place)
+    problems = []
+    for candidate in _checkpoints(place):
+        try:
+            return _load_checkpoint(candidate)
+        except CheckpointError as error:
+            problems.append(f"\n  {error}")
+    raise CheckpointError(f"resume: folder {path} has no sound checkpoint-*.safetensors{''.join(problems)}")
+
+
+def _load_checkpoint(path: Path) -> dict[str, Any]:
+    tensors, description = _read("resume", path)
+    if description["kind"] != "checkpoint":
+        raise CheckpointError(f"resume: {path} is a saved model, expected a checkpoint of a training")
+    try:
+        state = _with_arrays(description["state"], tensors)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"resume: {path} is damaged: its state lacks {error}") from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"resume: {path} is damaged: its state is {type(state).__name__}, expected dict")
+    return state
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the newest first."""
+    found = [(path.stat().st_mtime_ns, path.name, path) for path in folder.glob("checkpoint-*.safetensors")]
+    return [path for _, _, path in sorted(found, reverse=True)]
+
+
+def _without_arrays(tree: Any, path: str, tensors: Tensors) -> Any:
+    """Return the tree with each array moved to `tensors` and {"array": its path} in its place."""
+    if isinstance(tree, np.ndarray):
+        tensors[path] = tree
+        return {"array": path}
+    if isinstance(tree, dict):
+        return {
+            name: _without_arrays(branch, f"{path}/{name}" if path else name, tensors) for name, branch in tree.items()
+        }
+    return tree
+
+
+def _with_arrays(tree: Any, tensors: Tensors) -> Any:
+    """Return the tree with the arrays back in their places."""
+    if isinstance(tree, dict):
+        if set(tree) == {"array"}:
+            return tensors[tree["array"]]
+        return {name: _with_arrays(branch, tensors) for name, branch in tree.items()}
+    return tree
+
+
+def _description(model: Module) -> dict[str, Any]:
+    normalisation = model.normalisation
+    return {
+        "origin": model.origin and model.origin._asdict(),
+        "classes": list(model.classes),
+        "normalisation": normalisation and [part.tolist() for part in normalisation],
+    }
+
+
+def _read(function: str, path: StrPath) -> tuple[Tensors, dict[str, Any]]:
+    """Return the arrays and the description of a file, with the types that the rest relies on."""
+    tensors, description = read_tensors(function, path)
+    wrong = [name for name, fits in _FIELDS.items() if name not in description or not fits(description[name])]
+    if wrong:
+        raise CheckpointError(f"{function}: {path} is damaged: its metadata has unfit {', '.join(wrong)}")
+    return tensors, description
+
+
+def _is_origin(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, dict) or set(value) != {"name", "input_shape", "num_classes"}:
+        return False
+    shape, classes = value["input_shape"], value["num_classes"]
+    return (
+        value["name"] in models.names()
+        and _is_list(shape, int)
+        and len(shape) == 3
+        and min(shape) > 0
+        and math.prod(shape) <= _LARGEST_INPUT
+        and type(classes) is int
+        and 0 < classes <= _MOST_CLASSES
+    )
+
+
+def _is_normalisation(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, list) or len(value) != 2 or not all(_is_list(part, float) for part in value):
+        return False
+    mean, std = value
+    return len(mean) == len(std) > 0 and all(map(math.isfinite, mean + std)) and min(std) > 0
+
+
+def _is_list(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(type(element) is kind for element in value)
+
+
+_FIELDS = {
+    "kind": lambda value: value in ("model", "checkpoint"),
+    "origin": _is_origin,
+    "classes": lambda value: _is_list(value, str),
+    "normalisation": _is_normalisation,
+}
+
+
+def _require_finite(path: StrPath, tensors: Tensors) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise CheckpointError(
+                f"load: {path} holds numbers that are not finite, the first in {name}; use the file of an earlier epoch"
+            )
+
+
+def _remade(path: StrPath, tensors: Tensors, origin: dict[str, Any] | None) -> Module:
+    """Return a new model made as `origin` says."""
+    if origin is None:
+        raise CheckpointError(
+            f"load: {path} holds a model that models.create does not make; "
+            "make the model yourself and call load(path, model=model)"
+        )
+    try:
+        model = models.create(origin["name"], tuple(origin["input_shape"]), origin["num_classes"])
+    except (ValueError, MemoryError) as error:
+        raise CheckpointError(f"load: {path} is damaged: its model cannot be made ({error})") from None
+    kinds = {tensor.dtype for tensor in tensors.values()}
+    return model.to(np.float64) if kinds == {np.dtype(np.float64)} else model

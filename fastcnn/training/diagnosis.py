@@ -1,0 +1,58 @@
+"""Numbers that stopped being finite: where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..nn import Dropout, Module, Parameter
+from ..nn.trace import intercepted
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss or a gradient became NaN or infinite; `epoch`, `step` and `layer` say where."""
+
+    def __init__(self, what: str, epoch: int, step: int, layer: str) -> None:
+        """Make the message."""
+        super().__init__(
+            f"fit: {what} is not finite in epoch {epoch}, step {step}; the first such value is in {layer}"
+            " (a lower learning rate often helps)"
+        )
+        self.epoch, self.step, self.layer = epoch, step, layer
+
+
+def all_finite(array: np.ndarray) -> bool:
+    """Whether no element is NaN or infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.add.reduce(array, axis=None)) or np.isfinite(array).all())
+
+
+def first_output(model: Module, x: np.ndarray) -> str:
+    """Run a batch again and name the first layer whose output is not finite; the input or the loss where none
+    is.
+    """
+    if not all_finite(x):
+        return "the input images"
+    found: list[str] = []
+
+    def watch(name: str, layer: Module, forward: Callable[[Any], Any], values: Any) -> Any:
+        if isinstance(layer, Dropout):
+            layer.step -= 1  # the same mask again
+        y = forward(values)
+        if not found and not all_finite(np.asarray(y)):
+            found.append(f"the output of layer {name}, {layer!r}")
+        return y
+
+    with intercepted(model, watch), np.errstate(all="ignore"):
+        model.forward(x)
+    return found[0] if found else "the loss itself"
+
+
+def first_gradient(parameters: list[Parameter]) -> str:
+    """Name the parameter nearest to the loss whose gradient is not finite."""
+    for parameter in reversed(parameters):
+        if not all_finite(parameter.grad):
+            return f"the gradient of layer {parameter.name.rpartition('.')[0] or parameter.name}, {parameter!r}"
+    return "the gradients"

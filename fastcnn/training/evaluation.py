@@ -1,0 +1,87 @@
+"""A model in use: loss and accuracy on a data set, and probabilities for images."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import functional
+from ..nn import CrossEntropyLoss, LogSoftmax, Module, Sequential, Softmax, inference
+from ..shapes import integer
+from .batches import Batches, as_input, checked_images
+
+
+def evaluate(model: Module, split: Any, *, batch_size: int = 256, loss: Any = None) -> dict[str, float]:
+    """Return {"loss": mean loss, "accuracy": share of right classes} of the model in use on a Split or a
+    pair.
+
+    `loss` is CrossEntropyLoss where not given. ShapeError, DTypeError: data or batch size are unfit.
+    """
+    size = integer("evaluate", "batch_size", batch_size, 1)
+    return score(model, Batches("evaluate", split), size, loss or CrossEntropyLoss())
+
+
+def score(model: Module, batches: Batches, batch_size: int, loss: Any) -> dict[str, float]:
+    """Return loss and accuracy on checked batches."""
+    total, right = 0.0, 0
+    with in_use(model):
+        for start in range(0, len(batches), batch_size):
+            index = np.arange(start, min(start + batch_size, len(batches)))
+            x, target = batches.serve(index, model)
+            prediction = model.forward(x)
+            total += loss.forward(prediction, target) * len(index)
+            right += count_right(prediction, target)
+    return {"loss": total / len(batches), "accuracy": right / len(batches)}
+
+
+def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
+    """Return probabilities (N, classes) for images uint8 (N, H, W, C), normalised as in training, or float
+    (N, ...).
+
+    ShapeError, DTypeError: images or batch size are unfit.
+    """
+    size = integer("predict", "batch_size", batch_size, 1)
+    array = checked_images("predict", images)
+    with in_use(model):
+        parts = [
+            _probabilities(model, as_input(array, np.arange(start, min(start + size, len(array))), model))
+            for start in range(0, len(array), size)
+        ]
+    return np.concatenate(parts)
+
+
+def _probabilities(model: Module, x: np.ndarray) -> np.ndarray:
+    y: np.ndarray = model.forward(x)
+    last: Module = model
+    while isinstance(last, Sequential) and len(last):
+        last = last[-1]
+    if isinstance(last, Softmax):
+        return y
+    return np.exp(y) if isinstance(last, LogSoftmax) else functional.softmax(y)
+
+
+def count_right(prediction: np.ndarray, target: np.ndarray) -> int:
+    """Return how many rows have the target's class on top.
+
+    target int64 labels (N,) or one column per class; for a single column, above 0 means class 1.
+    """
+    if prediction.ndim < 2 or prediction.shape[1] == 1:
+        return int(np.count_nonzero((prediction.reshape(-1) > 0) == (target.reshape(-1) > 0.5)))
+    labels = target if target.ndim == 1 else target.argmax(axis=1)
+    return int(np.count_nonzero(prediction.argmax(axis=1) == labels))
+
+
+@contextlib.contextmanager
+def in_use(model: Module) -> Iterator[None]:
+    """Put the model in eval mode, keeping nothing, inside the `with` block; then each part as before."""
+    before = [(module, module.training) for _, module in model.named_modules()]
+    model.eval()
+    try:
+        with inference():
+            yield
+    finally:
+        for module, training in before:
+            module.training = training

@@ -1,0 +1,268 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..nn import CrossEntropyLoss, Dropout, Module, Normalisation
+from ..nn.initialise import mix
+from ..nn.module import backward
+from ..optim import Adam, Optimizer, Schedule
+from ..shapes import CheckpointError, DTypeError, integer
+from .batches import Batches, normalisation_of, order
+from .callbacks import Callback, Record
+from .checkpoint import Checkpoint, load_checkpoint
+from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output
+from .evaluation import count_right, score
+from .files import StrPath
+from .history import History
+from .interrupt import Interrupt
+from .progress import progress_callback
+
+
+def fit(
+    model: Module,
+    train: Any,
+    *,
+    validation: Any = None,
+    loss: Any = None,
+    optimizer: Optimizer | None = None,
+    epochs: int,
+    batch_size: int = 128,
+    schedule: Schedule | None = None,
+    augment: str | None = None,
+    callbacks: Iterable[Callback] = (),
+    seed: int = 0,
+    progress: bool = True,
+    resume: StrPath | None = None,
+) -> History:
+    """Train the model for `epochs` epochs and return what each of them gave.
+
+    `train` and `validation` are Splits or pairs (images, targets): images uint8 (N, H, W, C), normalised by
+    mean and deviation of each channel of the training images (kept as `model.normalisation`, set where it is
+    None), or float (N, ...), taken as they are; targets int64 labels (N,), or what `loss` takes. `loss` is
+    CrossEntropyLoss and `optimizer` Adam(lr=1e-3) where not given. `seed` decides the order of images and the
+    dropout masks. Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of
+    them, to go on from. ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or
+    gradient became NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
+    """
+    run = Run(
+        model,
+        train,
+        validation=validation,
+        loss=CrossEntropyLoss() if loss is None else loss,
+        optimizer=optimizer,
+        schedule=schedule,
+        epochs=epochs,
+        batch_size=batch_size,
+        augment=augment,
+        callbacks=[*([progress_callback()] if progress else []), *callbacks],
+        seed=seed,
+    )
+    if resume is not None:
+        run.load_state_dict(load_checkpoint(resume))
+    with Interrupt() as interrupt:
+        run.train_all(interrupt)
+    return run.history
+
+
+class Run:
+    """One training: what it works on and how far it is.
+
+    `epoch` counts from 1, `position` is the number of images of that epoch that are done, `step` the number
+    of all batches done; `loss_sum` and `right` are over the images of the running epoch.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        train: Any,
+        *,
+        validation: Any,
+        loss: Any,
+        optimizer: Optimizer | None,
+        schedule: Schedule | None,
+        epochs: int,
+        batch_size: int,
+        augment: str | None,
+        callbacks: Iterable[Callback],
+        seed: int,
+    ) -> None:
+        """Check the arguments and stand at the beginning; arguments and errors as in `fit`."""
+        self.model, self.loss = _checked("model", model, Module), loss
+        self.train = Batches("fit", train, augment)
+        self.validation = None if validation is None else Batches("fit", validation)
+        self.epochs = integer("fit", "epochs", epochs, 1)
+        self.batch_size = integer("fit", "batch_size", batch_size, 1)
+        self.seed = integer("fit", "seed", seed, 0)
+        self.schedule = _checked("schedule", Schedule() if schedule is None else schedule, Schedule)
+        checked = [_checked("callbacks", callback, Callback) for callback in callbacks]
+        self.callbacks = sorted(checked, key=lambda callback: isinstance(callback, Checkpoint))
+        optimizer = Adam(model.parameters()) if optimizer is None else optimizer
+        self.optimizer = _checked("optimizer", optimizer, Optimizer)
+        self.base_lr = self.optimizer.lr
+        self.history = History()
+        self.epoch, self.step, self.stop = 1, 0, False
+        self._begin_epoch()
+        self._prepare_model()
+
+    def _prepare_model(self) -> None:
+        """Give the model what belongs to its data, and its dropout layers masks that follow from the seed."""
+        images = self.train.images
+        if images.dtype == np.uint8 and self.model.normalisation is None:
+            self.model.normalisation = normalisation_of(images)
+        self.model.classes = self.model.classes or self.train.classes
+        for index, layer in enumerate(self._dropouts().values()):
+            layer.key, layer.step = mix(self.seed, index), 0
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean training loss of the running epoch so far."""
+        return self.loss_sum / max(1, self.position)
+
+    @property
+    def accuracy(self) -> float:
+        """Training accuracy of the running epoch so far."""
+        return self.right / max(1, self.position)
+
+    def train_all(self, interrupt: Interrupt) -> None:
+        """Run all epochs, or up to a stop."""
+        try:
+            self._tell("on_train_begin")
+            while self.epoch <= self.epochs and not self.stop:
+                self._tell("on_epoch_begin")
+                self._train_epoch(interrupt)
+                if not interrupt.requested:
+                    self._end_epoch()
+                if interrupt.requested:
+                    self.history.interrupted = True
+                    self._tell("on_interrupt")
+                    return
+        finally:
+            self._tell("on_train_end")
+
+    def _tell(self, turn: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, turn)(self, *arguments)
+
+    def _begin_epoch(self) -> None:
+        self.position, self.loss_sum, self.right, self.seconds = 0, 0.0, 0, 0.0
+
+    def _train_epoch(self, interrupt: Interrupt) -> None:
+        """Train on what is left of the epoch, or up to an interruption."""
+        shuffled = order(len(self.train), self.seed, self.epoch)
+        self.model.train()
+        for start in range(self.position, len(self.train), self.batch_size):
+            began = time.perf_counter()
+            self._train_batch(shuffled[start : start + self.batch_size])
+            self.seconds += time.perf_counter() - began
+            self._tell("on_batch_end")
+            if interrupt.requested:
+                return
+
+    def _train_batch(self, index: np.ndarray) -> None:
+        """Make one step of the optimizer."""
+        steps_per_epoch = -(-len(self.train) // self.batch_size)
+        self.optimizer.lr = self.schedule.lr(self.step, self.epochs * steps_per_epoch, self.base_lr, steps_per_epoch)
+        x, target = self.train.serve(index, self.model)
+        prediction = self.model.forward(x)
+        loss = self.loss.forward(prediction, target)
+        if not np.isfinite(loss):
+            raise NonFiniteError(f"the loss ({loss})", self.epoch, self.step + 1, first_output(self.model, x))
+        right = count_right(prediction, target)
+        backward(self.model, self.loss.backward(), need_dx=False)
+        if not all_finite(self.optimizer.flat.grad):
+            raise NonFiniteError("a gradient", self.epoch, self.step + 1, first_gradient(self.model.parameters()))
+        self.optimizer.step()
+        self.step += 1
+        self.position += len(index)
+        self.loss_sum += loss * len(index)
+        self.right += right
+
+    def _end_epoch(self) -> None:
+        """Validate, record, tell, and stand before the next epoch."""
+        test: Mapping[str, float | None] = {"loss": None, "accuracy": None}
+        if self.validation is not None:
+            test = score(self.model, self.validation, self.batch_size, self.loss)
+        record: Record = {
+            "epoch": self.epoch,
+            "train_loss": self.mean_loss,
+            "train_accuracy": self.accuracy,
+            "test_loss": test["loss"],
+            "test_accuracy": test["accuracy"],
+            "learning_rate": self.optimizer.lr,
+            "seconds": self.seconds,
+            "images_per_second": self.position / max(self.seconds, 1e-9),
+        }
+        self.history.append(record)
+        self.schedule.observe(self.mean_loss if test["loss"] is None else test["loss"])
+        self.epoch += 1
+        self._begin_epoch()
+        self._tell("on_epoch_end", record)
+
+    def _dropouts(self) -> dict[str, Dropout]:
+        return {name: module for name, module in self.model.named_modules() if isinstance(module, Dropout)}
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what must be the same in a run that goes on."""
+        return {"images": len(self.train), "batch_size": self.batch_size, "seed": self.seed}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return, besides the model's arrays, all that the rest of the training depends on."""
+        progress = {name: getattr(self, name) for name in _PROGRESS}
+        normalisation = self.model.normalisation
+        return {
+            **progress,
+            "settings": self._settings(),
+            "normalisation": normalisation and normalisation._asdict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "dropouts": {name: [layer.key, layer.step] for name, layer in self._dropouts().items()},
+            "history": list(self.history),
+            "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks().items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Stand where another run stood; CheckpointError: its data, batch size, seed or model were others."""
+        try:
+            if state["settings"] != self._settings():
+                raise CheckpointError(
+                    f"resume: the checkpoint is of a run with {state['settings']}, expected {self._settings()}"
+                )
+            self.model.load_state_dict(state["model"])
+            self.model.normalisation = state["normalisation"] and Normalisation(**state["normalisation"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            for name, layer in self._dropouts().items():
+                layer.key, layer.step = state["dropouts"][name]
+            for name, callback in self._named_callbacks().items():
+                if name in state["callbacks"]:
+                    callback.load_state_dict(state["callbacks"][name])
+            self.history.extend(state["history"])
+            for name in _PROGRESS:
+                setattr(self, name, state[name])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"resume: the checkpoint has no fit {error}; expected one that this version of fit wrote"
+            ) from error
+
+    def _named_callbacks(self) -> dict[str, Callback]:
+        """Return the callbacks under the names of their classes, numbered where there are several of one."""
+        named: dict[str, Callback] = {}
+        for callback in self.callbacks:
+            kind = type(callback).__name__
+            named[f"{kind} {sum(name.startswith(kind + ' ') for name in named)}"] = callback
+        return named
+
+
+def _checked(name: str, value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise DTypeError(f"fit: {name} is {value!r}, expected a {kind.__name__}")
+    return value
+
+
+_PROGRESS = ("epoch", "position", "step", "loss_sum", "right", "seconds", "base_lr")
