@@ -7,6 +7,7 @@ each entry carries its sha256: what does not match is deleted and compiled again
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -153,10 +154,8 @@ class KernelCache(FunctionCache):
             self._discard()
 
     def _discard(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self._cache_file.remove()
-        except OSError:
-            pass
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return sig, codegen.magic_tuple()  # sources are in the folder's name already

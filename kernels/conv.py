@@ -5,8 +5,7 @@ A worker packs a band of input rows, so that every output pixel finds its inputs
     band[phase, i, q, s, c] = x[n, (p + i) * stride - top + phase, q * stride - left + s * dilation, c]
 
 holds for each output column q the S * C inputs that a filter row meets, contiguously. Padding becomes zeros, stride and
-dilation disappear, and one filter row is a product of (pixels, S * C) with (S * C, K). Where S * C is short, the R filter
-rows are packed side by side as well, and the whole filter is one product.
+dilation disappear, and each filter row is a product of (pixels, S * C) with (S * C, K).
 
 The gradient of the input is a convolution of dy with the transposed, flipped filter; with a stride, one such convolution for
 each of the input's row and column phases (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016,
@@ -15,52 +14,59 @@ section 4). The gradient of the weight reduces over the same bands.
 
 from ._jit import kernel, parallel_kernel
 from .matmul import copy_run, correlate, multiply, pack_gradient
-from .simd import ROWS, VECTORS, lanes_of
+from .simd import VECTORS, lanes_copy, lanes_of
 
 
 @kernel
-def _pack_row(x, w, n, h, group, band, start, step):
-    """band[start + q * step + s * depth + c] = x[n, h, q * stride + s * dilation - left, group * depth + c], zero outside."""
+def _pack_edge(x, w, source, depth, band, target, q):
+    """The inputs of an output column where some filter columns may have no input column: zero there."""
+    column = q * w.stride_columns - w.left
+    for i in range(w.S * depth):
+        band[target + i] = 0
+    if w.dilation_columns == 1 and w.groups == 1:
+        first, last = max(0, -column), min(w.S, w.W - column)
+        copy_run(x, source + (column + first) * depth, band, target + first * depth, max(0, last - first) * depth)
+    else:
+        for s in range(w.S):
+            if 0 <= column < w.W:
+                copy_run(x, source + column * w.C, band, target + s * depth, depth)
+            column += w.dilation_columns
+
+
+@kernel
+def _pack_row(x, w, plan, n, h, group, band, start):
+    """band[start, q, s, c] = x[n, h, q * stride + s * dilation - left, group * depth + c], zero outside.
+
+    For the columns from plan.inner_first to plan.inner_last these inputs are contiguous and all exist.
+    """
     depth = w.C // w.groups
-    run = w.S * depth
+    run = plan.depth
     if h < 0 or h >= w.H:
-        for q in range(w.Q):
-            for i in range(run):
-                band[start + q * step + i] = 0
+        for i in range(w.Q * run):
+            band[start + i] = 0
         return
-    row = (n * w.H + h) * w.W * w.C + group * depth
-    whole_runs = w.dilation_columns == 1 and w.groups == 1
-    for q in range(w.Q):
-        column = q * w.stride_columns - w.left
-        target = start + q * step
-        if whole_runs and column >= 0 and column + w.S <= w.W:
-            copy_run(x, row + column * w.C, band, target, run)
-        else:
-            for s in range(w.S):
-                if 0 <= column < w.W:
-                    copy_run(x, row + column * w.C, band, target + s * depth, depth)
-                else:
-                    for c in range(depth):
-                        band[target + s * depth + c] = 0
-                column += w.dilation_columns
+    source = (n * w.H + h) * w.W * w.C + group * depth
+    for q in range(plan.inner_first):
+        _pack_edge(x, w, source, depth, band, start + q * run, q)
+    first_column = source - w.left * w.C
+    if run <= lanes_of(x):
+        for q in range(plan.inner_first, plan.inner_last):
+            lanes_copy(band, start + q * run, x, first_column + q * w.stride_columns * w.C, run)
+    else:
+        for q in range(plan.inner_first, plan.inner_last):
+            copy_run(x, first_column + q * w.stride_columns * w.C, band, start + q * run, run)
+    for q in range(plan.inner_last, w.Q):
+        _pack_edge(x, w, source, depth, band, start + q * run, q)
 
 
 @kernel
 def _pack_band(x, w, plan, n, p, rows, group, band, start):
     """Pack what output rows p to p + rows of image n need."""
-    depth = w.C // w.groups
-    if plan.whole_filter:
-        run = w.S * depth
-        for i in range(rows):
-            for r in range(w.R):
-                _pack_row(x, w, n, (p + i) * w.stride_rows + r * w.dilation_rows - w.top, group,
-                          band, start + (i * w.Q * w.R + r) * run, w.R * run)
-        return
     for phase in range(plan.phases):
         first = phase * w.dilation_rows % w.stride_rows - w.top
         for i in range(rows + plan.overlap):
-            _pack_row(x, w, n, (p + i) * w.stride_rows + first, group,
-                      band, start + (phase * plan.slots + i) * w.Q * plan.depth, plan.depth)
+            _pack_row(x, w, plan, n, (p + i) * w.stride_rows + first, group,
+                      band, start + (phase * plan.slots + i) * w.Q * plan.depth)
 
 
 @kernel

@@ -14,6 +14,8 @@ from .simd import (
     ROWS,
     VECTORS,
     lanes_copy,
+    lanes_copy_all,
+    lanes_copy_padded,
     lanes_of,
     tile_load,
     tile_multiply_add,
@@ -100,8 +102,12 @@ def correlate(x, x_start, pixels, taps, depth, extent, dy, channels, partial, st
 @kernel
 def copy_run(x, source, target, start, count):
     """target[start : start + count] = x[source : source + count], one vector at a time."""
-    for i in range(0, count, lanes_of(x)):
-        lanes_copy(target, start + i, x, source + i, count - i)
+    lanes = lanes_of(x)
+    whole = count // lanes * lanes
+    for i in range(0, whole, lanes):
+        lanes_copy_all(target, start + i, x, source + i, lanes)
+    if whole < count:
+        lanes_copy(target, start + whole, x, source + whole, count - whole)
 
 
 @kernel
@@ -118,10 +124,7 @@ def _pack_row(w, source, count, panels, start, width):
     """panels[start : start + width] = w[source : source + count], then zeros."""
     lanes = lanes_of(panels)
     for k in range(0, width, lanes):
-        if count - k < lanes:
-            for lane in range(lanes):
-                panels[start + k + lane] = 0
-        lanes_copy(panels, start + k, w, source + k, count - k)
+        lanes_copy_padded(panels, start + k, w, source + k, count - k)
 
 
 @kernel
@@ -174,7 +177,7 @@ def _sum_panels(partial, start, chunks, distance, rows, row, channels, dw, targe
         source = start + k * rows + row * width
         for lane in range(min(width, channels - k)):
             dw[target + k + lane] = partial[source + lane]
-        for chunk in range(1, chunks):
+        for _ in range(1, chunks):
             source += distance
             for lane in range(min(width, channels - k)):
                 dw[target + k + lane] += partial[source + lane]

@@ -83,9 +83,12 @@ def _suffix(vector: Any) -> str:
 
 
 def _lanes_below(builder: Any, count: Any, lanes: int) -> Any:
-    """Mask of the lanes whose number is below `count`."""
-    integers = ir.VectorType(_NATURAL, lanes)
-    return builder.icmp_signed("<", ir.Constant(integers, list(range(lanes))), _broadcast(builder, count, integers))
+    """Mask of the lanes whose number is below `count`, from the bits of 2 ** count - 1."""
+    full = _NATURAL(lanes)
+    clipped = builder.select(builder.icmp_signed("<", count, full), count, full)
+    clipped = builder.select(builder.icmp_signed(">", clipped, _NATURAL(0)), clipped, _NATURAL(0))
+    bits = builder.sub(builder.shl(_NATURAL(1), clipped), _NATURAL(1))
+    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
 
 
 def _masked_load(builder: Any, pointer: Any, mask: Any, vector: Any) -> Any:
@@ -221,21 +224,37 @@ def tile_scatter(typing, tile, y, y_offset, step, column, columns, jump, rows, c
     return types.void(tile, y, *integers), generate
 
 
-@intrinsic
-def lanes_copy(typing, target, target_offset, source, source_offset, count):
-    """Copy min(count, lanes) elements with one masked load and one masked store."""
-    tile = Tile(1, 1, source.dtype)
+def _copy_intrinsic(load_all: bool, store_all: bool) -> Any:
+    """Intrinsic that copies one vector; where it does not load or store all lanes, only the first `count`."""
 
-    def generate(context, builder, signature, args):
-        target_array, target_offset, source_array, source_offset, count = args
-        target_data = _data(context, builder, signature.args[0], target_array)
-        source_data = _data(context, builder, signature.args[2], source_array)
-        mask = _lanes_below(builder, count, tile.lanes)
-        value = _masked_load(builder, _vector_at(builder, source_data, source_offset, tile.vector), mask, tile.vector)
-        _masked_store(builder, value, _vector_at(builder, target_data, target_offset, tile.vector), mask)
-        return context.get_dummy_value()
+    def copy(typing, target, target_offset, source, source_offset, count):
+        tile = Tile(1, 1, source.dtype)
 
-    return types.void(target, types.intp, source, types.intp, types.intp), generate
+        def generate(context, builder, signature, args):
+            target_array, target_offset, source_array, source_offset, count = args
+            to = _vector_at(builder, _data(context, builder, signature.args[0], target_array), target_offset, tile.vector)
+            source_data = _data(context, builder, signature.args[2], source_array)
+            mask = _lanes_below(builder, count, tile.lanes)
+            if load_all:
+                value = _load(builder, source_data, source_offset, tile.vector)
+            else:
+                value = _masked_load(builder, _vector_at(builder, source_data, source_offset, tile.vector), mask, tile.vector)
+            if store_all:
+                builder.store(value, to, align=4)
+            else:
+                _masked_store(builder, value, to, mask)
+            return context.get_dummy_value()
+
+        return types.void(target, types.intp, source, types.intp, types.intp), generate
+
+    return intrinsic(copy)
+
+
+# Copy (target, target_offset, source, source_offset, count): a whole vector, the first `count` lanes of one, or these
+# followed by zeros.
+lanes_copy_all = _copy_intrinsic(True, True)
+lanes_copy = _copy_intrinsic(False, False)
+lanes_copy_padded = _copy_intrinsic(False, True)
 
 
 @intrinsic

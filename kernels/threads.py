@@ -45,8 +45,8 @@ def guard() -> Iterator[None]:
     with _lock:
         if _owner != os.getpid() and layer() == "omp":
             raise RuntimeError(
-                "fastcnn: this process was forked after its parent had used kernels on the OpenMP layer, where a launch would "
-                "kill it; start it with multiprocessing.set_start_method('spawn'), or install tbb")
+                "fastcnn: this process was forked after its parent had used kernels on the OpenMP layer, where a launch "
+                "would kill it; start it with multiprocessing.set_start_method('spawn'), or install tbb")
         yield
         unguarded = layer() == "tbb"
 

@@ -101,7 +101,7 @@ _FORGET = 4096  # requests after which an unused buffer is given back
 def _only_references() -> int:
     """Reference count that `_free` sees for an array held by nothing but a list."""
     block = [np.empty(1)]
-    return [sys.getrefcount(array) for array in block][0]
+    return next(sys.getrefcount(array) for array in block)
 
 
 _UNHELD = _only_references()

@@ -24,12 +24,13 @@ class Plan(NamedTuple):
     """How the direct kernels walk a window (see kernels/conv.py)."""
 
     rows: int  # output rows of a band
-    whole_filter: int  # 1: the filter rows are packed side by side
     phases: int  # input row phases that the filter rows meet
     overlap: int  # further input rows that a band needs in each phase
     slots: int  # input rows of a phase in a full band
-    depth: int  # elements of a tap: S * C, or R * S * C for the whole filter
+    depth: int  # elements of a tap: S * C
     padded_depth: int  # depth rounded up to whole tiles
+    inner_first: int  # output columns whose inputs are contiguous and inside the image: from this one
+    inner_last: int  # to before this one
     scratch: int  # elements of working memory for each worker
     chunks: int  # partial sums of the weight gradient
     parts: int  # tasks that share the panels of a chunk
@@ -42,28 +43,32 @@ class Plan(NamedTuple):
 @functools.lru_cache(maxsize=1024)
 def _plan(w: Window, itemsize: int, placement: tuple[int, int, int, int] | None = None) -> tuple[Plan, np.ndarray]:
     """Plan of a window and where each tap begins in a band; `placement` overrides where the output lies in y."""
-    depth = w.C // w.groups
-    whole_filter = w.R > 1 and w.S * depth <= 32
     period = w.stride_rows // gcd(w.stride_rows, w.dilation_rows)
     phases = min(w.R, period)
-    overlap = 0 if whole_filter else (w.R - 1) * w.dilation_rows // w.stride_rows
-    tap_depth = w.S * depth * (w.R if whole_filter else 1)
-    row_bytes = w.Q * tap_depth * itemsize * (1 if whole_filter else phases)
+    overlap = (w.R - 1) * w.dilation_rows // w.stride_rows
+    tap_depth = w.S * (w.C // w.groups)
+    row_bytes = w.Q * tap_depth * itemsize * phases
     rows = max(1, min(w.P, _BAND_BYTES // row_bytes - overlap))
     rows = -(-w.P // -(-w.P // rows))  # bands of equal height
     slots = rows + overlap
-    if whole_filter:
-        taps = [0]
-    else:
-        taps = [(r % period * slots + r * w.dilation_rows // w.stride_rows) * w.Q * tap_depth for r in range(w.R)]
+    taps = [(r % period * slots + r * w.dilation_rows // w.stride_rows) * w.Q * tap_depth for r in range(w.R)]
     width = simd.WIDTH32 if itemsize == 4 else simd.WIDTH64
-    band = (slots * (1 if whole_filter else phases) * w.Q + simd.ROWS) * tap_depth + simd.ROWS
+    band = (slots * phases * w.Q + simd.ROWS) * tap_depth + simd.ROWS
     padded_depth = round_up(tap_depth, simd.ROWS)
+    inner = _inner_columns(w)
     chunks, parts = _chunks(w, rows, len(taps) * padded_depth, width, itemsize)
-    plan = Plan(rows, int(whole_filter), phases, overlap, slots, tap_depth, padded_depth,
+    plan = Plan(rows, phases, overlap, slots, tap_depth, padded_depth, *inner,
                 round_up(band, 16) + rows * w.Q * width, chunks, parts,
                 *(placement or (0, w.P * w.Q * w.K, w.Q * w.K, w.K)))
     return plan, np.array(taps, np.int64)
+
+
+def _inner_columns(w: Window) -> tuple[int, int]:
+    """Half-open range of the output columns whose S * C inputs lie side by side in the image."""
+    if w.dilation_columns > 1 or w.groups > 1:
+        return 0, 0
+    first = min(w.Q, max(0, -(-w.left // w.stride_columns)))
+    return first, max(first, min(w.Q, (w.W - w.S + w.left) // w.stride_columns + 1))
 
 
 def _chunks(w: Window, rows: int, weights: int, width: int, itemsize: int) -> tuple[int, int]:
@@ -87,8 +92,8 @@ def _choose(function: str, algorithm: str, w: Window) -> str:
     if algorithm == "auto":
         return possible[-1]
     if algorithm not in possible:
-        raise ShapeError(f"{function}: algorithm is {algorithm!r}, expected {' or '.join(possible)} for a {w.R}x{w.S} filter "
-                         f"with stride {w.stride_rows, w.stride_columns}, {w.groups} groups, {w.C} to {w.K} channels")
+        raise ShapeError(f"{function}: algorithm is {algorithm!r}, expected {' or '.join(possible)} for a {w.R}x{w.S} filter"
+                         f" with stride {w.stride_rows, w.stride_columns}, {w.groups} groups, {w.C} to {w.K} channels")
     return algorithm
 
 
