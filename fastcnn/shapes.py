@@ -122,12 +122,20 @@ def paddings(function: str, padding: object, size: tuple[int, int], extent: tupl
     return _explicit_padding(function, padding)
 
 
-def _images(function: str, name: str, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def images(function: str, name: str, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Return (N, H, W, C) of a batch of images; ShapeError when the rank is not 4 or a size is 0."""
     if len(shape) != 4:
         raise ShapeError(f"{function}: {name} has {len(shape)} dimensions (shape {shape}), expected 4: (N, H, W, C)")
     nonempty(function, name, shape)
     return shape  # type: ignore[return-value]
+
+
+def image_sizes(function: str, name: str, value: object) -> tuple[int, int, int, int]:
+    """Return (N, H, W, C) given as a tuple of numbers; ShapeError, DTypeError when it is none."""
+    if not isinstance(value, (tuple, list)) or len(value) != 4:
+        raise ShapeError(f"{function}: {name} is {value!r}, expected four sizes (N, H, W, C)")
+    N, H, W, C = (integer(function, name, size, 1) for size in value)
+    return N, H, W, C
 
 
 def nonempty(function: str, name: str, shape: tuple[int, ...]) -> None:
@@ -151,7 +159,7 @@ def same_shape(function: str, name: str, shape: tuple[int, ...], expected: tuple
 def conv2d(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: object, padding: object,
            dilation: object, groups: object) -> Window:
     """Geometry of a convolution of x (N, H, W, C) with weight (R, S, C // groups, K); ShapeError when they do not fit."""
-    N, H, W, C = _images(function, "x", x)
+    N, H, W, C = images(function, "x", x)
     if len(weight) != 4:
         raise ShapeError(f"{function}: weight has {len(weight)} dimensions (shape {weight}), "
                          "expected 4: (R, S, C // groups, K)")
@@ -182,7 +190,7 @@ def pool2d(function: str, x: tuple[int, ...], kernel_size: object, stride: objec
 
     With `ceil_mode` a last window may hang over the end, as long as it starts inside the input or the leading padding.
     """
-    N, H, W, C = _images(function, "x", x)
+    N, H, W, C = images(function, "x", x)
     R, S = pair(function, "kernel_size", kernel_size)
     strides = (R, S) if stride is None else pair(function, "stride", stride)
     dilations = pair(function, "dilation", dilation)

@@ -17,6 +17,7 @@ import numpy as np
 from ..shapes import DTypeError, ShapeError, Window, nonempty
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 # The bias of an operation without bias.
 NOTHING = {dtype: np.empty(0, dtype) for dtype in (FLOAT32, FLOAT64)}
 
@@ -53,6 +54,21 @@ def floats(function: str, **values: Any) -> list[np.ndarray]:
     return arrays
 
 
+def as_integers(function: str, name: str, value: Any, dtype: np.dtype) -> np.ndarray:
+    """Return `value` as a C-contiguous, aligned, writable array of an integer `dtype`, copied only where it is not one.
+
+    Integers beyond its range become its smallest or largest. DTypeError: `value` holds no integers.
+    """
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.carray:
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{function}: {name} has dtype {array.dtype}, expected {dtype}")
+    if not np.can_cast(array.dtype, dtype):
+        array = np.clip(array, np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return np.require(array, dtype, "CAW")
+
+
 def as_bias(function: str, bias: Any, channels: int, dtype: np.dtype) -> np.ndarray:
     """Return `bias` as an array (channels,) of `dtype`, or an empty array for None; ShapeError, DTypeError."""
     if bias is None:
@@ -81,7 +97,8 @@ def as_output(function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) 
 @functools.lru_cache(maxsize=4096)
 def record(window: Window) -> np.ndarray:
     """The window as an array of one record, whose fields a kernel reads by name."""
-    return np.array([tuple(window)], [(name, np.int64) for name in window._fields])
+    fields = [(name, np.int64) for name in window._fields]
+    return np.array([tuple(window)], np.dtype((np.record, fields)))
 
 
 class _Pool(threading.local):
