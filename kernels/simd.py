@@ -16,7 +16,7 @@ from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
@@ -288,3 +288,19 @@ def bits_float(typing, bits):
         return builder.bitcast(args[0], ir.FloatType() if bits.bitwidth == 32 else ir.DoubleType())
 
     return result(bits), generate
+
+
+if config.DISABLE_JIT:
+    from .simd_python import (  # noqa: F401
+        bits_float,
+        float_bits,
+        lanes_copy,
+        lanes_copy_all,
+        lanes_copy_padded,
+        lanes_of,
+        tile_load,
+        tile_multiply_add,
+        tile_rows,
+        tile_scatter,
+        tile_store,
+    )

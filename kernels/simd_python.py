@@ -1,0 +1,84 @@
+"""The register tile in plain Python: what the intrinsics of simd.py mean, for NUMBA_DISABLE_JIT=1.
+
+A tile is an array (ROWS, vectors * lanes). Slow, but a debugger steps through the kernels, and numpy checks every index.
+"""
+
+import numpy as np
+
+from .simd import ROWS, VECTOR_BYTES
+
+
+def lanes_of(array):
+    """Number of lanes in a vector of the array's element type."""
+    return VECTOR_BYTES // array.itemsize
+
+
+def _inside(array, start, count):
+    """array[start : start + count], or IndexError where a kernel would leave its array."""
+    if start < 0 or start + count > len(array):
+        raise IndexError(f"elements {start} to {start + count} of an array of {len(array)}")
+    return array[start:start + count]
+
+
+def tile_rows(w, w_offset, vectors):
+    """Tile whose every row is w[w_offset : w_offset + lanes * vectors]."""
+    return np.tile(_inside(w, w_offset, vectors * lanes_of(w)), (ROWS, 1))
+
+
+def tile_load(y, y_offset, y_stride, vectors):
+    """Tile read from memory: row p from y[y_offset + p * y_stride]."""
+    return np.stack([_inside(y, y_offset + p * y_stride, vectors * lanes_of(y)) for p in range(ROWS)])
+
+
+def tile_multiply_add(tile, x, x_offset, x_stride, w, w_offset):
+    """Tile plus the outer product of one x per row and one vector row of w."""
+    column = np.array([_inside(x, x_offset + p * x_stride, 1)[0] for p in range(ROWS)])
+    return tile + np.outer(column, _inside(w, w_offset, tile.shape[1]))
+
+
+def tile_store(tile, y, y_offset, y_stride):
+    """Write the whole tile: row p to y[y_offset + p * y_stride]."""
+    for p in range(ROWS):
+        _inside(y, y_offset + p * y_stride, tile.shape[1])[:] = tile[p]
+
+
+def tile_scatter(tile, y, y_offset, step, column, columns, jump, rows, channels):
+    """Write the first `rows` rows and `channels` lanes to the pixels of a grid (see simd.py)."""
+    count = min(channels, tile.shape[1])
+    for p in range(min(rows, ROWS)):
+        _inside(y, y_offset, count)[:] = tile[p, :count]
+        column += 1
+        y_offset += step
+        if column == columns:
+            column = 0
+            y_offset += jump
+
+
+def lanes_copy_all(target, target_offset, source, source_offset, count):
+    """Copy one vector."""
+    lanes = lanes_of(source)
+    _inside(target, target_offset, lanes)[:] = _inside(source, source_offset, lanes)
+
+
+def lanes_copy(target, target_offset, source, source_offset, count):
+    """Copy the first `count` lanes of a vector."""
+    count = max(0, min(count, lanes_of(source)))
+    _inside(target, target_offset, count)[:] = _inside(source, source_offset, count)
+
+
+def lanes_copy_padded(target, target_offset, source, source_offset, count):
+    """Copy the first `count` lanes of a vector, then zeros."""
+    count = max(0, min(count, lanes_of(source)))
+    lanes = _inside(target, target_offset, lanes_of(source))
+    lanes[:count] = _inside(source, source_offset, count)
+    lanes[count:] = 0
+
+
+def float_bits(value):
+    """The bits of a float as an integer of the same size."""
+    return value.view(np.dtype(f"i{value.itemsize}"))
+
+
+def bits_float(bits):
+    """The float whose bits are given as an integer of the same size."""
+    return bits.view(np.dtype(f"f{bits.itemsize}"))
