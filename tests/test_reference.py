@@ -430,9 +430,7 @@ def test_avg_pool2d_by_hand():
     assert reference.avg_pool2d(x, 2).ravel().tolist() == [3.5, 5.5]
     dx = reference.avg_pool2d_backward(np.array([4.0, 8]).reshape(1, 1, 2, 1), x.shape, 2)
     assert dx[0, :, :, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
-    corners = [
-        reference.avg_pool2d(x, 2, padding=1, count_include_pad=counted)[0, 0, 0, 0] for counted in (True, False)
-    ]
+    corners = [reference.avg_pool2d(x, 2, padding=1, count_include_pad=counted)[0, 0, 0, 0] for counted in (True, False)]
     assert corners == [1 / 4, 1]
 
 
@@ -509,12 +507,13 @@ def test_batch_norm_by_hand(shape):
     close(dx.ravel(), [1, -2 / 3, -1 / 3, 0])
 
 
-def test_batch_norm_channels_are_apart():
-    x = np.array([[1.0, 10], [3, 50]])  # means 2, 30; biased variances 1, 400, unbiased 2, 800
+@pytest.mark.parametrize("shape", [(2, 2), (1, 1, 2, 2)])
+def test_batch_norm_channels_are_apart(shape):
+    x = np.array([[1.0, 10], [3, 50]]).reshape(shape)  # means 2, 30; biased variances 1, 400, unbiased 2, 800
     running_mean, running_var = np.zeros(2), np.zeros(2)
     settings = {"training": True, "momentum": 0.5, "eps": 0.0}
     y, _ = reference.batch_norm(x, np.array([1.0, 2]), np.zeros(2), running_mean, running_var, **settings)
-    close(y, [[-1, -2], [1, 2]])
+    close(y.reshape(2, 2), [[-1, -2], [1, 2]])
     close(running_mean, [1, 15])
     close(running_var, [1, 400])
 
