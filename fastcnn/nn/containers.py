@@ -67,7 +67,7 @@ class Sequential(Module):
 
     def __repr__(self) -> str:
         """Constructor call, one module in a line."""
-        inside = "".join(f"\n  {layer!r},".replace("\n", "\n  ") for layer in self.layers)
+        inside = "".join("\n  " + repr(layer).replace("\n", "\n  ") + "," for layer in self.layers)
         return f"Sequential({inside}\n)" if inside else "Sequential()"
 
 

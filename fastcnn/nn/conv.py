@@ -48,9 +48,7 @@ class Conv2D(Layer):
             )
         shapes.paddings("Conv2D", padding, self.kernel_size, self.kernel_size, self.stride)
         if algorithm not in functional.conv.ALGORITHMS:
-            raise ValueError(
-                f"Conv2D: algorithm is {algorithm!r}, expected one of {', '.join(functional.conv.ALGORITHMS)}"
-            )
+            raise ValueError(f"Conv2D: algorithm is {algorithm!r}, expected one of {', '.join(functional.conv.ALGORITHMS)}")
         self.padding, self.algorithm = padding, algorithm
         depth = inputs // self.groups
         R, S = self.kernel_size

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -184,15 +184,13 @@ class Module:
     def get_weights(self) -> Weights:
         """Return copies of the weights as {layer name: (W, b)}; b is None where a layer has none."""
         return {
-            name: _pair([parameter.data.copy() for parameter in parameters])
-            for name, parameters in self._layers().items()
+            name: _pair([parameter.data.copy() for parameter in parameters]) for name, parameters in self._layers().items()
         }
 
     def get_dweights(self) -> Weights:
         """Return copies of the gradients as {layer name: (dW, db)}, like get_weights."""
         return {
-            name: _pair([parameter.grad.copy() for parameter in parameters])
-            for name, parameters in self._layers().items()
+            name: _pair([parameter.grad.copy() for parameter in parameters]) for name, parameters in self._layers().items()
         }
 
     def set_weights(self, weights: Mapping[str, Iterable[Any]]) -> None:
@@ -211,8 +209,7 @@ class Module:
                     f"set_weights: layer {name!r} came with {len(given)} arrays, expected {len(layers[name])}"
                 )
             pending += [
-                (parameter, parameter._fitting("data", array))
-                for parameter, array in zip(layers[name], given, strict=True)
+                (parameter, parameter._fitting("data", array)) for parameter, array in zip(layers[name], given, strict=True)
             ]
         for parameter, array in pending:
             parameter.data = array
@@ -259,16 +256,16 @@ class Layer(Module):
         return ""
 
 
-def backward(module: Any, dy: Any, need_dx: bool) -> Any:
+def backward(module: Module, dy: Any, need_dx: bool) -> Any:
     """Run the module's backward; without `need_dx`, a module that can leaves out the work for dx."""
-    if need_dx or not _can_skip_dx(type(module)):
+    if need_dx or not _takes_need_dx(type(module).backward):
         return module.backward(dy)
-    return module.backward(dy, need_dx=False)
+    return module.backward(dy, need_dx=False)  # type: ignore[call-arg]
 
 
 @functools.cache
-def _can_skip_dx(kind: type) -> bool:
-    return "need_dx" in inspect.signature(kind.backward).parameters  # type: ignore[attr-defined]
+def _takes_need_dx(function: Callable[..., Any]) -> bool:
+    return "need_dx" in inspect.signature(function).parameters
 
 
 def _search(items: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Module | Parameter]]:

@@ -26,6 +26,8 @@ class Parameter:
     """
 
     __slots__ = ("_data", "_grad", "flat", "name", "offset")
+    _data: np.ndarray
+    _grad: np.ndarray
 
     def __init__(self, data: Any, name: str = "") -> None:
         """Copy `data` into memory of its own; float64 stays float64, other floats become float32."""
@@ -82,8 +84,8 @@ class Parameter:
         self._data, self._grad, self.flat, self.offset = data, grad, flat, offset
 
     def _own(self, data: np.ndarray, dtype: np.dtype) -> None:
-        self._data: np.ndarray = np.array(data, dtype, order="C")
-        self._grad: np.ndarray = np.zeros(self._data.shape, dtype)
+        self._data = np.array(data, dtype, order="C")
+        self._grad = np.zeros(self._data.shape, dtype)
         self.flat, self.offset = Flat(self._data.reshape(-1), self._grad.reshape(-1)), 0
 
     def _fitting(self, attribute: str, value: Any) -> np.ndarray:

@@ -15,9 +15,7 @@ from .module import Layer
 class _Pool2D(Layer):
     """What maximum and average share: the window, and what it makes of a shape."""
 
-    def __init__(
-        self, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, ceil_mode: bool
-    ) -> None:
+    def __init__(self, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, ceil_mode: bool) -> None:
         name = type(self).__name__
         self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
         self.stride = self.kernel_size if stride is None else shapes.pair(name, "stride", stride)

@@ -135,9 +135,7 @@ def _without_arrays(tree: Any, path: str, tensors: Tensors) -> Any:
         tensors[path] = tree
         return {"array": path}
     if isinstance(tree, dict):
-        return {
-            name: _without_arrays(branch, f"{path}/{name}" if path else name, tensors) for name, branch in tree.items()
-        }
+        return {name: _without_arrays(branch, f"{path}/{name}" if path else name, tensors) for name, branch in tree.items()}
     return tree
 
 

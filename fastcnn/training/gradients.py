@@ -64,7 +64,7 @@ def _difference(forward: Callable[[], Any], weights: Any, flat: np.ndarray, inde
     """Return the derivative of sum(weights * forward()) by one element."""
     value = flat[index]
     flat[index] = value + eps
-    above = forward()
+    above = np.copy(forward())  # the output may lie in the memory of x
     flat[index] = value - eps
     below = forward()
     flat[index] = value

@@ -1,0 +1,546 @@
+"""Layers, containers and losses: what they compute, keep, refuse and say."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from fastcnn import gradient_check, manual_seed, nn
+from fastcnn.nn.initialise import he_normal, mix
+from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
+
+
+def numbers(*shape, seed=0, dtype=np.float32):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+class HandWritten(nn.Module):
+    """A network as users write it: layers as attributes, forward and backward by hand."""
+
+    def __init__(self, in_channels, classes):
+        self.conv1 = nn.Conv2D(in_channels, 4, 3, padding=1, stride=2, bias=False)
+        self.norm1 = nn.BatchNorm(4)
+        self.conv2 = nn.Conv2D(4, 8, 3, padding=1, stride=2, bias=False)
+        self.flatten = nn.Flatten()
+        self.linear = nn.Linear(2 * 2 * 8, classes)
+        self.layers = {"conv1": self.conv1, "norm1": self.norm1, "conv2": self.conv2, "linear": self.linear}
+
+    def forward(self, X):
+        X = self.conv1.forward(X)
+        X = self.norm1.forward(X)
+        X = self.conv2.forward(X)
+        X = self.flatten.forward(X)
+        return self.linear.forward(X)
+
+    def backward(self, dZ):
+        dZ = self.linear.backward(dZ)
+        dZ = self.flatten.backward(dZ)
+        dZ = self.conv2.backward(dZ)
+        dZ = self.norm1.backward(dZ)
+        return self.conv1.backward(dZ)
+
+
+def small():
+    return nn.Sequential(nn.Conv2D(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
+
+
+# Modules and parameters
+
+
+def test_a_hand_written_module_finds_its_layers_once_and_in_order():
+    model = HandWritten(1, 3)
+    names = [name for name, _ in model.named_parameters()]
+    assert names == ["conv1.weight", "norm1.gamma", "norm1.beta", "conv2.weight", "linear.weight", "linear.bias"]
+    assert [parameter.name for parameter in model.parameters()] == names
+    assert [name for name, _ in model.named_modules()] == ["", "conv1", "norm1", "conv2", "flatten", "linear"]
+    assert model.num_parameters() == 36 + 8 + 288 + 96 + 3
+
+
+def test_a_hand_written_module_has_right_gradients():
+    assert gradient_check(HandWritten(2, 3), numbers(2, 8, 8, 2)) < 1e-8
+
+
+def test_weights_as_pairs_per_layer():
+    model = HandWritten(1, 3)
+    weights = model.get_weights()
+    assert list(weights) == ["conv1", "norm1", "conv2", "linear"]
+    assert weights["conv1"][1] is None and weights["conv1"][0].shape == (3, 3, 1, 4)
+    assert np.array_equal(weights["norm1"][0], np.ones(4))
+    x = numbers(2, 8, 8, 1)
+    y = model.forward(x)
+    model.set_weights({name: (2 * W, b) for name, (W, b) in weights.items() if name == "linear"})
+    assert np.allclose(model.forward(x), 2 * y, atol=1e-5)
+    model.set_weights(weights)
+    assert np.array_equal(model.forward(x), y)
+    model.backward(np.ones_like(y))
+    dW, db = model.get_dweights()["linear"]
+    assert dW.shape == (32, 3) and np.array_equal(db, [2, 2, 2])
+
+
+def test_weights_are_copies():
+    model = small()
+    W, _ = model.get_weights()["3"]
+    W[:] = 7
+    assert not np.any(model[3].weight.data == 7)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        ({"9": (np.ones((12, 2)), np.ones(2))}, CheckpointError, "'9' is unknown"),
+        ({"3": (np.ones((12, 2)), None)}, CheckpointError, "1 arrays, expected 2"),
+        ({"0": (np.ones((3, 3, 1, 3)), np.ones(3)), "3": (np.ones((12, 3)), np.ones(2))}, ShapeError, "(12, 2)"),
+        ({"3": (np.ones((12, 2), int), np.ones(2))}, DTypeError, "int64"),
+    ],
+    ids=["unknown layer", "missing bias", "wrong shape", "integers"],
+)
+def test_unfit_weights_change_nothing(weights, error, message):
+    model = small()
+    before = model.state_dict()
+    with pytest.raises(error) as caught:
+        model.set_weights(weights)
+    assert message in str(caught.value)
+    assert all(np.array_equal(before[name], now) for name, now in model.state_dict().items())
+
+
+def test_modules_in_lists_and_dicts_are_found():
+    class Branches(nn.Module):
+        def __init__(self):
+            self.blocks = [nn.Linear(2, 2), {"inner": nn.Linear(2, 3)}]
+            self.scale = nn.Parameter(np.ones(3), "scale")
+
+    names = [name for name, _ in Branches().named_parameters()]
+    assert names == ["scale", "blocks.0.weight", "blocks.0.bias", "blocks.1.inner.weight", "blocks.1.inner.bias"]
+
+
+def test_train_and_eval_reach_every_module():
+    model = nn.Sequential(nn.Residual(nn.Sequential(nn.Dropout(0.5))), nn.BatchNorm(2))
+    assert all(module.training for _, module in model.named_modules())
+    assert model.eval() is model
+    assert not any(module.training for _, module in model.named_modules())
+
+
+def test_parameter_assignment_copies_into_the_same_memory():
+    parameter = nn.Parameter(np.zeros((2, 3), np.float32), "w")
+    memory = parameter.data
+    parameter.data = np.arange(6.0).reshape(2, 3)
+    parameter.data -= 1
+    parameter.grad = np.ones((2, 3), np.float16)
+    assert parameter.data is memory and memory.dtype == np.float32
+    assert np.array_equal(memory, [[-1, 0, 1], [2, 3, 4]]) and parameter.grad.sum() == 6
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [(np.zeros((3, 2)), ShapeError), (np.zeros((2, 3), int), DTypeError), (1.0, ShapeError), ("x", ShapeError)],
+)
+def test_parameter_refuses(value, error):
+    parameter = nn.Parameter(np.zeros((2, 3)), "conv1.weight")
+    with pytest.raises(error, match=r"conv1\.weight"):
+        parameter.data = value
+
+
+def test_flatten_moves_once_and_keeps_values_and_gradients():
+    parameters = small().parameters()
+    values = [parameter.data.copy() for parameter in parameters]
+    parameters[0].grad = np.full((3, 3, 1, 3), 5.0)
+    flat = nn.flatten(parameters)
+    assert flat.data.size == sum(value.size for value in values)
+    assert all(np.shares_memory(parameter.data, flat.data) for parameter in parameters)
+    assert all(np.array_equal(p.data, value) for p, value in zip(parameters, values, strict=True))
+    assert flat.grad[:27].sum() == 135
+    again = nn.flatten(parameters)
+    assert np.shares_memory(again.data, flat.data)
+    flat.data[:] = 1
+    assert parameters[-1].data.tolist() == [1, 1]
+    inner = nn.flatten(parameters[1:3])
+    assert np.shares_memory(inner.data, flat.data) and inner.data.size == 3 + 24
+
+
+def test_copies_of_a_model_have_memory_of_their_own():
+    model = small()
+    nn.flatten(model.parameters())
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert all(np.array_equal(model.state_dict()[name], now) for name, now in other.state_dict().items())
+        nn.flatten(other.parameters()).data[:] = 0
+        assert other[3].weight.data.sum() == 0 and model[3].weight.data.any()
+
+
+def test_state_dict_holds_running_statistics_and_is_a_copy():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3))
+    state = model.state_dict()
+    assert list(state) == ["0.weight", "0.bias", "1.gamma", "1.beta", "1.running_mean", "1.running_var"]
+    model.forward(numbers(8, 2))
+    assert not state["1.running_mean"].any() and model.state_dict()["1.running_mean"].any()
+    other = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3))
+    other.load_state_dict(model.state_dict())
+    x = numbers(4, 2, seed=1)
+    assert np.array_equal(model.eval().forward(x), other.eval().forward(x))
+
+
+def test_load_state_dict_lists_every_problem_and_changes_nothing():
+    model = small()
+    state = model.state_dict()
+    state["0.weight"] = np.zeros((3, 3, 1, 4), np.float32)
+    state["3.weight"] = np.zeros((12, 2))
+    state["4.weight"] = np.zeros(1, np.float32)
+    state["0.bias"] = np.full(3, 9, np.float32)
+    del state["3.bias"]
+    with pytest.raises(CheckpointError) as caught:
+        model.load_state_dict(state)
+    for part in (
+        "0.weight has shape (3, 3, 1, 4), expected (3, 3, 1, 3)",
+        "3.weight is float64, expected float32",
+        "3.bias is missing",
+        "4.weight is unknown",
+    ):
+        assert part in str(caught.value)
+    assert not model[0].bias.data.any()
+    model.load_state_dict({"0.bias": np.full(3, 9, np.float32), "other": np.ones(1)}, strict=False)
+    assert model[0].bias.data.tolist() == [9, 9, 9]
+
+
+def test_to_converts_parameters_and_buffers():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3)).to(np.float64)
+    assert {array.dtype for array in model.state_dict().values()} == {np.dtype(np.float64)}
+    assert model.forward(numbers(4, 2, dtype=np.float64)).dtype == np.float64
+    with pytest.raises(DTypeError, match="int64"):
+        model.to(np.int64)
+
+
+# Forward and backward
+
+LAYERS = {
+    "conv": (nn.Conv2D(2, 3, 3, padding=1), (2, 5, 4, 2)),
+    "conv, strided, grouped, no bias": (nn.Conv2D(4, 6, (3, 2), stride=2, groups=2, bias=False), (2, 6, 5, 4)),
+    "conv, same, dilated": (nn.Conv2D(2, 2, 3, padding="same", dilation=2), (1, 6, 6, 2)),
+    "linear": (nn.Linear(5, 4), (3, 5)),
+    "linear without bias": (nn.Linear(5, 4, bias=False), (3, 5)),
+    "batch norm of images": (nn.BatchNorm(3), (2, 4, 3, 3)),
+    "batch norm of rows": (nn.BatchNorm(3), (6, 3)),
+    "batch norm in use": (nn.BatchNorm(3).eval(), (6, 3)),
+    "max pool": (nn.MaxPool2D(2), (2, 5, 4, 2)),
+    "max pool, padded, ceil": (nn.MaxPool2D(3, 2, 1, ceil_mode=True), (2, 6, 5, 2)),
+    "max pool, dilated": (nn.MaxPool2D(2, 1, dilation=2), (1, 5, 5, 2)),
+    "average pool": (nn.AvgPool2D(2), (2, 5, 4, 2)),
+    "average pool, padded": (nn.AvgPool2D(3, 2, 1, count_include_pad=False), (2, 5, 6, 2)),
+    "global average pool": (nn.GlobalAvgPool2D(), (2, 3, 4, 2)),
+    "flatten": (nn.Flatten(), (2, 3, 4, 2)),
+    "identity": (nn.Identity(), (2, 3)),
+    "relu": (nn.ReLU(), (4, 5)),
+    "leaky relu": (nn.LeakyReLU(0.2), (4, 5)),
+    "sigmoid": (nn.Sigmoid(), (4, 5)),
+    "tanh": (nn.Tanh(), (4, 5)),
+    "elu": (nn.ELU(), (4, 5)),
+    "gelu": (nn.GELU(), (4, 5)),
+    "silu": (nn.SiLU(), (4, 5)),
+    "softmax": (nn.Softmax(), (4, 5)),
+    "log softmax": (nn.LogSoftmax(), (4, 5)),
+    "dropout": (nn.Dropout(0.3), (6, 7)),
+    "residual": (nn.Residual(nn.Sequential(nn.Conv2D(2, 2, 3, padding=1), nn.Tanh())), (2, 4, 4, 2)),
+    "residual with shortcut": (
+        nn.Residual(nn.Conv2D(2, 3, 3, stride=2, padding=1), nn.Conv2D(2, 3, 1, stride=2)),
+        (2, 4, 4, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_gradients_of_every_layer(name):
+    layer, shape = LAYERS[name]
+    assert gradient_check(layer, numbers(*shape, seed=3)) < 1e-7
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_output_shape_is_the_shape_of_the_output(name):
+    layer, shape = LAYERS[name]
+    assert layer.output_shape(shape) == layer.forward(numbers(*shape)).shape
+    layer.backward(layer.forward(numbers(*shape)))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_backward_needs_a_forward_and_names_the_layer(name):
+    layer, shape = LAYERS[name]
+    if isinstance(layer, nn.Identity):
+        pytest.skip("nothing to keep")
+    layer = copy.deepcopy(layer)
+    x = numbers(*shape)
+    with nn.inference():
+        y = layer.forward(x)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="backward needs a forward") as caught:
+            layer.backward(y)
+        assert "(" in str(caught.value).partition(":")[0]
+        layer.forward(x)
+        layer.backward(y)
+
+
+def test_sequential_without_dx_gives_the_same_gradients_and_runs_nothing_upstream():
+    class Watched(nn.Tanh):
+        calls = 0
+
+        def backward(self, dy):
+            Watched.calls += 1
+            return super().backward(dy)
+
+    manual_seed(0)
+    model = nn.Sequential(Watched(), nn.Sequential(Watched(), nn.Conv2D(1, 2, 3)), nn.ReLU(), nn.Flatten())
+    x = numbers(2, 4, 4, 1)
+    dy = numbers(*model.forward(x).shape)
+    assert model.backward(dy).shape == x.shape and Watched.calls == 2
+    gradients = model.get_dweights()
+    model.forward(x)
+    assert model.backward(dy, need_dx=False) is None and Watched.calls == 2
+    for name, (dW, db) in model.get_dweights().items():
+        assert np.array_equal(dW, gradients[name][0]) and np.array_equal(db, gradients[name][1])
+
+
+def test_sequential_without_parameters_has_nothing_to_do_without_dx():
+    model = nn.Sequential(nn.ReLU(), nn.Flatten())
+    assert model.backward(model.forward(numbers(2, 3)), need_dx=False) is None
+
+
+def test_sequential_hands_dx_to_modules_that_know_no_better():
+    class Doubled(nn.Module):
+        def __init__(self):
+            self.linear = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return 2 * self.linear(x)
+
+        def backward(self, dy):
+            return self.linear.backward(2 * dy)
+
+    model = nn.Sequential(Doubled(), nn.ReLU())
+    y = model(numbers(2, 3))
+    model.backward(np.ones_like(y), need_dx=False)
+    assert model.get_dweights()["0.linear"][0].any()
+    assert gradient_check(model, numbers(2, 3)) < 1e-8
+
+
+def test_sequential_is_a_sequence():
+    model = small()
+    assert len(model) == 4 and isinstance(model[3], nn.Linear) and model[-1] is model[3]
+    assert [type(layer) for layer in model] == [nn.Conv2D, nn.ReLU, nn.Flatten, nn.Linear]
+    assert "\n    nn" not in repr(model) and "  Conv2D(1, 3, 3),\n  ReLU()," in repr(model)
+
+
+def test_residual_says_which_shapes_differ():
+    block = nn.Residual(nn.Conv2D(1, 2, 3, padding=1))
+    with pytest.raises(ShapeError, match=r"main gives shape \(1, 4, 4, 2\), expected \(1, 4, 4, 1\)"):
+        block.forward(numbers(1, 4, 4, 1))
+
+
+def test_layers_keep_nothing_after_backward():
+    model = small()
+    y = model.forward(numbers(2, 4, 4, 1))
+    model.backward(y)
+    assert all(module._kept is None for _, module in model.named_modules())
+
+
+def test_inference_is_undone_after_an_error():
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ShapeError), nn.inference():
+        layer.forward(numbers(1, 3))
+    y = layer.forward(numbers(1, 2))
+    assert layer.backward(y).shape == (1, 2)
+
+
+def test_batch_norm_normalises_and_remembers():
+    layer = nn.BatchNorm(2, momentum=0.5)
+    x = numbers(50, 2) * [2, 3] + [5, -1]
+    y = layer.forward(x.astype(np.float32))
+    assert np.allclose(y.mean(axis=0), 0, atol=1e-5) and np.allclose(y.std(axis=0), 1, atol=1e-3)
+    assert np.allclose(layer.running_mean, x.mean(axis=0) / 2, rtol=1e-5)
+    assert np.allclose(layer.running_var, 0.5 + x.var(axis=0, ddof=1) / 2, rtol=1e-5)
+    before = layer.running_mean.copy()
+    used = layer.eval().forward(x.astype(np.float32))
+    expected = (x - before) / np.sqrt(layer.running_var + 1e-5)
+    assert np.allclose(used, expected, atol=1e-5) and np.array_equal(layer.running_mean, before)
+
+
+def test_dropout_masks_repeat_with_the_seed_and_change_with_the_step():
+    def masks(seed):
+        manual_seed(seed)
+        first, second = nn.Dropout(0.25), nn.Dropout(0.25)
+        ones = np.ones((40, 50), np.float32)
+        return [first.forward(ones), first.forward(ones), second.forward(ones)]
+
+    once, again, other = masks(1), masks(1), masks(2)
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+    different = [once[0], once[1], once[2], other[0]]
+    pairs = [(a, b) for i, a in enumerate(different) for b in different[:i]]
+    assert all(0.2 < np.mean((a == 0) & (b == 0)) / 0.25 < 0.3 for a, b in pairs)
+    assert abs(np.mean(once[0] == 0) - 0.25) < 0.03 and set(np.unique(once[0])) == {0, np.float32(4 / 3)}
+
+
+def test_dropout_in_use_is_the_identity():
+    x = numbers(3, 4)
+    assert nn.Dropout(0.5).eval().forward(x) is x
+
+
+def test_dropout_backward_uses_the_mask_of_forward():
+    layer = nn.Dropout(0.5)
+    y = layer.forward(np.ones((30, 30), np.float32))
+    assert np.array_equal(layer.backward(np.ones((30, 30), np.float32)), y)
+
+
+def test_mix_is_the_published_sequence():
+    assert [mix(1234567, step) for step in range(3)] == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+    ]
+
+
+# Random weights
+
+
+def test_the_same_seed_gives_the_same_model():
+    def weights(seed):
+        manual_seed(seed)
+        return small().state_dict()
+
+    once, again, other = weights(3), weights(3), weights(4)
+    assert all(np.array_equal(once[name], again[name]) for name in once)
+    assert not np.array_equal(once["0.weight"], other["0.weight"])
+
+
+def test_he_normal_keeps_the_scale_through_relu():
+    weights = he_normal((100, 400), 100)
+    assert weights.dtype == np.float32
+    assert abs(weights.std() - np.sqrt(2 / 100)) < 0.002 and abs(weights.mean()) < 0.002
+
+
+@pytest.mark.parametrize(("seed", "error"), [(-1, ShapeError), (1.5, DTypeError), ("1", DTypeError)])
+def test_manual_seed_refuses(seed, error):
+    with pytest.raises(error, match="seed"):
+        manual_seed(seed)
+
+
+# Losses
+
+
+def test_cross_entropy_of_even_logits_is_the_log_of_the_classes():
+    loss = nn.CrossEntropyLoss()
+    value = loss.forward(np.zeros((2, 4), np.float32), np.array([1, 3]))
+    assert isinstance(value, float) and value == pytest.approx(np.log(4))
+    assert np.allclose(loss.backward(), [[0.125, -0.375, 0.125, 0.125], [0.125, 0.125, 0.125, -0.375]])
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(class_weight=[1, 2, 0.5], label_smoothing=0.1),
+        nn.CrossEntropyLoss(ignore_index=1),
+    ],
+)
+def test_cross_entropy_gradients(loss):
+    assert gradient_check(loss, numbers(4, 3), np.array([0, 1, 2, 1])) < 1e-8
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(), nn.BCELoss()])
+def test_other_loss_gradients(loss):
+    assert gradient_check(loss, numbers(4, 3), np.random.default_rng(0).random((4, 3))) < 1e-8
+
+
+def test_losses_by_hand():
+    assert nn.MSELoss()(np.float32([[1, 2]]), np.float32([[0, 4]])) == pytest.approx(2.5)
+    assert nn.BCELoss()(np.zeros((2, 1), np.float32), np.float32([[0], [1]])) == pytest.approx(np.log(2))
+    with pytest.raises(RuntimeError, match="MSELoss"):
+        nn.MSELoss().backward()
+
+
+# Refused arguments
+
+REFUSED = [
+    (lambda: nn.Conv2D(3, 0, 3), ShapeError, "out_channels is 0"),
+    (lambda: nn.Conv2D(0, 3, 3), ShapeError, "in_channels is 0"),
+    (lambda: nn.Conv2D(3, 8, 0), ShapeError, "kernel_size is 0"),
+    (lambda: nn.Conv2D(3, 8, (3, 3, 3)), ShapeError, "kernel_size is (3, 3, 3)"),
+    (lambda: nn.Conv2D(3, 8, 3, stride=0), ShapeError, "stride is 0"),
+    (lambda: nn.Conv2D(3, 8, 3, padding=-1), ShapeError, "padding is -1"),
+    (lambda: nn.Conv2D(3, 8, 3, padding="full"), ShapeError, "padding is 'full'"),
+    (lambda: nn.Conv2D(3, 8, 3, dilation=0), ShapeError, "dilation is 0"),
+    (lambda: nn.Conv2D(3, 8, 3, groups=2), ShapeError, "groups is 2"),
+    (lambda: nn.Conv2D(3, 8.5, 3), DTypeError, "out_channels is 8.5"),
+    (lambda: nn.Conv2D(3, True, 3), DTypeError, "out_channels is True"),
+    (lambda: nn.Conv2D(3, 8, 3, algorithm="fastest"), ValueError, "algorithm is 'fastest'"),
+    (lambda: nn.Linear(0, 2), ShapeError, "in_features is 0"),
+    (lambda: nn.Linear(2, "2"), DTypeError, "out_features is '2'"),
+    (lambda: nn.BatchNorm(0), ShapeError, "channels is 0"),
+    (lambda: nn.BatchNorm(3, eps=float("nan")), ValueError, "eps is nan"),
+    (lambda: nn.BatchNorm(3, eps=-1.0), ValueError, "eps is -1.0"),
+    (lambda: nn.BatchNorm(3, momentum=2), ValueError, "momentum is 2.0"),
+    (lambda: nn.Dropout(1.5), ValueError, "p is 1.5"),
+    (lambda: nn.Dropout(1.0), ValueError, "p is 1.0"),
+    (lambda: nn.Dropout(float("nan")), ValueError, "p is nan"),
+    (lambda: nn.Dropout("half"), DTypeError, "p is 'half'"),
+    (lambda: nn.LeakyReLU(-1), ValueError, "slope is -1.0"),
+    (lambda: nn.MaxPool2D(0), ShapeError, "kernel_size is 0"),
+    (lambda: nn.MaxPool2D(2, 0), ShapeError, "stride is 0"),
+    (lambda: nn.MaxPool2D(3, padding=2), ShapeError, "padding is 2"),
+    (lambda: nn.AvgPool2D(2, padding=-1), ShapeError, "padding is -1"),
+    (lambda: nn.Sequential(nn.ReLU(), "relu"), DTypeError, "argument 1 is 'relu'"),
+    (lambda: nn.Residual(None), DTypeError, "argument 0 is None"),
+    (lambda: nn.CrossEntropyLoss(label_smoothing=1.5), ValueError, "label_smoothing is 1.5"),
+    (lambda: nn.CrossEntropyLoss(class_weight=[[1.0]]), ShapeError, "class_weight has shape (1, 1)"),
+    (lambda: nn.CrossEntropyLoss(class_weight=[1.0, -1.0]), ValueError, "class_weight is [1.0, -1.0]"),
+    (lambda: nn.CrossEntropyLoss(class_weight="even"), DTypeError, "class_weight has dtype"),
+    (lambda: nn.CrossEntropyLoss(ignore_index=0.5), DTypeError, "ignore_index is 0.5"),
+    (lambda: nn.Parameter(np.ones(2, int), "w"), DTypeError, "Parameter w: data has dtype int64"),
+    (lambda: nn.Module().forward(1), NotImplementedError, "Module has no forward"),
+    (lambda: small().summary((28, 28, 1, 1)), ShapeError, "input_shape is (28, 28, 1, 1)"),
+    (lambda: small().summary((28, 28, 3)), ShapeError, "3 channels"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED, ids=[message for _, _, message in REFUSED])
+def test_refused_arguments(call, error, message):
+    with pytest.raises(error) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+# Summary
+
+
+def test_summary_counts_without_running_a_kernel():
+    model = nn.Sequential(
+        nn.Conv2D(1, 4, 3, padding=1),
+        nn.Residual(nn.Sequential(nn.Conv2D(4, 4, 3, padding=1), nn.ReLU())),
+        nn.MaxPool2D(2),
+        nn.Flatten(),
+        nn.Linear(64, 10, bias=False),
+    )
+    summary = model.summary((8, 8, 1))
+    rows = {row.name: row for row in summary.rows}
+    assert list(rows) == ["0", "1.main.0", "1.main.1", "2", "3", "4"]
+    assert rows["0"].output_shape == (8, 8, 4) and rows["0"].multiply_adds == 64 * 36
+    assert rows["0"].memory == 8 * 8 * 4 * 4 and rows["3"].memory == 0
+    assert rows["4"].parameters == 640 and rows["4"].multiply_adds == 640
+    assert rows["1.main.0"].algorithm
+    assert summary.parameters == model.num_parameters() == 40 + 148 + 640
+    assert summary.multiply_adds == 64 * 36 + 64 * 144 + 640
+    text = str(summary)
+    assert "Conv2D(4, 4, 3, padding=1)" in text and "828" in text and "8 x 8 x 4" in text
+    assert model.forward(numbers(1, 8, 8, 1)).shape == (1, 10)
+
+
+def test_summary_follows_a_hand_written_forward():
+    summary = HandWritten(1, 3).summary((8, 8, 1))
+    assert [row.name for row in summary.rows] == ["conv1", "norm1", "conv2", "flatten", "linear"]
+    assert [row.output_shape for row in summary.rows] == [(4, 4, 4), (4, 4, 4), (2, 2, 8), (32,), (3,)]
+
+
+def test_layers_say_how_they_were_made():
+    for layer, text in (
+        (nn.Conv2D(3, 8, (3, 5), stride=2, groups=1, bias=False), "Conv2D(3, 8, (3, 5), stride=2, bias=False)"),
+        (nn.MaxPool2D(3, 2, 1), "MaxPool2D(3, stride=2, padding=1)"),
+        (nn.Dropout(0.25), "Dropout(0.25)"),
+        (nn.Linear(3, 4, bias=False), "Linear(3, 4, bias=False)"),
+        (nn.GELU(), "GELU()"),
+    ):
+        assert repr(layer) == text
