@@ -95,7 +95,7 @@ def _masked_load(builder: Any, pointer: Any, mask: Any, vector: Any) -> Any:
     declared = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(vector, [vector.as_pointer(), _INDEX, mask.type, vector]),
         f"llvm.masked.load.{_suffix(vector)}.p0")
-    return builder.call(declared, [pointer, _INDEX(4), mask, ir.Constant(vector, [0.0] * vector.count)])
+    return builder.call(declared, [pointer, _INDEX(4), mask, ir.Constant(vector, None)])
 
 
 def _masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
@@ -269,34 +269,46 @@ def lanes_of(typing, array):
 
 
 @intrinsic
-def float_bits(typing, value):
-    """The bits of a float as an integer of the same size."""
-    integer = types.int32 if value.bitwidth == 32 else types.int64
+def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count, fresh):
+    """Put into lane i < count of y the largest of x[offset + k + i] for the distances k = a, b, c, d, and of y itself.
+
+    Each distance is a pair (k, number), and the winner's number goes to argmax; the first of equal ones wins, and NaN is
+    larger than any number. With `fresh`, what y and argmax held before does not count.
+    """
+    lanes = VECTOR_BYTES * 8 // x.dtype.bitwidth
+    vector = ir.VectorType(ir.FloatType() if x.dtype.bitwidth == 32 else ir.DoubleType(), lanes)
+    numbers = ir.VectorType(_INDEX, lanes)
 
     def generate(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.IntType(value.bitwidth))
+        x_array, offset, *pairs, y_array, argmax_array, target, count, fresh = args
+        mask = _lanes_below(builder, count, lanes)
+        x_data = _data(context, builder, signature.args[0], x_array)
+        y_at = _vector_at(builder, _data(context, builder, signature.args[6], y_array), target, vector)
+        argmax_at = _vector_at(builder, _data(context, builder, signature.args[7], argmax_array), target, numbers)
+        best, winner = _masked_load(builder, y_at, mask, vector), _masked_load(builder, argmax_at, mask, numbers)
+        first = _broadcast(builder, fresh, ir.VectorType(ir.IntType(1), lanes))
+        for pair in pairs:
+            distance, number = builder.extract_value(pair, 0), builder.extract_value(pair, 1)
+            value = _masked_load(builder, _vector_at(builder, x_data, builder.add(offset, distance), vector), mask, vector)
+            wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
+            wins = builder.or_(first, wins)
+            best = builder.select(wins, value, best)
+            winner = builder.select(wins, _broadcast(builder, builder.trunc(number, _INDEX), numbers), winner)
+            first = ir.Constant(first.type, None)
+        _masked_store(builder, best, y_at, mask)
+        _masked_store(builder, winner, argmax_at, mask)
+        return context.get_dummy_value()
 
-    return integer(value), generate
-
-
-@intrinsic
-def bits_float(typing, bits):
-    """The float whose bits are given as an int32 or int64."""
-    result = types.float32 if bits.bitwidth == 32 else types.float64
-
-    def generate(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.FloatType() if bits.bitwidth == 32 else ir.DoubleType())
-
-    return result(bits), generate
+    pair = types.UniTuple(types.intp, 2)
+    return types.void(x, types.intp, pair, pair, pair, pair, y, argmax, types.intp, types.intp, types.boolean), generate
 
 
 if config.DISABLE_JIT:
     from .simd_python import (  # noqa: F401
-        bits_float,
-        float_bits,
         lanes_copy,
         lanes_copy_all,
         lanes_copy_padded,
+        lanes_first_maximum,
         lanes_of,
         tile_load,
         tile_multiply_add,

@@ -74,11 +74,12 @@ def lanes_copy_padded(target, target_offset, source, source_offset, count):
     lanes[count:] = 0
 
 
-def float_bits(value):
-    """The bits of a float as an integer of the same size."""
-    return value.view(np.dtype(f"i{value.itemsize}"))
-
-
-def bits_float(bits):
-    """The float whose bits are given as an integer of the same size."""
-    return bits.view(np.dtype(f"f{bits.itemsize}"))
+def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count, fresh):
+    """Put into y the largest of x at the distances a, b, c, d and of y itself, into argmax its number (see simd.py)."""
+    for lane in range(min(count, lanes_of(x))):
+        best, winner = y[target + lane], argmax[target + lane]
+        for position, (distance, number) in enumerate((a, b, c, d)):
+            value = _inside(x, offset + distance + lane, 1)[0]
+            if (fresh and position == 0) or value > best or (np.isnan(value) and not np.isnan(best)):
+                best, winner = value, number
+        y[target + lane], argmax[target + lane] = best, winner

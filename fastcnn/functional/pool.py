@@ -1,0 +1,110 @@
+"""Max, average and global average pooling and their gradients."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from .. import shapes
+from ..kernels import pool as kernels
+from ..kernels import threads
+from ..shapes import Padding, Pair, Window
+from . import arrays
+
+_GRAIN = 8192  # elements that are worth a thread of their own
+
+# The same few geometries come back at every step.
+_window = functools.lru_cache(maxsize=1024)(shapes.pool2d)
+
+
+def _geometry(function: str, x: tuple[int, ...], kernel_size: Pair, stride: Pair | None, padding: Padding,
+              dilation: Pair, ceil_mode: bool) -> Window:
+    try:
+        return _window(function, x, kernel_size, stride, padding, dilation, ceil_mode)
+    except TypeError:  # lists are no keys of a cache
+        return shapes.pool2d(function, x, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
+               dilation: Pair = 1, ceil_mode: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """First maximum of every window, and where it lies: x (N, H, W, C) -> y, argmax (N, P, Q, C).
+
+    argmax is h * W + w, int32; a window that meets padding alone gives -inf and -1. NaN is the largest.
+    """
+    x = arrays.as_floats("max_pool2d", "x", x)
+    w = _geometry("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
+    argmax = arrays.empty((w.N, w.P, w.Q, w.C), arrays.INT32)
+    kernels.max_pool2d(x.reshape(-1), arrays.record(w), y.reshape(-1), argmax.reshape(-1),
+                       threads.workers(x.size, _GRAIN))
+    return y, argmax
+
+
+def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Add each gradient to the pixel that won its window: dy, argmax (N, P, Q, C) -> dx of x_shape."""
+    dy = arrays.as_floats("max_pool2d_backward", "dy", dy)
+    N, H, W, C = shapes.image_sizes("max_pool2d_backward", "x_shape", x_shape)
+    argmax = _positions("max_pool2d_backward", argmax, H * W)
+    P, Q = dy.shape[1:3] if dy.ndim == 4 else (1, 1)
+    shapes.same_shape("max_pool2d_backward", "dy", dy.shape, (N, P, Q, C), "N, C of x_shape")
+    shapes.same_shape("max_pool2d_backward", "argmax", argmax.shape, dy.shape, "the shape of dy")
+    dx = arrays.empty((N, H, W, C), dy.dtype)
+    kernels.max_pool2d_backward(dy.reshape(-1), argmax.reshape(-1), N, H * W, C, dx.reshape(-1),
+                                min(N, threads.workers(dx.size, _GRAIN)))
+    return dx
+
+
+def _positions(function: str, argmax: Any, pixels: int) -> np.ndarray:
+    """Return argmax as int32 array for a kernel; DTypeError unless integers, ValueError outside -1 to pixels - 1."""
+    array = arrays.as_integers(function, "argmax", argmax, arrays.INT32)
+    if array.size and array.view(np.uint32).max() >= pixels and (array.min() < -1 or array.max() >= pixels):
+        raise ValueError(f"{function}: argmax holds {array.min()} to {array.max()}, expected positions "
+                         f"0 to {pixels - 1} in x_shape, or -1")
+    return array
+
+
+def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
+               ceil_mode: bool = False, count_include_pad: bool = True) -> np.ndarray:
+    """Mean of every window, x (N, H, W, C) -> y (N, P, Q, C); padding counts as zeros, or not at all."""
+    x = arrays.as_floats("avg_pool2d", "x", x)
+    w = _geometry("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode)
+    y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
+    kernels.avg_pool2d(x.reshape(-1), arrays.record(w), bool(count_include_pad), y.reshape(-1),
+                       threads.workers(x.size, _GRAIN))
+    return y
+
+
+def avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, *,
+                        stride: Pair | None = None, padding: Padding = 0, ceil_mode: bool = False,
+                        count_include_pad: bool = True) -> np.ndarray:
+    """Give every pixel of a window an equal share of its gradient: dy (N, P, Q, C) -> dx of x_shape."""
+    dy = arrays.as_floats("avg_pool2d_backward", "dy", dy)
+    w = _geometry("avg_pool2d_backward", shapes.image_sizes("avg_pool2d_backward", "x_shape", x_shape),
+                  kernel_size, stride, padding, 1, ceil_mode)
+    shapes.same_shape("avg_pool2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.C), f"pooling x {x_shape}")
+    dx = arrays.empty((w.N, w.H, w.W, w.C), dy.dtype)
+    kernels.avg_pool2d_backward(dy.reshape(-1), arrays.record(w), bool(count_include_pad), dx.reshape(-1),
+                                threads.workers(dx.size, _GRAIN))
+    return dx
+
+
+def global_avg_pool2d(x: Any) -> np.ndarray:
+    """Mean of every image plane: x (N, H, W, C) -> y (N, C)."""
+    x = arrays.as_floats("global_avg_pool2d", "x", x)
+    N, H, W, C = shapes.images("global_avg_pool2d", "x", x.shape)
+    y = arrays.empty((N, C), x.dtype)
+    kernels.global_avg_pool2d(x.reshape(-1), N, H * W, C, y.reshape(-1), min(N, threads.workers(x.size, _GRAIN)))
+    return y
+
+
+def global_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Give every pixel an equal share of its plane's gradient: dy (N, C) -> dx of x_shape (N, H, W, C)."""
+    dy = arrays.as_floats("global_avg_pool2d_backward", "dy", dy)
+    N, H, W, C = shapes.image_sizes("global_avg_pool2d_backward", "x_shape", x_shape)
+    shapes.same_shape("global_avg_pool2d_backward", "dy", dy.shape, (N, C), f"N, C of x_shape {x_shape}")
+    dx = arrays.empty((N, H, W, C), dy.dtype)
+    kernels.global_avg_pool2d_backward(dy.reshape(-1), N, H * W, C, dx.reshape(-1),
+                                       threads.workers(dx.size, _GRAIN))
+    return dx

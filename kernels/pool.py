@@ -1,0 +1,186 @@
+"""Max, average and global average pooling and their gradients.
+
+x (N, H, W, C) and y (N, P, Q, C) are flat; `window` is an array of one record with the fields of
+`shapes.Window`. A worker takes rows of pixels, or whole images where gradients are scattered, so each element
+of the result has one writer. Inner loops run over the channels, which lie side by side.
+"""
+
+import numpy as np
+
+from ._jit import kernel, parallel_kernel
+from .scalar import natural, quotient
+from .simd import lanes_first_maximum, lanes_of
+
+
+@kernel
+def _inside(start, dilation, extent, size):
+    """Range of the `extent` filter elements, `dilation` apart from `start` on, that lie inside `size` pixels."""
+    first, last = 0, extent
+    if start < 0:
+        first = (dilation - 1 - start) // dilation
+    if start + (extent - 1) * dilation >= size:
+        last = (size - start + dilation - 1) // dilation
+    return first, max(first, last)
+
+
+@kernel
+def _following(r, s, r_last, s_first, s_last):
+    """Filter element after (r, s) in row-major order; the last one is followed by itself."""
+    if s + 1 < s_last:
+        return r, s + 1
+    if r + 1 < r_last:
+        return r + 1, s_first
+    return r, s
+
+
+@kernel
+def _max_of_window(x, image, w, p, q, y, argmax, target):
+    """Output pixel (p, q): filter elements are compared four at a time, so that a 2x2 window takes one pass."""
+    top, left = p * w.stride_rows - w.top, q * w.stride_columns - w.left
+    r, r_last = _inside(top, w.dilation_rows, w.R, w.H)
+    s_first, s_last = _inside(left, w.dilation_columns, w.S, w.W)
+    s = s_first
+    count = (r_last - r) * (s_last - s_first)
+    if count == 0:
+        for i in range(natural(target), natural(target + w.C)):
+            y[i] = -np.inf
+            argmax[i] = -1
+    for first in range(0, count, 4):
+        a = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+        r, s = _following(r, s, r_last, s_first, s_last)
+        b = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+        r, s = _following(r, s, r_last, s_first, s_last)
+        c = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+        r, s = _following(r, s, r_last, s_first, s_last)
+        d = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+        r, s = _following(r, s, r_last, s_first, s_last)
+        for channel in range(0, w.C, lanes_of(x)):
+            lanes_first_maximum(x, image + channel, (a * w.C, a), (b * w.C, b), (c * w.C, c), (d * w.C, d),
+                                y, argmax, target + channel, w.C - channel, first == 0)
+
+
+@parallel_kernel
+def max_pool2d(x, window, y, argmax, worker, workers):
+    """y = first maximum of each window, argmax = its position h * W + w; -inf and -1 where all is padding."""
+    w = window[0]
+    rows = w.N * w.P
+    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
+        n, p = divmod(row, w.P)
+        for q in range(w.Q):
+            _max_of_window(x, n * w.H * w.W * w.C, w, p, q, y, argmax, (row * w.Q + q) * w.C)
+
+
+@parallel_kernel
+def max_pool2d_backward(dy, argmax, N, pixels, C, dx, worker, workers):
+    """Add dy (N, outputs, C) to the pixels of dx (N, pixels, C) at argmax; -1 is nowhere."""
+    outputs = len(dy) // (N * C)
+    for n in range(N * worker // workers, N * (worker + 1) // workers):
+        image = natural(n * pixels * C)
+        for i in range(image, image + natural(pixels * C)):
+            dx[i] = 0
+        for output in range(n * outputs, (n + 1) * outputs):
+            first = natural(output * C)
+            for channel in range(natural(C)):
+                pixel = argmax[first + channel]
+                if pixel >= 0:
+                    dx[image + natural(pixel) * natural(C) + channel] += dy[first + channel]
+
+
+@kernel
+def _divisor(start, extent, size, after, count_padding):
+    """Elements along one axis that count in the average of a window from `start` on."""
+    if count_padding:
+        return min(start + extent, size + after) - start
+    return min(start + extent, size) - max(start, 0)
+
+
+@kernel
+def _mean_of_window(x, image, w, p, q, count_padding, y, target):
+    """Output pixel (p, q): the sum over the window's pixels, divided by how many elements count."""
+    top, left = p * w.stride_rows - w.top, q * w.stride_columns - w.left
+    divisor = y.dtype.type(_divisor(top, w.R, w.H, w.bottom, count_padding)
+                           * _divisor(left, w.S, w.W, w.right, count_padding))
+    goal = natural(target)
+    for i in range(natural(w.C)):
+        y[goal + i] = 0
+    for h in range(max(top, 0), min(top + w.R, w.H)):
+        for column in range(max(left, 0), min(left + w.S, w.W)):
+            source = natural(image + (h * w.W + column) * w.C)
+            for i in range(natural(w.C)):
+                y[goal + i] += x[source + i]
+    for i in range(natural(w.C)):
+        y[goal + i] = quotient(y[goal + i], divisor)
+
+
+@parallel_kernel
+def avg_pool2d(x, window, count_padding, y, worker, workers):
+    """y = mean of each window."""
+    w = window[0]
+    rows = w.N * w.P
+    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
+        n, p = divmod(row, w.P)
+        for q in range(w.Q):
+            _mean_of_window(x, n * w.H * w.W * w.C, w, p, q, count_padding, y, (row * w.Q + q) * w.C)
+
+
+@kernel
+def _covering(position, extent, stride, before, count):
+    """Range of the windows that cover one row or column of x."""
+    first = max(0, (position + before - extent) // stride + 1)
+    return first, min(count, (position + before) // stride + 1)
+
+
+@kernel
+def _gradient_of_pixel(dy, w, n, h, column, count_padding, dx, target):
+    """Input pixel (h, column): the sum of its shares of the windows that cover it."""
+    goal = natural(target)
+    for i in range(natural(w.C)):
+        dx[goal + i] = 0
+    p_first, p_last = _covering(h, w.R, w.stride_rows, w.top, w.P)
+    q_first, q_last = _covering(column, w.S, w.stride_columns, w.left, w.Q)
+    for p in range(p_first, p_last):
+        height = _divisor(p * w.stride_rows - w.top, w.R, w.H, w.bottom, count_padding)
+        for q in range(q_first, q_last):
+            width = _divisor(q * w.stride_columns - w.left, w.S, w.W, w.right, count_padding)
+            divisor = dy.dtype.type(height * width)
+            source = natural(((n * w.P + p) * w.Q + q) * w.C)
+            for i in range(natural(w.C)):
+                dx[goal + i] += quotient(dy[source + i], divisor)
+
+
+@parallel_kernel
+def avg_pool2d_backward(dy, window, count_padding, dx, worker, workers):
+    """dx = for each pixel the sum over its windows of dy / number of elements that count."""
+    w = window[0]
+    rows = w.N * w.H
+    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
+        n, h = divmod(row, w.H)
+        for column in range(w.W):
+            _gradient_of_pixel(dy, w, n, h, column, count_padding, dx, (row * w.W + column) * w.C)
+
+
+@parallel_kernel
+def global_avg_pool2d(x, N, pixels, C, y, worker, workers):
+    """y (N, C) = mean over the pixels of x (N, pixels, C)."""
+    divisor = y.dtype.type(pixels)
+    for n in range(N * worker // workers, N * (worker + 1) // workers):
+        goal = natural(n * C)
+        for i in range(natural(C)):
+            y[goal + i] = 0
+        for pixel in range(n * pixels, (n + 1) * pixels):
+            source = natural(pixel * C)
+            for i in range(natural(C)):
+                y[goal + i] += x[source + i]
+        for i in range(natural(C)):
+            y[goal + i] = quotient(y[goal + i], divisor)
+
+
+@parallel_kernel
+def global_avg_pool2d_backward(dy, N, pixels, C, dx, worker, workers):
+    """dx (N, pixels, C) = dy (N, C) / pixels."""
+    divisor = dy.dtype.type(pixels)
+    rows = N * pixels
+    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
+        source, goal = natural(row // pixels * C), natural(row * C)
+        for i in range(natural(C)):
+            dx[goal + i] = quotient(dy[source + i], divisor)
