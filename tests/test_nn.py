@@ -323,7 +323,9 @@ def test_sequential_is_a_sequence():
     model = small()
     assert len(model) == 4 and isinstance(model[3], nn.Linear) and model[-1] is model[3]
     assert [type(layer) for layer in model] == [nn.Conv2D, nn.ReLU, nn.Flatten, nn.Linear]
-    assert "\n    nn" not in repr(model) and "  Conv2D(1, 3, 3),\n  ReLU()," in repr(model)
+    inner = "Sequential(\n  Conv2D(1, 3, 3),\n  ReLU(),\n  Flatten(),\n  Linear(12, 2),\n)"
+    assert repr(model) == inner
+    assert repr(nn.Sequential(model)) == "Sequential(\n  " + inner.replace("\n", "\n  ") + ",\n)"
 
 
 def test_residual_says_which_shapes_differ():

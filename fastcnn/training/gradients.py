@@ -66,7 +66,7 @@ def _difference(forward: Callable[[], Any], weights: Any, flat: np.ndarray, inde
     flat[index] = value + eps
     above = np.copy(forward())  # the output may lie in the memory of x
     flat[index] = value - eps
-    below = forward()
+    below = np.copy(forward())
     flat[index] = value
     return float(np.sum(weights * (above - below)) / (2 * eps))
 

@@ -1,0 +1,321 @@
+"""Optimizers against their formulas, schedules against PyTorch's values."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fastcnn import nn, optim
+from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
+
+GRADIENTS = [np.array([0.5, -1.0, 2.0]), np.array([-0.25, 0.0, 1.0]), np.array([1.0, 1.0, -3.0])]
+
+
+def parameters(dtype=np.float64):
+    return [nn.Parameter(np.array([1.0, -2.0], dtype), "a"), nn.Parameter(np.array([[3.0]], dtype), "b")]
+
+
+def run(optimizer, gradients=GRADIENTS):
+    """Take a step for each gradient and return the parameters as one vector."""
+    first, second = optimizer.parameters
+    for gradient in gradients:
+        first.grad, second.grad = gradient[:2], gradient[2:].reshape(1, 1)
+        optimizer.step()
+    return np.concatenate([first.data, second.data.reshape(-1)])
+
+
+# One function per optimizer: theta, gradients -> theta, written from the papers, one element after the other.
+
+
+def sgd(theta, lr, momentum=0.0, nesterov=False, decay=0.0):
+    velocity = None
+    for step in GRADIENTS:
+        gradient = step + decay * theta
+        velocity = gradient if velocity is None else momentum * velocity + gradient
+        theta = theta - lr * (gradient + momentum * velocity if nesterov else velocity)
+    return theta
+
+
+def adam(theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, decay=0.0, decoupled=False):
+    first = second = np.zeros(3)
+    for t, step in enumerate(GRADIENTS, 1):
+        gradient = step if decoupled else step + decay * theta
+        theta = theta * (1 - lr * decay) if decoupled else theta
+        first = betas[0] * first + (1 - betas[0]) * gradient
+        second = betas[1] * second + (1 - betas[1]) * gradient**2
+        theta = theta - lr * (first / (1 - betas[0] ** t)) / (np.sqrt(second / (1 - betas[1] ** t)) + eps)
+    return theta
+
+
+def rmsprop(theta, lr=1e-2, alpha=0.99, eps=1e-8, decay=0.0):
+    square = np.zeros(3)
+    for step in GRADIENTS:
+        gradient = step + decay * theta
+        square = alpha * square + (1 - alpha) * gradient**2
+        theta = theta - lr * gradient / (np.sqrt(square) + eps)
+    return theta
+
+
+def adagrad(theta, lr=1e-2, eps=1e-10, decay=0.0):
+    square = np.zeros(3)
+    for step in GRADIENTS:
+        gradient = step + decay * theta
+        square = square + gradient**2
+        theta = theta - lr * gradient / (np.sqrt(square) + eps)
+    return theta
+
+
+START = np.array([1.0, -2.0, 3.0])
+CASES = {
+    "sgd": (lambda p: optim.SGD(p, 0.1), lambda: sgd(START, 0.1)),
+    "sgd, momentum": (lambda p: optim.SGD(p, 0.1, 0.9), lambda: sgd(START, 0.1, 0.9)),
+    "sgd, nesterov, decay": (
+        lambda p: optim.SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+        lambda: sgd(START, 0.1, 0.9, True, 0.01),
+    ),
+    "adam": (lambda p: optim.Adam(p), lambda: adam(START)),
+    "adam, all set": (
+        lambda p: optim.Adam(p, 0.1, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1),
+        lambda: adam(START, 0.1, (0.8, 0.9), 1e-3, 0.1),
+    ),
+    "adamw": (lambda p: optim.AdamW(p, 0.1), lambda: adam(START, 0.1, decay=1e-2, decoupled=True)),
+    "rmsprop": (lambda p: optim.RMSprop(p), lambda: rmsprop(START)),
+    "rmsprop, all set": (
+        lambda p: optim.RMSprop(p, 0.1, alpha=0.5, eps=1e-3, weight_decay=0.1),
+        lambda: rmsprop(START, 0.1, 0.5, 1e-3, 0.1),
+    ),
+    "adagrad": (lambda p: optim.Adagrad(p), lambda: adagrad(START)),
+    "adagrad, all set": (
+        lambda p: optim.Adagrad(p, 0.1, eps=1e-3, weight_decay=0.1),
+        lambda: adagrad(START, 0.1, 1e-3, 0.1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-13), (np.float32, 1e-6)])
+def test_three_steps_follow_the_formula(name, dtype, tolerance):
+    make, expected = CASES[name]
+    assert np.allclose(run(make(parameters(dtype))), expected(), rtol=tolerance, atol=0)
+
+
+def test_first_sgd_step_by_hand():
+    optimizer = optim.SGD(parameters(), 0.1)
+    assert np.allclose(run(optimizer, GRADIENTS[:1]), [0.95, -1.9, 2.8])
+
+
+def test_all_parameters_lie_in_one_buffer():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    optimizer = optim.Adam(model.parameters())
+    assert all(np.shares_memory(optimizer.flat.data, parameter.data) for parameter in model.parameters())
+    assert all(np.shares_memory(optimizer.flat.grad, parameter.grad) for parameter in model.parameters())
+    model[0].weight.grad = np.ones((3, 4))
+    assert optimizer.flat.grad.sum() == 12
+    optimizer.zero_grad()
+    assert not model[0].weight.grad.any()
+
+
+def test_two_optimizers_of_the_same_parameters_take_turns():
+    def train(again):
+        shared = parameters()
+        first = optim.SGD(shared, 0.1, momentum=0.9)
+        second = optim.SGD(list(reversed(shared)) if again else shared, 0.01)
+        for gradient in GRADIENTS:
+            for optimizer in (first, second):
+                shared[0].grad, shared[1].grad = gradient[:2], gradient[2:].reshape(1, 1)
+                optimizer.step()
+        return np.concatenate([shared[0].data, shared[1].data[0]])
+
+    assert np.array_equal(train(False), train(True))
+
+
+def test_optimizers_of_different_layers_leave_each_other_alone():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    optim.Adam(model.parameters())
+    optimizer = optim.SGD(model[1].parameters(), 1.0)
+    before = model.state_dict()
+    optim.Adam(model.parameters()).flat.grad.fill(1)
+    optimizer.step()
+    assert np.array_equal(model[0].weight.data, before["0.weight"])
+    assert np.allclose(model[1].weight.data, before["1.weight"] - 1)
+
+
+def test_state_is_kept_when_parameters_move():
+    plain = optim.Adam(parameters())
+    moved = optim.Adam(parameters())
+    expected = run(plain)
+    run(moved, GRADIENTS[:2])
+    optim.SGD(list(reversed(moved.parameters)), 0.1)
+    assert np.array_equal(run(moved, GRADIENTS[2:]), expected)
+
+
+def test_state_follows_the_dtype():
+    optimizer = optim.Adam(parameters(np.float32))
+    run(optimizer, GRADIENTS[:1])
+    for parameter in optimizer.parameters:
+        parameter.to(np.float64)
+    result = run(optimizer, GRADIENTS[1:])
+    assert result.dtype == np.float64 and np.allclose(result, adam(START), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_saved_state_goes_on_to_the_same_bits(name):
+    make, _ = CASES[name]
+    whole = run(make(parameters()))
+    first = make(parameters())
+    run(first, GRADIENTS[:2])
+    state = first.state_dict()
+    run(first, GRADIENTS[2:])
+    shared = parameters()
+    second = make(shared)
+    run(make(shared), GRADIENTS[:2])
+    second.load_state_dict(state)
+    assert np.array_equal(run(second, GRADIENTS[2:]), whole)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"kind": "SGD"}, "state is of SGD"),
+        ({"kind": "Adam", "lr": 0.1, "steps": 1}, "state is of Adam with kind, lr, steps"),
+        (optim.Adam([nn.Parameter(np.ones(2))]).state_dict(), r"first is float64 \(2,\), expected float64 \(3,\)"),
+        (optim.Adam(parameters(np.float32)).state_dict(), r"first is float32 \(3,\)"),
+    ],
+    ids=["another kind", "without moments", "other parameters", "another dtype"],
+)
+def test_foreign_states_are_refused(state, message):
+    with pytest.raises(CheckpointError, match=message):
+        optim.Adam(parameters()).load_state_dict(state)
+
+
+NAN = float("nan")
+REFUSED = [
+    (lambda p: optim.SGD(p, NAN), ValueError, "SGD: lr is nan"),
+    (lambda p: optim.SGD(p, -0.1), ValueError, "SGD: lr is -0.1"),
+    (lambda p: optim.SGD(p, math.inf), ValueError, "SGD: lr is inf"),
+    (lambda p: optim.SGD(p, "fast"), DTypeError, "SGD: lr is 'fast'"),
+    (lambda p: optim.SGD(p, None), DTypeError, "SGD: lr is None"),
+    (lambda p: optim.SGD(p, 0.1, momentum=-1), ValueError, "SGD: momentum is -1.0"),
+    (lambda p: optim.SGD(p, 0.1, nesterov=True), ValueError, "SGD: nesterov is True"),
+    (lambda p: optim.SGD(p, 0.1, weight_decay=NAN), ValueError, "SGD: weight_decay is nan"),
+    (lambda p: optim.Adam(p, betas=(0.9, 1.0)), ValueError, "Adam: betas[1] is 1.0"),
+    (lambda p: optim.Adam(p, betas=0.9), ShapeError, "Adam: betas is 0.9"),
+    (lambda p: optim.AdamW(p, eps=-1), ValueError, "AdamW: eps is -1.0"),
+    (lambda p: optim.RMSprop(p, alpha=2), ValueError, "RMSprop: alpha is 2.0"),
+    (lambda p: optim.Adagrad(p, lr=True), DTypeError, "Adagrad: lr is True"),
+    (lambda p: optim.Adam([]), ShapeError, "Adam: parameters is empty"),
+    (lambda p: optim.Adam(p[0]), DTypeError, "expected a list such as model.parameters()"),
+    (lambda p: optim.Adam([np.ones(3)]), DTypeError, "expected Parameters such as model.parameters()"),
+    (lambda p: optim.Adam([p[0], nn.Parameter(np.ones(1, np.float32), "c")]), DTypeError, "c is float32"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED, ids=[message for _, _, message in REFUSED])
+def test_refused_arguments(call, error, message):
+    with pytest.raises(error) as caught:
+        call(parameters())
+    assert message in str(caught.value)
+
+
+def test_lr_is_checked_whenever_it_is_set():
+    optimizer = optim.SGD(parameters(), 0.1)
+    optimizer.lr = 0.01
+    with pytest.raises(ValueError, match="lr is nan"):
+        optimizer.lr = NAN
+    assert optimizer.lr == 0.01
+
+
+# Schedules: the values of PyTorch's schedulers for base_lr 0.1 (one of its steps is one step here)
+
+
+def rates(schedule, count, total=None, steps_per_epoch=1):
+    return [schedule.lr(step, total or count, 0.1, steps_per_epoch) for step in range(count)]
+
+
+def test_step_lr():
+    assert np.allclose(rates(optim.StepLR(2), 5), [0.1, 0.1, 0.01, 0.01, 0.001])
+    assert np.allclose(rates(optim.StepLR(2, gamma=0.5), 6, steps_per_epoch=2), [0.1] * 4 + [0.05] * 2)
+
+
+def test_multi_step_lr():
+    assert np.allclose(rates(optim.MultiStepLR([1, 3], gamma=0.1), 5), [0.1, 0.01, 0.01, 0.001, 0.001])
+    assert np.allclose(rates(optim.MultiStepLR([2, 2]), 3), [0.1, 0.1, 0.001])
+
+
+def test_cosine_lr():
+    expected = [0.1, 0.05 + 0.05 * math.sqrt(0.5), 0.05, 0.05 - 0.05 * math.sqrt(0.5)]
+    assert np.allclose(rates(optim.CosineLR(), 4), expected)
+    assert np.allclose(rates(optim.CosineLR(minimum=0.02), 5, total=4)[-1], 0.02)
+
+
+def test_one_cycle_lr():
+    # max_lr 1, total 10, pct_start 0.3: up from 0.04 to 1 at step 2, down to 4e-6 at step 9
+    values = rates(optim.OneCycleLR(1.0), 10)
+    middle = 4e-6 + (1 - 4e-6) * (1 + math.cos(math.pi * 3 / 7)) / 2
+    assert np.allclose([values[0], values[1], values[2], values[5], values[9]], [0.04, 0.52, 1.0, middle, 4e-6])
+    assert max(values) == values[2] and values[2:] == sorted(values[2:], reverse=True)
+    for total in (1, 2, 3):
+        assert all(0 < value <= 1 for value in rates(optim.OneCycleLR(1.0), total))
+
+
+def test_warmup_lr():
+    # LinearLR(start_factor=1/3, total_iters=4), alone and multiplied with StepLR(5)
+    expected = [0.1 / 3, 0.05, 0.2 / 3, 0.25 / 3, 0.1, 0.1]
+    assert np.allclose(rates(optim.WarmupLR(epochs=4), 6), expected)
+    chained = rates(optim.WarmupLR(optim.StepLR(5), epochs=4), 6)
+    assert np.allclose(chained, [*expected[:5], 0.01])
+    assert np.allclose(rates(optim.WarmupLR(epochs=2, start=0.0), 5, steps_per_epoch=2)[:5], [0, 0.025, 0.05, 0.075, 0.1])
+    assert rates(optim.WarmupLR(epochs=0), 1) == [0.1]
+
+
+def test_plateau_lr():
+    schedule = optim.PlateauLR(factor=0.5, patience=1, cooldown=1, minimum=0.03)
+    seen = []
+    for loss in (1.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.5):
+        schedule.observe(loss)
+        seen.append(schedule.lr(0, 1, 0.1))
+    assert np.allclose(seen, [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03])
+
+
+def test_plateau_counts_only_falls_above_the_threshold():
+    schedule = optim.PlateauLR(patience=0, threshold=0.1)
+    schedule.observe(1.0)
+    schedule.observe(0.95)
+    assert schedule.lr(0, 1, 1.0) == pytest.approx(0.1)
+    schedule.observe(0.8)
+    schedule.observe(float("nan"))
+    assert schedule.lr(0, 1, 1.0) == pytest.approx(0.01)
+
+
+def test_plateau_state_goes_on():
+    one = optim.WarmupLR(optim.PlateauLR(patience=0), epochs=0)
+    one.observe(1.0)
+    one.observe(2.0)
+    other = optim.WarmupLR(optim.PlateauLR(patience=0), epochs=0)
+    other.load_state_dict(one.state_dict())
+    other.observe(1.0)
+    assert other.lr(5, 9, 1.0) == pytest.approx(0.01)
+    with pytest.raises(CheckpointError, match="StepLR"):
+        optim.StepLR(1).load_state_dict(one.state_dict())
+
+
+REFUSED_SCHEDULES = [
+    (lambda: optim.StepLR(0), ShapeError, "StepLR: step_size is 0"),
+    (lambda: optim.StepLR(1, gamma=NAN), ValueError, "StepLR: gamma is nan"),
+    (lambda: optim.MultiStepLR(5), DTypeError, "MultiStepLR: milestones is 5"),
+    (lambda: optim.MultiStepLR([3, 1]), ValueError, "MultiStepLR: milestones is [3, 1]"),
+    (lambda: optim.CosineLR(-1), ValueError, "CosineLR: minimum is -1.0"),
+    (lambda: optim.OneCycleLR(NAN), ValueError, "OneCycleLR: max_lr is nan"),
+    (lambda: optim.OneCycleLR(1, pct_start=2), ValueError, "OneCycleLR: pct_start is 2.0"),
+    (lambda: optim.WarmupLR(0.1), DTypeError, "WarmupLR: schedule is 0.1"),
+    (lambda: optim.WarmupLR(start=2), ValueError, "WarmupLR: start is 2.0"),
+    (lambda: optim.PlateauLR(factor=1), ValueError, "PlateauLR: factor is 1.0"),
+    (lambda: optim.PlateauLR(patience=-1), ShapeError, "PlateauLR: patience is -1"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED_SCHEDULES)
+def test_refused_schedules(call, error, message):
+    with pytest.raises(error) as caught:
+        call()
+    assert message in str(caught.value)
