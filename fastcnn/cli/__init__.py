@@ -1,0 +1,62 @@
+"""The command line: `fastcnn COMMAND`. numpy and numba are imported when a command runs, not for its help."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from .parser import build
+
+__all__ = ["main"]
+
+_USAGE, _PROBLEM, _INTERRUPTED = 2, 1, 130
+_MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "bench": "check", "verify": "check",
+            "doctor": "check", "warmup": "check"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 when it is done, 1 after a problem, 2 for a wrong command line, 130 when interrupted."""
+    try:
+        arguments = build().parse_args(argv)
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else _USAGE
+    try:
+        module = importlib.import_module(f"fastcnn.cli.{_MODULES[arguments.command]}")
+        code: int = getattr(module, arguments.command)(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _say("interrupted", _INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PROBLEM
+    except Exception as error:
+        if os.environ.get("FASTCNN_DEBUG") == "1" or not _is_documented(error):
+            raise
+        return _say(_one_line(error), _USAGE if isinstance(error, UsageError) else _PROBLEM)
+
+
+class UsageError(ValueError):
+    """Arguments that do not go together."""
+
+
+def _is_documented(error: Exception) -> bool:
+    """Whether the error's message is meant for the user; any other is a bug, whose traceback should be seen."""
+    from ..shapes import DTypeError
+    from ..training import NonFiniteError
+
+    return isinstance(error, (ValueError, DTypeError, OSError, ImportError, MemoryError, NonFiniteError))
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines) or type(error).__name__
+
+
+def _say(text: str, code: int) -> int:
+    print(f"fastcnn: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,184 @@
+"""`fastcnn train`: a data set, a recipe, a run folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import data, extras, models, nn, optim, plot, training, warmup
+from ..kernels import simd, threads
+from . import UsageError
+from .recipes import OPTIMIZERS, recipe_for
+
+MODEL, HISTORY, CURVES, CHECKPOINTS = "model.safetensors", "history.jsonl", "curves.png", "checkpoint-*.safetensors"
+_MAY_CHANGE = {"epochs"}  # in a resumed run
+Settings = dict[str, Any]
+
+
+class Begun(training.Callback):
+    """Keeps the settings of a run in its checkpoints, so that it can go on as it was begun."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the settings."""
+        self.settings = settings
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the settings."""
+        return self.settings
+
+
+def train(arguments: Namespace) -> int:
+    """Train a model on a data set and keep the run where a folder is given."""
+    out = None if arguments.out is None else Path(arguments.out)
+    state = _state_to_resume(out) if arguments.resume else None
+    if out is not None:
+        _require_usable(out, arguments.resume)
+    settings = _settings(arguments, None if state is None else state["callbacks"].get("Begun 0"))
+    use_threads(arguments.threads)
+    dataset = data.load(settings["dataset"], arguments.data_dir)
+    image, classes = dataset.train.images.shape[1:], len(dataset.classes)
+    batch_size, augment = settings["batch_size"], augmentation(settings["augment"])
+
+    nn.manual_seed(settings["seed"])
+    chosen = parts(settings, image, classes)
+    _print_header(settings, dataset, chosen["model"], out, state)
+    with warmup.compiling():
+        warmup.rehearse(lambda: parts(settings, image, classes), dataset.train, dataset.test, batch_size, augment)
+    history = training.fit(**chosen, train=dataset.train, validation=dataset.test, epochs=settings["epochs"],
+                           batch_size=batch_size, augment=augment, seed=settings["seed"],
+                           callbacks=_callbacks(out, settings), resume=out if state is not None else None)
+    if out is not None:
+        _keep(chosen["model"], history, out)
+    return _end(history, settings, out)
+
+
+def use_threads(count: int | None) -> None:
+    """Set the number of threads, where one is given."""
+    if count is not None:
+        threads.set_num_threads(count)
+
+
+def _state_to_resume(out: Path | None) -> dict[str, Any] | None:
+    """Return the state in the newest checkpoint, or None where a run has not come that far."""
+    if out is None:
+        raise UsageError("--resume needs --out DIR, the folder of the run to go on with")
+    return training.load_checkpoint(out) if out.is_dir() and any(out.glob(CHECKPOINTS)) else None
+
+
+def _require_usable(out: Path, resume: bool) -> None:
+    """Raise OSError where the run folder is no folder, cannot be written or holds a run that is not to go on."""
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"--out {out} is a file, expected a folder")
+    present = [path.name for pattern in (MODEL, HISTORY, CURVES, CHECKPOINTS) for path in out.glob(pattern)
+               if path.stat().st_size > 0]
+    if present and not resume:
+        raise FileExistsError(f"--out {out} already holds a run ({', '.join(present[:3])}): "
+                              "give another folder, or --resume to go on with that run")
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"--out {out} cannot be written: {existing} is no folder that you may write to")
+
+
+def _settings(arguments: Namespace, begun: Mapping[str, Any] | None) -> Settings:
+    """Return the settings: what the command line says, else what the run was begun with, else the recipe."""
+    recipe = recipe_for(arguments.dataset)
+    settings: Settings = {"dataset": arguments.dataset, "seed": 0}
+    settings |= {name: getattr(recipe, name) for name in ("model", "epochs", "batch_size", "optimizer", "lr", "schedule",
+                                                          "augment")}
+    given = {name: getattr(arguments, name) for name in settings if getattr(arguments, name) is not None}
+    if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
+        settings["lr"] = OPTIMIZERS[given["optimizer"]]
+    if begun is not None:
+        settings |= begun
+        changed = [name for name in given if given[name] != settings[name] and name not in _MAY_CHANGE]
+        if changed:
+            raise ValueError("; ".join(f"{name} is {given[name]!r}, but the run to go on with has {settings[name]!r}"
+                                       for name in changed))
+    return settings | given
+
+
+def augmentation(name: str) -> str | None:
+    """Return what `fit` calls the augmentation."""
+    return None if name == "none" else name
+
+
+def parts(settings: Settings, image: tuple[int, ...], classes: int) -> dict[str, Any]:
+    """Return a new model with its optimizer and schedule, as arguments of `fit`."""
+    model = models.create(settings["model"], image, classes)
+    return {"model": model, "optimizer": _optimizer(settings, model), "schedule": _schedule(settings)}
+
+
+def _optimizer(settings: Settings, model: nn.Module) -> optim.Optimizer:
+    name, parameters, lr = settings["optimizer"], model.parameters(), settings["lr"]
+    if name == "sgd":
+        return optim.SGD(parameters, lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    kinds: dict[str, type[optim.Adam | optim.RMSprop | optim.Adagrad]] = {
+        "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop, "adagrad": optim.Adagrad}
+    return kinds[name](parameters, lr)
+
+
+def _schedule(settings: Settings) -> optim.Schedule:
+    epochs = settings["epochs"]
+    makers = {
+        "none": optim.Schedule,
+        "step": lambda: optim.StepLR(-(-epochs // 3)),
+        "multistep": lambda: optim.MultiStepLR([epochs // 2, epochs * 3 // 4]),
+        "cosine": optim.CosineLR,
+        "onecycle": lambda: optim.OneCycleLR(settings["lr"]),
+        "warmup": lambda: optim.WarmupLR(optim.CosineLR(), epochs=epochs / 10),
+        "plateau": optim.PlateauLR,
+    }
+    schedule: optim.Schedule = makers[settings["schedule"]]()
+    return schedule
+
+
+def _print_header(settings: Settings, dataset: data.Dataset, model: nn.Module, out: Path | None,
+                  state: Mapping[str, Any] | None) -> None:
+    size = " x ".join(map(str, dataset.train.images.shape[1:]))
+    print(f"data     {dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of {size}, "
+          f"{len(dataset.classes)} classes")
+    print(f"model    {settings['model']}: {model.num_parameters():,} parameters")
+    print(f"training {settings['epochs']} epochs of batch size {settings['batch_size']}, {settings['optimizer']}, "
+          f"lr {settings['lr']:g}, schedule {settings['schedule']}, augment {settings['augment']}, "
+          f"seed {settings['seed']}")
+    print(f"machine  {threads.get_num_threads()} threads, {simd.LANES32} float32 lanes")
+    if state is not None:
+        print(f"resuming {out}, epoch {min(state['epoch'], settings['epochs'])}, step {state['step']}")
+    elif out is not None:
+        print(f"writing  {out}")
+    else:
+        print("writing  nothing; --out DIR keeps the model")
+    sys.stdout.flush()
+
+
+def _callbacks(out: Path | None, settings: Settings) -> list[training.Callback]:
+    if out is None:
+        return []
+    return [Begun(settings), training.JSONLogger(out / HISTORY), training.Checkpoint(out)]
+
+
+def _keep(model: nn.Module, history: training.History, out: Path) -> None:
+    """Write the model and, where matplotlib is installed, the curves."""
+    training.save(model, out / MODEL)
+    if history and extras.is_installed("plot"):
+        plot.curves(history, out / CURVES)
+    elif history:
+        print(f"no {CURVES}: it needs matplotlib, {extras.install('plot')}", file=sys.stderr)
+
+
+def _end(history: training.History, settings: Settings, out: Path | None) -> int:
+    """Print how the run ended and return the exit code."""
+    if history.interrupted:
+        advice = (f"go on with: fastcnn train {settings['dataset']} --out {out} --resume" if out is not None
+                  else "nothing is kept without --out DIR")
+        print(f"interrupted in epoch {len(history) + 1} of {settings['epochs']}; {advice}", file=sys.stderr)
+        return 130
+    last = history[-1]
+    seconds = sum(record["seconds"] for record in history)
+    print(f"test accuracy {last['test_accuracy']:.2%}, loss {last['test_loss']:.4f}, after {len(history)} epochs, "
+          f"{seconds:.1f} s of training")
+    return 0

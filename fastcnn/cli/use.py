@@ -1,0 +1,114 @@
+"""`fastcnn evaluate`, `predict` and `summary`: a saved model at work."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+
+from .. import data, extras, models, nn, training
+from ..shapes import DataFormatError, ShapeError
+from . import UsageError
+from .recipes import home_of
+from .train import use_threads
+
+
+def evaluate(arguments: Namespace) -> int:
+    """Print loss and accuracy of a saved model on the test images."""
+    model = training.load(arguments.model)
+    use_threads(arguments.threads)
+    test = _test_images("evaluate", arguments.dataset, arguments.data_dir, model)
+    result = training.evaluate(model, test, batch_size=arguments.batch_size)
+    print(f"test accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}, {len(test):,} images of {arguments.dataset}")
+    return 0
+
+
+def predict(arguments: Namespace) -> int:
+    """Print the likeliest classes, a line per image."""
+    if arguments.index and not arguments.dataset:
+        raise UsageError("--index needs --dataset, whose test images it counts")
+    if bool(arguments.images) == bool(arguments.index):
+        raise UsageError("predict needs either image files or --index with --dataset")
+    model = training.load(arguments.model)
+    if arguments.index:
+        split = _test_images("predict", arguments.dataset, arguments.data_dir, model)
+        beyond = [index for index in arguments.index if index >= len(split)]
+        if beyond:
+            raise ShapeError(f"predict: --index is {beyond[0]}, expected 0 to {len(split) - 1}")
+        names, images = [f"{index}" for index in arguments.index], split.images[arguments.index]
+        truths = [f"; truth {split.classes[label]}" for label in split.labels[arguments.index]]
+    else:
+        names, truths = arguments.images, [""] * len(arguments.images)
+        images = np.stack([read_image(path, input_shape(model), arguments.invert) for path in arguments.images])
+    width = max(map(len, names))
+    for name, probabilities, truth in zip(names, training.predict(model, images), truths, strict=True):
+        print(f"{name:{width}}  {_likeliest(probabilities, model.classes, arguments.top)}{truth}")
+    return 0
+
+
+def summary(arguments: Namespace) -> int:
+    """Print the table of a saved model's layers, or of a named one's."""
+    name = arguments.model
+    if name in models.names() and not os.path.exists(name):
+        home = home_of(name)
+        shape = arguments.input_shape or home.image
+        model: nn.Module = models.create(name, shape, arguments.classes or home.classes)
+    elif os.path.exists(name) or os.path.splitext(name)[1]:
+        model = training.load(name)
+        shape = arguments.input_shape or input_shape(model)
+    else:
+        raise ValueError(f"summary: MODEL is {name!r}, expected a file that train wrote or one of "
+                         f"{', '.join(models.names())}")
+    print(model.summary(shape))
+    return 0
+
+
+def input_shape(model: nn.Module) -> tuple[int, ...]:
+    """Return the shape (H, W, C) of the images that a loaded model was made for."""
+    if model.origin is None:
+        raise ShapeError("the model does not say which images it takes; expected one made by models.create")
+    return model.origin.input_shape
+
+
+def read_image(path: str, shape: tuple[int, ...], invert: bool = False) -> np.ndarray:
+    """Read an image file as uint8 of `shape` (H, W, C), scaled, in grey where C is 1 and in colour where it is 3.
+
+    DataFormatError: it is no image, or too large a one; OSError: it cannot be read.
+    """
+    image_module, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
+    height, width, channels = shape
+    if channels not in (1, 3):
+        raise ShapeError(f"predict: the model takes images of {channels} channels, image files have 1 or 3")
+    if Path(path).is_dir():
+        raise DataFormatError(f"predict: {path} is a folder, expected an image file")
+    try:
+        with image_module.open(path) as file:
+            image = operations.exif_transpose(file).convert("L" if channels == 1 else "RGB")
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
+        raise DataFormatError(f"predict: {path} cannot be read as an image ({error})") from error
+    if image.size != (width, height):
+        image = image.resize((width, height), image_module.Resampling.LANCZOS)
+    pixels = np.asarray(operations.invert(image) if invert else image, np.uint8)
+    return pixels.reshape(shape)
+
+
+def _test_images(command: str, dataset: str, data_dir: str | None, model: nn.Module) -> data.Split:
+    """Return the test images, where they are such as the model takes; ShapeError where they are not."""
+    split = data.load(dataset, data_dir).test
+    if model.origin is not None:
+        came, expected = split.images.shape[1:], model.origin.input_shape
+        if came != expected:
+            raise ShapeError(f"{command}: {dataset} has images of shape {came}, the model takes {expected}")
+        if len(split.classes) != model.origin.num_classes:
+            raise ShapeError(f"{command}: {dataset} has {len(split.classes)} classes, "
+                             f"the model tells {model.origin.num_classes} apart")
+    return split
+
+
+def _likeliest(probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> str:
+    ranked = np.argsort(-probabilities, kind="stable")[:top]
+    return ", ".join(f"{classes[index] if classes else index} {probabilities[index]:.1%}" for index in ranked)
