@@ -15,6 +15,7 @@ from . import threads  # loads the threading layer's library before numba looks 
 
 import numba
 import numpy as np
+from numba.np.ufunc.parallel import _launch_threads
 
 from . import launch
 from .cache import KernelCache
@@ -82,6 +83,8 @@ class ParallelKernel:
         if address is None:
             signature = (*map(numba.typeof, arguments), numba.int64, numba.int64)
             self.dispatcher.compile(signature)
+            # A launch from the cache forgets to start Numba's threads if its `parallel_for` came from there when it was stored.
+            _launch_threads()
             compiled = self.dispatcher.overloads[signature]
             address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
             self._addresses[key] = address
