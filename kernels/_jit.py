@@ -83,7 +83,7 @@ class ParallelKernel:
         if address is None:
             signature = (*map(numba.typeof, arguments), numba.int64, numba.int64)
             self.dispatcher.compile(signature)
-            # A launch from the cache forgets to start Numba's threads if its `parallel_for` came from there when it was stored.
+            # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored.
             _launch_threads()
             compiled = self.dispatcher.overloads[signature]
             address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
