@@ -49,7 +49,7 @@ def ordered_kernel(function: Callable[..., Any]) -> Any:
 
 def inline_kernel(function: Callable[..., Any]) -> Any:
     """Compile a scalar function for use inside loops; LLVM inlines and vectorises it with its caller."""
-    return _compile(function, fastmath=ORDERED)
+    return _compile(function, fastmath=ORDERED, forceinline=True)
 
 
 class ParallelKernel:

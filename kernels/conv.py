@@ -14,7 +14,7 @@ section 4). The gradient of the weight reduces over the same bands.
 
 from ._jit import kernel, parallel_kernel
 from .matmul import copy_run, correlate, multiply, pack_gradient
-from .simd import VECTORS, lanes_copy, lanes_of
+from .simd import VECTORS, lanes_add, lanes_copy, lanes_of, lanes_store, lanes_zero
 
 
 @kernel
@@ -94,6 +94,60 @@ def conv2d_forward(x, window, plans, taps, panels, y, scratch, worker, workers):
         image_group, band = divmod(task, bands)
         n, group = divmod(image_group, w.groups)
         _forward_band(x, w, plan, taps, panels, y, n, band * plan.rows, group, scratch, worker * plan.scratch)
+
+
+@kernel
+def _add_products(products, start, w, p_first, p_last, n, h, group, dx):
+    """dx[n, h, column, c] = sum over r, s of products[h - r, column - s, r, s, c], for every column."""
+    depth = w.C // w.groups
+    taps = w.R * w.S * depth
+    for column in range(w.W):
+        target = ((n * w.H + h) * w.W + column) * w.C + group * depth
+        for c in range(0, depth, lanes_of(dx)):
+            total = lanes_zero(dx)
+            for r in range(w.R):
+                p = h + w.top - r * w.dilation_rows
+                if p_first <= p < p_last:
+                    for s in range(w.S):
+                        q = column + w.left - s * w.dilation_columns
+                        if 0 <= q < w.Q:
+                            source = ((p - p_first) * w.Q + q) * taps + (r * w.S + s) * depth + c
+                            total = lanes_add(total, products, start + source, depth - c)
+            lanes_store(total, dx, target + c, depth - c)
+
+
+@kernel
+def _backward_input_band(dy, w, plan, taps, panels, n, group, first, last, dx, scratch, start):
+    """Rows first to last of dx, for one image and group: the products of dy that meet them, then their sums."""
+    channels = w.K // w.groups
+    filter_size = w.R * w.S * (w.C // w.groups)
+    lanes = lanes_of(panels)
+    panel = group * ((filter_size + lanes - 1) // lanes * lanes) * (channels + 1)
+    p_first = max(0, first + w.top - (w.R - 1) * w.dilation_rows)
+    p_last = min(w.P, last + w.top)
+    pixels = max(0, p_last - p_first) * w.Q
+    for pixel in range(pixels):
+        copy_run(dy, ((n * w.P + p_first) * w.Q + pixel) * w.K + group * channels, scratch, start + pixel * channels, channels)
+    products = start + plan.products
+    multiply(scratch, start, pixels, taps, channels, panels, panel, scratch, products, filter_size, 0, pixels + 1, 0, filter_size)
+    for h in range(first, last):
+        _add_products(scratch, products, w, p_first, p_last, n, h, group, dx)
+
+
+@parallel_kernel
+def conv2d_backward_input_few(dy, window, plans, taps, panels, dx, scratch, worker, workers):
+    """dx of a stride-1 convolution with few input channels, where lanes run over the whole filter instead.
+
+    products[p, q, r, s, c] = sum over k of dy[p, q, k] * w[r, s, c, k] are gathered by the pixels they belong to.
+    """
+    w, plan = window[0], plans[0]
+    bands = (w.H + plan.rows - 1) // plan.rows
+    for task in range(worker, w.N * w.groups * bands, workers):
+        image_group, band = divmod(task, bands)
+        n, group = divmod(image_group, w.groups)
+        first = band * plan.rows
+        _backward_input_band(dy, w, plan, taps, panels, n, group, first, min(first + plan.rows, w.H), dx, scratch,
+                             worker * plan.scratch)
 
 
 @kernel

@@ -258,6 +258,43 @@ lanes_copy_padded = _copy_intrinsic(False, True)
 
 
 @intrinsic
+def lanes_zero(typing, array):
+    """One vector of zeros: a running sum."""
+    tile = Tile(1, 1, array.dtype)
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(ir.ArrayType(tile.vector, 1), [ir.Constant(tile.vector, [0.0] * tile.lanes)])
+
+    return tile(array), generate
+
+
+@intrinsic
+def lanes_add(typing, tile, array, offset, count):
+    """The vector plus array[offset : offset + count], at most one vector of it."""
+
+    def generate(context, builder, signature, args):
+        value, array, offset, count = args
+        pointer = _vector_at(builder, _data(context, builder, signature.args[1], array), offset, tile.vector)
+        loaded = _masked_load(builder, pointer, _lanes_below(builder, count, tile.lanes), tile.vector)
+        return builder.insert_value(value, builder.fadd(builder.extract_value(value, 0), loaded), 0)
+
+    return tile(tile, array, types.intp, types.intp), generate
+
+
+@intrinsic
+def lanes_store(typing, tile, array, offset, count):
+    """Write the first `count` lanes to array[offset : offset + count], at most one vector."""
+
+    def generate(context, builder, signature, args):
+        value, array, offset, count = args
+        pointer = _vector_at(builder, _data(context, builder, signature.args[1], array), offset, tile.vector)
+        _masked_store(builder, builder.extract_value(value, 0), pointer, _lanes_below(builder, count, tile.lanes))
+        return context.get_dummy_value()
+
+    return types.void(tile, array, types.intp, types.intp), generate
+
+
+@intrinsic
 def lanes_of(typing, array):
     """Number of lanes in a vector of the array's element type."""
     lanes = VECTOR_BYTES * 8 // array.dtype.bitwidth
@@ -305,11 +342,14 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
 
 if config.DISABLE_JIT:
     from .simd_python import (  # noqa: F401
+        lanes_add,
         lanes_copy,
         lanes_copy_all,
         lanes_copy_padded,
         lanes_first_maximum,
         lanes_of,
+        lanes_store,
+        lanes_zero,
         tile_load,
         tile_multiply_add,
         tile_rows,

@@ -74,6 +74,25 @@ def lanes_copy_padded(target, target_offset, source, source_offset, count):
     lanes[count:] = 0
 
 
+def lanes_zero(array):
+    """One vector of zeros."""
+    return np.zeros(lanes_of(array), array.dtype)
+
+
+def lanes_add(vector, array, offset, count):
+    """The vector plus the first `count` lanes of another."""
+    count = max(0, min(count, len(vector)))
+    total = vector.copy()
+    total[:count] += _inside(array, offset, count)
+    return total
+
+
+def lanes_store(vector, array, offset, count):
+    """Write the first `count` lanes."""
+    count = max(0, min(count, len(vector)))
+    _inside(array, offset, count)[:] = vector[:count]
+
+
 def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count, fresh):
     """Put into y the largest of x at the distances a, b, c, d and of y itself, into argmax its number (see simd.py)."""
     for lane in range(min(count, lanes_of(x))):

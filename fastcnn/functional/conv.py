@@ -167,6 +167,9 @@ def _backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, algorithm: st
         depthwise.depthwise_backward_input(dy.reshape(-1), arrays.record(w), weight.reshape(-1), dx.reshape(-1),
                                            threads.workers(dy.size * w.R * w.S))
         return dx
+    if algorithm == "direct" and _few_channels(w, products.lanes(dy)):
+        _few_channels_backward_input(dy, weight, w, dx)
+        return dx
     phases, covered = _phases(w)
     if not covered:
         dx.fill(0)  # input pixels that no filter element meets
@@ -177,6 +180,42 @@ def _backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, algorithm: st
         else:
             _direct(dy, window, panels, dx, placement)
     return dx
+
+
+def _few_channels(w: Window, lanes: int) -> bool:
+    """Whether vectors over the input channels would be at least a third empty."""
+    channels = w.C // w.groups
+    return (w.stride_rows, w.stride_columns) == (1, 1) and 3 * channels <= 2 * round_up(channels, lanes)
+
+
+class FewPlan(NamedTuple):
+    """How `conv2d_backward_input_few` walks a window."""
+
+    rows: int  # rows of dx in a band
+    products: int  # where the products begin in the working memory, behind the rows of dy
+    scratch: int  # elements of working memory for each worker
+
+
+@functools.lru_cache(maxsize=1024)
+def _few_plan(w: Window, itemsize: int) -> tuple[FewPlan, Layout]:
+    depth, channels = w.C // w.groups, w.K // w.groups
+    reach = (w.R - 1) * w.dilation_rows
+    row_bytes = w.Q * w.R * w.S * depth * itemsize
+    rows = max(1, min(w.H, _BAND_BYTES // row_bytes - reach))
+    pixels = round_up(min(w.P, rows + reach) * w.Q, simd.ROWS)
+    first_product = round_up(pixels * channels, 16)
+    scratch = round_up(first_product + pixels * w.R * w.S * depth, 16)
+    layout = Layout(0, channels, 0, 0, 1, w.K, w.R * w.S * depth, w.groups)
+    return FewPlan(rows, first_product, scratch), layout
+
+
+def _few_channels_backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
+    plan, layout = _few_plan(w, dy.itemsize)
+    panels = products.pack(weight, layout, 1, 1, w.K // w.groups, arrays.NOTHING[dy.dtype])
+    workers = threads.workers(_multiply_adds(w), GRAIN)
+    kernels.conv2d_backward_input_few(
+        dy.reshape(-1), arrays.record(w), arrays.record(plan), products.NO_TAP_OFFSET, panels, dx.reshape(-1),
+        arrays.scratch("conv", workers * plan.scratch, dy.dtype), workers)
 
 
 class _Phase(NamedTuple):

@@ -11,7 +11,7 @@ from ..kernels import matmul, simd, threads
 from . import arrays
 
 GRAIN = 1 << 18  # multiply-adds that are worth another thread
-_NO_TAP_OFFSET = np.zeros(1, np.int64)
+NO_TAP_OFFSET = np.zeros(1, np.int64)
 
 
 class Layout(NamedTuple):
@@ -49,7 +49,7 @@ def rows_times_panels(x: np.ndarray, depth: int, panels: np.ndarray, y: np.ndarr
     """y = x @ weight + bias for x seen as rows of `depth` and y as rows of `channels`."""
     rows = x.size // depth
     workers = threads.workers(rows * depth * channels, GRAIN)
-    kernels.linear_forward(x.reshape(-1), rows, _NO_TAP_OFFSET, depth, panels, y.reshape(-1), channels,
+    kernels.linear_forward(x.reshape(-1), rows, NO_TAP_OFFSET, depth, panels, y.reshape(-1), channels,
                            arrays.scratch("linear_tail", workers * simd.ROWS * depth, x.dtype), workers)
 
 
@@ -66,7 +66,7 @@ def rows_times_rows(x: np.ndarray, depth: int, dy: np.ndarray, channels: int, dw
     workers = threads.workers(rows * depth * channels, GRAIN)
     room = padded + kernels.BLOCK * simd.VECTORS * lanes(x)
     scratch = arrays.scratch("linear", workers * room, x.dtype)[:workers * room]
-    kernels.linear_backward_weight(x.reshape(-1), rows, _NO_TAP_OFFSET, depth, extent, dy.reshape(-1), channels, chunks,
+    kernels.linear_backward_weight(x.reshape(-1), rows, NO_TAP_OFFSET, depth, extent, dy.reshape(-1), channels, chunks,
                                    partial, scratch, workers)
     matmul.sum_chunks(partial, chunks, 1, 1, depth, padded, channels, dweight.reshape(-1), threads.workers(chunks * size))
 
