@@ -73,18 +73,18 @@ CASES = {
         lambda p: optim.SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
         lambda: sgd(START, 0.1, 0.9, True, 0.01),
     ),
-    "adam": (lambda p: optim.Adam(p), lambda: adam(START)),
+    "adam": (optim.Adam, lambda: adam(START)),
     "adam, all set": (
         lambda p: optim.Adam(p, 0.1, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1),
         lambda: adam(START, 0.1, (0.8, 0.9), 1e-3, 0.1),
     ),
     "adamw": (lambda p: optim.AdamW(p, 0.1), lambda: adam(START, 0.1, decay=1e-2, decoupled=True)),
-    "rmsprop": (lambda p: optim.RMSprop(p), lambda: rmsprop(START)),
+    "rmsprop": (optim.RMSprop, lambda: rmsprop(START)),
     "rmsprop, all set": (
         lambda p: optim.RMSprop(p, 0.1, alpha=0.5, eps=1e-3, weight_decay=0.1),
         lambda: rmsprop(START, 0.1, 0.5, 1e-3, 0.1),
     ),
-    "adagrad": (lambda p: optim.Adagrad(p), lambda: adagrad(START)),
+    "adagrad": (optim.Adagrad, lambda: adagrad(START)),
     "adagrad, all set": (
         lambda p: optim.Adagrad(p, 0.1, eps=1e-3, weight_decay=0.1),
         lambda: adagrad(START, 0.1, 1e-3, 0.1),

@@ -22,7 +22,7 @@ def names() -> tuple[str, ...]:
 
 def describe(name: str) -> str:
     """Return one sentence about a network; ValueError: unknown name."""
-    return (_builder("describe", name).__doc__ or "").partition("\n")[0]
+    return " ".join((_builder("describe", name).__doc__ or "").partition("\n\n")[0].split())
 
 
 def create(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequential:

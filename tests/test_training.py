@@ -1,0 +1,707 @@
+"""The training loop, its callbacks, and what it leaves on the disk."""
+
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import fastcnn
+from fastcnn import data, models, nn, optim
+from fastcnn import functional as F  # noqa: N812
+from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
+from fastcnn.training import (
+    BestModel,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    JSONLogger,
+    NonFiniteError,
+    load_checkpoint,
+)
+from fastcnn.training.batches import normalisation_of, order
+from fastcnn.training.history import KEYS
+
+DIGITS = data.load("digits")
+FEW = DIGITS.train.subset(64)
+
+
+def network(dropout=0.0, norm=True):
+    fastcnn.manual_seed(5)
+    layers = [nn.Conv2D(1, 4, 3, padding=1), *([nn.BatchNorm(4)] if norm else []), nn.ReLU(), nn.MaxPool2D(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(dropout), nn.Linear(64, 10))
+
+
+def train(model, split=FEW, **options):
+    return fastcnn.fit(model, split, **{"epochs": 1, "batch_size": 16, "progress": False, **options})
+
+
+def same(model, other):
+    state, expected = model.state_dict(), other.state_dict()
+    return state.keys() == expected.keys() and all(np.array_equal(state[name], expected[name]) for name in state)
+
+
+class Interrupter(Callback):
+    """Presses Ctrl-C at one batch."""
+
+    def __init__(self, step, times=1):
+        self.step, self.times = step, times
+
+    def on_batch_end(self, run):
+        if run.step == self.step:
+            for _ in range(self.times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+
+# Learning
+
+
+def test_64_images_are_learned_by_heart():
+    model = network()
+    history = train(model, epochs=40, optimizer=optim.Adam(model.parameters(), 0.01))
+    assert history[-1]["train_accuracy"] == 1.0 and history[-1]["train_loss"] < 0.02
+    assert fastcnn.evaluate(model, FEW)["accuracy"] == 1.0
+
+
+def test_labels_without_meaning_are_not_learned():
+    labels = np.random.default_rng(0).permutation(DIGITS.train.labels)
+    model = network()
+    train(model, (DIGITS.train.images, labels), epochs=2)
+    assert fastcnn.evaluate(model, DIGITS.test)["accuracy"] < 0.3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: optim.SGD(p, 0.1, momentum=0.9),
+        lambda p: optim.Adam(p, 0.01),
+        lambda p: optim.AdamW(p, 0.01),
+        lambda p: optim.RMSprop(p, 0.003),
+        lambda p: optim.Adagrad(p, 0.05),
+    ],
+    ids=["sgd", "adam", "adamw", "rmsprop", "adagrad"],
+)
+def test_every_optimizer_lowers_the_loss(make):
+    model = network()
+    history = train(model, epochs=4, optimizer=make(model.parameters()))
+    assert history[-1]["train_loss"] < 0.6 * history[0]["train_loss"]
+
+
+def test_a_hand_written_module_trains():
+    class Plain(nn.Module):
+        def __init__(self):
+            self.flatten, self.linear = nn.Flatten(), nn.Linear(64, 10)
+
+        def forward(self, x):
+            return self.linear.forward(self.flatten.forward(x))
+
+        def backward(self, dy):
+            return self.flatten.backward(self.linear.backward(dy))
+
+    model = Plain()
+    history = train(model, epochs=8, optimizer=optim.Adam(model.parameters(), 0.02))
+    assert history[-1]["train_accuracy"] > 0.9
+
+
+def test_targets_of_other_losses():
+    images = FEW.images.astype(np.float32) / 255
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    one_hot = np.eye(10)[FEW.labels]
+    optimizer = optim.Adam(model.parameters(), 0.01)
+    history = train(model, (images, one_hot), loss=nn.MSELoss(), epochs=20, optimizer=optimizer)
+    assert history[-1]["train_loss"] < history[0]["train_loss"] / 2 and history[-1]["train_accuracy"] > 0.7
+    binary = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
+    is_zero = (FEW.labels == 0).astype(np.float32)[:, None]
+    optimizer = optim.Adam(binary.parameters(), 0.01)
+    history = train(binary, (images, is_zero), loss=nn.BCELoss(), epochs=20, optimizer=optimizer)
+    assert history[-1]["train_accuracy"] > 0.95
+
+
+def test_history_has_the_agreed_keys_and_counts_every_image():
+    model = network()
+    seen = []
+
+    class Count(Callback):
+        def on_batch_end(self, run):
+            seen.append(run.position)
+
+    history = train(model, DIGITS.train.subset(70), validation=DIGITS.test, epochs=2, callbacks=[Count()])
+    assert seen == [16, 32, 48, 64, 70] * 2
+    assert [tuple(record) for record in history] == [KEYS, KEYS]
+    assert [record["epoch"] for record in history] == [1, 2] and not history.interrupted
+    last = history[-1]
+    result = fastcnn.evaluate(model, DIGITS.test)
+    assert last["test_accuracy"] == result["accuracy"] and last["test_loss"] == pytest.approx(result["loss"], rel=1e-6)
+    assert last["images_per_second"] == pytest.approx(70 / last["seconds"])
+    assert train(network())[0]["test_loss"] is None
+
+
+def test_the_first_epochs_loss_is_the_mean_over_its_images():
+    model = network(norm=False)
+    before = fastcnn.evaluate(model, FEW, batch_size=64)
+    record = train(model, batch_size=64, optimizer=optim.SGD(model.parameters(), 0.0))[0]
+    normalised = fastcnn.evaluate(model, FEW, batch_size=7)
+    assert record["train_loss"] == pytest.approx(normalised["loss"], rel=1e-5)
+    assert record["train_accuracy"] == normalised["accuracy"] and before["loss"] != normalised["loss"]
+
+
+def test_training_repeats_with_the_seed():
+    first, second, third = network(0.3), network(0.3), network(0.3)
+    train(first, epochs=2, seed=1)
+    train(second, epochs=2, seed=1)
+    train(third, epochs=2, seed=2)
+    assert same(first, second) and not same(first, third)
+
+
+def test_order_is_a_permutation_of_seed_and_epoch():
+    orders = [order(50, 0, 1), order(50, 0, 2), order(50, 1, 1)]
+    assert all(sorted(indices) == list(range(50)) for indices in orders)
+    assert np.array_equal(orders[0], order(50, 0, 1))
+    assert not np.array_equal(orders[0], orders[1]) and not np.array_equal(orders[0], orders[2])
+
+
+def test_normalisation_is_that_of_the_training_images():
+    images = np.random.default_rng(0).integers(0, 200, (30, 5, 4, 3), dtype=np.uint8)
+    images[..., 2] = 17
+    mean, std = normalisation_of(images)
+    assert np.allclose(mean, images.mean(axis=(0, 1, 2)) / 255, rtol=1e-6)
+    assert np.allclose(std[:2], images.std(axis=(0, 1, 2))[:2] / 255, rtol=1e-6) and std[2] == 1
+    model = network()
+    train(model)
+    assert np.array_equal(model.normalisation.mean, normalisation_of(FEW.images).mean)
+    assert model.classes == FEW.classes
+
+
+def test_float_images_are_taken_as_they_are():
+    mean, std = normalisation_of(FEW.images)
+    ready = ((FEW.images / 255 - mean) / std).astype(np.float32)
+    by_bytes, by_floats = network(), network()
+    a = train(by_bytes, epochs=2)
+    b = train(by_floats, (ready.astype(np.float64), FEW.labels), epochs=2)
+    assert by_floats.normalisation is None
+    assert a[-1]["train_loss"] == pytest.approx(b[-1]["train_loss"], rel=1e-3)
+
+
+def test_schedule_is_followed_step_by_step():
+    model = network()
+    rates = []
+
+    class Watch(Callback):
+        def on_batch_end(self, run):
+            rates.append(run.optimizer.lr)
+
+    schedule = optim.WarmupLR(optim.CosineLR(), epochs=1)
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    train(model, epochs=2, optimizer=optimizer, schedule=schedule, callbacks=[Watch()])
+    assert rates == [schedule.lr(step, 8, 0.1, 4) for step in range(8)]
+
+
+def test_plateau_hears_of_each_epoch():
+    model = network()
+    schedule = optim.PlateauLR(patience=0, threshold=1.0)
+    history = train(model, epochs=3, schedule=schedule, optimizer=optim.SGD(model.parameters(), 0.1))
+    assert np.allclose([record["learning_rate"] for record in history], [0.1, 0.01, 0.001])
+
+
+# Use
+
+
+def test_predict_gives_probabilities_and_leaves_the_modes():
+    model = network(0.5)
+    train(model)
+    model[1].eval()
+    probabilities = fastcnn.predict(model, DIGITS.test.images[:50], batch_size=16)
+    assert probabilities.shape == (50, 10) and np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert model.training and not model[1].training and model[5].training
+    assert np.array_equal(probabilities, fastcnn.predict(model, DIGITS.test.images[:50], batch_size=50))
+    right = np.mean(probabilities.argmax(axis=1) == DIGITS.test.labels[:50])
+    assert right == fastcnn.evaluate(model, DIGITS.test.subset(50))["accuracy"]
+
+
+def test_predict_does_not_apply_softmax_twice():
+    linear = nn.Linear(64, 3)
+    x = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
+    plain = fastcnn.predict(nn.Sequential(linear), x)
+    assert np.array_equal(fastcnn.predict(nn.Sequential(linear, nn.Softmax()), x), plain)
+    assert np.allclose(fastcnn.predict(nn.Sequential(linear, nn.LogSoftmax()), x), plain, atol=1e-6)
+
+
+def test_evaluate_and_predict_keep_nothing_for_backward():
+    model = network()
+    fastcnn.predict(model, FEW.images)
+    with pytest.raises(RuntimeError, match="backward needs a forward"):
+        model.backward(np.ones((64, 10), np.float32))
+
+
+# Stops
+
+
+def test_nan_in_an_output_stops_and_names_the_layer():
+    class Broken(nn.ReLU):
+        def forward(self, x):
+            y = np.array(super().forward(x))
+            y[0, 0] = np.nan
+            return y
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), Broken(), nn.Linear(20, 10))
+    with pytest.raises(NonFiniteError, match=r"epoch 1, step 1.*layer 2, Broken") as caught:
+        train(model)
+    assert isinstance(caught.value, ArithmeticError)
+    assert (caught.value.epoch, caught.value.step) == (1, 1) and "layer 2" in caught.value.layer
+
+
+def test_nan_in_a_gradient_stops_before_the_step():
+    class Broken(nn.ReLU):
+        def backward(self, dy):
+            dx = np.array(super().backward(dy))
+            dx[0, 0] = np.inf
+            return dx
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), Broken(), nn.Linear(20, 10))
+    before = model.state_dict()
+    with pytest.raises(NonFiniteError, match=r"a gradient is not finite.*gradient of layer 1"):
+        train(model)
+    assert all(np.array_equal(before[name], now) for name, now in model.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_a_wild_learning_rate_ends_in_the_error():
+    model = network(norm=False)
+    with pytest.raises(NonFiniteError, match=r"lower learning rate"):
+        train(model, epochs=30, optimizer=optim.SGD(model.parameters(), 1e30))
+
+
+def test_nan_images_are_named():
+    images = FEW.images.astype(np.float32)
+    images[3, 2, 2] = np.nan
+    with pytest.raises(NonFiniteError, match="the input images"):
+        train(network(norm=False), (images, FEW.labels), batch_size=64)
+
+
+def test_ctrl_c_finishes_the_batch_and_saves(tmp_path):
+    ended = []
+
+    class Ended(Callback):
+        def on_train_end(self, run):
+            ended.append(run.step)
+
+    callbacks = [Checkpoint(tmp_path), Interrupter(6), Ended()]
+    history = train(network(), epochs=5, callbacks=callbacks)
+    assert history.interrupted and len(history) == 1 and ended == [6]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    state = load_checkpoint(tmp_path)
+    assert (state["epoch"], state["position"], state["step"]) == (2, 32, 6)
+
+
+def test_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), callbacks=[Interrupter(1, times=2)])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_early_stopping_waits_and_stops():
+    class Worse(nn.CrossEntropyLoss):
+        def forward(self, prediction, target):
+            super().forward(prediction, target)
+            return 1.0
+
+    history = train(network(), epochs=20, loss=Worse(), callbacks=[EarlyStopping("train_loss", patience=3)])
+    assert len(history) == 4
+
+
+def test_best_model_is_put_back():
+    model = network()
+    best = BestModel()
+    history = train(model, validation=DIGITS.test, epochs=6, callbacks=[best], optimizer=optim.SGD(model.parameters(), 0.5))
+    accuracies = [record["test_accuracy"] for record in history]
+    assert best.epoch == 1 + int(np.argmax(accuracies))
+    assert fastcnn.evaluate(model, DIGITS.test)["accuracy"] == max(accuracies)
+
+
+# Resuming
+
+
+@pytest.mark.parametrize("step", [4, 6, 8, 11], ids=["epoch end", "mid-epoch", "last batch of an epoch", "third epoch"])
+def test_a_resumed_run_ends_in_the_same_bits(tmp_path, step):
+    def callbacks(folder):
+        return [Checkpoint(folder, every=100), BestModel("train_loss"), EarlyStopping("train_loss", patience=50)]
+
+    def options(model):
+        optimizer = optim.SGD(model.parameters(), 0.2, momentum=0.9)
+        return {"epochs": 4, "seed": 3, "optimizer": optimizer, "schedule": optim.CosineLR(), "validation": DIGITS.test}
+
+    whole = network(0.3)
+    expected = train(whole, **options(whole), callbacks=callbacks(tmp_path / "whole"))
+    first = network(0.3)
+    history = train(first, **options(first), callbacks=[*callbacks(tmp_path), Interrupter(step)])
+    assert history.interrupted
+    second = network(0.3)
+    history = train(second, **options(second), callbacks=callbacks(tmp_path), resume=tmp_path)
+    assert same(second, whole)
+    measured = {"seconds", "images_per_second"}
+    for record, other in zip(history, expected, strict=True):
+        assert {key: record[key] for key in KEYS if key not in measured} == {
+            key: other[key] for key in KEYS if key not in measured
+        }
+
+
+def test_more_epochs_after_a_finished_run(tmp_path):
+    whole, first, second = network(), network(), network()
+    train(whole, epochs=3)
+    train(first, epochs=2, callbacks=[Checkpoint(tmp_path)])
+    train(second, epochs=3, resume=tmp_path)
+    assert same(second, whole)
+
+
+def test_a_stopped_run_stays_stopped(tmp_path):
+    def callbacks():
+        return [Checkpoint(tmp_path), EarlyStopping("train_loss", patience=1, min_delta=100.0)]
+
+    first = network()
+    assert len(train(first, epochs=9, callbacks=callbacks())) == 2
+    second = network()
+    assert len(train(second, epochs=9, callbacks=callbacks(), resume=tmp_path)) == 2 and same(first, second)
+
+
+def test_checkpoints_keep_the_newest_and_survive_a_damaged_one(tmp_path):
+    model = network()
+    train(model, epochs=4, callbacks=[Checkpoint(tmp_path)])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint-00000012.safetensors", "checkpoint-00000016.safetensors"]
+    newest = tmp_path / names[1]
+    assert same(fastcnn.load(newest, model=network()), model)
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert load_checkpoint(tmp_path)["step"] == 12
+    (tmp_path / names[0]).unlink()
+    with pytest.raises(CheckpointError, match=r"no sound checkpoint.*\n.*00000016"):
+        train(network(), resume=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 8}, "'batch_size': 16"),
+        ({"seed": 1}, "'seed': 0"),
+        ({"split": DIGITS.train.subset(32)}, "'images': 64"),
+    ],
+)
+def test_a_run_of_other_settings_cannot_go_on(tmp_path, options, message):
+    train(network(), callbacks=[Checkpoint(tmp_path)])
+    with pytest.raises(CheckpointError, match=message):
+        train(network(), **options, resume=tmp_path)
+
+
+def test_a_checkpoint_of_another_model_or_optimizer_is_refused(tmp_path):
+    train(network(), callbacks=[Checkpoint(tmp_path)])
+    with pytest.raises(CheckpointError, match="is missing"):
+        train(network(norm=False), resume=tmp_path)
+    model = network()
+    with pytest.raises(CheckpointError, match="expected SGD"):
+        train(model, optimizer=optim.SGD(model.parameters(), 0.1), resume=tmp_path)
+    fastcnn.save(model, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="is a saved model"):
+        train(network(), resume=tmp_path / "model.safetensors")
+
+
+def test_history_file_has_one_object_per_epoch_and_is_cut_on_resume(tmp_path):
+    path = tmp_path / "run" / "history.jsonl"
+    history = train(network(), epochs=2, callbacks=[JSONLogger(path), Checkpoint(tmp_path)])
+    assert [json.loads(line) for line in path.read_text().splitlines()] == list(history)
+    path.write_text(path.read_text() + '{"epoch": 3}\n{"epo')
+    history = train(network(), epochs=4, callbacks=[JSONLogger(path)], resume=tmp_path)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2, 3, 4] and records == list(history)
+
+
+# Files
+
+
+def test_save_and_load_make_the_same_model(tmp_path):
+    model = models.create("strided_cnn", (8, 8, 1), 10)
+    train(model, DIGITS.train.subset(100))
+    path = tmp_path / "deep" / "model.safetensors"
+    fastcnn.save(model, path)
+    other = fastcnn.load(path)
+    assert same(model, other) and other.origin == model.origin and other.classes == model.classes
+    images = DIGITS.test.images[:20]
+    assert np.array_equal(fastcnn.predict(other, images), fastcnn.predict(model, images))
+    assert [entry.name for entry in path.parent.iterdir()] == ["model.safetensors"]
+    assert "0.weight" in safetensors.numpy.load_file(path)
+
+
+def test_save_and_load_in_float64(tmp_path):
+    model = models.create("two_conv", (8, 8, 1), 3).to(np.float64)
+    fastcnn.save(model, tmp_path / "m")
+    assert same(fastcnn.load(tmp_path / "m"), model)
+
+
+def test_a_model_of_ones_own_is_filled(tmp_path):
+    path = tmp_path / "own.safetensors"
+    model = network()
+    train(model)
+    fastcnn.save(model, path)
+    with pytest.raises(CheckpointError, match=r"load\(path, model=model\)"):
+        fastcnn.load(path)
+    other = network()
+    assert fastcnn.load(path, model=other) is other and same(model, other)
+    assert np.array_equal(other.normalisation.std, model.normalisation.std)
+    wrong = network(norm=False)
+    before = wrong.state_dict()
+    with pytest.raises(CheckpointError, match=r"1\.gamma"):
+        fastcnn.load(path, model=wrong)
+    assert all(np.array_equal(before[name], now) for name, now in wrong.state_dict().items())
+
+
+def write(path, model, change=None, tensors=None):
+    """Save the model with another description or other arrays, and with the digest that fits them."""
+    fastcnn.save(model, path)
+    arrays = safetensors.numpy.load_file(path) | (tensors or {})
+    from fastcnn.training.files import write_tensors
+
+    with safetensors.safe_open(path, framework="numpy") as file:
+        description = json.loads(file.metadata()["fastcnn"])
+    description.pop("sha256")
+    write_tensors("test", path, arrays, description | (change or {}))
+
+
+DAMAGES = {
+    "empty": (lambda path: path.write_bytes(b""), "damaged or no safetensors file"),
+    "text": (lambda path: path.write_text("hello, I am no model"), "damaged or no safetensors file"),
+    "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-8]), "damaged or no safetensors file"),
+    "half a header": (lambda path: path.write_bytes(path.read_bytes()[:60]), "damaged or no safetensors file"),
+    "flipped bit": (
+        lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])),
+        "its arrays are not those that were written",
+    ),
+    "longer": (lambda path: path.write_bytes(path.read_bytes() + b"x"), "damaged or no safetensors file"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "path is the folder"),
+    "missing": (lambda path: path.unlink(), "there is no file"),
+    "foreign": (
+        lambda path: safetensors.numpy.save_file({"w": np.ones(2)}, path, metadata={"format": "pt"}),
+        "was not written by fastcnn (its metadata has ['format'])",
+    ),
+    "no metadata": (lambda path: safetensors.numpy.save_file({"w": np.ones(2)}, path), "was not written by fastcnn"),
+    "no JSON": (
+        lambda path: safetensors.numpy.save_file({"w": np.ones(2)}, path, metadata={"fastcnn": "{"}),
+        "its metadata is no JSON",
+    ),
+    "a list": (
+        lambda path: safetensors.numpy.save_file({"w": np.ones(2)}, path, metadata={"fastcnn": "[]"}),
+        "format version None",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_files_are_refused(tmp_path, name):
+    damage, message = DAMAGES[name]
+    path = tmp_path / "model.safetensors"
+    fastcnn.save(models.create("two_conv", (8, 8, 1), 3), path)
+    damage(path)
+    with pytest.raises(CheckpointError) as caught:
+        fastcnn.load(path)
+    assert message in str(caught.value) and str(path) in str(caught.value)
+
+
+ORIGIN = {"name": "two_conv", "input_shape": [8, 8, 1], "num_classes": 3}
+UNFIT = {
+    "version": ({"version": 2}, None, "format version 2, expected 1"),
+    "kind": ({"kind": "recipe"}, None, "unfit kind"),
+    "unknown model": ({"origin": ORIGIN | {"name": "../../etc"}}, None, "unfit origin"),
+    "huge input": ({"origin": ORIGIN | {"input_shape": [10**6, 10**6, 1]}}, None, "unfit origin"),
+    "huge classes": ({"origin": ORIGIN | {"num_classes": 10**9}}, None, "unfit origin"),
+    "input of text": ({"origin": ORIGIN | {"input_shape": "big"}}, None, "unfit origin"),
+    "too small an input": ({"origin": ORIGIN | {"input_shape": [1, 1, 1]}}, None, "cannot be made"),
+    "other classes": ({"origin": ORIGIN | {"num_classes": 4}}, None, "7.weight has shape (128, 3), expected (128, 4)"),
+    "class names": ({"classes": [1, 2]}, None, "unfit classes"),
+    "normalisation": ({"normalisation": [[0.5], [0.0]]}, None, "unfit normalisation"),
+    "normalisation of NaN": ({"normalisation": [[float("nan")], [1.0]]}, None, "unfit normalisation"),
+    "NaN": ({}, {"0.bias": np.full(16, np.nan, np.float32)}, "not finite, the first in 0.bias"),
+    "integers": ({}, {"0.bias": np.zeros(16, np.int32)}, "0.bias is int32, expected float32"),
+    "another shape": ({}, {"0.bias": np.zeros(15, np.float32)}, "0.bias has shape (15,), expected (16,)"),
+    "one too many": ({}, {"extra": np.zeros(1, np.float32)}, "extra is unknown"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_unfit_contents_are_refused(tmp_path, name):
+    change, tensors, message = UNFIT[name]
+    path = tmp_path / "model.safetensors"
+    write(path, models.create("two_conv", (8, 8, 1), 3), change, tensors)
+    with pytest.raises(CheckpointError) as caught:
+        fastcnn.load(path)
+    assert message in str(caught.value)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    model = models.create("two_conv", (8, 8, 1), 3)
+    fastcnn.save(model, path)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        fastcnn.save(models.create("two_conv", (8, 8, 1), 4), path)
+    assert path.read_bytes() == before and [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_save_refuses_a_folder(tmp_path):
+    with pytest.raises(CheckpointError, match="path is the folder"):
+        fastcnn.save(network(), tmp_path)
+    with pytest.raises(DTypeError, match="model is 'lenet5'"):
+        fastcnn.save("lenet5", tmp_path / "m")
+
+
+# Refused arguments
+
+IMAGES, LABELS = FEW.images, FEW.labels
+REFUSED = [
+    ({"epochs": 0}, ShapeError, "fit: epochs is 0"),
+    ({"epochs": 1.5}, DTypeError, "fit: epochs is 1.5"),
+    ({"batch_size": 0}, ShapeError, "fit: batch_size is 0"),
+    ({"seed": -1}, ShapeError, "fit: seed is -1"),
+    ({"augment": "mirror"}, ValueError, "fit: augment is 'mirror'"),
+    ({"optimizer": "adam"}, DTypeError, "fit: optimizer is 'adam', expected a Optimizer"),
+    ({"schedule": 0.1}, DTypeError, "fit: schedule is 0.1"),
+    ({"callbacks": [print]}, DTypeError, "fit: callbacks is <built-in function print>"),
+    ({"callbacks": [BestModel()]}, ValueError, "BestModel: monitor is 'test_accuracy', which needs fit(validation"),
+    ({"model": None}, DTypeError, "fit: model is None"),
+    ({"split": DIGITS}, DTypeError, "a Dataset has .train and .test"),
+    ({"split": IMAGES}, DTypeError, "data is a ndarray"),
+    ({"split": (IMAGES, LABELS[:10])}, ShapeError, "labels have shape (10,), expected (64,)"),
+    ({"split": (IMAGES[..., 0], LABELS)}, ShapeError, "images[..., None]"),
+    ({"split": (IMAGES.astype(int), LABELS)}, DTypeError, "images are int64"),
+    ({"split": (IMAGES[:0], LABELS[:0])}, ShapeError, "images have shape (0, 8, 8, 1)"),
+    ({"split": (IMAGES, ["one"] * 64)}, DTypeError, "labels are <U3"),
+    ({"split": (np.repeat(IMAGES, 3, axis=3), LABELS)}, ShapeError, "3 channels"),
+    ({"split": (IMAGES, LABELS + 5)}, ValueError, "label"),
+    ({"split": (IMAGES, LABELS - 1)}, ValueError, "label"),
+    ({"validation": (IMAGES, LABELS[:5])}, ShapeError, "labels have shape (5,)"),
+    ({"resume": "/nowhere/checkpoint"}, CheckpointError, "there is no file /nowhere/checkpoint"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), REFUSED, ids=[message for _, _, message in REFUSED])
+def test_refused_arguments(options, error, message):
+    with pytest.raises(error) as caught:
+        train(**{"model": network(), **options})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: EarlyStopping("loss"), ValueError, "monitor is 'loss', expected one of train_loss"),
+        (lambda: EarlyStopping(patience=0), ShapeError, "patience is 0"),
+        (lambda: EarlyStopping(min_delta=float("nan")), ValueError, "min_delta is nan"),
+        (lambda: Checkpoint("x", every=0), ShapeError, "every is 0"),
+        (lambda: Checkpoint("x", keep=0), ShapeError, "keep is 0"),
+        (lambda: fastcnn.predict(network(), IMAGES[0]), ShapeError, "images[..., None]"),
+        (lambda: fastcnn.predict(network(), IMAGES, batch_size=0), ShapeError, "batch_size is 0"),
+        (lambda: fastcnn.evaluate(network(), FEW, batch_size="all"), DTypeError, "batch_size is 'all'"),
+        (lambda: fastcnn.gradient_check("conv", IMAGES), DTypeError, "model_or_op is 'conv'"),
+    ],
+)
+def test_refused_elsewhere(call, error, message):
+    with pytest.raises(error) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+# Progress
+
+
+def test_without_a_terminal_each_epoch_is_a_line(capsys):
+    train(network(), epochs=2, validation=DIGITS.test, progress=True)
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == "" and len(lines) == 2 and "\r" not in err
+    assert lines[0].startswith("epoch 1/2: loss ") and "test loss" in lines[0] and "images/s" in lines[0]
+
+
+def test_on_a_terminal_there_is_a_bar(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    train(network(), epochs=2, progress=True)
+    err = capsys.readouterr().err
+    assert "epoch 1/2:" in err and "images/s" in err and "accuracy" in err and "\r" in err
+
+
+def test_progress_can_be_silent(capsys):
+    train(network())
+    assert capsys.readouterr() == ("", "")
+
+
+# Gradient check
+
+
+def test_gradient_check_of_functions():
+    random = np.random.default_rng(0)
+    x, weight, bias = random.random((2, 5, 5, 2)), random.random((3, 3, 2, 4)), random.random(4)
+    assert fastcnn.gradient_check(F.conv2d, x, weight, bias, stride=2, padding=1) < 1e-9
+    assert fastcnn.gradient_check(F.linear, random.random((3, 4)), random.random((4, 2))) < 1e-9
+    assert fastcnn.gradient_check(F.max_pool2d, x, 2) < 1e-9
+    assert fastcnn.gradient_check(F.gelu, x) < 1e-8
+    assert fastcnn.gradient_check(F.cross_entropy, random.random((3, 4)), np.array([0, 1, 3])) < 1e-8
+    ones = np.ones(2)
+    assert fastcnn.gradient_check(F.batch_norm, x, ones, ones, 0 * ones, ones, training=True) < 1e-8
+
+
+def test_gradient_check_sees_a_wrong_gradient():
+    class Wrong(nn.Linear):
+        def backward(self, dy, need_dx=True):
+            dx = super().backward(dy, need_dx)
+            self.bias.grad *= 1.01
+            return dx
+
+    x = np.random.default_rng(0).random((3, 4)).astype(np.float32)
+    assert 0.005 < fastcnn.gradient_check(Wrong(4, 2), x) < 0.02
+    assert fastcnn.gradient_check(nn.Linear(4, 2), x) < 1e-9
+
+
+def test_gradient_check_leaves_the_model_alone():
+    model = network(0.5)
+    before = model.state_dict()
+    assert fastcnn.gradient_check(model, np.random.default_rng(0).random((2, 8, 8, 1)), samples=10) < 1e-6
+    assert all(np.array_equal(before[name], now) for name, now in model.state_dict().items())
+    assert model[5].step == 0
+
+
+# Start
+
+
+def test_importing_the_package_imports_no_compiler():
+    import subprocess
+
+    code = "import sys, fastcnn; print([name for name in ('numba', 'numpy', 'matplotlib') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_there():
+    for name in (
+        "fit",
+        "evaluate",
+        "predict",
+        "save",
+        "load",
+        "set_num_threads",
+        "get_num_threads",
+        "manual_seed",
+        "gradient_check",
+        "History",
+        "nn",
+        "optim",
+        "models",
+        "data",
+        "functional",
+        "kernels",
+    ):
+        assert getattr(fastcnn, name) is not None and name in dir(fastcnn)
+    with pytest.raises(AttributeError, match="'fastfit'"):
+        _ = fastcnn.fastfit
