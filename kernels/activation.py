@@ -10,7 +10,7 @@ from .elementary import exp, log, normal_density, normal_distribution
 from .scalar import ONE, ZERO, natural, positions
 
 
-def _named(function, name):
+def named(function, name):
     """Give a generated function its own name, by which the disk cache tells kernels apart."""
     function.__name__ = function.__qualname__ = name
     return function
@@ -19,27 +19,27 @@ def _named(function, name):
 def _forward(scalar):
     """Kernel y[i] = scalar(x[i], parameter)."""
     name = scalar.__name__
-    of_element = inline_kernel(_named(scalar, f"{name}_of_element"))
+    of_element = inline_kernel(named(scalar, f"{name}_of_element"))
 
     def loop(x, y, parameter, worker, workers):
         constant = x.dtype.type(parameter)
         for i in positions(len(x), worker, workers):
             y[i] = of_element(x[i], constant)
 
-    return parallel_kernel(_named(loop, name))
+    return parallel_kernel(named(loop, name))
 
 
 def _backward(scalar):
     """Kernel dx[i] = scalar(dy[i], saved[i], parameter), where saved is y or x."""
     name = scalar.__name__
-    of_element = inline_kernel(_named(scalar, f"{name}_of_element"))
+    of_element = inline_kernel(named(scalar, f"{name}_of_element"))
 
     def loop(dy, saved, dx, parameter, worker, workers):
         constant = dy.dtype.type(parameter)
         for i in positions(len(dy), worker, workers):
             dx[i] = of_element(dy[i], saved[i], constant)
 
-    return parallel_kernel(_named(loop, name))
+    return parallel_kernel(named(loop, name))
 
 
 @_forward

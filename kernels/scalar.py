@@ -5,12 +5,12 @@ Everything here works on one number without branches; loops around it vectorise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
 from ._jit import kernel, share
@@ -27,6 +27,11 @@ _ONE_BITS = {32: 0x3F800000, 64: 0x3FF0000000000000}
 _ROOT_HALF_BITS = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}
 
 
+def _in_python(meaning: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Define an intrinsic; under NUMBA_DISABLE_JIT `meaning` takes its place."""
+    return lambda definition: meaning if config.DISABLE_JIT else intrinsic(definition)
+
+
 def _real(width: int) -> ir.Type:
     return ir.FloatType() if width == 32 else ir.DoubleType()
 
@@ -38,7 +43,7 @@ def _number(value: float, width: int) -> ir.Constant:
 def constant(single: float, double: float) -> Any:
     """Make `value(like)`: `single` where `like` is a float32, `double` where it is a float64."""
 
-    @intrinsic
+    @_in_python(lambda like: np.float32(single) if like.itemsize == 4 else np.float64(double))
     def value(typing, like):
         def generate(context, builder, signature, args):
             return _number(single if like.bitwidth == 32 else double, like.bitwidth)
@@ -51,7 +56,13 @@ def constant(single: float, double: float) -> Any:
 def polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
     """Make `evaluate(x)`: coefficients[0] + coefficients[1] x + ... by Horner's rule, unrolled."""
 
-    @intrinsic
+    def in_python(x: Any) -> Any:
+        value = type(x)(0)
+        for coefficient in reversed(single if x.itemsize == 4 else double):
+            value = value * x + type(x)(coefficient)
+        return value
+
+    @_in_python(in_python)
     def evaluate(typing, x):
         def generate(context, builder, signature, args):
             coefficients = single if x.bitwidth == 32 else double
@@ -66,7 +77,7 @@ def polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
     return evaluate
 
 
-@intrinsic
+@_in_python(lambda numerator, denominator: numerator / denominator)
 def quotient(typing, numerator, denominator):
     """The correctly rounded numerator / denominator, never turned into a product with the reciprocal."""
 
@@ -80,7 +91,12 @@ def quotient(typing, numerator, denominator):
 rounder = constant(1.5 * 2.0**23, 1.5 * 2.0**52)
 
 
-@intrinsic
+def _power_of_two(sum_with_rounder: Any) -> Any:
+    n = sum_with_rounder - rounder(sum_with_rounder)
+    return np.ldexp(type(n)(1), int(n)) if np.isfinite(n) else n
+
+
+@_in_python(_power_of_two)
 def power_of_two(typing, sum_with_rounder):
     """2 ** n, given n + rounder, for n from the smallest to the largest exponent of a normal number."""
     width = sum_with_rounder.bitwidth
@@ -94,7 +110,13 @@ def power_of_two(typing, sum_with_rounder):
     return sum_with_rounder(sum_with_rounder), generate
 
 
-@intrinsic
+def _exponent_mantissa(x: Any) -> tuple[Any, Any]:
+    mantissa, exponent = np.frexp(x)
+    small = mantissa < np.sqrt(0.5)
+    return type(x)(exponent - small), mantissa * (TWO if small else ONE)
+
+
+@_in_python(_exponent_mantissa)
 def exponent_mantissa(typing, x):
     """(n, m) with x = m 2 ** n and m from sqrt(1/2) to sqrt(2), for positive normal x."""
     width = x.bitwidth

@@ -1,0 +1,86 @@
+"""One step of each optimizer over flat buffers: parameter and state change in place, the gradient does not.
+
+The formulas are PyTorch's; `step` counts from 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..kernels import optim as kernels
+from ..kernels import threads
+from ..shapes import DTypeError, integer, real, same_shape
+from . import arrays
+
+_GRAIN = 16384  # elements that are worth a thread of their own
+_REALS = arrays.FLOAT32, arrays.FLOAT64
+
+
+def _buffers(function: str, parameter: np.ndarray, gradient: Any, **state: np.ndarray) -> list[np.ndarray]:
+    """Return parameter, gradient and state, each as (n,): all but the gradient are written in place."""
+    for name, array in {"parameter": parameter, **state}.items():
+        if not (isinstance(array, np.ndarray) and array.dtype in _REALS and array.flags.carray):
+            came = f"{array.dtype} array" if isinstance(array, np.ndarray) else type(array).__name__
+            raise DTypeError(f"{function}: {name} is a {came}, expected a C-contiguous, writable float32 or float64 array")
+    values = {"parameter": parameter, "gradient": gradient, **state}
+    buffers = arrays.floats(function, **values)
+    for name, array in zip(values, buffers, strict=True):
+        same_shape(function, name, array.shape, parameter.shape, "the shape of parameter")
+    return [array.reshape(-1) for array in buffers]
+
+
+def sgd(parameter: np.ndarray, gradient: Any, velocity: np.ndarray, *, lr: float, momentum: float, nesterov: bool,
+        weight_decay: float, step: int) -> None:
+    """Gradient descent with momentum; step 1 sets velocity = gradient.
+
+    Sutskever et al., "On the importance of initialization and momentum", ICML 2013, section 2.
+    """
+    rate, momentum = real("sgd", "lr", lr, 0), real("sgd", "momentum", momentum, 0)
+    decay = real("sgd", "weight_decay", weight_decay, 0)
+    buffers = _buffers("sgd", parameter, gradient, velocity=velocity)
+    if integer("sgd", "step", step, 1) == 1:
+        velocity.fill(0)
+    kernels.sgd(*buffers, rate, momentum, bool(nesterov), decay, threads.workers(parameter.size, _GRAIN))
+
+
+def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.ndarray, *, lr: float, beta1: float,
+         beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int) -> None:
+    """Adam, or AdamW with decoupled weight decay; the running means first and second start at 0.
+
+    Kingma and Ba, "Adam", ICLR 2015, algorithm 1. Loshchilov and Hutter, "Decoupled Weight Decay
+    Regularization", ICLR 2019, algorithm 2.
+    """
+    rate, small = real("adam", "lr", lr, 0), real("adam", "eps", eps, 0)
+    beta1, beta2 = real("adam", "beta1", beta1, 0, below=1), real("adam", "beta2", beta2, 0, below=1)
+    decay, step = real("adam", "weight_decay", weight_decay, 0), integer("adam", "step", step, 1)
+    shrink, coupled = (1 - rate * decay, 0.0) if decoupled else (1.0, decay)
+    kernels.adam(*_buffers("adam", parameter, gradient, first=first, second=second),
+                 rate / (1 - beta1**step), beta1, beta2, 1 / math.sqrt(1 - beta2**step), small, shrink, coupled,
+                 threads.workers(parameter.size, _GRAIN))
+
+
+def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, alpha: float, eps: float,
+            weight_decay: float) -> None:
+    """Divide by the root of a running mean of squares, which starts at 0.
+
+    Tieleman and Hinton, "Neural Networks for Machine Learning", 2012, lecture 6.5.
+    """
+    rate, alpha = real("rmsprop", "lr", lr, 0), real("rmsprop", "alpha", alpha, 0, 1)
+    small, decay = real("rmsprop", "eps", eps, 0), real("rmsprop", "weight_decay", weight_decay, 0)
+    kernels.rmsprop(*_buffers("rmsprop", parameter, gradient, square=square), rate, alpha, small, decay,
+                    threads.workers(parameter.size, _GRAIN))
+
+
+def adagrad(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, eps: float,
+            weight_decay: float) -> None:
+    """Divide by the root of the sum of all squares so far, which starts at 0.
+
+    Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 12, 2011, section 1.3.
+    """
+    rate, small = real("adagrad", "lr", lr, 0), real("adagrad", "eps", eps, 0)
+    decay = real("adagrad", "weight_decay", weight_decay, 0)
+    kernels.adagrad(*_buffers("adagrad", parameter, gradient, square=square), rate, small, decay,
+                    threads.workers(parameter.size, _GRAIN))

@@ -1,0 +1,94 @@
+"""Losses with the gradient of their first argument.
+
+Each worker writes the losses of its own rows or chunks; these are added in order afterwards.
+"""
+
+import numpy as np
+
+from ._jit import inline_kernel, kernel, parallel_kernel
+from .activation import largest, named, row
+from .elementary import exp, log, log1p, sigmoid
+from .scalar import TWO, ZERO, natural
+
+CHUNK = 4096  # elements whose losses are added up by one worker
+
+
+@kernel
+def _entropy(logits, number, K, scale, dlogits):
+    """Loss of a row, -sum(target * log_softmax(logits)); dlogits holds the target and becomes its gradient."""
+    shift = largest(logits, number, K)
+    total = logits.dtype.type(0)
+    mass = logits.dtype.type(0)
+    for i in row(number, K):
+        total += exp(logits[i] - shift)
+        mass += dlogits[i]
+    log_total = log(total)
+    loss = logits.dtype.type(0)
+    for i in row(number, K):
+        if dlogits[i] != ZERO:
+            loss -= dlogits[i] * (logits[i] - shift - log_total)
+        dlogits[i] = (exp(logits[i] - shift) / total * mass - dlogits[i]) * scale
+    return loss
+
+
+@parallel_kernel
+def cross_entropy_of_labels(logits, labels, ignored, weight, smoothing, scale, losses, dlogits, worker, workers):
+    """Losses (N,) and scaled gradient (N, K) for labels (N,); a row whose label is `ignored` counts for nothing."""
+    N, K = len(labels), len(weight)
+    rest = logits.dtype.type(1 - smoothing)
+    share_of_all = logits.dtype.type(smoothing / K)
+    factor = logits.dtype.type(scale)
+    for n in range(N * worker // workers, N * (worker + 1) // workers):
+        losses[n] = 0
+        for i in row(n, K):
+            dlogits[i] = 0
+        if labels[n] != ignored:
+            for k in range(natural(K)):
+                dlogits[natural(n * K) + k] = weight[k] * share_of_all
+            dlogits[n * K + labels[n]] += weight[labels[n]] * rest
+            losses[n] = _entropy(logits, n, K, factor, dlogits)
+
+
+@parallel_kernel
+def cross_entropy_of_probabilities(logits, target, weight, smoothing, scale, losses, dlogits, worker, workers):
+    """Losses (N,) and scaled gradient (N, K) for target probabilities (N, K)."""
+    N, K = len(losses), len(weight)
+    rest = logits.dtype.type(1 - smoothing)
+    share_of_all = logits.dtype.type(smoothing / K)
+    factor = logits.dtype.type(scale)
+    for n in range(N * worker // workers, N * (worker + 1) // workers):
+        first = natural(n * K)
+        for k in range(natural(K)):
+            dlogits[first + k] = weight[k] * (target[first + k] * rest + share_of_all)
+        losses[n] = _entropy(logits, n, K, factor, dlogits)
+
+
+def _by_element(term):
+    """Kernel that gives the summed losses of each chunk and the gradient scale * slope, for (loss, slope) of `term`."""
+    name = term.__name__
+    of_element = inline_kernel(named(term, f"{name}_of_element"))
+
+    def loop(prediction, target, scale, sums, gradient, worker, workers):
+        chunks, factor = len(sums), gradient.dtype.type(scale)
+        for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
+            total = 0.0
+            last = min((chunk + 1) * CHUNK, len(prediction))
+            for i in range(natural(chunk * CHUNK), natural(last)):
+                loss, slope = of_element(prediction[i], target[i])
+                total += np.float64(loss)
+                gradient[i] = slope * factor
+            sums[chunk] = total
+
+    return parallel_kernel(named(loop, name))
+
+
+@_by_element
+def mse_loss(prediction, target):
+    difference = prediction - target
+    return difference * difference, TWO * difference
+
+
+@_by_element
+def binary_cross_entropy(logit, target):
+    positive = ZERO if logit < ZERO else logit
+    return positive - logit * target + log1p(exp(-abs(logit))), sigmoid(logit) - target

@@ -1,0 +1,58 @@
+"""One step of each optimizer: parameter and state (n,) change in place, the gradient does not.
+
+Formulas and sources: fastcnn/reference/optim.py.
+"""
+
+import numpy as np
+
+from ._jit import parallel_kernel
+from .scalar import positions
+
+
+@parallel_kernel
+def sgd(parameter, gradient, velocity, lr, momentum, nesterov, weight_decay, worker, workers):
+    """velocity = momentum velocity + gradient; step by lr velocity, or with Nesterov one momentum ahead."""
+    real = parameter.dtype.type
+    rate, kept, decay = real(lr), real(momentum), real(weight_decay)
+    for i in positions(len(parameter), worker, workers):
+        slope = gradient[i] + decay * parameter[i]
+        speed = kept * velocity[i] + slope
+        velocity[i] = speed
+        parameter[i] -= rate * (slope + kept * speed if nesterov else speed)
+
+
+@parallel_kernel
+def adam(parameter, gradient, first, second, rate, beta1, beta2, root_scale, eps, shrink, decay, worker, workers):
+    """Step by rate first / (root_scale sqrt(second) + eps), with first and second the running means of gradient and
+    its square; `shrink` multiplies the parameter, `decay` times the parameter joins the gradient.
+    """
+    real = parameter.dtype.type
+    step, bias, small, kept, coupled = real(rate), real(root_scale), real(eps), real(shrink), real(decay)
+    old1, new1, old2, new2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
+    for i in positions(len(parameter), worker, workers):
+        slope = gradient[i] + coupled * parameter[i]
+        first[i] = old1 * first[i] + new1 * slope
+        second[i] = old2 * second[i] + new2 * (slope * slope)
+        parameter[i] = kept * parameter[i] - step * first[i] / (bias * np.sqrt(second[i]) + small)
+
+
+@parallel_kernel
+def rmsprop(parameter, gradient, square, lr, alpha, eps, weight_decay, worker, workers):
+    """square = alpha square + (1 - alpha) gradient^2; step by lr gradient / (sqrt(square) + eps)."""
+    real = parameter.dtype.type
+    rate, old, new, small, decay = real(lr), real(alpha), real(1 - alpha), real(eps), real(weight_decay)
+    for i in positions(len(parameter), worker, workers):
+        slope = gradient[i] + decay * parameter[i]
+        square[i] = old * square[i] + new * (slope * slope)
+        parameter[i] -= rate * slope / (np.sqrt(square[i]) + small)
+
+
+@parallel_kernel
+def adagrad(parameter, gradient, square, lr, eps, weight_decay, worker, workers):
+    """square += gradient^2; step by lr gradient / (sqrt(square) + eps)."""
+    real = parameter.dtype.type
+    rate, small, decay = real(lr), real(eps), real(weight_decay)
+    for i in positions(len(parameter), worker, workers):
+        slope = gradient[i] + decay * parameter[i]
+        square[i] += slope * slope
+        parameter[i] -= rate * slope / (np.sqrt(square[i]) + small)
