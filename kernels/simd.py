@@ -12,13 +12,14 @@ Nothing here checks bounds: a caller lets no read or write leave its arrays.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, models, overload, register_model
 
 _features = llvmlite.binding.get_host_cpu_features()
 _INDEX = ir.IntType(32)
@@ -269,6 +270,20 @@ def lanes_zero(typing, array):
 
 
 @intrinsic
+def lanes_load(typing, array, offset, count):
+    """One vector: array[offset : offset + count], at most all lanes, then zeros."""
+    tile = Tile(1, 1, array.dtype)
+
+    def generate(context, builder, signature, args):
+        array, offset, count = args
+        pointer = _vector_at(builder, _data(context, builder, signature.args[0], array), offset, tile.vector)
+        loaded = _masked_load(builder, pointer, _lanes_below(builder, count, tile.lanes), tile.vector)
+        return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), loaded, 0)
+
+    return tile(array, types.intp, types.intp), generate
+
+
+@intrinsic
 def lanes_add(typing, tile, array, offset, count):
     """The vector plus array[offset : offset + count], at most one vector of it."""
 
@@ -340,6 +355,53 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
     return types.void(x, types.intp, pair, pair, pair, pair, y, argmax, types.intp, types.intp, types.boolean), generate
 
 
+def _vector_arithmetic(operation: str) -> Any:
+    """Intrinsic for an operation on two vectors, or on a number and a vector."""
+
+    @intrinsic
+    def combine(typing, a, b):
+        tile = a if isinstance(a, Tile) else b
+
+        def generate(context, builder, signature, args):
+            vectors = []
+            for value, kind in zip(args, signature.args, strict=True):
+                if isinstance(kind, Tile):
+                    vectors.append(builder.extract_value(value, 0))
+                else:
+                    number = context.cast(builder, value, kind, tile.element)
+                    vectors.append(_broadcast(builder, number, tile.vector))
+            result = getattr(builder, operation)(*vectors, flags=("contract",))
+            return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), result, 0)
+
+        return tile(a, b), generate
+
+    return combine
+
+
+_lanes_sum, _lanes_difference, _lanes_product = map(_vector_arithmetic, ("fadd", "fsub", "fmul"))
+
+
+@overload(operator.add)
+def _add(a, b):
+    if isinstance(a, Tile) and isinstance(b, Tile):
+        return lambda a, b: _lanes_sum(a, b)
+    return None
+
+
+@overload(operator.sub)
+def _subtract(a, b):
+    if isinstance(a, Tile) and isinstance(b, Tile):
+        return lambda a, b: _lanes_difference(a, b)
+    return None
+
+
+@overload(operator.mul)
+def _multiply(a, b):
+    if isinstance(b, Tile) and isinstance(a, types.Float):
+        return lambda a, b: _lanes_product(a, b)
+    return None
+
+
 if config.DISABLE_JIT:
     from .simd_python import (  # noqa: F401
         lanes_add,
@@ -347,6 +409,7 @@ if config.DISABLE_JIT:
         lanes_copy_all,
         lanes_copy_padded,
         lanes_first_maximum,
+        lanes_load,
         lanes_of,
         lanes_store,
         lanes_zero,

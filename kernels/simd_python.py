@@ -79,6 +79,11 @@ def lanes_zero(array):
     return np.zeros(lanes_of(array), array.dtype)
 
 
+def lanes_load(array, offset, count):
+    """One vector: the first `count` lanes, then zeros."""
+    return lanes_add(lanes_zero(array), array, offset, count)
+
+
 def lanes_add(vector, array, offset, count):
     """The vector plus the first `count` lanes of another."""
     count = max(0, min(count, len(vector)))
