@@ -244,9 +244,9 @@ def winograd_filter(weight, layout, depth, panels, scratch, worker, workers):
     work = worker * 32 * lanes
     for task in range(worker, rows, workers):
         for k in range(0, padded, lanes):
-            block = k // (VECTORS * lanes) * VECTORS * lanes
-            wide = VECTORS * lanes if strides.channels - block > lanes else lanes
-            panel = BLOCK * rows + k - block
+            panel_first = k // (VECTORS * lanes) * VECTORS * lanes
+            wide = VECTORS * lanes if strides.channels - panel_first > lanes else lanes
+            panel = panel_first * rows + k - panel_first
             if task == 0:
                 for e in range(ELEMENTS):
                     for lane in range(lanes):
