@@ -66,7 +66,8 @@ def in_place(function: str, **values: Any) -> None:
 @functools.lru_cache(maxsize=256)
 def channel_of_lane(C: int) -> np.ndarray:
     """Channel of each element of a run of whole pixels, long enough for a loop over it to be efficient."""
-    return np.arange(-(-256 // C) * C) % C
+    channel: np.ndarray = np.arange(-(-256 // C) * C) % C
+    return channel
 
 
 def as_integers(function: str, name: str, value: Any, dtype: np.dtype) -> np.ndarray:

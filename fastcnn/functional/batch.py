@@ -23,7 +23,7 @@ def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, o
     if images.dtype != np.uint8:
         raise DTypeError(f"gather: images has dtype {images.dtype}, expected uint8")
     M, H, W, C = shapes.images("gather", "images", images.shape)
-    images = np.require(images, requirements="CAW")
+    images = np.require(images, requirements=["C", "A", "W"])
     chosen = _index(index, M)
     scale, offset = _scale_and_offset(mean, std, C, dtype)
     batch = arrays.as_output("gather", out, (len(chosen), H, W, C), scale.dtype)

@@ -39,7 +39,7 @@ def dropout_backward(dy: Any, mask: Any, p: float) -> np.ndarray:
     if mask.dtype != _BOOL:
         raise shapes.DTypeError(f"dropout_backward: mask has dtype {mask.dtype}, expected bool")
     shapes.same_shape("dropout_backward", "mask", mask.shape, dy.shape, "the shape of dy")
-    return _scale(dy, np.require(mask, requirements="CAW"), p)
+    return _scale(dy, np.require(mask, requirements=["C", "A", "W"]), p)
 
 
 def _scale(x: np.ndarray, mask: np.ndarray, p: float) -> np.ndarray:
