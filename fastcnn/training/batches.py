@@ -72,7 +72,8 @@ def as_input(images: np.ndarray, index: np.ndarray, model: Module) -> np.ndarray
     """Return images[index] in the model's dtype: bytes normalised as in training, floats as they are."""
     dtype = input_dtype(model)
     if images.dtype != np.uint8:
-        return images[index].astype(dtype, copy=False)
+        x: np.ndarray = images[index].astype(dtype, copy=False)
+        return x
     channels = images.shape[-1]
     mean, std = model.normalisation or Normalisation(np.zeros(channels, dtype), np.ones(channels, dtype))
     if mean.shape != (channels,):
