@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import data, functional, kernels, models, nn, optim, reference, registry, shapes, training  # noqa: F401
-    from .kernels.threads import get_num_threads, set_num_threads  # noqa: F401
+    from .kernels import threads
     from .nn import manual_seed  # noqa: F401
     from .shapes import CheckpointError, DataFormatError, DTypeError, ShapeError  # noqa: F401
     from .training import History, NonFiniteError, evaluate, fit, gradient_check, load, predict, save  # noqa: F401
+
+    get_num_threads, set_num_threads = threads.get_num_threads, threads.set_num_threads
 
 __version__ = "0.1.0"
 

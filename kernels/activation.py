@@ -44,71 +44,85 @@ def _backward(scalar):
 
 @_forward
 def relu(x, _):
+    """max(x, 0); NaN stays NaN."""
     return ZERO if x < ZERO else x
 
 
 @_backward
 def relu_backward(dy, y, _):
+    """Pass dy where y is above zero."""
     return ZERO if y <= ZERO else dy
 
 
 @_forward
 def leaky_relu(x, slope):
+    """x above zero, else slope * x."""
     return x if x > ZERO else slope * x
 
 
 @_backward
 def leaky_relu_backward(dy, y, slope):
+    """Pass dy where y is above zero, else slope * dy."""
     return dy if y > ZERO else slope * dy
 
 
 @_forward
 def sigmoid(x, _):
+    """1 / (1 + exp(-x))."""
     return elementary.sigmoid(x)
 
 
 @_backward
 def sigmoid_backward(dy, y, _):
+    """y' = y (1 - y)."""
     return dy * y * (ONE - y)
 
 
 @_forward
 def tanh(x, _):
+    """Hyperbolic tangent."""
     return elementary.tanh(x)
 
 
 @_backward
 def tanh_backward(dy, y, _):
+    """y' = 1 - y^2."""
     return dy * (ONE - y * y)
 
 
 @_forward
 def elu(x, alpha):
+    """x above zero, else alpha (exp(x) - 1)."""
     return x if x > ZERO else alpha * elementary.expm1(ZERO if x > ZERO else x)
 
 
 @_backward
 def elu_backward(dy, y, alpha):
+    """y' is 1 above zero, else y + alpha."""
     return dy * (y + alpha) if y <= ZERO else dy
 
 
 @_forward
 def gelu(x, _):
+    """x times the probability of a standard normal number below x."""
     return x * normal_distribution(x)
 
 
 @_backward
 def gelu_backward(dy, x, _):
+    """y' = distribution(x) + x density(x)."""
     return dy * (normal_distribution(x) + x * normal_density(x))
 
 
 @_forward
 def silu(x, _):
+    """x sigmoid(x)."""
     return x * elementary.sigmoid(x)
 
 
 @_backward
 def silu_backward(dy, x, _):
+    """y' = s (1 + x (1 - s)) with s = sigmoid(x)."""
     s = elementary.sigmoid(x)
     return dy * s * (ONE + x * (ONE - s))
 

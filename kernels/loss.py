@@ -84,11 +84,13 @@ def _by_element(term):
 
 @_by_element
 def mse_loss(prediction, target):
+    """(prediction - target)^2 and its slope."""
     difference = prediction - target
     return difference * difference, TWO * difference
 
 
 @_by_element
 def binary_cross_entropy(logit, target):
+    """-target log(p) - (1 - target) log(1 - p) with p = sigmoid(logit), and its slope."""
     positive = ZERO if logit < ZERO else logit
     return positive - logit * target + log1p(exp(-abs(logit))), sigmoid(logit) - target

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from fastcnn.kernels import elementary
 from fastcnn.kernels._jit import parallel_kernel
+
+from fastcnn.kernels import elementary
 
 SPECIAL = [0.0, 1.0, 0.5, 1e-30, 1e-45, 5e-324, 2.0**-126, 2.0**-1022, 88.72, 88.73, -87.33, -103.97, -104.1,
            709.78, 709.79, -708.4, -745.13, -745.14, 1e38, 1e300, math.inf]

@@ -1,0 +1,80 @@
+"""One function per operation: check the arguments, choose the algorithm, allocate, call the kernel."""
+
+from .activation import (
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    log_softmax,
+    log_softmax_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    silu,
+    silu_backward,
+    softmax,
+    softmax_backward,
+    tanh,
+    tanh_backward,
+)
+from .batch import gather
+from .conv import conv2d, conv2d_backward
+from .dropout import dropout, dropout_backward
+from .linear import linear, linear_backward
+from .loss import binary_cross_entropy, cross_entropy, mse_loss
+from .norm import batch_norm, batch_norm_backward
+from .optim import adagrad, adam, rmsprop, sgd
+from .pool import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
+
+__all__ = [
+    "adagrad",
+    "adam",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "binary_cross_entropy",
+    "conv2d",
+    "conv2d_backward",
+    "cross_entropy",
+    "dropout",
+    "dropout_backward",
+    "elu",
+    "elu_backward",
+    "gather",
+    "gelu",
+    "gelu_backward",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "mse_loss",
+    "relu",
+    "relu_backward",
+    "rmsprop",
+    "sgd",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]

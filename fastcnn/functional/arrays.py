@@ -54,6 +54,22 @@ def floats(function: str, **values: Any) -> list[np.ndarray]:
     return arrays
 
 
+def in_place(function: str, **values: Any) -> None:
+    """DTypeError unless each value is an array that a kernel can change where it lies."""
+    for name, value in values.items():
+        if not (isinstance(value, np.ndarray) and value.dtype in (FLOAT32, FLOAT64) and value.flags.carray):
+            came = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
+            raise DTypeError(f"{function}: {name} is a {came}, expected a C-contiguous, writable float32 or "
+                             "float64 array, which is changed in place")
+
+
+@functools.lru_cache(maxsize=256)
+def channel_of_lane(C: int) -> np.ndarray:
+    """Channel of each element of a run of whole pixels, long enough for a loop over it to be efficient."""
+    channel: np.ndarray = np.arange(-(-256 // C) * C) % C
+    return channel
+
+
 def as_integers(function: str, name: str, value: Any, dtype: np.dtype) -> np.ndarray:
     """Return `value` as a C-contiguous, aligned, writable array of an integer `dtype`, copied only where it is not one.
 

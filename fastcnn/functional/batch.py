@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from ..kernels import batch as kernels
 from ..kernels import threads
 from ..shapes import DTypeError, ShapeError, same_shape
 from . import arrays
-
-_PERIOD = 256  # the loop over channels is as long as this, whatever their number
 
 
 def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, out: Any = None) -> np.ndarray:
@@ -26,7 +23,7 @@ def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, o
     if images.dtype != np.uint8:
         raise DTypeError(f"gather: images has dtype {images.dtype}, expected uint8")
     M, H, W, C = shapes.images("gather", "images", images.shape)
-    images = np.require(images, requirements="CAW")
+    images = np.require(images, requirements=["C", "A", "W"])
     chosen = _index(index, M)
     scale, offset = _scale_and_offset(mean, std, C, dtype)
     batch = arrays.as_output("gather", out, (len(chosen), H, W, C), scale.dtype)
@@ -56,12 +53,6 @@ def _scale_and_offset(mean: Any, std: Any, C: int, dtype: Any) -> tuple[np.ndarr
     result = np.dtype(mean.dtype if dtype is None else dtype)
     if result not in (arrays.FLOAT32, arrays.FLOAT64):
         raise DTypeError(f"gather: dtype is {result}, expected float32 or float64")
-    channel = _channel(C)
+    channel = arrays.channel_of_lane(C)
     scale, offset = 1 / (255 * std.astype(np.float64)), -mean.astype(np.float64) / std
     return scale.astype(result)[channel], offset.astype(result)[channel]
-
-
-@functools.lru_cache(maxsize=64)
-def _channel(C: int) -> np.ndarray:
-    """Channel of each byte of some pixels."""
-    return np.arange(-(-_PERIOD // C) * C) % C

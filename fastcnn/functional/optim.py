@@ -12,19 +12,15 @@ import numpy as np
 
 from ..kernels import optim as kernels
 from ..kernels import threads
-from ..shapes import DTypeError, integer, real, same_shape
+from ..shapes import integer, real, same_shape
 from . import arrays
 
 _GRAIN = 16384  # elements that are worth a thread of their own
-_REALS = arrays.FLOAT32, arrays.FLOAT64
 
 
 def _buffers(function: str, parameter: np.ndarray, gradient: Any, **state: np.ndarray) -> list[np.ndarray]:
     """Return parameter, gradient and state, each as (n,): all but the gradient are written in place."""
-    for name, array in {"parameter": parameter, **state}.items():
-        if not (isinstance(array, np.ndarray) and array.dtype in _REALS and array.flags.carray):
-            came = f"{array.dtype} array" if isinstance(array, np.ndarray) else type(array).__name__
-            raise DTypeError(f"{function}: {name} is a {came}, expected a C-contiguous, writable float32 or float64 array")
+    arrays.in_place(function, parameter=parameter, **state)
     values = {"parameter": parameter, "gradient": gradient, **state}
     buffers = arrays.floats(function, **values)
     for name, array in zip(values, buffers, strict=True):

@@ -107,7 +107,8 @@ class Residual(Module):
 
 
 def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.add(a, b, out=arrays.empty(a.shape, a.dtype))
+    total: np.ndarray = np.add(a, b, out=arrays.empty(a.shape, a.dtype))
+    return total
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

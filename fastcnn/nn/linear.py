@@ -70,7 +70,8 @@ class Flatten(Layer):
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dy in the shape of x."""
-        return np.asarray(dy).reshape(self._take())
+        dx: np.ndarray = np.asarray(dy).reshape(self._take())
+        return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, features)."""

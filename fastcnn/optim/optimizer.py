@@ -81,9 +81,7 @@ class Optimizer:
         kind = type(self).__name__
         if set(state) != expected or state["kind"] != kind:
             came = f"{state.get('kind')} with {', '.join(sorted(state))}"
-            raise CheckpointError(
-                f"load_state_dict: state is of {came}, expected {kind} with {', '.join(sorted(expected))}"
-            )
+            raise CheckpointError(f"load_state_dict: state is of {came}, expected {kind} with {', '.join(sorted(expected))}")
         flat = self.flat
         for name in self.slots:
             array = np.asarray(state[name])
@@ -107,9 +105,7 @@ def _distinct(optimizer: str, parameters: Iterable[Parameter]) -> list[Parameter
     distinct: dict[int, Parameter] = {}
     for parameter in parameters:
         if not isinstance(parameter, Parameter):
-            raise DTypeError(
-                f"{optimizer}: parameters holds {parameter!r}, expected Parameters such as model.parameters()"
-            )
+            raise DTypeError(f"{optimizer}: parameters holds {parameter!r}, expected Parameters such as model.parameters()")
         distinct.setdefault(id(parameter), parameter)
     if not distinct:
         raise ShapeError(f"{optimizer}: parameters is empty, expected at least one Parameter")

@@ -33,9 +33,7 @@ class Schedule:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state; CheckpointError: it is of another schedule."""
         if set(state) != set(self.state_dict()):
-            raise CheckpointError(
-                f"{type(self).__name__}: state has {sorted(state)}, expected {sorted(self.state_dict())}"
-            )
+            raise CheckpointError(f"{type(self).__name__}: state has {sorted(state)}, expected {sorted(self.state_dict())}")
         vars(self).update(state)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..functional import batch
 from ..nn import Module, Normalisation
 from ..shapes import DTypeError, ShapeError
+from .augment import AUGMENTATIONS, CropFlip
 
 _CHUNK = 1 << 20  # elements counted at once
 
@@ -17,26 +18,37 @@ class Batches:
     """Images and targets of one data set, ready to be served by index.
 
     `data` is a Split or a pair (images, targets): images uint8 (N, H, W, C) or float (N, ...), targets int64
-    labels (N,) or floats (N, ...). `augment` names the random changes of training images: None.
-    ShapeError, DTypeError: the arrays do not fit; ValueError: `augment` is unknown.
+    labels (N,) or floats (N, ...). `augment` names the random changes of training images: None or
+    "crop-flip". ShapeError, DTypeError: the arrays do not fit; ValueError: `augment` is unknown.
     """
 
     def __init__(self, function: str, data: Any, augment: str | None = None) -> None:
         """Check the arrays."""
-        if augment is not None:
-            raise ValueError(f"{function}: augment is {augment!r}, expected None")
+        if augment not in AUGMENTATIONS:
+            raise ValueError(f"{function}: augment is {augment!r}, expected one of {AUGMENTATIONS}")
         images, targets = _pair(function, data)
         self.classes: tuple[str, ...] = tuple(getattr(data, "classes", ()))
         self.images = checked_images(function, images)
         self.targets = _checked_targets(function, targets, len(self.images))
+        if augment is not None and self.images.ndim != 4:
+            raise ShapeError(f"{function}: images have shape {self.images.shape}, expected (N, H, W, C) for {augment}")
+        self.augment = augment
+        self._change: CropFlip | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.images)
 
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        """Draw the random changes of an epoch."""
+        self._change = None if self.augment is None else CropFlip(len(self), seed, epoch)
+
     def serve(self, index: np.ndarray, model: Module) -> tuple[np.ndarray, np.ndarray]:
         """Return images and targets of `index` as the model takes them."""
-        x = as_input(self.images, index, model)
+        if self._change is None:
+            x = as_input(self.images, index, model)
+        else:
+            x = as_input(self._change(self.images, index), np.arange(len(index)), model)
         targets = self.targets[index]
         return x, targets if targets.dtype == np.int64 else targets.astype(x.dtype, copy=False)
 
@@ -60,7 +72,8 @@ def as_input(images: np.ndarray, index: np.ndarray, model: Module) -> np.ndarray
     """Return images[index] in the model's dtype: bytes normalised as in training, floats as they are."""
     dtype = input_dtype(model)
     if images.dtype != np.uint8:
-        return images[index].astype(dtype, copy=False)
+        x: np.ndarray = images[index].astype(dtype, copy=False)
+        return x
     channels = images.shape[-1]
     mean, std = model.normalisation or Normalisation(np.zeros(channels, dtype), np.ones(channels, dtype))
     if mean.shape != (channels,):

@@ -45,10 +45,11 @@ def fit(
     `train` and `validation` are Splits or pairs (images, targets): images uint8 (N, H, W, C), normalised by
     mean and deviation of each channel of the training images (kept as `model.normalisation`, set where it is
     None), or float (N, ...), taken as they are; targets int64 labels (N,), or what `loss` takes. `loss` is
-    CrossEntropyLoss and `optimizer` Adam(lr=1e-3) where not given. `seed` decides the order of images and the
-    dropout masks. Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of
-    them, to go on from. ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or
-    gradient became NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
+    CrossEntropyLoss and `optimizer` Adam(lr=1e-3) where not given; `augment` is None or "crop-flip" (shifts by
+    up to 4 pixels, mirrored or not). `seed` decides the order of images, their changes and the dropout masks.
+    Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of them, to go on
+    from. ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or gradient became
+    NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
     """
     run = Run(
         model,
@@ -155,6 +156,7 @@ class Run:
     def _train_epoch(self, interrupt: Interrupt) -> None:
         """Train on what is left of the epoch, or up to an interruption."""
         shuffled = order(len(self.train), self.seed, self.epoch)
+        self.train.begin_epoch(self.seed, self.epoch)
         self.model.train()
         for start in range(self.position, len(self.train), self.batch_size):
             began = time.perf_counter()
@@ -209,7 +211,12 @@ class Run:
 
     def _settings(self) -> dict[str, Any]:
         """Return what must be the same in a run that goes on."""
-        return {"images": len(self.train), "batch_size": self.batch_size, "seed": self.seed}
+        return {
+            "images": len(self.train),
+            "batch_size": self.batch_size,
+            "augment": self.train.augment,
+            "seed": self.seed,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return, besides the model's arrays, all that the rest of the training depends on."""

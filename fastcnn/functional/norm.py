@@ -1,0 +1,90 @@
+"""Batch normalisation and its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..kernels import norm as kernels
+from ..kernels import threads
+from ..shapes import ShapeError, real, same_shape
+from . import arrays
+
+_CHUNK = 32768  # elements at least that are summed apart, in at most _CHUNKS chunks
+_CHUNKS = 64
+
+
+def _channels(function: str, shape: tuple[int, ...]) -> int:
+    if len(shape) not in (2, 4):
+        raise ShapeError(f"{function}: x has {len(shape)} dimensions (shape {shape}), "
+                         "expected 4: (N, H, W, C), or 2: (N, C)")
+    return shape[-1]
+
+
+def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
+    """Room for the sums of all chunks, and how many these are: a function of the shape alone."""
+    chunks = max(1, min(_CHUNKS, size // _CHUNK))
+    return arrays.scratch("norm", chunks * 2 * width, arrays.FLOAT64), chunks
+
+
+def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
+               momentum: float = 0.1, eps: float = 1e-5) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Give every channel mean beta and standard deviation gamma -> y like x, saved = (mean, inverse_std).
+
+    x (N, H, W, C) or (N, C), all others (C,). Training uses mean and biased variance of the batch and moves the
+    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used.
+    """
+    x, gamma, beta, old_mean, old_var = arrays.floats(
+        "batch_norm", x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
+    C = _channels("batch_norm", x.shape)
+    for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
+        same_shape("batch_norm", name, array.shape, (C,), "the channels of x")
+    eps, flat, dtype = real("batch_norm", "eps", eps, 0), x.reshape(-1), x.dtype
+    channel = arrays.channel_of_lane(C)
+    centre, scale, offset = np.empty((3, len(channel)), dtype)
+    mean, inverse_std = np.empty((2, C), dtype)
+    if training:
+        rows, momentum = x.size // C, real("batch_norm", "momentum", momentum, 0, 1)
+        if rows == 1:
+            raise ShapeError(f"batch_norm: x has one value in each channel (shape {x.shape}), expected more in training")
+        arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
+        shift = flat[channel].astype(np.float64)
+        sums, chunks = _sums(x.size, len(channel))
+        kernels.moments(flat, shift, sums, chunks, min(chunks, threads.workers(x.size)))
+        kernels.training(sums, chunks, shift, rows, gamma, beta, momentum, eps, old_mean, old_var,
+                         mean, inverse_std, centre, scale, offset, 1)
+    else:
+        mean[:] = old_mean
+        kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
+    y = arrays.empty(x.shape, dtype)
+    kernels.normalise(flat, centre, scale, offset, y.reshape(-1), threads.workers(x.size))
+    return y, (mean, inverse_std)
+
+
+def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
+                        training: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients (dx, dgamma, dbeta) of batch_norm; in training also through mean and variance of the batch.
+
+    dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,).
+    """
+    dy, x, gamma, mean, inverse_std = arrays.floats(
+        "batch_norm_backward", dy=dy, x=x, gamma=gamma, mean=saved[0], inverse_std=saved[1])
+    C = _channels("batch_norm_backward", x.shape)
+    same_shape("batch_norm_backward", "dy", dy.shape, x.shape, "the shape of x")
+    for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
+        same_shape("batch_norm_backward", name, array.shape, (C,), "the channels of x")
+    flat_dy, flat_x, dtype = dy.reshape(-1), x.reshape(-1), x.dtype
+    centre = mean[arrays.channel_of_lane(C)]
+    scale, slope, offset = np.empty((3, len(centre)), dtype)
+    dgamma, dbeta = np.empty((2, C), dtype)
+    sums, chunks = _sums(x.size, len(centre))
+    kernels.products(flat_dy, flat_x, centre, sums, chunks, min(chunks, threads.workers(x.size)))
+    kernels.coefficients(sums, chunks, x.size // C, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, 1)
+    dx = arrays.empty(x.shape, dtype)
+    if training:
+        kernels.gradient(flat_dy, flat_x, centre, scale, slope, offset, dx.reshape(-1), threads.workers(x.size))
+    else:
+        zero = np.zeros_like(scale)
+        kernels.normalise(flat_dy, zero, scale, zero, dx.reshape(-1), threads.workers(x.size))
+    return dx, dgamma, dbeta

@@ -1,0 +1,46 @@
+"""Dropout with counter-based random numbers: element and seed alone decide, whatever the number of workers.
+
+Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3.
+"""
+
+from ._jit import inline_kernel, parallel_kernel
+from .scalar import ZERO, natural, positions
+
+_ROUNDS = 10
+_LOW, _HALF = natural(0xFFFFFFFF), natural(32)
+_MULTIPLIER0, _MULTIPLIER1 = natural(0xD2511F53), natural(0xCD9E8D57)
+_KEY_STEP0, _KEY_STEP1 = natural(0x9E3779B9), natural(0xBB67AE85)
+_BLOCK = natural(4)
+
+
+@inline_kernel
+def philox(block, key0, key1):
+    """Four random words of 32 bits for a counter of 64 bits and a key of two words."""
+    c0, c1, c2, c3 = block & _LOW, block >> _HALF, natural(0), natural(0)
+    for _ in range(_ROUNDS):
+        first, second = _MULTIPLIER0 * c0, _MULTIPLIER1 * c2
+        c0, c1 = (second >> _HALF) ^ c1 ^ key0, second & _LOW
+        c2, c3 = (first >> _HALF) ^ c3 ^ key1, first & _LOW
+        key0, key1 = (key0 + _KEY_STEP0) & _LOW, (key1 + _KEY_STEP1) & _LOW
+    return c0, c1, c2, c3
+
+
+@parallel_kernel
+def dropout_mask(mask, key0, key1, threshold, worker, workers):
+    """mask[i] = word i % 4 of block i // 4 is at least `threshold`; mask is as long as whole blocks."""
+    word0, word1, limit = natural(key0), natural(key1), natural(threshold)
+    for block in positions(len(mask) // 4, worker, workers):
+        c0, c1, c2, c3 = philox(block, word0, word1)
+        i = block * _BLOCK
+        mask[i] = c0 >= limit
+        mask[i + natural(1)] = c1 >= limit
+        mask[i + natural(2)] = c2 >= limit
+        mask[i + natural(3)] = c3 >= limit
+
+
+@parallel_kernel
+def dropout(x, mask, scale, y, worker, workers):
+    """y = x * scale where the mask kept the element, else 0: forward and, with dy for x, backward."""
+    factor = x.dtype.type(scale)
+    for i in positions(len(x), worker, workers):
+        y[i] = x[i] * factor if mask[i] else ZERO

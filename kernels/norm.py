@@ -1,0 +1,172 @@
+"""Batch normalisation and its gradient, for x (rows, C): rows are images, or pixels of images.
+
+Formulas: Ioffe and Szegedy, "Batch Normalization", ICML 2015, section 3.
+
+Inner loops run over `width` elements, a multiple of C, so that they are long for few channels too: what belongs
+to a channel is repeated in arrays (width,), and sums are kept for each of these lanes. Sums are float64. Chunks
+of x, whose number follows from the shape, are summed apart and then added in order, so that the bits do not
+depend on the number of workers. x is shifted by its first row before it is squared: the variance stays exact
+where the mean is large.
+"""
+
+import math
+
+from ._jit import kernel, parallel_kernel
+from .scalar import natural
+
+
+@kernel
+def _runs(size, width, part, parts):
+    """First and last + 1 element of one of several parts of an array, cut between runs of `width` elements."""
+    runs = (size + width - 1) // width
+    return runs * part // parts * width, min(size, runs * (part + 1) // parts * width)
+
+
+@kernel
+def _add_moments(x, shift, first, count, sums, start):
+    """Add x - shift and its square to the two sums of `count` lanes."""
+    read, total, squares = natural(first), natural(start), natural(start + len(shift))
+    for lane in range(natural(count)):
+        value = float(x[read + lane]) - shift[lane]
+        sums[total + lane] += value
+        sums[squares + lane] += value * value
+
+
+@parallel_kernel
+def moments(x, shift, sums, chunks, worker, workers):
+    """sums (chunks, 2, width) = sum of x - shift and of its square."""
+    width = len(shift)
+    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
+        start = chunk * 2 * width
+        for i in range(natural(start), natural(start + 2 * width)):
+            sums[i] = 0
+        begin, end = _runs(len(x), width, chunk, chunks)
+        for first in range(begin, end, width):
+            _add_moments(x, shift, first, min(width, end - first), sums, start)
+
+
+@kernel
+def _add_products(dy, x, centre, first, count, sums, start):
+    """Add dy and dy (x - centre) to the two sums of `count` lanes."""
+    read, total, products = natural(first), natural(start), natural(start + len(centre))
+    for lane in range(natural(count)):
+        value = float(dy[read + lane])
+        sums[total + lane] += value
+        sums[products + lane] += value * (float(x[read + lane]) - centre[lane])
+
+
+@parallel_kernel
+def products(dy, x, centre, sums, chunks, worker, workers):
+    """sums (chunks, 2, width) = sum of dy and of dy (x - centre)."""
+    width = len(centre)
+    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
+        start = chunk * 2 * width
+        for i in range(natural(start), natural(start + 2 * width)):
+            sums[i] = 0
+        begin, end = _runs(len(x), width, chunk, chunks)
+        for first in range(begin, end, width):
+            _add_products(dy, x, centre, first, min(width, end - first), sums, start)
+
+
+@kernel
+def _add_chunks(sums, chunks, width):
+    """Add the sums of all chunks to those of the first."""
+    for start in range(2 * width, chunks * 2 * width, 2 * width):
+        read = natural(start)
+        for lane in range(natural(2 * width)):
+            sums[lane] += sums[read + lane]
+
+
+@kernel
+def _of_channel(sums, start, width, channel, C):
+    """Sum over the lanes of one channel."""
+    total = 0.0
+    for lane in range(start + channel, start + width, C):
+        total += sums[lane]
+    return total
+
+
+@parallel_kernel
+def training(sums, chunks, shift, rows, gamma, beta, momentum, eps, running_mean, running_var,
+             mean, inverse_std, centre, scale, offset, worker, workers):
+    """From sums of `moments`: mean and inverse_std (C,), moved running ones, and what `normalise` needs (width,)."""
+    width, C = len(shift), len(gamma)
+    _add_chunks(sums, chunks, width)
+    for channel in range(C):
+        shifted = _of_channel(sums, 0, width, channel, C) / rows
+        variance = _of_channel(sums, width, width, channel, C) / rows - shifted * shifted
+        variance = 0.0 if variance < 0 else variance
+        exact_mean = shift[channel] + shifted
+        mean[channel] = exact_mean
+        inverse_std[channel] = 1 / math.sqrt(variance + eps)
+        running_mean[channel] += momentum * (exact_mean - running_mean[channel])
+        running_var[channel] += momentum * (variance * rows / (rows - 1) - running_var[channel])
+        factor = gamma[channel] / math.sqrt(variance + eps)
+        for lane in range(channel, width, C):
+            centre[lane] = mean[channel]
+            scale[lane] = factor
+            offset[lane] = beta[channel] + (mean[channel] - exact_mean) * factor
+
+
+@parallel_kernel
+def inference(gamma, beta, mean, variance, eps, inverse_std, centre, scale, offset, worker, workers):
+    """inverse_std (C,) and what `normalise` needs (width,), from running statistics."""
+    width, C = len(scale), len(gamma)
+    for channel in range(C):
+        factor = 1 / math.sqrt(variance[channel] + eps)
+        inverse_std[channel] = factor
+        for lane in range(channel, width, C):
+            centre[lane] = mean[channel]
+            scale[lane] = gamma[channel] * factor
+            offset[lane] = beta[channel]
+
+
+@kernel
+def _normalise(x, centre, scale, offset, y, first, count):
+    start = natural(first)
+    for lane in range(natural(count)):
+        y[start + lane] = (x[start + lane] - centre[lane]) * scale[lane] + offset[lane]
+
+
+@parallel_kernel
+def normalise(x, centre, scale, offset, y, worker, workers):
+    """y = (x - centre) * scale + offset."""
+    width = len(scale)
+    begin, end = _runs(len(x), width, worker, workers)
+    for first in range(begin, end, width):
+        _normalise(x, centre, scale, offset, y, first, min(width, end - first))
+
+
+@parallel_kernel
+def coefficients(sums, chunks, rows, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, worker, workers):
+    """From sums of `products`: dgamma and dbeta (C,), and what `gradient` needs (width,)."""
+    width, C = len(scale), len(gamma)
+    _add_chunks(sums, chunks, width)
+    for channel in range(C):
+        inverse = float(inverse_std[channel])
+        total = _of_channel(sums, 0, width, channel, C)
+        product = _of_channel(sums, width, width, channel, C) * inverse
+        dbeta[channel] = total
+        dgamma[channel] = product
+        factor = gamma[channel] * inverse
+        for lane in range(channel, width, C):
+            scale[lane] = factor
+            slope[lane] = -factor * inverse * product / rows
+            offset[lane] = -factor * total / rows
+
+
+@kernel
+def _gradient(dy, x, centre, scale, slope, offset, dx, first, count):
+    start = natural(first)
+    for lane in range(natural(count)):
+        dx[start + lane] = (dy[start + lane] * scale[lane] + (x[start + lane] - centre[lane]) * slope[lane]
+                            + offset[lane])
+
+
+@parallel_kernel
+def gradient(dy, x, centre, scale, slope, offset, dx, worker, workers):
+    """dx = dy * scale + (x - centre) * slope + offset."""
+    width = len(scale)
+    begin, end = _runs(len(x), width, worker, workers)
+    for first in range(begin, end, width):
+        _gradient(dy, x, centre, scale, slope, offset, dx, first, min(width, end - first))
