@@ -15,9 +15,9 @@ def lanes_of(array):
 
 def _inside(array, start, count):
     """array[start : start + count], or IndexError where a kernel would leave its array."""
-    if start < 0 or start + count > len(array):
+    if count > 0 and (start < 0 or start + count > len(array)):
         raise IndexError(f"elements {start} to {start + count} of an array of {len(array)}")
-    return array[start:start + count]
+    return array[start:start + count] if count > 0 else array[:0]
 
 
 def tile_rows(w, w_offset, vectors):

@@ -1,12 +1,12 @@
 """Winograd convolution F(4x4, 3x3): a 3x3 filter with stride 1 in a quarter of the multiplications.
 
-A 4x4 block of outputs comes from a 6x6 block of inputs d and a filter g as A^T [(G g G^T) * (B^T d B)] A, with `*` element by
-element (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4.3). Summed over channels, each of
-the 36 elements becomes a matrix product of (blocks, C) with (C, K) on the register tile. The gradient of the input is the same
-convolution with the filter flipped and transposed; the gradient of the filter is G^T [sum of (B^T d B) * (A dy A^T)] G.
+A 4x4 block of outputs comes from a 6x6 block of inputs d and a filter g as A^T [(G g G^T) * (B^T d B)] A, with `*` element
+by element (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4.3). Summed over channels,
+each of the 36 elements becomes a matrix product of (blocks, C) with (C, K) on the register tile. The gradient of the input
+is the same convolution with the filter flipped and transposed, that of the filter G^T [sum of (B^T d B) * (A dy A^T)] G.
 
-Vectors run over channels. Inputs outside the image are loaded as zeros and outputs outside are not stored, so any height and
-width will do, and nothing is copied beforehand.
+Vectors run over channels. Inputs outside the image are loaded as zeros and outputs outside are not stored, so any height
+and width will do, and nothing is copied beforehand.
 """
 
 from ._jit import inline_kernel, kernel, parallel_kernel

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..kernels import linear as kernels
 from ..kernels import matmul, simd, threads
+from ..shapes import Window
 from . import arrays
 
 GRAIN = 1 << 18  # multiply-adds that are worth another thread
@@ -25,6 +26,11 @@ class Layout(NamedTuple):
     K: int
     channels: int
     groups: int
+
+
+def multiply_adds(w: Window) -> int:
+    """Multiply-adds of a convolution, done directly."""
+    return w.N * w.P * w.Q * w.K * w.R * w.S * w.C // w.groups
 
 
 def round_up(value: int, multiple: int) -> int:
