@@ -24,17 +24,17 @@ def _runs(size, width, part, parts):
 
 @kernel
 def _add_moments(x, shift, first, count, sums, start):
-    """Add x - shift and its square to the two sums of `count` lanes."""
+    """Add x and the square of x - shift to the two sums of `count` lanes."""
     read, total, squares = natural(first), natural(start), natural(start + len(shift))
     for lane in range(natural(count)):
-        value = float(x[read + lane]) - shift[lane]
+        value = float(x[read + lane])
         sums[total + lane] += value
-        sums[squares + lane] += value * value
+        sums[squares + lane] += (value - shift[lane]) * (value - shift[lane])
 
 
 @parallel_kernel
 def moments(x, shift, sums, chunks, worker, workers):
-    """sums (chunks, 2, width) = sum of x - shift and of its square."""
+    """sums (chunks, 2, width) = sum of x and of the square of x - shift."""
     width = len(shift)
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         start = chunk * 2 * width
@@ -93,10 +93,10 @@ def training(sums, chunks, shift, rows, gamma, beta, momentum, eps, running_mean
     width, C = len(shift), len(gamma)
     _add_chunks(sums, chunks, width)
     for channel in range(C):
-        shifted = _of_channel(sums, 0, width, channel, C) / rows
+        exact_mean = _of_channel(sums, 0, width, channel, C) / rows
+        shifted = exact_mean - shift[channel]
         variance = _of_channel(sums, width, width, channel, C) / rows - shifted * shifted
         variance = 0.0 if variance < 0 else variance
-        exact_mean = shift[channel] + shifted
         mean[channel] = exact_mean
         inverse_std[channel] = 1 / math.sqrt(variance + eps)
         running_mean[channel] += momentum * (exact_mean - running_mean[channel])

@@ -22,13 +22,17 @@ def sgd(parameter, gradient, velocity, lr, momentum, nesterov, weight_decay, wor
 
 
 @parallel_kernel
-def adam(parameter, gradient, first, second, rate, beta1, beta2, root_scale, eps, shrink, decay, worker, workers):
+def adam(parameter, gradient, first, second, rate, beta1, rest1, beta2, rest2, root_scale, eps, shrink, decay, worker,
+         workers):
     """Step by rate first / (root_scale sqrt(second) + eps), with first and second the running means of gradient and
     its square; `shrink` multiplies the parameter, `decay` times the parameter joins the gradient.
+
+    `rest1` is 1 - beta1: computed here, LLVM would turn the mean into new + beta (old - new), which loses what is small
+    beside the new and makes NaN of infinity.
     """
     real = parameter.dtype.type
     step, bias, small, kept, coupled = real(rate), real(root_scale), real(eps), real(shrink), real(decay)
-    old1, new1, old2, new2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
+    old1, new1, old2, new2 = real(beta1), real(rest1), real(beta2), real(rest2)
     for i in positions(len(parameter), worker, workers):
         slope = gradient[i] + coupled * parameter[i]
         first[i] = old1 * first[i] + new1 * slope
@@ -37,10 +41,10 @@ def adam(parameter, gradient, first, second, rate, beta1, beta2, root_scale, eps
 
 
 @parallel_kernel
-def rmsprop(parameter, gradient, square, lr, alpha, eps, weight_decay, worker, workers):
-    """square = alpha square + (1 - alpha) gradient^2; step by lr gradient / (sqrt(square) + eps)."""
+def rmsprop(parameter, gradient, square, lr, alpha, rest, eps, weight_decay, worker, workers):
+    """square = alpha square + rest gradient^2, rest = 1 - alpha; step by lr gradient / (sqrt(square) + eps)."""
     real = parameter.dtype.type
-    rate, old, new, small, decay = real(lr), real(alpha), real(1 - alpha), real(eps), real(weight_decay)
+    rate, old, new, small, decay = real(lr), real(alpha), real(rest), real(eps), real(weight_decay)
     for i in positions(len(parameter), worker, workers):
         slope = gradient[i] + decay * parameter[i]
         square[i] = old * square[i] + new * (slope * slope)

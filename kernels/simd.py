@@ -341,7 +341,8 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
         first = _broadcast(builder, fresh, ir.VectorType(ir.IntType(1), lanes))
         for pair in pairs:
             distance, number = builder.extract_value(pair, 0), builder.extract_value(pair, 1)
-            value = _masked_load(builder, _vector_at(builder, x_data, builder.add(offset, distance), vector), mask, vector)
+            at = _vector_at(builder, x_data, builder.add(offset, distance), vector)
+            value = _masked_load(builder, at, mask, vector)
             wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
             wins = builder.or_(first, wins)
             best = builder.select(wins, value, best)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from ..shapes import DTypeError
 from .parser import build
 
 __all__ = ["main"]
@@ -44,10 +45,9 @@ class UsageError(ValueError):
 
 def _is_documented(error: Exception) -> bool:
     """Whether the error's message is meant for the user; any other is a bug, whose traceback should be seen."""
-    from ..shapes import DTypeError
-    from ..training import NonFiniteError
-
-    return isinstance(error, (ValueError, DTypeError, OSError, ImportError, MemoryError, NonFiniteError))
+    diagnosis = sys.modules.get("fastcnn.training.diagnosis")
+    kinds = (ValueError, DTypeError, OSError, ImportError, MemoryError)
+    return isinstance(error, kinds if diagnosis is None else (*kinds, diagnosis.NonFiniteError))
 
 
 def _one_line(error: Exception) -> str:

@@ -7,11 +7,31 @@ from argparse import Namespace
 import numpy as np
 
 from .. import doctor as examination
-from .. import models
+from .. import models, verification
 from ..data import Split
+from ..registry import ROWS, Row
 from ..warmup import compiling, rehearse
 from .recipes import OPTIMIZERS, home_of
-from .train import augmentation, parts
+from .train import augmentation, parts, use_threads
+
+
+def verify(arguments: Namespace) -> int:
+    """Check operations against their references; 1 where one fails."""
+    rows = _matching(arguments.patterns)
+    use_threads(arguments.threads)
+    with compiling() as compilation:
+        report = verification.run(lambda line: (compilation.clear(), print(line, flush=True)), rows=rows)
+    print(report)
+    return int(not report.ok)
+
+
+def _matching(patterns: list[str]) -> tuple[Row, ...]:
+    """Return the rows whose name contains one of the patterns, or all where none is given."""
+    rows = tuple(row for row in ROWS if not patterns or any(pattern in row.name for pattern in patterns))
+    if not rows:
+        raise ValueError(f"no row has {' or '.join(map(repr, patterns))} in its name, expected parts of "
+                         f"{', '.join(row.name for row in ROWS)}")
+    return rows
 
 
 def doctor(arguments: Namespace) -> int:

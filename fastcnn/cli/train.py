@@ -45,6 +45,8 @@ def train(arguments: Namespace) -> int:
 
     nn.manual_seed(settings["seed"])
     chosen = parts(settings, image, classes)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
     _print_header(settings, dataset, chosen["model"], out, state)
     with warmup.compiling():
         warmup.rehearse(lambda: parts(settings, image, classes), dataset.train, dataset.test, batch_size, augment)
@@ -70,7 +72,7 @@ def _state_to_resume(out: Path | None) -> dict[str, Any] | None:
 
 
 def _require_usable(out: Path, resume: bool) -> None:
-    """Raise OSError where the run folder is no folder, cannot be written or holds a run that is not to go on."""
+    """Raise OSError where the run folder is a file, or holds a run that is not to go on."""
     if out.exists() and not out.is_dir():
         raise NotADirectoryError(f"--out {out} is a file, expected a folder")
     present = [path.name for pattern in (MODEL, HISTORY, CURVES, CHECKPOINTS) for path in out.glob(pattern)
@@ -78,9 +80,8 @@ def _require_usable(out: Path, resume: bool) -> None:
     if present and not resume:
         raise FileExistsError(f"--out {out} already holds a run ({', '.join(present[:3])}): "
                               "give another folder, or --resume to go on with that run")
-    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise PermissionError(f"--out {out} cannot be written: {existing} is no folder that you may write to")
+    if out.exists() and not os.access(out, os.W_OK | os.X_OK):
+        raise PermissionError(f"--out {out} is not yours to write to; give another folder")
 
 
 def _settings(arguments: Namespace, begun: Mapping[str, Any] | None) -> Settings:
@@ -96,8 +97,8 @@ def _settings(arguments: Namespace, begun: Mapping[str, Any] | None) -> Settings
         settings |= begun
         changed = [name for name in given if given[name] != settings[name] and name not in _MAY_CHANGE]
         if changed:
-            raise ValueError("; ".join(f"{name} is {given[name]!r}, but the run to go on with has {settings[name]!r}"
-                                       for name in changed))
+            raise ValueError("; ".join(f"--{name.replace('_', '-')} is {given[name]!r}, expected {settings[name]!r} as the run "
+                                       "was begun" for name in changed))
     return settings | given
 
 
@@ -147,7 +148,7 @@ def _print_header(settings: Settings, dataset: data.Dataset, model: nn.Module, o
           f"seed {settings['seed']}")
     print(f"machine  {threads.get_num_threads()} threads, {simd.LANES32} float32 lanes")
     if state is not None:
-        print(f"resuming {out}, epoch {min(state['epoch'], settings['epochs'])}, step {state['step']}")
+        print(f"resuming {out}, which has {state['epoch'] - 1} of {settings['epochs']} epochs")
     elif out is not None:
         print(f"writing  {out}")
     else:
@@ -179,6 +180,5 @@ def _end(history: training.History, settings: Settings, out: Path | None) -> int
         return 130
     last = history[-1]
     seconds = sum(record["seconds"] for record in history)
-    print(f"test accuracy {last['test_accuracy']:.2%}, loss {last['test_loss']:.4f}, after {len(history)} epochs, "
-          f"{seconds:.1f} s of training")
+    print(f"test accuracy {last['test_accuracy']:.2%}, loss {last['test_loss']:.4f}, {seconds:.1f} s of training")
     return 0

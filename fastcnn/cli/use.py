@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import data, extras, models, nn, training
 from ..shapes import DataFormatError, ShapeError
+from ..warmup import compiling
 from . import UsageError
 from .recipes import home_of
 from .train import use_threads
@@ -20,7 +21,8 @@ def evaluate(arguments: Namespace) -> int:
     model = training.load(arguments.model)
     use_threads(arguments.threads)
     test = _test_images("evaluate", arguments.dataset, arguments.data_dir, model)
-    result = training.evaluate(model, test, batch_size=arguments.batch_size)
+    with compiling():
+        result = training.evaluate(model, test, batch_size=arguments.batch_size)
     print(f"test accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}, {len(test):,} images of {arguments.dataset}")
     return 0
 
@@ -43,7 +45,9 @@ def predict(arguments: Namespace) -> int:
         names, truths = arguments.images, [""] * len(arguments.images)
         images = np.stack([read_image(path, input_shape(model), arguments.invert) for path in arguments.images])
     width = max(map(len, names))
-    for name, probabilities, truth in zip(names, training.predict(model, images), truths, strict=True):
+    with compiling():
+        predictions = training.predict(model, images)
+    for name, probabilities, truth in zip(names, predictions, truths, strict=True):
         print(f"{name:{width}}  {_likeliest(probabilities, model.classes, arguments.top)}{truth}")
     return 0
 

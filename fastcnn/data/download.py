@@ -60,6 +60,7 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
 def _retrieve(url: str, file: RemoteFile, folder: Path) -> None:
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")  # the bar says what is downloaded
     part = folder / f"{file.name}.part"
     known_hash = f"sha256:{file.sha256}"
     for resumed in (part.exists(), False):

@@ -34,7 +34,7 @@ def as_floats(function: str, name: str, value: Any) -> np.ndarray:
         if array.dtype.kind != "f":
             raise DTypeError(f"{function}: {name} has dtype {array.dtype}, expected float32 or float64"
                              f" (convert it: {name}.astype(np.float32))")
-        array = np.require(array, FLOAT32 if array.dtype.itemsize <= 4 else FLOAT64, "CAW")
+        array = np.require(array, FLOAT32 if array.dtype.itemsize <= 4 else FLOAT64, ["C", "A", "W"])
     if array.size == 0:
         nonempty(function, name, array.shape)
     return array
@@ -82,7 +82,7 @@ def as_integers(function: str, name: str, value: Any, dtype: np.dtype) -> np.nda
         raise DTypeError(f"{function}: {name} has dtype {array.dtype}, expected {dtype}")
     if not np.can_cast(array.dtype, dtype):
         array = np.clip(array, np.iinfo(dtype).min, np.iinfo(dtype).max)
-    return np.require(array, dtype, "CAW")
+    return np.require(array, dtype, ["C", "A", "W"])
 
 
 def as_bias(function: str, bias: Any, channels: int, dtype: np.dtype) -> np.ndarray:

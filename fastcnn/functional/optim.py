@@ -54,8 +54,8 @@ def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.nda
     decay, step = real("adam", "weight_decay", weight_decay, 0), integer("adam", "step", step, 1)
     shrink, coupled = (1 - rate * decay, 0.0) if decoupled else (1.0, decay)
     kernels.adam(*_buffers("adam", parameter, gradient, first=first, second=second),
-                 rate / (1 - beta1**step), beta1, beta2, 1 / math.sqrt(1 - beta2**step), small, shrink, coupled,
-                 threads.workers(parameter.size, _GRAIN))
+                 rate / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**step), small,
+                 shrink, coupled, threads.workers(parameter.size, _GRAIN))
 
 
 def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, alpha: float, eps: float,
@@ -66,7 +66,7 @@ def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: flo
     """
     rate, alpha = real("rmsprop", "lr", lr, 0), real("rmsprop", "alpha", alpha, 0, 1)
     small, decay = real("rmsprop", "eps", eps, 0), real("rmsprop", "weight_decay", weight_decay, 0)
-    kernels.rmsprop(*_buffers("rmsprop", parameter, gradient, square=square), rate, alpha, small, decay,
+    kernels.rmsprop(*_buffers("rmsprop", parameter, gradient, square=square), rate, alpha, 1 - alpha, small, decay,
                     threads.workers(parameter.size, _GRAIN))
 
 

@@ -16,7 +16,7 @@ from . import arrays
 _GRAIN = 8192  # elements that are worth a thread of their own
 
 # The same few geometries come back at every step.
-_window = functools.lru_cache(maxsize=1024)(shapes.pool2d)
+_window = functools.lru_cache(maxsize=1024, typed=True)(shapes.pool2d)
 
 
 def _geometry(function: str, x: tuple[int, ...], kernel_size: Pair, stride: Pair | None, padding: Padding,

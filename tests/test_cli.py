@@ -1,0 +1,445 @@
+"""The command line: what it prints, what it writes, how it ends."""
+
+import gzip
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import njit
+
+import fastcnn
+from fastcnn import data, doctor, extras, models, plot, training
+from fastcnn.cli import main, parser, recipes
+from fastcnn.cli import train as train_command
+from fastcnn.training.augment import AUGMENTATIONS
+from fastcnn.training.history import KEYS
+from fastcnn.warmup import compiling
+
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text()
+QUICK = ["train", "digits", "--model", "strided_cnn", "--batch-size", "64", "--schedule", "none"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder of a finished run of two epochs."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    assert main([*QUICK, "--epochs", "2", "--out", str(folder)]) == 0
+    return folder
+
+
+def lines(text):
+    return [line for line in text.splitlines() if line]
+
+
+# Starting
+
+
+def test_help_imports_neither_numpy_nor_numba():
+    for arguments in (["--help"], ["train", "--help"], ["--version"]):
+        done = subprocess.run([sys.executable, "-X", "importtime", "-m", "fastcnn", *arguments], capture_output=True,
+                              text=True, check=True)
+        imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert "fastcnn.cli.parser" in imported
+        assert not {name for name in imported if name.partition(".")[0] in ("numpy", "numba", "llvmlite", "pooch", "tqdm")}
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fastcnn {fastcnn.__version__}\n"
+
+
+def test_help_lists_what_the_library_knows():
+    assert tuple(recipes.RECIPES) == data.names()
+    assert recipes.MODELS == models.names()
+    assert tuple(name.replace("none", "") or None for name in recipes.AUGMENTATIONS) == AUGMENTATIONS
+    assert {recipe.optimizer for recipe in recipes.RECIPES.values()} <= set(recipes.OPTIMIZERS)
+    assert {recipe.schedule for recipe in recipes.RECIPES.values()} <= set(recipes.SCHEDULES)
+
+
+def test_recipes_fit_their_data_sets():
+    for recipe in recipes.RECIPES.values():
+        assert models.create(recipe.model, recipe.image, recipe.classes).num_parameters() > 0
+    digits = data.load("digits")
+    assert recipes.RECIPES["digits"].image == digits.train.images.shape[1:]
+    assert recipes.RECIPES["digits"].classes == len(digits.classes)
+
+
+@pytest.mark.parametrize("optimizer", recipes.OPTIMIZERS)
+def test_every_optimizer_and_schedule_can_be_made(optimizer):
+    for schedule in recipes.SCHEDULES:
+        settings = {**vars(recipes.RECIPES["digits"]), "optimizer": optimizer, "schedule": schedule, "epochs": 1}
+        made = train_command.parts(settings, (8, 8, 1), 10)
+        assert type(made["optimizer"]).__name__.lower() == optimizer
+        assert made["schedule"].lr(0, 10, 0.1, 10) >= 0
+
+
+# Training
+
+
+def test_a_run_writes_exactly_its_files(finished):
+    names = sorted(path.name for path in finished.iterdir())
+    assert names == ["checkpoint-00000023.safetensors", "checkpoint-00000046.safetensors", "curves.png", "history.jsonl",
+                     "model.safetensors"]
+    records = [json.loads(line) for line in (finished / "history.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in records] == [1, 2]
+    assert all(tuple(record) == KEYS for record in records)
+    assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_a_run_prints(capsys):
+    assert main([*QUICK, "--epochs", "1", "--seed", "3", "--threads", "1"]) == 0
+    fastcnn.set_num_threads(fastcnn.kernels.threads.available())
+    printed = capsys.readouterr()
+    out, progress = lines(printed.out), lines(printed.err)
+    assert out[0] == "data     digits: 1,442 training and 355 test images of 8 x 8 x 1, 10 classes"
+    assert re.fullmatch(r"model    strided_cnn: [\d,]+ parameters", out[1])
+    assert out[2] == ("training 1 epochs of batch size 64, adam, lr 0.001, schedule none, augment none, seed 3")
+    assert re.fullmatch(r"machine  1 threads, \d+ float32 lanes", out[3])
+    assert out[4] == "writing  nothing; --out DIR keeps the model"
+    assert re.fullmatch(r"test accuracy \d+\.\d\d%, loss \d\.\d{4}, \d+\.\d s of training", out[5])
+    assert re.match(r"epoch 1/1: loss \d\.\d{4}, accuracy ", progress[-1])
+
+
+def test_resumed_run_gives_the_same_bits(finished, tmp_path, capsys):
+    assert main([*QUICK, "--epochs", "1", "--out", str(tmp_path)]) == 0
+    assert main(["train", "digits", "--epochs", "2", "--out", str(tmp_path), "--resume"]) == 0
+    assert f"resuming {tmp_path}, which has 1 of 2 epochs" in capsys.readouterr().out
+    assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+
+
+def test_resuming_where_nothing_is_starts_at_the_beginning(tmp_path, capsys):
+    assert main([*QUICK, "--epochs", "1", "--out", str(tmp_path / "new"), "--resume"]) == 0
+    assert "\nresuming " not in capsys.readouterr().out
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
+    assert main([*QUICK, "--epochs", "2", "--out", str(tmp_path)]) == 0
+    newest = tmp_path / "checkpoint-00000046.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    capsys.readouterr()
+    assert main(["train", "digits", "--out", str(tmp_path), "--resume"]) == 0
+    assert "which has 1 of 2 epochs" in capsys.readouterr().out
+
+
+def test_an_existing_run_is_not_overwritten(finished, capsys):
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    assert main([*QUICK, "--out", str(finished)]) == 1
+    assert "already holds a run" in only_line(capsys)
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_a_resumed_run_keeps_its_settings(finished, capsys):
+    assert main(["train", "digits", "--lr", "0.5", "--model", "lenet5", "--out", str(finished), "--resume"]) == 1
+    text = only_line(capsys)
+    assert "--lr is 0.5, expected 0.001 as the run was begun" in text
+    assert "--model is 'lenet5', expected 'strided_cnn'" in text
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    class Interrupter(training.Callback):
+        def on_batch_end(self, run):
+            if run.step == 30:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    usual = train_command._callbacks
+    monkeypatch.setattr(train_command, "_callbacks", lambda *arguments: [Interrupter(), *usual(*arguments)])
+    assert main([*QUICK, "--epochs", "3", "--out", str(tmp_path)]) == 130
+    assert lines(capsys.readouterr().err)[-1] == (
+        f"interrupted in epoch 2 of 3; go on with: fastcnn train digits --out {tmp_path} --resume")
+    assert (tmp_path / "checkpoint-00000030.safetensors").exists()
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_in_one_line(capsys):
+    assert main([*QUICK, "--optimizer", "sgd", "--lr", "1e30", "--epochs", "1"]) == 1
+    assert re.search(r"fastcnn: fit: .* is not finite in epoch 1, step \d+; .*layer", capsys.readouterr().err)
+
+
+# Use of a model
+
+
+def test_evaluate(finished, capsys):
+    assert main(["evaluate", str(finished / "model.safetensors"), "digits"]) == 0
+    last = json.loads((finished / "history.jsonl").read_text().splitlines()[-1])
+    expected = f"test accuracy {last['test_accuracy']:.2%}, loss {last['test_loss']:.4f}, 355 images of digits\n"
+    assert capsys.readouterr().out == expected
+
+
+def test_predict_image_files(finished, tmp_path, capsys):
+    from PIL import Image
+
+    digits = data.load("digits").test
+    grey = Image.fromarray(digits.images[0, ..., 0])
+    grey.save(tmp_path / "grey.png")
+    Image.fromarray(255 - digits.images[0, ..., 0]).save(tmp_path / "dark.png")
+    grey.resize((40, 40), Image.Resampling.NEAREST).convert("RGB").save(tmp_path / "large.jpg", quality=95)
+    model = str(finished / "model.safetensors")
+    assert main(["predict", model, str(tmp_path / "grey.png"), str(tmp_path / "large.jpg"), "--top", "2"]) == 0
+    first, second = lines(capsys.readouterr().out)
+    assert main(["predict", model, str(tmp_path / "dark.png"), "--invert", "--top", "2"]) == 0
+    assert lines(capsys.readouterr().out)[0].split()[1:] == first.split()[1:]
+    probability = fastcnn.predict(fastcnn.load(model), digits.images[:1])[0]
+    best = probability.argmax()
+    assert re.fullmatch(rf".*grey\.png +{best} {probability[best]:.1%}, \d [\d.]+%", first)
+    assert re.search(rf"large\.jpg +{best} ", second)
+
+
+def test_predict_test_images(finished, capsys):
+    model = str(finished / "model.safetensors")
+    assert main(["predict", model, "--dataset", "digits", "--index", "3", "17", "--top", "1"]) == 0
+    labels = data.load("digits").test.labels
+    out = lines(capsys.readouterr().out)
+    assert [line.split()[0] for line in out] == ["3", "17"]
+    assert all(line.endswith(f"; truth {labels[index]}") for line, index in zip(out, (3, 17), strict=True))
+
+
+@pytest.mark.parametrize("name", recipes.MODELS)
+def test_summary_of_every_model(name, capsys):
+    assert main(["summary", name]) == 0
+    assert "multiply-adds" in capsys.readouterr().out
+
+
+def test_summary_of_a_file_and_of_another_shape(finished, capsys):
+    assert main(["summary", str(finished / "model.safetensors")]) == 0
+    assert "4 x 4 x 12" in capsys.readouterr().out
+    assert main(["summary", "lenet5", "--input-shape", "32,32,3", "--classes", "7"]) == 0
+    assert "Linear(84, 7)" in capsys.readouterr().out
+
+
+# Wrong command lines
+
+
+def only_line(capsys):
+    """The only line on stderr besides progress."""
+    printed = capsys.readouterr()
+    said = [line for line in lines(printed.err) if not line.startswith("compil")]
+    assert len(said) == 1, printed.err
+    assert said[0].startswith("fastcnn: ")
+    return said[0]
+
+
+WRONG = [
+    ([], 2, "required: COMMAND"),
+    (["dance"], 2, "invalid choice: 'dance'"),
+    (["train"], 2, "required: DATASET"),
+    (["train", "digits", "--epochs", "0"], 2, "--epochs: '0', expected a whole number of at least 1"),
+    (["train", "digits", "--epochs", "1.5"], 2, "--epochs: '1.5', expected a whole number"),
+    (["train", "digits", "--lr", "nan"], 2, "--lr: 'nan', expected a positive number"),
+    (["train", "digits", "--lr", "-1"], 2, "--lr: '-1', expected a positive number"),
+    (["train", "digits", "--seed", "-1"], 2, "--seed: '-1', expected a whole number of at least 0"),
+    (["train", "digits", "--optimizer", "lbfgs"], 2, "--optimizer: invalid choice: 'lbfgs'"),
+    (["train", "digits", "--schedule", "random"], 2, "--schedule: invalid choice: 'random'"),
+    (["train", "digits", "--augment", "mixup"], 2, "--augment: invalid choice: 'mixup'"),
+    (["train", "digits", "--resume"], 2, "--resume needs --out DIR"),
+    (["predict", "model.safetensors"], 2, "needs either image files or --index"),
+    (["predict", "model.safetensors", "--index", "1"], 2, "--index needs --dataset"),
+    (["predict", "model.safetensors", "a.png", "--index", "1", "--dataset", "digits"], 2, "either image files or"),
+    (["summary", "lenet5", "--input-shape", "28x28"], 2, "--input-shape: '28x28', expected"),
+    (["train", "imagenet"], 1, "DATASET is 'imagenet', expected one of digits, mnist"),
+    (["train", "digits", "--model", "alexnet"], 1, "name is 'alexnet', expected one of lenet5"),
+    (["train", "digits", "--threads", "9999"], 1, "count is 9999, expected 1 to"),
+    (["train", "digits", "--model", "vgg", "--out", "README.md"], 1, "--out README.md is a file, expected a folder"),
+    (["evaluate", "none.safetensors", "digits"], 1, "no file none.safetensors"),
+    (["evaluate", "README.md", "digits"], 1, "README.md is damaged or no safetensors file"),
+    (["evaluate", ".", "digits"], 1, "path is the folder ., expected a file"),
+    (["evaluate", "{model}", "imagenet"], 1, "name is 'imagenet', expected one of digits, mnist"),
+    (["predict", "{model}", "none.png"], 1, "none.png: No such file"),
+    (["predict", "{model}", "README.md"], 1, "README.md cannot be read as an image"),
+    (["predict", "{model}", "tests"], 1, "tests is a folder, expected an image file"),
+    (["predict", "{model}", "--dataset", "digits", "--index", "355"], 1, "--index is 355, expected 0 to 354"),
+    (["summary", "alexnet"], 1, "MODEL is 'alexnet', expected a file that train wrote or one of lenet5"),
+    (["summary", "alexnet.safetensors"], 1, "no file alexnet.safetensors"),
+    (["summary", "vgg", "--input-shape", "2,2,1"], 1, "expected at most"),
+    (["warmup", "alexnet"], 1, "name is 'alexnet', expected one of lenet5"),
+    (["verify", "no-such-row"], 1, "no row has 'no-such-row' in its name"),
+    (["bench", "no-such-row"], 1, "no row has 'no-such-row' in its name"),
+]
+
+
+@pytest.mark.parametrize("arguments, code, pattern", WRONG, ids=[" ".join(row[0]) or "nothing" for row in WRONG])
+def test_wrong_command_lines(arguments, code, pattern, finished, monkeypatch, capsys):
+    monkeypatch.chdir(REPOSITORY)
+    arguments = [argument.replace("{model}", str(finished / "model.safetensors")) for argument in arguments]
+    assert main(arguments) == code
+    printed = capsys.readouterr()
+    assert pattern in lines(printed.err)[-1]
+    assert "Traceback" not in printed.err
+    assert len(lines(printed.err)) == 1 or lines(printed.err)[0].startswith("usage: ")
+
+
+def test_missing_data_without_a_network(tmp_path, monkeypatch, capsys):
+    def refuse(file, folder):
+        raise data.DownloadError(f"{file.name}: no mirror gave the file (offline)")
+
+    monkeypatch.setattr(data, "fetch", refuse)
+    assert main(["train", "mnist", "--data-dir", str(tmp_path)]) == 1
+    assert "no mirror gave the file" in only_line(capsys)
+
+
+def test_truncated_data(tmp_path, capsys):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x05\1\2\3\4\5")[:-6])
+    assert main(["train", "mnist", "--data-dir", str(tmp_path)]) == 1
+    assert "train-labels-idx1-ubyte.gz" in only_line(capsys)
+
+
+def test_a_model_for_other_images(finished, tmp_path, capsys):
+    fastcnn.save(models.create("two_conv", (28, 28, 1), 10), tmp_path / "other.safetensors")
+    assert main(["evaluate", str(tmp_path / "other.safetensors"), "digits"]) == 1
+    assert "digits has images of shape (8, 8, 1), the model takes (28, 28, 1)" in only_line(capsys)
+    fastcnn.save(models.create("two_conv", (8, 8, 1), 3), tmp_path / "three.safetensors")
+    assert main(["evaluate", str(tmp_path / "three.safetensors"), "digits"]) == 1
+    assert "digits has 10 classes, the model tells 3 apart" in only_line(capsys)
+
+
+def test_missing_extra_says_what_to_install(finished, monkeypatch, capsys):
+    monkeypatch.setitem(extras.EXTRAS, "image", extras.EXTRAS["image"]._replace(module="absent"))
+    assert main(["predict", str(finished / "model.safetensors"), "image.png"]) == 1
+    assert only_line(capsys) == "fastcnn: prediction of image files needs pillow: pip install 'fastcnn[image]'"
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("FASTCNN_DEBUG", "1")
+    with pytest.raises(ValueError, match="imagenet"):
+        main(["train", "imagenet"])
+
+
+def test_a_bug_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(models, "names", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["summary", "lenet5"])
+
+
+# The machine
+
+
+def test_doctor(capsys, tmp_path):
+    assert main(["doctor", "--data-dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    for subject in ("versions", "CPU", "threads", "layer", "cache", "memory", "data", "extras"):
+        assert re.search(rf"^{subject} ", out, re.MULTILINE)
+    assert "mnist, fashion-mnist, cifar10, cifar100: downloaded to there on first use" in out
+    assert lines(out)[-1] == "all is well"
+
+
+def test_doctor_names_what_is_broken_and_the_fix(monkeypatch, capsys):
+    monkeypatch.setattr(doctor.cache, "is_private", lambda: False)
+    monkeypatch.setattr(doctor.threads, "quota", lambda: 1.5)
+    monkeypatch.setattr(extras, "is_installed", lambda name: name != "plot")
+    assert main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "BROKEN: " in out
+    assert "FASTCNN_CACHE" in out
+    assert "container quota of 1.5 CPUs" in out
+    assert "pip install 'fastcnn[plot]'" in out
+    assert lines(out)[-1] == "1 to repair"
+
+
+def test_doctor_explains_the_threading_layer(monkeypatch):
+    monkeypatch.setattr(doctor.threads, "layer", lambda: "workqueue")
+    finding = next(finding for finding in doctor.examine() if finding.subject == "layer")
+    assert "one Python thread at a time" in finding.text
+    monkeypatch.setattr(doctor.numba, "get_num_threads", lambda: (_ for _ in ()).throw(ValueError("No threading layer")))
+    finding = next(finding for finding in doctor.examine() if finding.subject == "layer")
+    assert finding.broken
+    assert "NUMBA_THREADING_LAYER" in finding.fix
+
+
+def test_warmup(capsys):
+    assert main(["warmup", "strided_cnn"]) == 0
+    assert main(["warmup", "strided_cnn"]) == 0
+    printed = capsys.readouterr()
+    assert lines(printed.out)[-1] == "nothing to compile: the kernels of strided_cnn were ready"
+
+
+def test_compilation_is_announced_in_plain_lines(capsys):
+    inner = njit(lambda x: x + 1)
+    outer = njit(lambda x: inner(x) + 1)
+    with compiling() as compilation:
+        assert outer(1) == 3
+    assert compilation.kernels == 1
+    begun, done = lines(capsys.readouterr().err)
+    assert begun == "compiling kernels, once on this machine, up to a minute ..."
+    assert re.fullmatch(r"compiled 1 kernel in \d+\.\d s", done)
+
+
+def test_compilation_is_announced_in_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with compiling():
+        njit(lambda x: x + 2)(1)
+    shown = capsys.readouterr().err
+    assert "\r\x1b[2Kcompiling kernels, once on this machine: 1, <lambda> (0 s)" in shown
+    assert shown.endswith(" s\n")
+
+
+def test_nothing_is_announced_where_nothing_is_compiled(capsys):
+    with compiling():
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_verify(capsys):
+    assert main(["verify", "linear"]) == 0
+    assert re.fullmatch(r"\d+ checks passed, 0 failed, \d+ rows, \d+ s", lines(capsys.readouterr().out)[-1])
+
+
+# Curves
+
+
+def test_curves(tmp_path):
+    history = [{"epoch": epoch, "train_loss": 1 / epoch, "train_accuracy": 1 - 1 / epoch, "test_loss": None,
+                "test_accuracy": None} for epoch in (1, 2, 3)]
+    plot.curves(history, tmp_path / "curves.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+    with pytest.raises(ValueError, match="history is empty"):
+        plot.curves([], tmp_path / "none.png")
+
+
+def test_curves_without_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.setitem(extras.EXTRAS, "plot", extras.EXTRAS["plot"]._replace(module="absent"))
+    with pytest.raises(extras.MissingExtraError, match=r"pip install 'fastcnn\[plot\]'"):
+        plot.curves([{}], tmp_path / "curves.png")
+
+
+# README
+
+
+def readme_blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_readme_commands_are_understood():
+    commands = [line for block in readme_blocks("sh") for line in block.splitlines() if line.startswith("fastcnn ")]
+    assert len(commands) >= 8
+    for command in commands:
+        parser.build().parse_args(shlex.split(command, comments=True)[1:])
+
+
+def test_readme_trains_lenet5(tmp_path, monkeypatch, capsys):
+    def as_mnist(name):
+        digits = usual("digits")
+        splits = [data.Split(np.kron(split.images[:64], np.ones((1, 4, 4, 1), np.uint8))[:, 2:-2, 2:-2], split.labels[:64],
+                             split.classes) for split in (digits.train, digits.test)]
+        return data.Dataset(name, *splits)
+
+    usual = data.load
+    monkeypatch.setattr(data, "load", as_mnist)
+    monkeypatch.chdir(tmp_path)
+    exec(readme_blocks("python")[0].replace("epochs=5", "epochs=1"), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["lenet5.safetensors"]
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_readme_module_of_your_own(capsys):
+    exec(readme_blocks("python")[1], {"__name__": "readme"})
+    assert float(lines(capsys.readouterr().out)[-1]) > 0.9
