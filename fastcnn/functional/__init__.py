@@ -20,6 +20,7 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .arithmetic import add
 from .batch import gather
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
@@ -39,6 +40,7 @@ from .pool import (
 __all__ = [
     "adagrad",
     "adam",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",

@@ -6,9 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from ..functional import arrays
+from .. import functional
 from ..shapes import DTypeError, ShapeError
 from .module import Module, backward
 from .parameter import Parameter
@@ -88,13 +86,13 @@ class Residual(Module):
         other = x if self.shortcut is None else self.shortcut.forward(x)
         if y.shape != other.shape:
             raise ShapeError(f"Residual: main gives shape {y.shape}, expected {other.shape} as the shortcut gives")
-        return _sum(y, other)
+        return functional.add(y, other)
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """Write all gradients; return dx, or None without `need_dx`."""
         dx = backward(self.main, dy, need_dx)
         other = dy if self.shortcut is None else backward(self.shortcut, dy, need_dx)
-        return _sum(dx, other) if need_dx else None
+        return functional.add(dx, other) if need_dx else None
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the main branch's result."""
@@ -104,11 +102,6 @@ class Residual(Module):
     def __repr__(self) -> str:
         """Constructor call."""
         return f"Residual({self.main!r}{'' if self.shortcut is None else f', {self.shortcut!r}'})"
-
-
-def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    total: np.ndarray = np.add(a, b, out=arrays.empty(a.shape, a.dtype))
-    return total
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

@@ -70,7 +70,8 @@ class Conv2D(Layer):
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
         dx, dweight, dbias = functional.conv2d_backward(
-            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx, **self._geometry
+            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx,
+            need_dbias=self.bias is not None, **self._geometry
         )
         self.weight.grad = dweight
         if self.bias is not None:
