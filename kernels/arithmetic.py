@@ -5,7 +5,9 @@ from .scalar import positions
 
 
 @parallel_kernel
-def add(a, b, y, worker, workers):
-    """y = a + b."""
+def add(a, b, floor, y, worker, workers):
+    """y = a + b, but not below the floor; NaN is no floor."""
+    lowest = a.dtype.type(floor)
     for i in positions(len(y), worker, workers):
-        y[i] = a[i] + b[i]
+        total = a[i] + b[i]
+        y[i] = lowest if total < lowest else total

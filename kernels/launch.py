@@ -8,7 +8,7 @@ address: each iteration is one worker, which takes its own share of the output.
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import int64, njit, prange, types
+from numba import int64, prange, types
 from numba.extending import intrinsic
 
 _BYTES = ir.IntType(8).as_pointer()

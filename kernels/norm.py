@@ -11,8 +11,8 @@ where the mean is large.
 
 import math
 
-from ._jit import kernel, parallel_kernel
-from .scalar import natural
+from ._jit import inline_kernel, kernel, parallel_kernel
+from .scalar import ZERO, natural
 
 
 @kernel
@@ -45,19 +45,26 @@ def moments(x, shift, sums, chunks, worker, workers):
             _add_moments(x, shift, first, min(width, end - first), sums, start)
 
 
+@inline_kernel
+def _above(dy, y, floor):
+    """dy, or zero where y is not above the floor; a floor that is NaN lets everything pass."""
+    return ZERO if y <= floor else dy
+
+
 @kernel
-def _add_products(dy, x, centre, first, count, sums, start):
+def _add_products(dy, x, y, floor, centre, first, count, sums, start):
     """Add dy and dy (x - centre) to the two sums of `count` lanes."""
     read, total, products = natural(first), natural(start), natural(start + len(centre))
+    lowest = x.dtype.type(floor)
     for lane in range(natural(count)):
-        value = float(dy[read + lane])
+        value = float(_above(dy[read + lane], y[read + lane], lowest))
         sums[total + lane] += value
         sums[products + lane] += value * (float(x[read + lane]) - centre[lane])
 
 
 @parallel_kernel
-def products(dy, x, centre, sums, chunks, worker, workers):
-    """sums (chunks, 2, width) = sum of dy and of dy (x - centre)."""
+def products(dy, x, y, floor, centre, sums, chunks, worker, workers):
+    """sums (chunks, 2, width) = sum of dy and of dy (x - centre), without the dy whose y is not above the floor."""
     width = len(centre)
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         start = chunk * 2 * width
@@ -65,7 +72,7 @@ def products(dy, x, centre, sums, chunks, worker, workers):
             sums[i] = 0
         begin, end = _runs(len(x), width, chunk, chunks)
         for first in range(begin, end, width):
-            _add_products(dy, x, centre, first, min(width, end - first), sums, start)
+            _add_products(dy, x, y, floor, centre, first, min(width, end - first), sums, start)
 
 
 @kernel
@@ -122,19 +129,20 @@ def inference(gamma, beta, mean, variance, eps, inverse_std, centre, scale, offs
 
 
 @kernel
-def _normalise(x, centre, scale, offset, y, first, count):
-    start = natural(first)
+def _normalise(x, centre, scale, offset, floor, y, first, count):
+    start, lowest = natural(first), x.dtype.type(floor)
     for lane in range(natural(count)):
-        y[start + lane] = (x[start + lane] - centre[lane]) * scale[lane] + offset[lane]
+        value = (x[start + lane] - centre[lane]) * scale[lane] + offset[lane]
+        y[start + lane] = lowest if value < lowest else value
 
 
 @parallel_kernel
-def normalise(x, centre, scale, offset, y, worker, workers):
-    """y = (x - centre) * scale + offset."""
+def normalise(x, centre, scale, offset, floor, y, worker, workers):
+    """y = (x - centre) * scale + offset, but not below the floor; NaN is no floor."""
     width = len(scale)
     begin, end = _runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
-        _normalise(x, centre, scale, offset, y, first, min(width, end - first))
+        _normalise(x, centre, scale, offset, floor, y, first, min(width, end - first))
 
 
 @parallel_kernel
@@ -156,17 +164,18 @@ def coefficients(sums, chunks, rows, gamma, inverse_std, dgamma, dbeta, scale, s
 
 
 @kernel
-def _gradient(dy, x, centre, scale, slope, offset, dx, first, count):
-    start = natural(first)
+def _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, count):
+    start, lowest = natural(first), x.dtype.type(floor)
     for lane in range(natural(count)):
-        dx[start + lane] = (dy[start + lane] * scale[lane] + (x[start + lane] - centre[lane]) * slope[lane]
+        passed = _above(dy[start + lane], y[start + lane], lowest)
+        dx[start + lane] = (passed * scale[lane] + (x[start + lane] - centre[lane]) * slope[lane]
                             + offset[lane])
 
 
 @parallel_kernel
-def gradient(dy, x, centre, scale, slope, offset, dx, worker, workers):
-    """dx = dy * scale + (x - centre) * slope + offset."""
+def gradient(dy, x, y, floor, centre, scale, slope, offset, dx, worker, workers):
+    """dx = dy * scale + (x - centre) * slope + offset, where dy counts as zero unless y is above the floor."""
     width = len(scale)
     begin, end = _runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
-        _gradient(dy, x, centre, scale, slope, offset, dx, first, min(width, end - first))
+        _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, min(width, end - first))

@@ -60,19 +60,28 @@ def _max_of_window(x, image, w, p, q, y, argmax, target):
 
 
 @parallel_kernel
-def max_pool2d(x, window, y, argmax, worker, workers):
-    """y = first maximum of each window, argmax = its position h * W + w; -inf and -1 where all is padding."""
+def max_pool2d(x, window, floor, y, argmax, worker, workers):
+    """y = first maximum of each window, argmax = its position h * W + w; -inf and -1 where all is padding.
+
+    y does not fall below the floor; NaN is no floor.
+    """
+    lowest = x.dtype.type(floor)
     w = window[0]
     rows = w.N * w.P
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
         n, p = divmod(row, w.P)
         for q in range(w.Q):
             _max_of_window(x, n * w.H * w.W * w.C, w, p, q, y, argmax, (row * w.Q + q) * w.C)
+        for i in range(natural(row * w.Q * w.C), natural((row + 1) * w.Q * w.C)):
+            y[i] = lowest if y[i] < lowest else y[i]
 
 
 @parallel_kernel
-def max_pool2d_backward(dy, argmax, N, pixels, C, dx, worker, workers):
-    """Add dy (N, outputs, C) to the pixels of dx (N, pixels, C) at argmax; -1 is nowhere."""
+def max_pool2d_backward(dy, argmax, y, floor, N, pixels, C, dx, worker, workers):
+    """Add dy (N, outputs, C) to the pixels of dx (N, pixels, C) at argmax; -1 is nowhere.
+
+    Only dy whose y is above the floor count; a floor that is NaN lets all pass.
+    """
     outputs = len(dy) // (N * C)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         image = natural(n * pixels * C)
@@ -82,7 +91,7 @@ def max_pool2d_backward(dy, argmax, N, pixels, C, dx, worker, workers):
             first = natural(output * C)
             for channel in range(natural(C)):
                 pixel = argmax[first + channel]
-                if pixel >= 0:
+                if pixel >= 0 and not y[first + channel] <= floor:
                     dx[image + natural(pixel) * natural(C) + channel] += dy[first + channel]
 
 

@@ -379,28 +379,19 @@ def _vector_arithmetic(operation: str) -> Any:
     return combine
 
 
-_lanes_sum, _lanes_difference, _lanes_product = map(_vector_arithmetic, ("fadd", "fsub", "fmul"))
+def _overload(operator_function: Any, combine: Any, first: Any) -> None:
+    """Let `a <operator> b` mean `combine` where a is of type `first` and b is a vector."""
+
+    @overload(operator_function)
+    def typed(a, b):
+        if isinstance(a, first) and isinstance(b, Tile):
+            return lambda a, b: combine(a, b)  # noqa: PLW0108
+        return None
 
 
-@overload(operator.add)
-def _add(a, b):
-    if isinstance(a, Tile) and isinstance(b, Tile):
-        return lambda a, b: _lanes_sum(a, b)
-    return None
-
-
-@overload(operator.sub)
-def _subtract(a, b):
-    if isinstance(a, Tile) and isinstance(b, Tile):
-        return lambda a, b: _lanes_difference(a, b)
-    return None
-
-
-@overload(operator.mul)
-def _multiply(a, b):
-    if isinstance(b, Tile) and isinstance(a, types.Float):
-        return lambda a, b: _lanes_product(a, b)
-    return None
+_overload(operator.add, _vector_arithmetic("fadd"), Tile)
+_overload(operator.sub, _vector_arithmetic("fsub"), Tile)
+_overload(operator.mul, _vector_arithmetic("fmul"), types.Float)
 
 
 if config.DISABLE_JIT:

@@ -10,6 +10,7 @@ from ..kernels import norm as kernels
 from ..kernels import threads
 from ..shapes import ShapeError, real, same_shape
 from . import arrays
+from .activation import relu_backward
 
 _CHUNK = 32768  # elements at least that are summed apart, in at most _CHUNKS chunks
 _CHUNKS = 64
@@ -22,6 +23,11 @@ def _channels(function: str, shape: tuple[int, ...]) -> int:
     return shape[-1]
 
 
+def _floor(relu: bool) -> float:
+    """What results are not to fall below: NaN sets no limit."""
+    return 0.0 if relu else float("nan")
+
+
 def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
     """Room for the sums of all chunks, and how many these are: a function of the shape alone."""
     chunks = max(1, min(_CHUNKS, size // _CHUNK))
@@ -29,11 +35,12 @@ def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
-               momentum: float = 0.1, eps: float = 1e-5) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+               momentum: float = 0.1, eps: float = 1e-5, relu: bool = False) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Give every channel mean beta and standard deviation gamma -> y like x, saved = (mean, inverse_std).
 
     x (N, H, W, C) or (N, C), all others (C,). Training uses mean and biased variance of the batch and moves the
-    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used.
+    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used. `relu` gives
+    max(y, 0) in the same pass.
     """
     x, gamma, beta, old_mean, old_var = arrays.floats(
         "batch_norm", x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
@@ -58,15 +65,16 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
         mean[:] = old_mean
         kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
     y = arrays.empty(x.shape, dtype)
-    kernels.normalise(flat, centre, scale, offset, y.reshape(-1), threads.workers(x.size))
+    kernels.normalise(flat, centre, scale, offset, _floor(relu), y.reshape(-1), threads.workers(x.size))
     return y, (mean, inverse_std)
 
 
 def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
-                        training: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                        training: bool = True, y: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients (dx, dgamma, dbeta) of batch_norm; in training also through mean and variance of the batch.
 
-    dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,).
+    dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,). `y` is
+    what batch_norm gave with `relu`, and None without.
     """
     dy, x, gamma, mean, inverse_std = arrays.floats(
         "batch_norm_backward", dy=dy, x=x, gamma=gamma, mean=saved[0], inverse_std=saved[1])
@@ -74,17 +82,24 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     same_shape("batch_norm_backward", "dy", dy.shape, x.shape, "the shape of x")
     for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
         same_shape("batch_norm_backward", name, array.shape, (C,), "the channels of x")
+    flat_y, floor = x.reshape(-1), _floor(y is not None)
+    if y is not None:
+        (y,) = arrays.floats("batch_norm_backward", y=y)
+        same_shape("batch_norm_backward", "y", y.shape, x.shape, "the shape of x")
+        flat_y = y.reshape(-1)
     flat_dy, flat_x, dtype = dy.reshape(-1), x.reshape(-1), x.dtype
     centre = mean[arrays.channel_of_lane(C)]
     scale, slope, offset = np.empty((3, len(centre)), dtype)
     dgamma, dbeta = np.empty((2, C), dtype)
     sums, chunks = _sums(x.size, len(centre))
-    kernels.products(flat_dy, flat_x, centre, sums, chunks, min(chunks, threads.workers(x.size)))
+    kernels.products(flat_dy, flat_x, flat_y, floor, centre, sums, chunks, min(chunks, threads.workers(x.size)))
     kernels.coefficients(sums, chunks, x.size // C, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, 1)
     dx = arrays.empty(x.shape, dtype)
     if training:
-        kernels.gradient(flat_dy, flat_x, centre, scale, slope, offset, dx.reshape(-1), threads.workers(x.size))
+        kernels.gradient(flat_dy, flat_x, flat_y, floor, centre, scale, slope, offset, dx.reshape(-1),
+                         threads.workers(x.size))
     else:
         zero = np.zeros_like(scale)
-        kernels.normalise(flat_dy, zero, scale, zero, dx.reshape(-1), threads.workers(x.size))
+        passed = dy if y is None else relu_backward(dy, y)
+        kernels.normalise(passed.reshape(-1), zero, scale, zero, _floor(False), dx.reshape(-1), threads.workers(x.size))
     return dx, dgamma, dbeta

@@ -28,30 +28,38 @@ def _geometry(function: str, x: tuple[int, ...], kernel_size: Pair, stride: Pair
 
 
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
-               dilation: Pair = 1, ceil_mode: bool = False) -> tuple[np.ndarray, np.ndarray]:
+               dilation: Pair = 1, ceil_mode: bool = False, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """First maximum of every window, and where it lies: x (N, H, W, C) -> y, argmax (N, P, Q, C).
 
-    argmax is h * W + w, int32; a window that meets padding alone gives -inf and -1. NaN is the largest.
+    argmax is h * W + w, int32; a window that meets padding alone gives -inf and -1. NaN is the largest. `relu`
+    gives max(y, 0) in the same pass: what pooling max(x, 0) gives.
     """
     x = arrays.as_floats("max_pool2d", "x", x)
     w = _geometry("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
     argmax = arrays.empty((w.N, w.P, w.Q, w.C), arrays.INT32)
-    kernels.max_pool2d(x.reshape(-1), arrays.record(w), y.reshape(-1), argmax.reshape(-1),
+    kernels.max_pool2d(x.reshape(-1), arrays.record(w), 0.0 if relu else float("nan"), y.reshape(-1), argmax.reshape(-1),
                        threads.workers(x.size, _GRAIN))
     return y, argmax
 
 
-def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
-    """Add each gradient to the pixel that won its window: dy, argmax (N, P, Q, C) -> dx of x_shape."""
+def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], *, y: Any = None) -> np.ndarray:
+    """Add each gradient to the pixel that won its window: dy, argmax (N, P, Q, C) -> dx of x_shape.
+
+    `y` is what max_pool2d gave with `relu`, and None without.
+    """
     dy = arrays.as_floats("max_pool2d_backward", "dy", dy)
     N, H, W, C = shapes.image_sizes("max_pool2d_backward", "x_shape", x_shape)
     argmax = _positions("max_pool2d_backward", argmax, H * W)
     P, Q = dy.shape[1:3] if dy.ndim == 4 else (1, 1)
     shapes.same_shape("max_pool2d_backward", "dy", dy.shape, (N, P, Q, C), "N, C of x_shape")
     shapes.same_shape("max_pool2d_backward", "argmax", argmax.shape, dy.shape, "the shape of dy")
+    floor = float("nan") if y is None else 0.0
+    if y is not None:
+        dy, y = arrays.floats("max_pool2d_backward", dy=dy, y=y)
+        shapes.same_shape("max_pool2d_backward", "y", y.shape, dy.shape, "the shape of dy")
     dx = arrays.empty((N, H, W, C), dy.dtype)
-    kernels.max_pool2d_backward(dy.reshape(-1), argmax.reshape(-1), N, H * W, C, dx.reshape(-1),
+    kernels.max_pool2d_backward(dy.reshape(-1), argmax.reshape(-1), (dy if y is None else y).reshape(-1), floor, N, H * W, C, dx.reshape(-1),
                                 min(N, threads.workers(dx.size, _GRAIN)))
     return dx
 

@@ -6,8 +6,11 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from .. import functional
 from ..shapes import DTypeError, ShapeError
+from .fusion import fuse
 from .module import Module, backward
 from .parameter import Parameter
 
@@ -19,27 +22,29 @@ class Sequential(Module):
         """Take the modules in the order in which they run."""
         _require_modules("Sequential", modules)
         self.layers = modules
+        self._steps = modules
 
     def forward(self, x: Any) -> Any:
         """Return what the last module makes of x."""
-        for layer in self.layers:
-            x = layer.forward(x)
+        watched = any("forward" in vars(layer) for layer in self.layers)
+        self._steps = self.layers if watched else self._fused
+        for step in self._steps:
+            x = step.forward(x)
         return x
+
+    @functools.cached_property
+    def _fused(self) -> tuple[Module, ...]:
+        return fuse(self.layers)
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """Write all gradients; return dx, or None without `need_dx`, when nothing runs that only dx needs."""
-        first = 0 if need_dx else self._first_trained
-        for layer in reversed(self.layers[first + (not need_dx) :]):
-            dy = layer.backward(dy)
+        steps = self._steps
+        first = 0 if need_dx else _first_trained(steps)
+        for step in reversed(steps[first + (not need_dx) :]):
+            dy = step.backward(dy)
         if need_dx:
             return dy
-        return backward(self.layers[first], dy, need_dx=False) if first < len(self.layers) else None
-
-    @functools.cached_property
-    def _first_trained(self) -> int:
-        """Index of the first module with parameters; the number of modules when none has any."""
-        trained = (index for index, layer in enumerate(self.layers) if layer.parameters())
-        return next(trained, len(self.layers))
+        return backward(steps[first], dy, need_dx=False) if first < len(steps) else None
 
     def children(self) -> Iterator[tuple[str, Module | Parameter]]:
         """Give the modules, named by their index."""
@@ -75,21 +80,28 @@ class Residual(Module):
     He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 3.2.
     """
 
+    rectifies = "after"
+
     def __init__(self, main: Module, shortcut: Module | None = None) -> None:
         """Take the branches; DTypeError: one is no Module."""
         _require_modules("Residual", (main,) if shortcut is None else (main, shortcut))
         self.main, self.shortcut = main, shortcut
+        self._rectified: np.ndarray | None = None
 
-    def forward(self, x: Any) -> Any:
-        """Return the sum of both branches; ShapeError when their shapes differ."""
+    def forward(self, x: Any, relu: bool = False) -> Any:
+        """Return the sum of both branches, or its max with 0 with `relu`; ShapeError when their shapes differ."""
         y = self.main.forward(x)
         other = x if self.shortcut is None else self.shortcut.forward(x)
         if y.shape != other.shape:
             raise ShapeError(f"Residual: main gives shape {y.shape}, expected {other.shape} as the shortcut gives")
-        return functional.add(y, other)
+        total = functional.add(y, other, relu=relu)
+        self._rectified = total if relu else None
+        return total
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """Write all gradients; return dx, or None without `need_dx`."""
+        if self._rectified is not None:
+            dy, self._rectified = functional.relu_backward(dy, self._rectified), None
         dx = backward(self.main, dy, need_dx)
         other = dy if self.shortcut is None else backward(self.shortcut, dy, need_dx)
         return functional.add(dx, other) if need_dx else None
@@ -102,6 +114,11 @@ class Residual(Module):
     def __repr__(self) -> str:
         """Constructor call."""
         return f"Residual({self.main!r}{'' if self.shortcut is None else f', {self.shortcut!r}'})"
+
+
+def _first_trained(steps: tuple[Module, ...]) -> int:
+    """Index of the first step with parameters; the number of steps when none has any."""
+    return next((index for index, step in enumerate(steps) if step.parameters()), len(steps))
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

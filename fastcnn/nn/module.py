@@ -62,6 +62,7 @@ class Module:
 
     training = True
     buffers: tuple[str, ...] = ()
+    rectifies = ""  # the place of a ReLU, "before" or "after", that `forward(x, relu=True)` takes over
     origin: Origin | None = None
     normalisation: Normalisation | None = None
     classes: tuple[str, ...] = ()
@@ -258,14 +259,15 @@ class Layer(Module):
 
 def backward(module: Module, dy: Any, need_dx: bool) -> Any:
     """Run the module's backward; without `need_dx`, a module that can leaves out the work for dx."""
-    if need_dx or not _takes_need_dx(type(module).backward):
+    if need_dx or not takes(type(module).backward, "need_dx"):
         return module.backward(dy)
     return module.backward(dy, need_dx=False)  # type: ignore[call-arg]
 
 
 @functools.cache
-def _takes_need_dx(function: Callable[..., Any]) -> bool:
-    return "need_dx" in inspect.signature(function).parameters
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Return whether the function has a parameter of that name."""
+    return name in inspect.signature(function).parameters
 
 
 def _search(items: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Module | Parameter]]:

@@ -20,6 +20,7 @@ class BatchNorm(Layer):
     """
 
     buffers = ("running_mean", "running_var")
+    rectifies = "after"
 
     def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         """Start with gamma 1, beta 0, running mean 0 and variance 1."""
@@ -31,8 +32,8 @@ class BatchNorm(Layer):
         self.running_mean = np.zeros(channels, np.float32)
         self.running_var = np.ones(channels, np.float32)
 
-    def forward(self, x: Any) -> np.ndarray:
-        """Return y like x."""
+    def forward(self, x: Any, relu: bool = False) -> np.ndarray:
+        """Return y like x, or max(y, 0) with `relu`."""
         y, saved = functional.batch_norm(
             x,
             self.gamma.data,
@@ -42,15 +43,16 @@ class BatchNorm(Layer):
             training=self.training,
             momentum=self.momentum,
             eps=self.eps,
+            relu=relu,
         )
-        self._keep((x, saved, self.training))
+        self._keep((x, saved, self.training, y if relu else None))
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of gamma and beta; return dx, or None without `need_dx`."""
-        x, saved, training = self._take()
+        x, saved, training, y = self._take()
         dx, self.gamma.grad, self.beta.grad = functional.batch_norm_backward(
-            dy, x, self.gamma.data, saved, training=training
+            dy, x, self.gamma.data, saved, training=training, y=y
         )
         return dx if need_dx else None
 

@@ -57,6 +57,8 @@ class MaxPool2D(_Pool2D):
     ShapeError, DTypeError: an argument makes no window, such as a padding above half the kernel.
     """
 
+    rectifies = "before"
+
     def __init__(
         self,
         kernel_size: Pair,
@@ -69,8 +71,8 @@ class MaxPool2D(_Pool2D):
         """Check the window."""
         super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
 
-    def forward(self, x: Any) -> np.ndarray:
-        """Return y (N, P, Q, C)."""
+    def forward(self, x: Any, relu: bool = False) -> np.ndarray:
+        """Return y (N, P, Q, C), or max(y, 0) with `relu`."""
         y, argmax = functional.max_pool2d(
             x,
             self.kernel_size,
@@ -78,14 +80,15 @@ class MaxPool2D(_Pool2D):
             padding=self.padding,
             dilation=self.dilation,
             ceil_mode=self.ceil_mode,
+            relu=relu,
         )
-        self._keep((argmax, np.shape(x)))
+        self._keep((argmax, np.shape(x), y if relu else None))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        argmax, x_shape = self._take()
-        return functional.max_pool2d_backward(dy, argmax, x_shape)
+        argmax, x_shape, y = self._take()
+        return functional.max_pool2d_backward(dy, argmax, x_shape, y=y)
 
 
 class AvgPool2D(_Pool2D):
