@@ -268,13 +268,16 @@ def _workers(trial: Trial) -> float:
 
 
 def _gradient(trial: Trial) -> float:
-    """Gradients are those of central differences along a random direction of each argument, in float64."""
+    """Gradients are those of central differences along a random direction of each argument, in float64.
+
+    The direction has the signs of the gradient: else what many elements contribute cancels, and rounding errors remain.
+    """
     row, differences = trial.row, trial.row.differences
     arguments = trial.arguments(differences.kind)
     dy, gradients = _gradients(row, arguments, trial.seed)
     worst = 0.0
     for name, gradient in gradients.items():
-        direction = np.random.default_rng(trial.seed + 1).standard_normal(gradient.shape)
+        direction = np.copysign(np.random.default_rng(trial.seed + 1).standard_normal(gradient.shape), gradient)
         above, below = (fast(row, {**arguments, name: arguments[name] + sign * differences.step * direction})[row.results[0]]
                         for sign in (1, -1))
         slope = (np.asarray(above) - below) / (2 * differences.step)
