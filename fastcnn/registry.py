@@ -10,7 +10,7 @@ Letters: N images, H W input rows and columns, C input channels, K output channe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -811,13 +811,3 @@ ROWS: tuple[Row, ...] = (
     Row("adagrad", adagrad, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
     Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2)),
 )
-
-
-def matching(patterns: Iterable[str]) -> tuple[Row, ...]:
-    """Give the rows whose name contains one of the patterns, or all where there is none; ValueError when none does."""
-    wanted = tuple(patterns)
-    rows = tuple(row for row in ROWS if not wanted or any(pattern in row.name for pattern in wanted))
-    if not rows:
-        raise ValueError(f"no row has {' or '.join(wanted)} in its name, expected part of one of "
-                         f"{', '.join(row.name for row in ROWS)}")
-    return rows
