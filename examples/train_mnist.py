@@ -28,7 +28,7 @@ def main() -> None:
     model = models.create("lenet5", (28, 28, 1), 10)
     print(model.summary((28, 28, 1)))
     fastcnn.fit(model, mnist.train, validation=mnist.test, epochs=arguments.epochs, seed=arguments.seed,
-                optimizer=optim.Adam(model.parameters(), lr=1e-3), schedule=optim.CosineLR())
+                optimizer=optim.Adam(model.parameters(), lr=3e-3), schedule=optim.CosineLR())
 
     print(f"test accuracy {fastcnn.evaluate(model, mnist.test)['accuracy']:.2%}")
     fastcnn.save(model, arguments.out)

@@ -11,7 +11,7 @@ import functools
 import inspect
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -26,6 +26,8 @@ from .registry import LINEAR, ROWS, Arguments, Case, Draw, Row
 FLOAT_TYPES = "float32", "float64"
 WORKERS = 1, 2, 3
 ADJOINT_BOUND = 1e-13
+# Below this many times the smallest normal number, intermediate results lose bits.
+SMALLEST = 256
 # What scratch memory holds before a kernel runs: arbitrary, but finite, as `arrays.scratch` promises.
 STALE = 12345.0
 
@@ -77,7 +79,8 @@ def trials(row: Row) -> Iterator[Trial]:
     differentiated = ["gradient"] * bool(row.wrt) + ["adjoint"] * (bool(row.wrt) and row.differences is LINEAR)
     for case in cases:
         yield from (Trial(row, case, check, dtype) for check in always for dtype in FLOAT_TYPES)
-        yield from (Trial(row, case, check, "float64") for check in differentiated)
+        if case.telling:
+            yield from (Trial(row, case, check, "float64") for check in differentiated)
     yield from (Trial(row, cases[0], layout, "float32") for layout in LAYOUTS)
     yield from (Trial(row, cases[0], special, dtype) for special in SPECIALS for dtype in FLOAT_TYPES if row.spoil)
 
@@ -134,14 +137,18 @@ def compare(row: Row, arguments: Arguments, came: Results, wanted: Results, *, e
     if both[0].keys() != both[1].keys():
         raise MismatchError(f"results are {', '.join(both[0])}, expected {', '.join(both[1])}")
     dtype = next((array.dtype for _, array in _arrays(arguments) if array.dtype.kind == "f"), np.dtype(np.float32))
+    sizes = row.bound.size(arguments)
+    double = 2 if dtype == np.float64 else 1  # in float64 the reference rounds as much as the kernel
     worst = 0.0
     for name, array in both[0].items():
-        units = 0.0 if exact else row.bound.of(arguments, name)
-        worst = max(worst, _error(name, array, both[1][name], dtype, units, row.bound.each))
+        units = 0.0 if exact else row.bound.of(arguments, name) * double
+        size = None if row.bound.each else sizes.get(name, 0.0)
+        worst = max(worst, _error(name, array, both[1][name], dtype, units, size))
     return worst
 
 
-def _error(name: str, came: np.ndarray, wanted: np.ndarray, dtype: np.dtype, units: float, each: bool) -> float:
+def _error(name: str, came: np.ndarray, wanted: np.ndarray, dtype: np.dtype, units: float, size: float | None) -> float:
+    """Return the largest error in epsilon times the size, at least the largest value, or of each value for size None."""
     if came.shape != wanted.shape:
         raise MismatchError(f"{name} has shape {came.shape}, expected {wanted.shape}")
     if wanted.dtype.kind != "f":
@@ -155,8 +162,8 @@ def _error(name: str, came: np.ndarray, wanted: np.ndarray, dtype: np.dtype, uni
         _require_same(name, np.where(finite, 0, came), np.where(finite, 0, rounded))
         if units == 0:
             _require_same(name, came.astype(dtype), rounded)
-        size = np.abs(np.where(finite, wanted, 0))
-        scale = np.maximum(size, np.finfo(dtype).tiny) if each else max(size.max(), float(np.finfo(dtype).tiny))
+        values = np.abs(np.where(finite, wanted, 0))
+        scale = np.maximum(values if size is None else max(values.max(), size), SMALLEST * np.finfo(dtype).tiny)
         error = np.where(finite, np.abs(came - wanted), 0) / (scale * np.finfo(dtype).eps)
     at = np.unravel_index(error.argmax(), error.shape)
     if not error.max() <= max(units, 0.5):
@@ -182,10 +189,10 @@ def require_telling(row: Row, wanted: Results) -> None:
     """Refuse a case that proves little: a result mostly zero, or the same everywhere."""
     for name, array in _arrays(wanted):
         if array.dtype.kind == "f":
-            share = np.count_nonzero(array) / array.size
-            if share < row.nonzero:
-                raise MismatchError(f"weak case: {share:.0%} of {name} is not zero, expected at least {row.nonzero:.0%}")
-            if array.size > 1 and (array == array.flat[0]).all():
+            count = np.count_nonzero(array)
+            if count < int(row.nonzero * array.size):
+                raise MismatchError(f"weak case: {count} of {array.size} in {name} are not zero, expected {row.nonzero:.0%}")
+            if array.size > 7 and np.isfinite(array.flat[0]) and (array == array.flat[0]).all():
                 raise MismatchError(f"weak case: {name} is {array.flat[0]} everywhere")
 
 
@@ -242,7 +249,8 @@ def _reference(kind: str, trial: Trial) -> float:
             if np.may_share_memory(array, argument):
                 raise MismatchError(f"{name} lies in the memory of {other}")
     wanted = expected(row, arguments)
-    require_telling(row, wanted)
+    if trial.case.telling:
+        require_telling(row, wanted)
     return compare(row, arguments, came, wanted, exact=kind == "integers")
 
 
@@ -260,13 +268,16 @@ def _workers(trial: Trial) -> float:
 
 
 def _gradient(trial: Trial) -> float:
-    """Gradients are those of central differences along a random direction of each argument, in float64."""
+    """Gradients are those of central differences along a random direction of each argument, in float64.
+
+    The direction has the signs of the gradient: else what many elements contribute cancels, and rounding errors remain.
+    """
     row, differences = trial.row, trial.row.differences
     arguments = trial.arguments(differences.kind)
     dy, gradients = _gradients(row, arguments, trial.seed)
     worst = 0.0
     for name, gradient in gradients.items():
-        direction = np.random.default_rng(trial.seed + 1).standard_normal(gradient.shape)
+        direction = np.copysign(np.random.default_rng(trial.seed + 1).standard_normal(gradient.shape), gradient)
         above, below = (fast(row, {**arguments, name: arguments[name] + sign * differences.step * direction})[row.results[0]]
                         for sign in (1, -1))
         slope = (np.asarray(above) - below) / (2 * differences.step)
@@ -317,10 +328,12 @@ def _gradients(row: Row, arguments: Arguments, seed: int) -> tuple[np.ndarray, d
 def _layout(change: Each, trial: Trial) -> float:
     """Arrays in any layout give the bits of their C-contiguous copies in the native byte order."""
     row, arguments = trial.row, trial.arguments("integers")
-    odd = {name: value if name in row.updates else _map(change, value) for name, value in arguments.items()}
+    fixed = {name: arguments[name] for name in row.updates}
+    odd = {name: _map(change, value) for name, value in arguments.items()} | fixed
+    plain = {name: _map(_plain, value) for name, value in odd.items()} | fixed
     with untouched(row, odd):
         came = fast(row, odd)
-    for (name, array), (_, wanted) in zip(_arrays(came), _arrays(fast(row, arguments)), strict=True):
+    for (name, array), (_, wanted) in zip(_arrays(came), _arrays(fast(row, plain)), strict=True):
         if array.dtype != wanted.dtype:
             raise MismatchError(f"{name} is {array.dtype}, expected {wanted.dtype}")
         _require_same(name, array, wanted)
@@ -334,9 +347,14 @@ def _special(value: float, trial: Trial) -> float:
     spoiled = arguments[row.spoil]
     spoiled.flat[spoiled.size // 2] = value
     wanted = expected(row, arguments)
-    if value != -np.inf and all(np.isfinite(array).all() for _, array in _arrays(wanted)):
+    if np.isnan(value) and all(np.isfinite(array).all() for _, array in _arrays(wanted)):
         raise MismatchError(f"weak case: {value} in {row.spoil} comes out nowhere")
     return compare(row, arguments, fast(row, arguments), wanted, exact=False)
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Give a C-contiguous copy in the native byte order; float16 becomes float32."""
+    return np.array(array, np.float32 if array.dtype == np.float16 else array.dtype.newbyteorder("="), order="C")
 
 
 def _apart(array: np.ndarray) -> np.ndarray:
@@ -418,7 +436,7 @@ class Report:
         return f"{passed} checks passed, {failed} failed, {len(self.outcomes)} rows, {self.seconds:.0f} s"
 
 
-def run(progress: Callable[[str], None] = print, *, rows: tuple[Row, ...] = ROWS, everything: bool = False) -> Report:
+def run(progress: Callable[[str], object] = print, *, rows: Iterable[Row] = ROWS, everything: bool = False) -> Report:
     """Run a representative part of the trials, or `everything`; `progress` gets a line for each row when it is done."""
     start = time.perf_counter()
     outcomes = []

@@ -49,16 +49,20 @@ class Compilation(event.Listener):
         if self._depth == 0:
             self.seconds += time.perf_counter() - self._began
 
-    def clear(self) -> None:
-        """Make room for other output where the terminal shows our line."""
-        if self._interactive and self.kernels:
-            self._write(_CLEAR)
+    def print(self, line: str) -> None:
+        """Print a line on stdout, where the terminal may show ours."""
+        self._clear()
+        print(line, flush=True)
 
     def finish(self) -> None:
         """Say what was done, if anything was."""
         if self.kernels:
-            self.clear()
+            self._clear()
             self._write(f"compiled {self.kernels} kernel{'s' * (self.kernels > 1)} in {self.seconds:.1f} s\n")
+
+    def _clear(self) -> None:
+        if self._interactive and self.kernels:
+            self._write(_CLEAR)
 
     def _write(self, text: str) -> None:
         sys.stderr.write(text)

@@ -58,7 +58,7 @@ def test_version(capsys):
 
 def test_help_lists_what_the_library_knows():
     assert tuple(recipes.RECIPES) == data.names()
-    assert recipes.MODELS == models.names()
+    assert models.names() == recipes.MODELS
     assert tuple(name.replace("none", "") or None for name in recipes.AUGMENTATIONS) == AUGMENTATIONS
     assert {recipe.optimizer for recipe in recipes.RECIPES.values()} <= set(recipes.OPTIMIZERS)
     assert {recipe.schedule for recipe in recipes.RECIPES.values()} <= set(recipes.SCHEDULES)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from fastcnn import registry, verification
+from fastcnn import faults, registry, verification
 
 TRIALS = [trial for row in registry.ROWS for trial in verification.trials(row)]
-FAULTS = [(row, fault) for row in registry.ROWS for fault in row.faults]
+FAULTS = [pytest.param(row, fault, id=f"{row.name}-{fault.name}") for row in registry.ROWS for fault in row.faults]
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=str)
@@ -15,14 +17,32 @@ def test_trial(trial):
     trial.run()
 
 
-@pytest.mark.parametrize(("row", "fault"), FAULTS, ids=[f"{row.name}-{fault.name}" for row, fault in FAULTS])
+@pytest.mark.parametrize(("row", "fault"), FAULTS)
 def test_fault(row, fault):
-    arguments = verification.Trial(row, row.cases[0], "normal", "float32").arguments("normal")
-    with pytest.raises(fault.error, match=fault.pattern) as caught:
-        row.fast(**{**arguments, **fault.changes})
-    assert type(caught.value) is fault.error
+    arguments = verification.Trial(row, row.cases[0], "normal", "float32").arguments("normal") | fault.changes
+    with verification.untouched(row, arguments):
+        refused(fault, lambda: row.fast(**arguments))
+
+
+@pytest.mark.parametrize("refusal", faults.REFUSALS, ids=lambda refusal: refusal.name)
+def test_refusal(refusal, tmp_path):
+    given = refusal.given(tmp_path)
+    before = contents(tmp_path)
+    refused(refusal, lambda: refusal.call(given))
+    assert contents(tmp_path) == before, "something was left behind"
+
+
+def refused(fault, call):
+    with pytest.raises(fault.error) as caught:
+        call()
+    assert re.search(fault.pattern, str(caught.value)), str(caught.value)
+
+
+def contents(folder):
+    """Every file and folder, with what is in it; a lock is no content."""
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*") if path.name != ".lock"}
 
 
 def test_names_are_unique():
-    names = [str(trial) for trial in TRIALS]
-    assert len(names) == len(set(names))
+    for names in ([str(trial) for trial in TRIALS], [refusal.name for refusal in faults.REFUSALS]):
+        assert len(names) == len(set(names))

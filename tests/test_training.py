@@ -157,6 +157,21 @@ def test_training_repeats_with_the_seed():
     assert same(first, second) and not same(first, third)
 
 
+@pytest.mark.skipif(fastcnn.get_num_threads() < 2, reason="needs two threads")
+@pytest.mark.parametrize("name", ["lenet5", "resnet20"])
+def test_training_gives_the_same_bits_on_any_number_of_threads(name):
+    count, trained = fastcnn.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            fastcnn.set_num_threads(threads)
+            fastcnn.manual_seed(0)
+            trained.append(models.create(name, (8, 8, 1), 10))
+            train(trained[-1], DIGITS.train.subset(160), batch_size=64)
+    finally:
+        fastcnn.set_num_threads(count)
+    assert same(*trained)
+
+
 def test_order_is_a_permutation_of_seed_and_epoch():
     orders = [order(50, 0, 1), order(50, 0, 2), order(50, 1, 1)]
     assert all(sorted(indices) == list(range(50)) for indices in orders)

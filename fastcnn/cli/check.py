@@ -20,7 +20,7 @@ def verify(arguments: Namespace) -> int:
     rows = _matching(arguments.patterns)
     use_threads(arguments.threads)
     with compiling() as compilation:
-        report = verification.run(lambda line: (compilation.clear(), print(line, flush=True)), rows=rows)
+        report = verification.run(compilation.print, rows=rows)
     print(report)
     return int(not report.ok)
 

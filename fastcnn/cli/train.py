@@ -97,8 +97,8 @@ def _settings(arguments: Namespace, begun: Mapping[str, Any] | None) -> Settings
         settings |= begun
         changed = [name for name in given if given[name] != settings[name] and name not in _MAY_CHANGE]
         if changed:
-            raise ValueError("; ".join(f"--{name.replace('_', '-')} is {given[name]!r}, expected {settings[name]!r} as the run "
-                                       "was begun" for name in changed))
+            raise ValueError("; ".join(f"--{name.replace('_', '-')} is {given[name]!r}, expected {settings[name]!r} as the "
+                                       "run was begun" for name in changed))
     return settings | given
 
 

@@ -43,14 +43,16 @@ class Batches:
         """Draw the random changes of an epoch."""
         self._change = None if self.augment is None else CropFlip(len(self), seed, epoch)
 
-    def serve(self, index: np.ndarray, model: Module) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and targets of `index` as the model takes them."""
+    def serve(
+        self, index: np.ndarray, normalisation: Normalisation | None, dtype: np.dtype
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and targets of `index` as a model of this normalisation and dtype takes them."""
         if self._change is None:
-            x = as_input(self.images, index, model)
+            x = as_input(self.images, index, normalisation, dtype)
         else:
-            x = as_input(self._change(self.images, index), np.arange(len(index)), model)
+            x = as_input(self._change(self.images, index), np.arange(len(index)), normalisation, dtype)
         targets = self.targets[index]
-        return x, targets if targets.dtype == np.int64 else targets.astype(x.dtype, copy=False)
+        return x, targets if targets.dtype == np.int64 else targets.astype(dtype, copy=False)
 
 
 def checked_images(function: str, images: Any) -> np.ndarray:
@@ -68,14 +70,13 @@ def checked_images(function: str, images: Any) -> np.ndarray:
     return np.ascontiguousarray(array, np.float32 if array.dtype.itemsize <= 4 else np.float64)
 
 
-def as_input(images: np.ndarray, index: np.ndarray, model: Module) -> np.ndarray:
-    """Return images[index] in the model's dtype: bytes normalised as in training, floats as they are."""
-    dtype = input_dtype(model)
+def as_input(images: np.ndarray, index: np.ndarray, normalisation: Normalisation | None, dtype: np.dtype) -> np.ndarray:
+    """Return images[index] in `dtype`: bytes normalised as in training, floats as they are."""
     if images.dtype != np.uint8:
         x: np.ndarray = images[index].astype(dtype, copy=False)
         return x
     channels = images.shape[-1]
-    mean, std = model.normalisation or Normalisation(np.zeros(channels, dtype), np.ones(channels, dtype))
+    mean, std = normalisation or Normalisation(np.zeros(channels, dtype), np.ones(channels, dtype))
     if mean.shape != (channels,):
         raise ShapeError(f"images have {channels} channels (shape {images.shape}), expected {len(mean)} as in training")
     return batch.gather(images, index, mean.astype(dtype, copy=False), std.astype(dtype, copy=False))

@@ -11,7 +11,7 @@ import numpy as np
 from .. import functional
 from ..nn import CrossEntropyLoss, LogSoftmax, Module, Sequential, Softmax, inference
 from ..shapes import integer
-from .batches import Batches, as_input, checked_images
+from .batches import Batches, as_input, checked_images, input_dtype
 
 
 def evaluate(model: Module, split: Any, *, batch_size: int = 256, loss: Any = None) -> dict[str, float]:
@@ -26,11 +26,11 @@ def evaluate(model: Module, split: Any, *, batch_size: int = 256, loss: Any = No
 
 def score(model: Module, batches: Batches, batch_size: int, loss: Any) -> dict[str, float]:
     """Return loss and accuracy on checked batches."""
-    total, right = 0.0, 0
+    total, right, dtype = 0.0, 0, input_dtype(model)
     with in_use(model):
         for start in range(0, len(batches), batch_size):
             index = np.arange(start, min(start + batch_size, len(batches)))
-            x, target = batches.serve(index, model)
+            x, target = batches.serve(index, model.normalisation, dtype)
             prediction = model.forward(x)
             total += loss.forward(prediction, target) * len(index)
             right += count_right(prediction, target)
@@ -45,11 +45,12 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
     """
     size = integer("predict", "batch_size", batch_size, 1)
     array = checked_images("predict", images)
+    normalisation, dtype = model.normalisation, input_dtype(model)
+    parts = []
     with in_use(model):
-        parts = [
-            _probabilities(model, as_input(array, np.arange(start, min(start + size, len(array))), model))
-            for start in range(0, len(array), size)
-        ]
+        for start in range(0, len(array), size):
+            index = np.arange(start, min(start + size, len(array)))
+            parts.append(_probabilities(model, as_input(array, index, normalisation, dtype)))
     return np.concatenate(parts)
 
 

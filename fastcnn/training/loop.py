@@ -170,7 +170,7 @@ class Run:
         """Make one step of the optimizer."""
         steps_per_epoch = -(-len(self.train) // self.batch_size)
         self.optimizer.lr = self.schedule.lr(self.step, self.epochs * steps_per_epoch, self.base_lr, steps_per_epoch)
-        x, target = self.train.serve(index, self.model)
+        x, target = self.train.serve(index, self.model.normalisation, self.optimizer.flat.data.dtype)
         prediction = self.model.forward(x)
         loss = self.loss.forward(prediction, target)
         if not np.isfinite(loss):
