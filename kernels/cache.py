@@ -125,7 +125,7 @@ class _CheckedFile(IndexDataCacheFile):
 
 
 class KernelCache(FunctionCache):
-    """Numba's function cache in our folder; an entry that cannot be read is deleted, one that cannot be written is skipped."""
+    """Numba's function cache in our folder; an unreadable entry is deleted, one that cannot be written is skipped."""
 
     _impl_class = _Implementation
 

@@ -127,9 +127,11 @@ def _backward_input_band(dy, w, plan, taps, panels, n, group, first, last, dx, s
     p_last = min(w.P, last + w.top)
     pixels = max(0, p_last - p_first) * w.Q
     for pixel in range(pixels):
-        copy_run(dy, ((n * w.P + p_first) * w.Q + pixel) * w.K + group * channels, scratch, start + pixel * channels, channels)
+        source = ((n * w.P + p_first) * w.Q + pixel) * w.K + group * channels
+        copy_run(dy, source, scratch, start + pixel * channels, channels)
     products = start + plan.products
-    multiply(scratch, start, pixels, taps, channels, panels, panel, scratch, products, filter_size, 0, pixels + 1, 0, filter_size)
+    multiply(scratch, start, pixels, taps, channels, panels, panel,
+             scratch, products, filter_size, 0, pixels + 1, 0, filter_size)
     for h in range(first, last):
         _add_products(scratch, products, w, p_first, p_last, n, h, group, dx)
 

@@ -239,7 +239,8 @@ def _copy_intrinsic(load_all: bool, store_all: bool) -> Any:
             if load_all:
                 value = _load(builder, source_data, source_offset, tile.vector)
             else:
-                value = _masked_load(builder, _vector_at(builder, source_data, source_offset, tile.vector), mask, tile.vector)
+                source = _vector_at(builder, source_data, source_offset, tile.vector)
+                value = _masked_load(builder, source, mask, tile.vector)
             if store_all:
                 builder.store(value, to, align=4)
             else:

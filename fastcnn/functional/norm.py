@@ -35,7 +35,8 @@ def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
-               momentum: float = 0.1, eps: float = 1e-5, relu: bool = False) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+               momentum: float = 0.1, eps: float = 1e-5, relu: bool = False,
+               ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Give every channel mean beta and standard deviation gamma -> y like x, saved = (mean, inverse_std).
 
     x (N, H, W, C) or (N, C), all others (C,). Training uses mean and biased variance of the batch and moves the

@@ -59,8 +59,8 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]
         dy, y = arrays.floats("max_pool2d_backward", dy=dy, y=y)
         shapes.same_shape("max_pool2d_backward", "y", y.shape, dy.shape, "the shape of dy")
     dx = arrays.empty((N, H, W, C), dy.dtype)
-    kernels.max_pool2d_backward(dy.reshape(-1), argmax.reshape(-1), (dy if y is None else y).reshape(-1), floor, N, H * W, C, dx.reshape(-1),
-                                min(N, threads.workers(dx.size, _GRAIN)))
+    kernels.max_pool2d_backward(dy.reshape(-1), argmax.reshape(-1), (dy if y is None else y).reshape(-1), floor,
+                                N, H * W, C, dx.reshape(-1), min(N, threads.workers(dx.size, _GRAIN)))
     return dx
 
 

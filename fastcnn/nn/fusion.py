@@ -1,8 +1,8 @@
 """Neighbours in a Sequential that run as one: the values of the single layers in fewer passes over memory.
 
-A batch normalisation or a residual sum applies the ReLU behind it as it writes its result. Max pooling applies the one before
-it to the pooled result instead: the maximum of rectified values is the rectified maximum, and where it is zero no gradient
-passes either way.
+A batch normalisation or a residual sum applies the ReLU behind it as it writes its result. Max pooling applies the one
+before it to the pooled result instead: the maximum of rectified values is the rectified maximum, and where it is zero no
+gradient passes either way.
 """
 
 from __future__ import annotations
