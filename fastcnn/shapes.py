@@ -127,7 +127,7 @@ def images(function: str, name: str, shape: tuple[int, ...]) -> tuple[int, int, 
     if len(shape) != 4:
         raise ShapeError(f"{function}: {name} has {len(shape)} dimensions (shape {shape}), expected 4: (N, H, W, C)")
     nonempty(function, name, shape)
-    return shape  # type: ignore[return-value]
+    return shape
 
 
 def image_sizes(function: str, name: str, value: object) -> tuple[int, int, int, int]:
@@ -209,4 +209,5 @@ def pool2d(function: str, x: tuple[int, ...], kernel_size: object, stride: objec
         if ceil_mode and (count - 1) * step >= size + before:
             count -= 1
         sizes.append(count)
-    return Window(N, H, W, C, C, R, S, *sizes, *strides, top, left, bottom, right, *dilations, 1)
+    P, Q = sizes
+    return Window(N, H, W, C, C, R, S, P, Q, *strides, top, left, bottom, right, *dilations, 1)

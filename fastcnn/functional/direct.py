@@ -157,7 +157,7 @@ class _Phase(NamedTuple):
     """One residue of the input's rows (or columns) modulo the stride, and the filter elements that meet it."""
 
     first: int  # first input row
-    count: int  # input rows
+    size: int  # input rows
     tap: int  # last filter row that meets them: the flipped filter begins with it
     taps: int  # filter rows
     step: int  # distance between these filter rows
@@ -189,14 +189,14 @@ def _phases(w: Window) -> tuple[list[tuple[Window, Layout, tuple[int, int, int, 
     result = []
     for rows in all_rows:
         for columns in all_columns:
-            window = Window(w.N, w.P, w.Q, w.K, w.C, rows.taps, columns.taps, rows.count, columns.count, 1, 1,
+            window = Window(w.N, w.P, w.Q, w.K, w.C, rows.taps, columns.taps, rows.size, columns.size, 1, 1,
                             rows.padding, columns.padding, 0, 0, rows.dilation, columns.dilation, w.groups)
             layout = Layout(rows.tap * of_row + columns.tap * of_column, depth, -rows.step * of_row,
                             -columns.step * of_column, 1, w.K, channels, w.groups)
             placement = ((rows.first * w.W + columns.first) * w.C, w.H * w.W * w.C, w.stride_rows * w.W * w.C,
                          w.stride_columns * w.C)
             result.append((window, layout, placement))
-    covered = sum(rows.count for rows in all_rows) == w.H and sum(columns.count for columns in all_columns) == w.W
+    covered = sum(rows.size for rows in all_rows) == w.H and sum(columns.size for columns in all_columns) == w.W
     return result, covered
 
 
