@@ -32,13 +32,13 @@ def tile_load(y, y_offset, y_stride, vectors):
 
 def tile_multiply_add(tile, x, x_offset, x_stride, w, w_offset):
     """Tile plus the outer product of one x per row and one vector row of w."""
-    column = np.array([_inside(x, x_offset + p * x_stride, 1)[0] for p in range(ROWS)])
+    column = np.array([_inside(x, x_offset + p * x_stride, 1)[0] for p in range(len(tile))])
     return tile + np.outer(column, _inside(w, w_offset, tile.shape[1]))
 
 
 def tile_store(tile, y, y_offset, y_stride):
     """Write the whole tile: row p to y[y_offset + p * y_stride]."""
-    for p in range(ROWS):
+    for p in range(len(tile)):
         _inside(y, y_offset + p * y_stride, tile.shape[1])[:] = tile[p]
 
 
@@ -107,3 +107,44 @@ def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count, fresh):
             if (fresh and position == 0) or value > best or (np.isnan(value) and not np.isnan(best)):
                 best, winner = value, number
         y[target + lane], argmax[target + lane] = best, winner
+
+
+def planes_tile(bias, offset, vectors):
+    """Tile of 8 rows, row k filled with bias[offset + k]."""
+    return np.repeat(_inside(bias, offset, 8)[:, None], vectors * lanes_of(bias), axis=1)
+
+
+def planes_store(tile, y, y_offset, step, pixels, channels):
+    """Write a tile of channels by pixels as pixels by channels."""
+    count = min(channels, 8)
+    for pixel in range(min(pixels, tile.shape[1])):
+        _inside(y, y_offset + pixel * step, count)[:] = tile[:count, pixel]
+
+
+def planes_load(dy, offset, step, pixels, channels, planes, start, distance):
+    """A vector of pixels as 8 planes of channels, zero where a pixel or channel is missing."""
+    lanes = lanes_of(dy)
+    for k in range(8):
+        _inside(planes, start + k * distance, lanes)[:] = 0
+    for pixel in range(min(pixels, lanes)):
+        for k in range(min(channels, 8)):
+            planes[start + k * distance + pixel] = _inside(dy, offset + pixel * step + k, 1)[0]
+
+
+def planes_multiply_add(tile, rows, offset, distance, columns, column_offset, column_distance, count):
+    """Tile plus the products of each vector of rows and each of columns, lane by lane; a tile is (8, vectors * lanes)."""
+    lanes = lanes_of(rows)
+    total = tile.copy()
+    count = max(0, min(count, lanes))
+    for p in range(8):
+        for v in range(tile.shape[1] // lanes):
+            row = _inside(rows, offset + p * distance, lanes)
+            column = _inside(columns, column_offset + v * column_distance, count)
+            total[p, v * lanes:v * lanes + count] += row[:count] * column
+    return total
+
+
+def planes_sums(array, offset, vectors):
+    """Tile of 8 rows read from memory."""
+    size = vectors * lanes_of(array)
+    return _inside(array, offset, 8 * size).reshape(8, size).copy()

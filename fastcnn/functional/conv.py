@@ -12,10 +12,11 @@ import numpy as np
 
 from .. import shapes
 from ..shapes import ShapeError, Window
-from . import arrays, depthwise, direct, pointwise, products, winograd
+from . import arrays, depthwise, direct, narrow, pointwise, products, winograd
 
 # The last one that fits is what `algorithm="auto"` takes.
-_MODULES: dict[str, ModuleType] = {"direct": direct, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise}
+_MODULES: dict[str, ModuleType] = {
+    "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise}
 ALGORITHMS = "auto", *_MODULES
 
 
@@ -44,7 +45,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     """Cross-correlate images x (N, H, W, C) with weight (R, S, C // groups, K): y (N, P, Q, K).
 
     `padding` is an int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"; `bias` is (K,). `algorithm`
-    is "direct", "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a channel) or "auto", which
+    is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a channel) or "auto", which
     chooses by shape alone. `out` receives y where given. float32 or float64, all of one dtype. ShapeError, DTypeError:
     arguments that do not fit.
     """
