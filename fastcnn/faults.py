@@ -69,8 +69,8 @@ CONV2D_FAULTS = (
     bad("groups of too many channels", ShapeError, r"conv2d: x has 6 channels .* expects 3 in each of 4 groups|groups is 4",
         x=ones(2, 7, 6, 6), groups=4),
     bad("unknown algorithm", ValueError, r"conv2d: algorithm is 'fft', expected one of auto, direct", algorithm="fft"),
-    bad("algorithm that does not fit", ShapeError, r"conv2d: algorithm is 'matmul', expected direct for a 3x3 filter",
-        algorithm="matmul"),
+    bad("algorithm that does not fit", ShapeError,
+        r"conv2d: algorithm is 'matmul', expected direct or winograd for a 3x3 filter", algorithm="matmul"),
     bad("integers", DTypeError, r"conv2d: x has dtype int64, expected float32 or float64", x=ones(2, 7, 6, 3, dtype=int)),
     bad("uint8 images", DTypeError, r"conv2d: x has dtype uint8, expected float32", x=ones(2, 7, 6, 3, dtype=np.uint8)),
     bad("complex weight", DTypeError, r"conv2d: weight has dtype complex64", weight=ones(3, 3, 3, 4, dtype=np.complex64)),
@@ -167,6 +167,12 @@ ELEMENT_FAULTS = (
     bad("complex numbers", DTypeError, r": x has dtype complex128, expected float32", x=ones(3, dtype=complex)),
     bad("nothing", ShapeError, r": x is empty \(shape \(0,\)\), expected at least one element", x=ones(0)),
     bad("a number", ShapeError, r": x .*shape \(\).* expected", x=np.float32(1)),
+)
+
+SUM_FAULTS = (
+    bad("other shape", ShapeError, r"add: b has shape \(3, 5, 7\), expected \(2, 3, 5, 7\)", b=ones(3, 5, 7)),
+    bad("mixed types", DTypeError, r"add: b is float64 and a is float32", b=ones(2, 3, 5, 7, dtype=float)),
+    bad("integers", DTypeError, r"add: a has dtype int64, expected float32", a=ones(2, 3, 5, 7, dtype=int)),
 )
 
 BY_OUTPUT_FAULTS = (
@@ -301,6 +307,7 @@ FAULTS = {
     "global_avg_pool2d": PLANE_FAULTS,
     "global_avg_pool2d_backward": PLANE_BACKWARD_FAULTS,
     **dict.fromkeys(("relu", "sigmoid", "tanh", "gelu", "silu", "softmax", "log_softmax"), ELEMENT_FAULTS),
+    "add": SUM_FAULTS,
     "leaky_relu": (*ELEMENT_FAULTS, bad("negative slope", ValueError, r"leaky_relu: slope is -1\.0, expected", slope=-1)),
     "elu": (*ELEMENT_FAULTS, bad("alpha NaN", ValueError, r"elu: alpha is nan, expected a finite number", alpha=math.nan)),
     **dict.fromkeys(("relu_backward", "leaky_relu_backward", "sigmoid_backward", "tanh_backward", "elu_backward"),

@@ -102,15 +102,18 @@ class Bound:
 
     units: float | Callable[[Arguments], float | dict[str, float]]
     each: bool = False
+    factor: float = 1.0
     size: Callable[[Arguments], dict[str, float]] = lambda _: {}
 
     def of(self, arguments: Arguments, result: str) -> float:
         """Give the units for one result."""
         units = self.units(arguments) if callable(self.units) else self.units
-        return units[result] if isinstance(units, dict) else units
+        return self.factor * (units[result] if isinstance(units, dict) else units)
 
 
 EXACT = Bound(0)
+# Of Winograd's algorithm, whose transforms multiply by numbers from 1/24 to 8.
+WINOGRAD = 8
 
 
 def of_sum(terms: int) -> float:
@@ -134,6 +137,7 @@ class Row:
     updates: tuple[str, ...] = ()  # arguments that are changed in place
     nonzero: float = 0.3  # smallest share of elements that must not be zero: a result of zeros proves nothing
     spoil: str | None = None  # argument through which NaN and infinity enter
+    blurs: bool = False  # NaN and infinity may come out as NaN, and beside their place
     flops: Callable[[Arguments, Arguments], int] | None = None  # of arguments and results; None: the bytes count
 
     @property
@@ -187,7 +191,8 @@ def conv2d_backward_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int,
                               need_dx: bool = True, **geometry: Any) -> Arguments:
     """Gradient of the result, images and filters."""
     y = reference.conv2d(np.zeros(x), np.zeros(weight), **geometry)
-    return {"dy": draw(*y.shape), "x": draw(*x), "weight": draw(*weight), "need_dx": need_dx, **geometry}
+    return {"dy": draw(*y.shape), "x": draw(*x), "weight": draw(*weight), "need_dx": need_dx, "need_dbias": bias,
+            **geometry}
 
 
 def conv2d_error(a: Arguments) -> float:
@@ -247,6 +252,30 @@ DEPTHWISE = (
     bench("depthwise 3x3, 128 channels", x=(64, 16, 16, 128), weight=(3, 3, 1, 128), groups=128, padding=1),
 )
 
+# 3x3 filters with stride 1; blocks of the result are 4x4.
+BLOCKS = (
+    case("3x3 filter, 16 channels", x=(2, 7, 6, 16), weight=(3, 3, 16, 16), padding=1),
+    case("3x3 filter without bias", x=(1, 6, 6, 3), weight=(3, 3, 3, 4), bias=False),
+    case("3x3 filter, one channel to one", x=(2, 6, 7, 1), weight=(3, 3, 1, 1)),
+    case("3x3 filter, one block", x=(1, 6, 6, 3), weight=(3, 3, 3, 4)),
+    case("3x3 filter, a row and a column short of a block", x=(1, 5, 5, 3), weight=(3, 3, 3, 4)),
+    case("3x3 filter, a row and a column more than a block", x=(1, 7, 7, 3), weight=(3, 3, 3, 4)),
+    case("3x3 filter, one pixel", x=(2, 3, 3, 5), weight=(3, 3, 5, 4)),
+    case("3x3 filter, one pixel in padding", x=(2, 1, 1, 5), weight=(3, 3, 5, 4), padding=1),
+    case("3x3 filter, wide padding", x=(1, 4, 5, 3), weight=(3, 3, 3, 4), padding=(2, 3)),
+    case("3x3 filter, padding on one side", x=(1, 6, 5, 3), weight=(3, 3, 3, 4), padding=((0, 1), (2, 0))),
+    case("3x3 filter, same padding", x=(1, 9, 5, 3), weight=(3, 3, 3, 4), padding="same"),
+    case("3x3 filter, a channel short of a tile", x=(1, 6, 7, TILE - 1), weight=(3, 3, TILE - 1, WIDTH - 1)),
+    case("3x3 filter, one tile of channels", x=(1, 6, 7, TILE), weight=(3, 3, TILE, WIDTH)),
+    case("3x3 filter, a channel more than a tile", x=(1, 6, 7, TILE + 1), weight=(3, 3, TILE + 1, WIDTH + 1)),
+    case("3x3 filter, many channels", x=(1, 5, 6, 70), weight=(3, 3, 70, 66), padding=1),
+    case("3x3 filter, many blocks", x=(3, 19, 18, 4), weight=(3, 3, 4, 5), padding=1),
+    case("3x3 filter, threads meet", x=(4, 18, 17, 20), weight=(3, 3, 20, WIDTH + 8), padding=1),
+    bench("3x3, 64 to 64 channels", x=(64, 32, 32, 64), weight=(3, 3, 64, 64), padding=1),
+)
+
+LARGE = case("threads meet", x=(4, 16, 16, 16), weight=(3, 3, 16, WIDTH + 8), padding=1)
+
 CONVOLUTIONS = (
     case("batch of two", x=(2, 7, 6, 3), weight=(3, 3, 3, 4)),
     case("batch of one", x=(1, 7, 6, 3), weight=(3, 3, 3, 4)),
@@ -305,7 +334,7 @@ CONVOLUTIONS = (
     case("many input channels with dilation", x=(1, 9, 8, 35), weight=(3, 3, 35, 5), dilation=2, stride=3, padding=2),
     case("more rows than the cache holds", x=(1, 26, 62, 32), weight=(3, 3, 32, 2)),
     case("many images of few pixels", x=(37, 3, 3, 2), weight=(3, 3, 2, 3)),
-    case("threads meet", x=(4, 16, 16, 16), weight=(3, 3, 16, WIDTH + 8), padding=1),
+    LARGE,
     bench("5x5, 32 to 64 channels", x=(64, 28, 28, 32), weight=(5, 5, 32, 64), padding=2),
     bench("3x3, 128 to 128 channels", x=(64, 16, 16, 128), weight=(3, 3, 128, 128), padding=1),
     bench("first layer, 3 channels", x=(128, 32, 32, 3), weight=(3, 3, 3, 32), padding=1),
@@ -387,11 +416,11 @@ def pool_arguments(draw: Draw, x: tuple[int, ...], kernel_size: Any, ties: bool 
     return {"x": images, "kernel_size": kernel_size, **geometry}
 
 
-def max_pool2d_backward_arguments(draw: Draw, **settings: Any) -> Arguments:
-    """Gradient of the result, and where the maxima lie."""
+def max_pool2d_backward_arguments(draw: Draw, relu: bool = False, **settings: Any) -> Arguments:
+    """Gradient of the result, and where the maxima lie; the result too where it was rectified."""
     forward = pool_arguments(draw, **settings)
-    y, argmax = reference.max_pool2d(**forward)
-    return {"dy": draw(*y.shape), "argmax": argmax, "x_shape": forward["x"].shape}
+    y, argmax = reference.max_pool2d(**forward, relu=relu)
+    return {"dy": draw(*y.shape), "argmax": argmax, "x_shape": forward["x"].shape, "y": y if relu else None}
 
 
 def avg_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...], kernel_size: Any, **settings: Any) -> Arguments:
@@ -457,6 +486,8 @@ MAXIMA = (
     case("dilation", x=(2, 8, 9, 3), kernel_size=2, stride=1, dilation=3),
     case("dilation with padding and stride", x=(2, 8, 9, 3), kernel_size=3, stride=2, dilation=2, padding=1),
     case("dilation of rows alone", x=(2, 8, 6, 3), kernel_size=(3, 2), dilation=(2, 1), ceil_mode=True),
+    case("with ReLU", x=(2, 6, 7, 3), kernel_size=2, relu=True),
+    case("with ReLU, overlapping windows", x=(2, 7, 9, 5), kernel_size=3, stride=2, padding=1, relu=True),
     trivial("windows of padding alone", x=(2, 3, 5, 2), kernel_size=2, stride=1, padding=1, dilation=(4, 1)),
 )
 
@@ -548,6 +579,11 @@ CLASSES = (
     bench("100 classes", x=(4096, 100)),
 )
 
+def sum_arguments(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
+    """Two arrays of one shape."""
+    return {"a": draw.scaled(scale, *x), "b": draw(*x), **options}
+
+
 # Batch normalisation -------------------------------------------------------------------------------------------------------
 
 
@@ -558,11 +594,14 @@ def batch_norm_arguments(draw: Draw, x: tuple[int, ...], training: bool = True, 
             "running_var": draw.positive(C), "training": training, **options}
 
 
-def batch_norm_backward_arguments(draw: Draw, x: tuple[int, ...], training: bool = True, **_: Any) -> Arguments:
-    """Gradient of the result, images or rows, and what forward saved."""
-    forward = batch_norm_arguments(draw, x, training)
-    saved = tuple(np.asarray(array, draw.dtype) for array in reference.batch_norm(**forward)[1])
-    return {"dy": draw(*x), "x": forward["x"], "gamma": forward["gamma"], "saved": saved, "training": training}
+def batch_norm_backward_arguments(draw: Draw, x: tuple[int, ...], training: bool = True, relu: bool = False,
+                                  **options: Any) -> Arguments:
+    """Gradient of the result, images or rows, and what forward saved; the result too where it was rectified."""
+    forward = batch_norm_arguments(draw, x, training, **options)
+    y, saved = reference.batch_norm(**forward, relu=relu)
+    return {"dy": draw(*x), "x": forward["x"], "gamma": forward["gamma"], "training": training,
+            "saved": tuple(np.asarray(array, draw.dtype) for array in saved),
+            "y": np.asarray(y, draw.dtype) if relu else None}
 
 
 def norm_size(a: Arguments) -> dict[str, float]:
@@ -595,12 +634,14 @@ NORMALISED = (
     case("many channels", x=(3, 2, 2, 300)),
     case("many pixels", x=(5, 31, 29, 2)),
     case("a momentum and an epsilon of its own", x=(4, 3, 3, 5), momentum=0.4, eps=1e-2),
+    case("with ReLU", x=(3, 4, 5, 6), relu=True),
     case("inference", x=(3, 4, 5, 6), training=False),
+    case("inference with ReLU", x=(3, 4, 5, 6), training=False, relu=True),
     case("inference of one row", x=(1, 7), training=False),
     case("inference, threads meet", x=(6, 16, 17, 40), training=False),
     case("threads meet", x=(6, 16, 17, 40)),
     bench("64 images of 32x32, 64 channels", x=(64, 32, 32, 64)),
-    bench("inference", x=(64, 32, 32, 64), training=False),
+    bench("inference of 64 images of 32x32, 64 channels", x=(64, 32, 32, 64), training=False),
 )
 
 # Losses --------------------------------------------------------------------------------------------------------------------
@@ -739,11 +780,14 @@ BATCHES = (
 def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
     """Rows of a convolution and its gradients by one algorithm, or by the one that is chosen."""
     chosen = algorithm is None
-    forward = Row("conv2d", conv2d_arguments, cases, ("y",), Bound(conv2d_error), exact=True, algorithm=algorithm,
-                  wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x", flops=conv2d_flops)
+    exact = algorithm not in (None, "winograd")
+    factor = 1 if exact else WINOGRAD
+    forward = Row("conv2d", conv2d_arguments, cases, ("y",), Bound(conv2d_error, factor=factor), exact=exact,
+                  algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
+                  blurs=algorithm == "winograd", flops=conv2d_flops)
     backward = Row("conv2d_backward", conv2d_backward_arguments, (*cases, WITHOUT_DX) if chosen else cases,
-                   ("dx", "dweight", "dbias"), Bound(conv2d_backward_error), exact=True, algorithm=algorithm, nonzero=0.1,
-                   spoil="dy", flops=conv2d_backward_flops)
+                   ("dx", "dweight", "dbias"), Bound(conv2d_backward_error, factor=factor), exact=exact,
+                   algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd", flops=conv2d_backward_flops)
     return forward, backward
 
 
@@ -757,8 +801,9 @@ rmsprop = optimizer(squares=("square",), lr=0.1, alpha=0.99, eps=1e-8, weight_de
 adagrad = optimizer(squares=("square",), lr=0.1, eps=1e-10, weight_decay=0.01)
 
 ROWS: tuple[Row, ...] = (
-    *convolution(None, CONVOLUTIONS[0], POINTWISE[0], DEPTHWISE[0]),
+    *convolution(None, CONVOLUTIONS[0], POINTWISE[0], DEPTHWISE[0], BLOCKS[0], LARGE),
     *convolution("direct", *CONVOLUTIONS, *POINTWISE, *DEPTHWISE),
+    *convolution("winograd", *BLOCKS),
     *convolution("matmul", *POINTWISE),
     *convolution("depthwise", *DEPTHWISE),
     Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error), exact=True, wrt=("x", "weight", "bias"),
@@ -775,6 +820,8 @@ ROWS: tuple[Row, ...] = (
         spoil="x"),
     Row("global_avg_pool2d_backward", global_avg_pool2d_backward_arguments, PLANES, ("dx",), Bound(1), exact=True,
         spoil="dy"),
+    Row("add", sum_arguments, (*ELEMENTS, case("with ReLU", x=(2, 3, 5, 7), relu=True)), ("y",), Bound(1), exact=True,
+        spoil="a"),
     Row("relu", elements, ELEMENTS, ("y",), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x"),
     Row("relu_backward", by_output("relu"), ELEMENTS, ("dx",), EXACT, exact=True, spoil="dy"),
     Row("leaky_relu", elements, SLOPES, ("y",), Bound(1, each=True), wrt=("x",), differences=KINKED, spoil="x"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._types import Array
+from .activation import relu_backward
 
 
 def batch_norm(
@@ -17,12 +18,13 @@ def batch_norm(
     training: bool,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    relu: bool = False,
 ) -> tuple[Array, tuple[Array, Array]]:
     """Give every channel mean beta and standard deviation gamma.
 
     x (N, H, W, C) or (N, C), all others (C,) -> y like x, saved = (mean, inverse_std), each (C,).
     Training uses mean and biased variance of the batch and moves the running ones in place (the variance
-    unbiased); otherwise the running ones are used and saved.
+    unbiased); otherwise the running ones are used and saved. `relu` gives max(y, 0).
     Ioffe and Szegedy, "Batch Normalization", ICML 2015, sections 3 and 3.1.
     """
     axes = tuple(range(x.ndim - 1))
@@ -35,7 +37,8 @@ def batch_norm(
     else:
         mean, variance = running_mean.copy(), running_var
     inverse_std = 1 / np.sqrt(variance + eps)
-    return (x - mean) * inverse_std * gamma + beta, (mean, inverse_std)
+    y = (x - mean) * inverse_std * gamma + beta
+    return np.maximum(y, 0) if relu else y, (mean, inverse_std)
 
 
 def batch_norm_backward(
@@ -45,12 +48,15 @@ def batch_norm_backward(
     saved: tuple[Array, Array],
     *,
     training: bool = True,
+    y: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Differentiate batch_norm; in training also through the mean and the variance of the batch.
 
     dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,).
+    y is what batch_norm gave with relu, and None without.
     Ioffe and Szegedy, "Batch Normalization", ICML 2015, section 3.
     """
+    dy = dy if y is None else relu_backward(dy, y)
     mean, inverse_std = saved
     axes = tuple(range(x.ndim - 1))
     normalised = (x - mean) * inverse_std

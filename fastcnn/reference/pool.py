@@ -8,6 +8,7 @@ import numpy as np
 
 from ._types import Array, Integers, Padding, Pair, Sides
 from ._window import pair, sides, window
+from .activation import relu_backward
 
 
 def max_pool2d(
@@ -18,11 +19,12 @@ def max_pool2d(
     padding: Padding = 0,
     dilation: Pair = 1,
     ceil_mode: bool = False,
+    relu: bool = False,
 ) -> tuple[Array, Integers]:
     """Take the first maximum of every window in row-major order; NaN is larger than any number.
 
     x (N, H, W, C) -> y and argmax (N, P, Q, C); argmax (int32) is the position h * W + w in the image.
-    Padding never wins: a window that meets no pixel at all gives -inf and argmax -1.
+    Padding never wins: a window that meets no pixel at all gives -inf and argmax -1. `relu` gives max(y, 0).
     """
     N, H, W, C = x.shape
     R, S = pair(kernel_size)
@@ -44,14 +46,18 @@ def max_pool2d(
         wins = (position >= 0) & (larger | (argmax < 0))
         y = np.where(wins, value, y)
         argmax = np.where(wins, position, argmax)
-    return y, argmax
+    return np.maximum(y, 0) if relu else y, argmax
 
 
-def max_pool2d_backward(dy: Array, argmax: Integers, x_shape: tuple[int, int, int, int]) -> Array:
+def max_pool2d_backward(
+    dy: Array, argmax: Integers, x_shape: tuple[int, int, int, int], *, y: Array | None = None
+) -> Array:
     """Add each gradient to the pixel that won its window.
 
-    dy (N, P, Q, C), argmax (N, P, Q, C) -> dx of x_shape (N, H, W, C).
+    dy (N, P, Q, C), argmax (N, P, Q, C) -> dx of x_shape (N, H, W, C). y is what max_pool2d gave with relu,
+    and None without.
     """
+    dy = dy if y is None else relu_backward(dy, y)
     N, H, W, C = x_shape
     image, channel = np.arange(N).reshape(N, 1, 1, 1), np.arange(C)
     dx = np.zeros((N, H * W + 1, C), dy.dtype)  # the extra last position collects argmax -1

@@ -1,0 +1,193 @@
+"""The rules of the house, read from its source: imports go down, kernels raise nothing, every operation has a row."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+from fastcnn import functional, reference, registry, verification
+from fastcnn.functional import conv
+from fastcnn.kernels import _jit
+
+HOUSE = Path(__file__).parents[1]
+PACKAGE, KERNELS = HOUSE / "fastcnn", HOUSE / "kernels"
+
+# Floor of each part; a part imports parts of lower floors, and itself.
+FLOORS = {"shapes": 0, "kernels": 1, "reference": 1, "functional": 2, "nn": 3, "optim": 3, "data": 3, "models": 4,
+          "training": 4, "faults": 5, "registry": 5, "verification": 5, "benchmark": 5}
+# Parts that import less than their floor allows.
+NARROW = {"shapes": set(), "kernels": set(), "reference": set(), "functional": {"shapes", "kernels"},
+          "nn": {"shapes", "functional"}, "optim": {"shapes", "functional", "nn"}, "data": {"shapes"}}
+FACE = 6  # command line, plots, interoperation
+STANDARD = {"__future__"} | set(__import__("sys").stdlib_module_names)
+OUTSIDE = {"shapes": STANDARD, "reference": STANDARD | {"numpy"}, "functional": STANDARD | {"numpy"},
+           "kernels": STANDARD | {"numpy", "numba", "llvmlite", "platformdirs"}}
+# One family, one file name: kernels, reference, functional (and the layers, where there are any).
+FAMILIES = ("activation", "arithmetic", "batch", "conv", "dropout", "linear", "loss", "norm", "optim", "pool")
+
+FILES = sorted([*PACKAGE.rglob("*.py"), *KERNELS.glob("*.py")])
+SOURCES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}
+
+
+def name(path):
+    return str(path.relative_to(HOUSE))
+
+
+def module_of(path):
+    """Import name of a file, as a list of parts."""
+    inside = path.relative_to(HOUSE).with_suffix("")
+    parts = ["fastcnn", *inside.parts] if inside.parts[0] == "kernels" else list(inside.parts)
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imports_of(path):
+    """Every imported name in full, also of imports inside functions."""
+    package = module_of(path) if path.name == "__init__.py" else module_of(path)[:-1]
+    for node in ast.walk(SOURCES[path]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) + 1 - node.level] if node.level else []
+            full = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ([f"fastcnn.{alias.name}" for alias in node.names] if full == "fastcnn" else [full])
+
+
+def part_of(module):
+    """The part of the house that a full import name belongs to, or None for the outside."""
+    parts = module.split(".")
+    return None if parts[0] != "fastcnn" else parts[1] if len(parts) > 1 else "fastcnn"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_imports_go_down(path):
+    own = part_of(".".join(module_of(path)))
+    if own in ("fastcnn", "__main__"):
+        return
+    for imported in imports_of(path):
+        part = part_of(imported)
+        if part is None:
+            allowed = OUTSIDE.get(own)
+            assert allowed is None or imported.split(".")[0] in allowed, f"{name(path)} imports {imported}"
+        elif part not in (own, "fastcnn", "__version__"):
+            assert FLOORS.get(part, FACE) <= FLOORS.get(own, FACE), f"{name(path)} imports {imported}, which lies above it"
+            assert own not in NARROW or part in NARROW[own], f"{name(path)} imports {imported}"
+
+
+def decorators(node):
+    return {getattr(decorator, "id", getattr(decorator, "attr", "")) for decorator in node.decorator_list}
+
+
+KERNEL_FUNCTIONS = [(path, node) for path in sorted(KERNELS.glob("*.py")) for node in ast.walk(SOURCES[path])
+                    if isinstance(node, ast.FunctionDef)
+                    and decorators(node) & {"kernel", "parallel_kernel", "ordered_kernel", "inline_kernel"}]
+
+
+def test_there_are_kernels():
+    assert len(KERNEL_FUNCTIONS) > 40
+
+
+@pytest.mark.parametrize(("path", "node"), KERNEL_FUNCTIONS,
+                         ids=[f"{path.stem}.{node.name}" for path, node in KERNEL_FUNCTIONS])
+def test_kernels_raise_nothing_and_allocate_nothing(path, node):
+    for inside in ast.walk(node):
+        assert not isinstance(inside, ast.Raise | ast.Assert | ast.Try), f"{path.name}:{inside.lineno}"
+        if isinstance(inside, ast.Call):
+            called = ast.unparse(inside.func)
+            assert called not in {"np.empty", "np.zeros", "np.ones", "np.full", "np.dot", "prange"}, \
+                f"{path.name}:{inside.lineno} calls {called}"
+    if "parallel_kernel" in decorators(node):
+        assert not any(isinstance(inside, ast.Return) and inside.value is not None for inside in ast.walk(node))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_compiler_options_have_one_home(path):
+    if path == KERNELS / "_jit.py":
+        return
+    for node in ast.walk(SOURCES[path]):
+        if isinstance(node, ast.keyword):
+            assert node.arg not in {"fastmath", "parallel", "error_model", "nogil"}, f"{name(path)}:{node.value.lineno}"
+        if isinstance(node, ast.Name | ast.Attribute):
+            used = ast.unparse(node).removeprefix("numba.")
+            assert used not in {"njit", "jit", "vectorize", "guvectorize"}, f"{name(path)}:{node.lineno} uses {used}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_nothing_runs_what_a_file_says(path):
+    for imported in imports_of(path):
+        assert imported.split(".")[0] not in {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}, name(path)
+    for node in ast.walk(SOURCES[path]):
+        if isinstance(node, ast.keyword):
+            assert node.arg != "allow_pickle", f"{name(path)}:{node.value.lineno}"
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"eval", "exec", "compile", "__import__", "np.load"}, f"{name(path)}:{node.lineno}"
+            assert not called.endswith((".extractall", ".extract")), f"{name(path)}:{node.lineno} unpacks to disk"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_have_a_file_on_each_floor(family):
+    for folder in (KERNELS, PACKAGE / "reference", PACKAGE / "functional"):
+        assert (folder / f"{family}.py").is_file(), f"{folder.name}/{family}.py"
+
+
+def test_files_of_functional_belong_to_families():
+    helpers = {"__init__", "arrays", "products"}
+    algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()}
+    assert {path.stem for path in (PACKAGE / "functional").glob("*.py")} == {*FAMILIES, *algorithms, *helpers}
+
+
+def public(module):
+    return {key for key, value in vars(module).items()
+            if inspect.isfunction(value) and not key.startswith("_") and value.__module__.startswith("fastcnn.")}
+
+
+def test_every_operation_has_a_row():
+    assert {row.operation for row in registry.ROWS} == public(functional)
+
+
+def test_every_algorithm_has_rows():
+    for operation in ("conv2d", "conv2d_backward"):
+        algorithms = {row.algorithm or "auto" for row in registry.ROWS if row.operation == operation}
+        assert algorithms == set(conv.ALGORITHMS)
+
+
+def test_every_operation_has_faults():
+    from fastcnn.faults import FAULTS
+
+    silent = {"softmax_backward", "log_softmax_backward"}  # their checks are those of the other gradients by output
+    assert set(FAULTS) >= {row.operation for row in registry.ROWS} - silent
+
+
+@pytest.mark.parametrize("row", registry.ROWS, ids=lambda row: row.name)
+def test_twins_have_the_same_arguments(row):
+    only_fast = {"algorithm", "out", "dtype"}
+    fast = [parameter for parameter in inspect.signature(row.fast).parameters.values() if parameter.name not in only_fast]
+    twin = list(inspect.signature(getattr(reference, row.operation)).parameters.values())
+    assert [(p.name, p.kind) for p in fast] == [(p.name, p.kind) for p in twin]
+    for mine, other in zip(fast, twin, strict=True):
+        assert mine.default == other.default or inspect.Parameter.empty in (mine.default, other.default), mine.name
+
+
+@pytest.mark.parametrize("row", registry.ROWS, ids=lambda row: row.name)
+def test_every_row_has_a_large_case(row):
+    names = [case.name for case in row.cases]
+    assert any(name.endswith("threads meet") for name in names)
+    assert len(names) == len(set(names))
+
+
+ENTERED = [f"fastcnn.kernels.{path.stem}.{node.name}" for path, node in KERNEL_FUNCTIONS
+           if "parallel_kernel" in decorators(node)]
+
+
+def test_one_signature_for_each_type():
+    """Each further signature of a kernel costs a user a second or more; how arrays lie must not make one."""
+    for row in registry.ROWS:
+        for trial in verification.trials(row):
+            if trial.case is row.cases[0]:
+                trial.run()
+    signatures = {kernel: _jit.dispatchers[kernel].signatures for kernel in ENTERED}
+    assert not {kernel: found for kernel, found in signatures.items() if len(found) > 2}
+    assert sum(len(found) for found in signatures.values()) > 60
