@@ -70,7 +70,7 @@ CONV2D_FAULTS = (
         x=ones(2, 7, 6, 6), groups=4),
     bad("unknown algorithm", ValueError, r"conv2d: algorithm is 'fft', expected one of auto, direct", algorithm="fft"),
     bad("algorithm that does not fit", ShapeError,
-        r"conv2d: algorithm is 'matmul', expected direct or winograd for a 3x3 filter", algorithm="matmul"),
+        r"conv2d: algorithm is 'matmul', expected direct or narrow or winograd for a 3x3 filter", algorithm="matmul"),
     bad("integers", DTypeError, r"conv2d: x has dtype int64, expected float32 or float64", x=ones(2, 7, 6, 3, dtype=int)),
     bad("uint8 images", DTypeError, r"conv2d: x has dtype uint8, expected float32", x=ones(2, 7, 6, 3, dtype=np.uint8)),
     bad("complex weight", DTypeError, r"conv2d: weight has dtype complex64", weight=ones(3, 3, 3, 4, dtype=np.complex64)),

@@ -253,6 +253,15 @@ DEPTHWISE = (
 )
 
 # 3x3 filters with stride 1; blocks of the result are 4x4.
+ROWS_OF_PIXELS = (
+    case("pixels, one short of two vectors", x=(2, 3, WIDTH + 1, 1), weight=(3, 3, 1, 6)),
+    case("pixels, two vectors", x=(2, 3, WIDTH + 2, 1), weight=(3, 3, 1, 6)),
+    case("pixels, one more than two vectors", x=(2, 3, WIDTH + 3, 1), weight=(3, 3, 1, 6)),
+    case("pixels, eight channels", x=(1, 4, 9, 2), weight=(2, 3, 2, 8), padding=1),
+    case("pixels, nine channels", x=(1, 4, 9, 2), weight=(2, 3, 2, 9), padding=1),
+    case("pixels, filter of a whole block", x=(1, 5, 9, 2), weight=(3, 6, 2, 5), padding=2),
+    case("pixels, more rows than a band", x=(1, 40, WIDTH, 3), weight=(5, 5, 3, 8), padding=2),
+)
 BLOCKS = (
     case("3x3 filter, 16 channels", x=(2, 7, 6, 16), weight=(3, 3, 16, 16), padding=1),
     case("3x3 filter without bias", x=(1, 6, 6, 3), weight=(3, 3, 3, 4), bias=False),
@@ -803,6 +812,7 @@ adagrad = optimizer(squares=("square",), lr=0.1, eps=1e-10, weight_decay=0.01)
 ROWS: tuple[Row, ...] = (
     *convolution(None, CONVOLUTIONS[0], POINTWISE[0], DEPTHWISE[0], BLOCKS[0], LARGE),
     *convolution("direct", *CONVOLUTIONS, *POINTWISE, *DEPTHWISE),
+    *convolution("narrow", *(one for one in CONVOLUTIONS if "groups" not in one.settings), *ROWS_OF_PIXELS),
     *convolution("winograd", *BLOCKS),
     *convolution("matmul", *POINTWISE),
     *convolution("depthwise", *DEPTHWISE),

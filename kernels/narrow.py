@@ -11,8 +11,17 @@ weight dy is transposed to planes, and sums are kept for each lane until the end
 
 from ._jit import kernel, parallel_kernel
 from .scalar import natural
-from .simd import PLANES, lanes_of, planes_load, planes_multiply_add, planes_store, planes_sums, planes_tile
-from .simd import tile_multiply_add, tile_store
+from .simd import (
+    PLANES,
+    lanes_of,
+    planes_load,
+    planes_multiply_add,
+    planes_store,
+    planes_sums,
+    planes_tile,
+    tile_multiply_add,
+    tile_store,
+)
 
 COLUMNS = 3  # filter columns whose sums a tile keeps
 
@@ -82,7 +91,7 @@ def _pack_gradients(dy, w, n, p, k, lanes, planes, start, width):
 
 
 @kernel
-def _weight_band(w, plan, taps, rows, planes, gradients, width, partial, start):
+def _weight_band(w, plan, taps, rows, scratch, planes, gradients, width, partial, start):
     """partial[r, c, s, k, lane] += sum over the band's pixels of x * dy, for 8 channels."""
     lanes = lanes_of(partial)
     size = PLANES * COLUMNS * lanes
@@ -90,11 +99,11 @@ def _weight_band(w, plan, taps, rows, planes, gradients, width, partial, start):
         for c in range(w.C):
             for s in range(0, w.S, COLUMNS):
                 tile = planes_sums(partial, start, COLUMNS)
-                column = taps[(r * w.S + s) * w.C + c]
+                column = planes + taps[(r * w.S + s) * w.C + c]
                 for i in range(rows):
                     x = column + i * w.stride_rows * plan.width
                     for q in range(0, w.Q, lanes):
-                        tile = planes_multiply_add(tile, planes, gradients + i * PLANES * width + q, width, planes, x + q,
+                        tile = planes_multiply_add(tile, scratch, gradients + i * PLANES * width + q, width, scratch, x + q,
                                                    w.dilation_columns, w.Q - q)
                 tile_store(tile, partial, start, COLUMNS * lanes)
                 start += size
@@ -124,8 +133,9 @@ def narrow_backward_weight(x, window, plans, taps, dy, chunks, partial, scratch,
             _pack_planes(x, w, plan, n, first, rows, scratch, start)
             for block in range(blocks):
                 for i in range(rows):
-                    _pack_gradients(dy, w, n, first + i, block * PLANES, lanes, scratch, gradients + i * PLANES * width, width)
-                _weight_band(w, plan, taps, rows, scratch, gradients, width, partial, base + block * size)
+                    _pack_gradients(dy, w, n, first + i, block * PLANES, lanes, scratch, gradients + i * PLANES * width,
+                                    width)
+                _weight_band(w, plan, taps, rows, scratch, start, gradients, width, partial, base + block * size)
 
 
 @parallel_kernel

@@ -299,7 +299,7 @@ def planes_tile(typing, bias, offset, vectors):
 
 @intrinsic
 def planes_store(typing, tile, y, y_offset, step, pixels, channels):
-    """Write a tile of channels by pixels as pixels by channels, `step` elements apart; only pixels and channels that exist."""
+    """Write a tile of channels by pixels as pixels by channels, `step` elements apart: only those that exist."""
 
     def generate(context, builder, signature, args):
         value, array, offset, step, pixels, channels = args
@@ -320,7 +320,7 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels):
 
 @intrinsic
 def planes_load(typing, dy, offset, step, pixels, channels, planes, start, distance):
-    """planes[start + k * distance : ... + lanes] = channel k of a vector of pixels, zero where a pixel or channel is missing."""
+    """planes[start + k * distance : ... + lanes] = channel k of a vector of pixels, zero where one is missing."""
     tile = Tile(1, 1, dy.dtype)
 
     def generate(context, builder, signature, args):
@@ -344,7 +344,7 @@ def planes_load(typing, dy, offset, step, pixels, channels, planes, start, dista
 
 @intrinsic
 def planes_multiply_add(typing, tile, rows, offset, distance, columns, column_offset, column_distance, count):
-    """Tile plus, for every row and vector, the product of a vector of `rows` and the first `count` lanes of one of `columns`."""
+    """Tile plus, for every row and vector, the product of a vector of `rows` and `count` lanes of one of `columns`."""
 
     def generate(context, builder, signature, args):
         value, row_array, offset, distance, column_array, column_offset, column_distance, count = args
@@ -353,7 +353,8 @@ def planes_multiply_add(typing, tile, rows, offset, distance, columns, column_of
         columns = []
         mask = _lanes_below(builder, count, tile.lanes)
         for _ in range(tile.vectors):
-            columns.append(_masked_load(builder, _vector_at(builder, column_data, column_offset, tile.vector), mask, tile.vector))
+            column = _vector_at(builder, column_data, column_offset, tile.vector)
+            columns.append(_masked_load(builder, column, mask, tile.vector))
             column_offset = builder.add(column_offset, column_distance)
         fused = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{_suffix(tile.vector)}")

@@ -45,9 +45,9 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     """Cross-correlate images x (N, H, W, C) with weight (R, S, C // groups, K): y (N, P, Q, K).
 
     `padding` is an int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"; `bias` is (K,). `algorithm`
-    is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a channel) or "auto", which
-    chooses by shape alone. `out` receives y where given. float32 or float64, all of one dtype. ShapeError, DTypeError:
-    arguments that do not fit.
+    is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a
+    channel) or "auto", which chooses by shape alone. `out` receives y where given. float32 or float64, all of one dtype.
+    ShapeError, DTypeError: arguments that do not fit.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     w = shapes.conv2d("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)

@@ -83,6 +83,6 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
     size = w.R * w.C * round_up(w.S, kernels.COLUMNS) * plan.channels * products.lanes(x)
     partial = arrays.empty((chunks * size,), x.dtype)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
-    kernels.narrow_backward_weight(x.reshape(-1), arrays.record(w), arrays.record(plan), taps, dy.reshape(-1), chunks, partial,
-                                   arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
+    kernels.narrow_backward_weight(x.reshape(-1), arrays.record(w), arrays.record(plan), taps, dy.reshape(-1), chunks,
+                                   partial, arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
     kernels.narrow_sum(partial, arrays.record(w), chunks, dweight.reshape(-1), threads.workers(partial.size))
