@@ -139,6 +139,7 @@ class Row:
     spoil: str | None = None  # argument through which NaN and infinity enter
     blurs: bool = False  # NaN and infinity may come out as NaN, and beside their place
     flops: Callable[[Arguments, Arguments], int] | None = None  # of arguments and results; None: the bytes count
+    bytes: Callable[[Arguments, Arguments], int] | None = None  # None: those of all arguments and results
 
     @property
     def name(self) -> str:
@@ -725,6 +726,11 @@ def gather_arguments(draw: Draw, images: tuple[int, ...], N: int) -> Arguments:
             "mean": np.asarray(draw.random.random(C), draw.dtype), "std": draw.positive(C)}
 
 
+def gather_bytes(a: Arguments, results: Arguments) -> int:
+    """A byte read and a number written for each pixel of the batch."""
+    return int(results["batch"].size + results["batch"].nbytes)
+
+
 DROPPED = (
     case("images", x=(2, 3, 5, 7)),
     case("one element kept", x=(1,), p=0.1),
@@ -856,5 +862,5 @@ ROWS: tuple[Row, ...] = (
     Row("adam", adam, ADAPTIVE, (), Bound(2), updates=("parameter", "first", "second"), spoil="gradient"),
     Row("rmsprop", rmsprop, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
     Row("adagrad", adagrad, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
-    Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2)),
+    Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes),
 )
