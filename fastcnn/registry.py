@@ -139,6 +139,7 @@ class Row:
     spoil: str | None = None  # argument through which NaN and infinity enter
     blurs: bool = False  # NaN and infinity may come out as NaN, and beside their place
     flops: Callable[[Arguments, Arguments], int] | None = None  # of arguments and results; None: the bytes count
+    bytes: Callable[[Arguments, Arguments], int] | None = None  # None: those of all arguments and results
 
     @property
     def name(self) -> str:
@@ -242,6 +243,9 @@ DEPTHWISE = (
     case("depthwise, one vector", x=(1, 5, 5, 16), weight=(3, 3, 1, 16), groups=16),
     case("depthwise, a channel more than a vector", x=(1, 5, 5, 17), weight=(3, 3, 1, 17), groups=17),
     case("depthwise with stride", x=(2, 8, 9, 6), weight=(3, 3, 1, 6), groups=6, stride=2, padding=1),
+    case("depthwise, stride differs by axis", x=(1, 9, 8, 3), weight=(3, 3, 1, 3), groups=3, stride=(1, 3), padding=(0, 1)),
+    case("depthwise, dilation differs by axis", x=(1, 9, 6, 3), weight=(3, 3, 1, 3), groups=3, stride=(2, 1),
+         dilation=(3, 1)),
     case("depthwise with dilation", x=(1, 9, 8, 3), weight=(3, 2, 1, 3), groups=3, dilation=2),
     case("depthwise, dilation larger than stride", x=(1, 11, 10, 3), weight=(3, 3, 1, 3), groups=3, stride=2, dilation=3,
          padding=2),
@@ -734,6 +738,11 @@ def gather_arguments(draw: Draw, images: tuple[int, ...], N: int) -> Arguments:
             "mean": np.asarray(draw.random.random(C), draw.dtype), "std": draw.positive(C)}
 
 
+def gather_bytes(a: Arguments, results: Arguments) -> int:
+    """A byte read and a number written for each pixel of the batch."""
+    return int(results["batch"].size + results["batch"].nbytes)
+
+
 DROPPED = (
     case("images", x=(2, 3, 5, 7)),
     case("one element kept", x=(1,), p=0.1),
@@ -866,5 +875,5 @@ ROWS: tuple[Row, ...] = (
     Row("adam", adam, ADAPTIVE, (), Bound(2), updates=("parameter", "first", "second"), spoil="gradient"),
     Row("rmsprop", rmsprop, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
     Row("adagrad", adagrad, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
-    Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2)),
+    Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes),
 )

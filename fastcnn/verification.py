@@ -119,11 +119,11 @@ def _widened(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64) if array.dtype.kind == "f" else array.copy()
 
 
-def _arrays(values: Results) -> Iterator[tuple[str, np.ndarray]]:
+def arrays_of(values: Results) -> Iterator[tuple[str, np.ndarray]]:
     """Give name and array of all that is an array or a number in floating point."""
     for name, value in values.items():
         if isinstance(value, tuple):
-            yield from _arrays({f"{name}[{i}]": inside for i, inside in enumerate(value)})
+            yield from arrays_of({f"{name}[{i}]": inside for i, inside in enumerate(value)})
         elif isinstance(value, (np.ndarray, float)):
             yield name, np.asarray(value)
 
@@ -133,10 +133,10 @@ def _arrays(values: Results) -> Iterator[tuple[str, np.ndarray]]:
 
 def compare(row: Row, arguments: Arguments, came: Results, wanted: Results, *, exact: bool) -> float:
     """Return the largest error in units of epsilon; MismatchError when a bound of the row is exceeded."""
-    both = dict(_arrays(came)), dict(_arrays(wanted))
+    both = dict(arrays_of(came)), dict(arrays_of(wanted))
     if both[0].keys() != both[1].keys():
         raise MismatchError(f"results are {', '.join(both[0])}, expected {', '.join(both[1])}")
-    dtype = next((array.dtype for _, array in _arrays(arguments) if array.dtype.kind == "f"), np.dtype(np.float32))
+    dtype = next((array.dtype for _, array in arrays_of(arguments) if array.dtype.kind == "f"), np.dtype(np.float32))
     sizes = row.bound.size(arguments)
     double = 2 if dtype == np.float64 else 1  # in float64 the reference rounds as much as the kernel
     worst = 0.0
@@ -187,7 +187,7 @@ def _index(at: tuple[Any, ...]) -> str:
 
 def require_telling(row: Row, wanted: Results) -> None:
     """Refuse a case that proves little: a result mostly zero, or the same everywhere."""
-    for name, array in _arrays(wanted):
+    for name, array in arrays_of(wanted):
         if array.dtype.kind == "f":
             count = np.count_nonzero(array)
             if count < int(row.nonzero * array.size):
@@ -221,7 +221,7 @@ def poisoned() -> Iterator[None]:
 @contextlib.contextmanager
 def untouched(row: Row, arguments: Arguments) -> Iterator[None]:
     """MismatchError when an argument has changed at the end of the block, unless it is one that the row updates."""
-    kept = {name: array for name, array in _arrays(arguments) if name not in row.updates}
+    kept = {name: array for name, array in arrays_of(arguments) if name not in row.updates}
     before = {name: array.tobytes() for name, array in kept.items()}
     yield
     for name, array in kept.items():
@@ -244,8 +244,8 @@ def _reference(kind: str, trial: Trial) -> float:
     row, arguments = trial.row, trial.arguments(kind)
     with poisoned(), untouched(row, arguments):
         came = fast(row, arguments)
-    for name, array in _arrays(came):
-        for other, argument in _arrays(arguments):
+    for name, array in arrays_of(came):
+        for other, argument in arrays_of(arguments):
             if np.may_share_memory(array, argument):
                 raise MismatchError(f"{name} lies in the memory of {other}")
     wanted = expected(row, arguments)
@@ -260,7 +260,7 @@ def _workers(trial: Trial) -> float:
     bits = []
     for count in WORKERS:
         with spread_over(count), poisoned():
-            bits.append({name: array.tobytes() for name, array in _arrays(fast(trial.row, arguments))})
+            bits.append({name: array.tobytes() for name, array in arrays_of(fast(trial.row, arguments))})
         for name in bits[0]:
             if bits[-1][name] != bits[0][name]:
                 raise MismatchError(f"{name} differs between {WORKERS[0]} and {count} workers")
@@ -336,7 +336,7 @@ def _layout(change: Each, trial: Trial) -> float:
     plain = {name: _map(_plain, value) for name, value in odd.items()} | fixed
     with untouched(row, odd):
         came = fast(row, odd)
-    for (name, array), (_, wanted) in zip(_arrays(came), _arrays(fast(row, plain)), strict=True):
+    for (name, array), (_, wanted) in zip(arrays_of(came), arrays_of(fast(row, plain)), strict=True):
         if array.dtype != wanted.dtype:
             raise MismatchError(f"{name} is {array.dtype}, expected {wanted.dtype}")
         _require_same(name, array, wanted)
@@ -353,12 +353,12 @@ def _special(value: float, trial: Trial) -> float:
     spoiled = arguments[row.spoil]
     spoiled.flat[spoiled.size // 2] = value
     wanted = expected(row, arguments)
-    if np.isnan(value) and all(np.isfinite(array).all() for _, array in _arrays(wanted)):
+    if np.isnan(value) and all(np.isfinite(array).all() for _, array in arrays_of(wanted)):
         raise MismatchError(f"weak case: {value} in {row.spoil} comes out nowhere")
     came = fast(row, arguments)
     if not row.blurs:
         return compare(row, arguments, came, wanted, exact=False)
-    for (name, array), (_, other) in zip(_arrays(came), _arrays(wanted), strict=True):
+    for (name, array), (_, other) in zip(arrays_of(came), arrays_of(wanted), strict=True):
         if (np.isfinite(array) & ~np.isfinite(other)).any():
             raise MismatchError(f"{name} is finite where {value} should come out")
     return 0.0

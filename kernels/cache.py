@@ -100,6 +100,16 @@ class _CheckedFile(IndexDataCacheFile):
         if Path(path + ".sha256").read_text() != self._checksum(path):
             raise ValueError(f"{path} is damaged")
 
+    def save(self, key: Any, data: Any) -> None:
+        """Store one overload in a file named by its signature.
+
+        Numba counts its files: two processes that compile at once would give one name to different code.
+        """
+        overloads = self._load_index()
+        name = f"{self._index_name.removesuffix('.nbi')}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+        self._save_index({**overloads, key: name})
+        self._save_data(name, data)
+
     def _save_index(self, overloads: dict[Any, str]) -> None:
         super()._save_index(overloads)
         self._seal(self._index_path)

@@ -6,13 +6,22 @@ from argparse import Namespace
 
 import numpy as np
 
+from .. import benchmark, models, verification
 from .. import doctor as examination
-from .. import models, verification
 from ..data import Split
 from ..registry import ROWS, Row
 from ..warmup import compiling, rehearse
 from .recipes import OPTIMIZERS, home_of
 from .train import augmentation, parts, use_threads
+
+
+def bench(arguments: Namespace) -> int:
+    """Time operations beside their references and the machine's best."""
+    rows = _matching(arguments.patterns)
+    use_threads(arguments.threads)
+    with compiling() as compilation:
+        benchmark.run(compilation.print, rows=rows)
+    return 0
 
 
 def verify(arguments: Namespace) -> int:

@@ -1,0 +1,134 @@
+"""Times of the registry's bench cases, beside the reference and beside what this machine can do at best.
+
+Fast function, reference and the machine's best are timed in turns, so that whatever else the machine does meets all three;
+the median counts. Compilation comes before, with a check against the reference.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import verification
+from .kernels import machine, simd, threads
+from .registry import ROWS, Arguments, Case, Row
+
+Call = Callable[[], object]
+SECONDS = 0.5  # spent on one case, about
+SAMPLE = 2e-3  # shortest time that is measured; faster calls are repeated within it
+LEAST, MOST = 3, 30  # turns of each
+
+HEAD = f"{'operation':26} {'case':48} {'ms':>9} {'rate':>14} {'of best':>8} {'reference':>10}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Times of one case in seconds, its work in operations or bytes, and the machine's best rate for such work.
+
+    The best rate is that of multiply-adds in registers, or of copying as many bytes, on the threads in use.
+    """
+
+    row: Row
+    case: Case
+    seconds: float
+    reference_seconds: float
+    work: int
+    best: float
+
+    @property
+    def rate(self) -> float:
+        """Operations, or bytes, in a second."""
+        return self.work / self.seconds
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in thousands of millions."""
+        return "GB/s" if self.row.flops is None else "GFLOP/s"
+
+    def __str__(self) -> str:
+        """One line under HEAD: the last column says how many times longer the reference takes."""
+        return (f"{self.row.name:26} {self.case.name:48} {1e3 * self.seconds:9.3f} {self.rate / 1e9:6.1f} {self.unit:7} "
+                f"{self.rate / self.best:8.0%} {self.reference_seconds / self.seconds:9.1f}x")
+
+
+def run(progress: Callable[[str], object] = print, *, rows: Iterable[Row] = ROWS) -> list[Measurement]:
+    """Check and time all bench cases; `progress` gets the lines of a table as they come."""
+    best = f"{peak() / 1e9:.0f} GFLOP/s in registers, or a copy of as many bytes"
+    progress(f"{threads.get_num_threads()} threads; best: {best}")
+    progress(HEAD)
+    measurements = []
+    for row, case in cases(rows):
+        measurements.append(measure(row, case))
+        progress(str(measurements[-1]))
+    return measurements
+
+
+def cases(rows: Iterable[Row] = ROWS) -> Iterator[tuple[Row, Case]]:
+    """Give the cases that are timed."""
+    return ((row, case) for row in rows for case in row.cases if case.bench)
+
+
+def measure(row: Row, case: Case) -> Measurement:
+    """Check one case against the reference, then time both; MismatchError when the check fails."""
+    trial = verification.Trial(row, case, "normal", "float32")
+    trial.run()
+    arguments = trial.arguments("normal")
+    work = work_of(row, arguments)
+    best_work, best = copying(work) if row.flops is None else multiplying()
+    seconds, reference, fastest = in_turns(
+        lambda: verification.fast(row, arguments), lambda: row.reference(**arguments), best)
+    return Measurement(row, case, seconds, reference, work, best_work / fastest)
+
+
+def in_turns(*calls: Call) -> list[float]:
+    """Give the median time of each call, all called in turns."""
+    repeats = [max(1, int(SAMPLE / timed(call))) for call in calls]
+    turn = sum(timed(call, count) * count for call, count in zip(calls, repeats, strict=True))
+    rounds = min(MOST, max(LEAST, int(SECONDS / turn)))
+    samples = [[timed(call, count) for call, count in zip(calls, repeats, strict=True)] for _ in range(rounds)]
+    return [statistics.median(times) for times in zip(*samples, strict=True)]
+
+
+def timed(call: Call, count: int = 1) -> float:
+    """Give the time of one of `count` calls, in seconds."""
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count
+
+
+def work_of(row: Row, arguments: Arguments) -> int:
+    """Give the operations of a call, or the bytes that it reads and writes."""
+    results = verification.fast(row, arguments)
+    count = row.flops or row.bytes
+    if count is not None:
+        return count(arguments, results)
+    given = {name: value for name, value in arguments.items() if name not in row.updates}
+    return sum(array.nbytes for values in (given, results) for _, array in verification.arrays_of(values))
+
+
+def peak() -> float:
+    """Give the operations in a second of multiply-adds in registers: the best of a few tries."""
+    work, call = multiplying()
+    return work / min(timed(call) for _ in range(20))
+
+
+def multiplying() -> tuple[int, Call]:
+    """Give a call that multiplies and adds in registers, and its operations."""
+    workers, width, rounds = threads.get_num_threads(), simd.WIDTH32, 10_000
+    x = np.full(simd.ROWS * machine.STEPS, 1e-3, np.float32)
+    w = np.full(machine.STEPS * width, 1e-3, np.float32)
+    y = np.empty(workers * simd.ROWS * width, np.float32)
+    work = 2 * workers * rounds * machine.STEPS * simd.ROWS * width
+    return work, lambda: machine.multiply_add(x, w, y, rounds, workers)
+
+
+def copying(work: int) -> tuple[int, Call]:
+    """Give a call that reads and writes `work` bytes, and their number."""
+    x, y = np.ones((2, max(1, work // 8)), np.float32)
+    workers = threads.workers(x.size)
+    return 2 * x.nbytes, lambda: machine.negate(x, y, workers)

@@ -1,0 +1,25 @@
+"""The cache of compiled kernels, when processes meet."""
+
+from __future__ import annotations
+
+from fastcnn.kernels.cache import _CheckedFile
+
+
+def test_processes_that_compile_at_once_do_not_mix_their_code(tmp_path):
+    """Both have read the index before either has written it; the later index wins, and what it names is right."""
+    first, second = _CheckedFile(str(tmp_path), "kernel", ""), _CheckedFile(str(tmp_path), "kernel", "")
+    seen = first._load_index(), second._load_index()
+    for process, index, key in zip((first, second), seen, ("float32", "float64"), strict=True):
+        process._load_index = lambda index=index: index
+        process.save(key, f"code for {key}")
+    reader = _CheckedFile(str(tmp_path), "kernel", "")
+    assert reader.load("float64") == "code for float64"
+    assert reader.load("float32") in (None, "code for float32")
+
+
+def test_entries_are_found_again(tmp_path):
+    for key in ("float32", "float64", "float32"):
+        _CheckedFile(str(tmp_path), "kernel", "").save(key, f"code for {key}")
+    for key in ("float32", "float64"):
+        assert _CheckedFile(str(tmp_path), "kernel", "").load(key) == f"code for {key}"
+    assert _CheckedFile(str(tmp_path), "kernel", "").load("int64") is None
