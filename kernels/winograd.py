@@ -125,16 +125,27 @@ def _input_block(x, image, H, W, C, h, column, c, work, at):
 
 
 @kernel
+def _blocks(w):
+    """Number of output blocks of all images."""
+    return w.N * ((w.P + 3) // 4) * ((w.Q + 3) // 4)
+
+
+@kernel
+def _block_position(w, number):
+    """Image, row and column of the first output of a block."""
+    across = (w.Q + 3) // 4
+    n, in_image = divmod(number, (w.P + 3) // 4 * across)
+    return n, in_image // across * 4, in_image % across * 4
+
+
+@kernel
 def _transform_inputs(x, w, first, count, scratch, work, at):
     """scratch[at:] as columns[e, t, c] = (B^T d B)[e] for the output blocks first to first + count."""
     lanes = lanes_of(x)
-    blocks_across = (w.Q + 3) // 4
-    blocks = (w.P + 3) // 4 * blocks_across
     for t in range(count):
-        n, in_image = divmod(first + t, blocks)
-        row, column = divmod(in_image, blocks_across)
+        n, p, q = _block_position(w, first + t)
         for c in range(0, w.C, lanes):
-            _input_block(x, n * w.H * w.W * w.C, w.H, w.W, w.C, 4 * row - w.top, 4 * column - w.left, c, scratch, work)
+            _input_block(x, n * w.H * w.W * w.C, w.H, w.W, w.C, p - w.top, q - w.left, c, scratch, work)
             for i in range(6):
                 d = _load6(scratch, work + 6 * i * lanes, lanes, lanes)
                 _store6(_input_column(d), scratch, at + (6 * i * BLOCK + t) * w.C + c, BLOCK * w.C, w.C - c)
@@ -166,11 +177,8 @@ _products_wide, _products_narrow = _products(VECTORS), _products(1)
 def _transform_outputs(w, first, count, k, width, products, at, work, work_at, bias, y):
     """y = bias + A^T m A for the output blocks first to first + count and one panel of channels from k on."""
     lanes = lanes_of(y)
-    blocks_across = (w.Q + 3) // 4
-    blocks = (w.P + 3) // 4 * blocks_across
     for t in range(count):
-        n, in_image = divmod(first + t, blocks)
-        row, column = divmod(in_image, blocks_across)
+        n, p, q = _block_position(w, first + t)
         for lane in range(0, width, lanes):
             source = at + t * width + lane
             for j in range(6):
@@ -183,14 +191,13 @@ def _transform_outputs(w, first, count, k, width, products, at, work, work_at, b
             channels = w.K - k - lane
             shift = lanes_load(bias, k + lane, channels if len(bias) > 0 else 0)
             for i in range(4):
-                p = 4 * row + i
                 o0, o1, o2, o3 = _output_column(_load6(work, work_at + 6 * i * lanes, lanes, lanes))
-                to = ((n * w.P + p) * w.Q + 4 * column) * w.K + k + lane
-                inside = channels if p < w.P else 0
+                to = ((n * w.P + p + i) * w.Q + q) * w.K + k + lane
+                inside = channels if p + i < w.P else 0
                 lanes_store(o0 + shift, y, to, inside)
-                lanes_store(o1 + shift, y, to + w.K, inside if 4 * column + 1 < w.Q else 0)
-                lanes_store(o2 + shift, y, to + 2 * w.K, inside if 4 * column + 2 < w.Q else 0)
-                lanes_store(o3 + shift, y, to + 3 * w.K, inside if 4 * column + 3 < w.Q else 0)
+                lanes_store(o1 + shift, y, to + w.K, inside if q + 1 < w.Q else 0)
+                lanes_store(o2 + shift, y, to + 2 * w.K, inside if q + 2 < w.Q else 0)
+                lanes_store(o3 + shift, y, to + 3 * w.K, inside if q + 3 < w.Q else 0)
 
 
 @parallel_kernel
@@ -205,7 +212,7 @@ def winograd_forward(x, window, panels, bias, y, scratch, worker, workers):
     work = products + ELEMENTS * BLOCK * width
     padded = (w.K + lanes - 1) // lanes * lanes
     rows = w.C + 1
-    total = w.N * ((w.P + 3) // 4) * ((w.Q + 3) // 4)
+    total = _blocks(w)
     for task in range(worker, (total + BLOCK - 1) // BLOCK, workers):
         first = task * BLOCK
         count = min(BLOCK, total - first)
@@ -260,13 +267,9 @@ def winograd_filter(weight, layout, depth, panels, scratch, worker, workers):
 def _transform_gradients(dy, w, first, count, k, width, scratch, work, at):
     """scratch[at:] as gradients[e, t, k] = (A dy A^T)[e] for the output blocks first to first + count, one panel of K."""
     lanes = lanes_of(dy)
-    blocks_across = (w.Q + 3) // 4
-    blocks = (w.P + 3) // 4 * blocks_across
     for t in range(count):
-        n, in_image = divmod(first + t, blocks)
-        row, column = divmod(in_image, blocks_across)
+        n, p, q = _block_position(w, first + t)
         image = n * w.P * w.Q * w.K
-        p, q = 4 * row, 4 * column
         for lane in range(0, width, lanes):
             for j in range(4):
                 d = (_load_pixel(dy, image, w.P, w.Q, w.K, p, q + j, k + lane),
@@ -329,7 +332,7 @@ def winograd_backward_weight(x, window, dy, chunks, parts, partial, scratch, wor
     width = VECTORS * lanes
     padded_C = (w.C + ROWS - 1) // ROWS * ROWS
     padded_K = (w.K + lanes - 1) // lanes * lanes
-    total = w.N * ((w.P + 3) // 4) * ((w.Q + 3) // 4)
+    total = _blocks(w)
     panels = (w.K + width - 1) // width
     room = len(scratch) // workers
     for task in range(worker, chunks * parts, workers):
