@@ -41,7 +41,7 @@ class Compilation(event.Listener):
             name = event.data["dispatcher"].py_func.__name__
             self._write(f"{_CLEAR}compiling kernels, once on this machine: {self.kernels}, {name} ({self.seconds:.0f} s)")
         elif self.kernels == 1:
-            self._write("compiling kernels, once on this machine, up to a minute ...\n")
+            self._write("compiling kernels, once on this machine, for a minute or so ...\n")
 
     def on_end(self, event: Any) -> None:
         """Add up the time."""

@@ -369,7 +369,7 @@ def test_compilation_is_announced_in_plain_lines(capsys):
         assert outer(1) == 3
     assert compilation.kernels == 1
     begun, done = lines(capsys.readouterr().err)
-    assert begun == "compiling kernels, once on this machine, up to a minute ..."
+    assert begun == "compiling kernels, once on this machine, for a minute or so ..."
     assert re.fullmatch(r"compiled 1 kernel in \d+\.\d s", done)
 
 
