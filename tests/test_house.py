@@ -155,10 +155,7 @@ def test_every_algorithm_has_rows():
 
 
 def test_every_operation_has_faults():
-    from fastcnn.faults import FAULTS
-
-    silent = {"softmax_backward", "log_softmax_backward"}  # their checks are those of the other gradients by output
-    assert set(FAULTS) >= {row.operation for row in registry.ROWS} - silent
+    assert all(row.faults for row in registry.ROWS if row.algorithm is None)
 
 
 @pytest.mark.parametrize("row", registry.ROWS, ids=lambda row: row.name)
@@ -188,6 +185,6 @@ def test_one_signature_for_each_type():
         for trial in verification.trials(row):
             if trial.case is row.cases[0]:
                 trial.run()
-    signatures = {kernel: _jit.dispatchers[kernel].signatures for kernel in ENTERED}
+    signatures = {kernel: _jit.dispatchers[kernel].signatures for kernel in ENTERED if kernel in _jit.dispatchers}
     assert not {kernel: found for kernel, found in signatures.items() if len(found) > 2}
     assert sum(len(found) for found in signatures.values()) > 60
