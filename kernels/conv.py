@@ -97,22 +97,35 @@ def conv2d_forward(x, window, plans, taps, panels, y, scratch, worker, workers):
 
 
 @kernel
+def _meeting(position, dilation, filter_size, output_size):
+    """Half-open range of the filter elements s whose output position - s * dilation exists."""
+    if dilation == 1:
+        return max(0, position - output_size + 1), min(filter_size, position + 1)
+    return max(0, (position - output_size + dilation) // dilation), min(filter_size, position // dilation + 1)
+
+
+@kernel
 def _add_products(products, start, w, p_first, p_last, n, h, group, dx):
     """dx[n, h, column, c] = sum over r, s of products[h - r, column - s, r, s, c], for every column."""
     depth = w.C // w.groups
     taps = w.R * w.S * depth
+    r_first, r_last = _meeting(h + w.top - p_first, w.dilation_rows, w.R, p_last - p_first)
+    r_step = w.S * depth - w.dilation_rows * w.Q * taps  # from one filter row to the next: an output row back
+    s_step = depth - w.dilation_columns * taps
     for column in range(w.W):
+        q = column + w.left
+        s_first, s_last = _meeting(q, w.dilation_columns, w.S, w.Q)
         target = ((n * w.H + h) * w.W + column) * w.C + group * depth
+        corner = start + ((h + w.top - p_first) * w.Q + q) * taps + r_first * r_step + s_first * s_step
         for c in range(0, depth, lanes_of(dx)):
             total = lanes_zero(dx)
-            for r in range(w.R):
-                p = h + w.top - r * w.dilation_rows
-                if p_first <= p < p_last:
-                    for s in range(w.S):
-                        q = column + w.left - s * w.dilation_columns
-                        if 0 <= q < w.Q:
-                            source = ((p - p_first) * w.Q + q) * taps + (r * w.S + s) * depth + c
-                            total = lanes_add(total, products, start + source, depth - c)
+            row = corner + c
+            for _ in range(r_first, r_last):
+                source = row
+                for _ in range(s_first, s_last):
+                    total = lanes_add(total, products, source, depth - c)
+                    source += s_step
+                row += r_step
             lanes_store(total, dx, target + c, depth - c)
 
 

@@ -1,7 +1,10 @@
 """Matrix products of a linear layer, which are also those of a 1x1 convolution: rows are images, or pixels.
 
 Full tiles read x where it lies. The last rows, where a tile would read beyond the array, go through a padded copy.
+Numba would compile the products once more for a literal 0 or 1; int64(0) is a number like any other.
 """
+
+from numba import int64
 
 from ._jit import kernel, parallel_kernel
 from .matmul import copy_run, correlate, multiply, pack_gradient
@@ -22,7 +25,7 @@ def linear_forward(x, rows, taps, depth, panels, y, channels, scratch, worker, w
         first += full
         if first < last:
             copy_run(x, first * depth, scratch, 0, (last - first) * depth)
-            multiply(scratch, 0, last - first, taps, depth, panels, 0,
+            multiply(scratch, int64(0), last - first, taps, depth, panels, 0,
                      y, first * channels, channels, 0, rows, 0, channels)
 
 
@@ -46,7 +49,8 @@ def _weight_task(x, first, last, rows, taps, depth, d, extent, dy, channels, k, 
         else:
             for row in range(first, first + count):
                 copy_run(x, row * depth, tail, 0, depth)
-                _correlate_rows(tail, d, taps, depth, extent, dy, row * channels, 1, channels, k, panel, partial, start)
+                _correlate_rows(tail, d, taps, depth, extent, dy, row * channels, int64(1), channels, k, panel,
+                                partial, start)
         first += count
 
 

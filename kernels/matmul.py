@@ -10,6 +10,7 @@ Each sum is taken in one order that depends on the shape alone.
 """
 
 from ._jit import kernel, parallel_kernel
+from .scalar import natural
 from .simd import (
     ROWS,
     VECTORS,
@@ -200,11 +201,13 @@ def sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw,
 def _sum_rows(dy, first, last, channels, fold, partial, start):
     """partial[start + i] = sum of every `fold`-th of the rows first to last; i runs over `fold` rows side by side."""
     width = fold * channels
-    for i in range(width):
-        partial[start + i] = 0
+    sums = natural(start)
+    for i in range(natural(width)):
+        partial[sums + i] = 0
     for row in range(first, last, fold):
-        for i in range(min(width, (last - row) * channels)):
-            partial[start + i] += dy[row * channels + i]
+        source = natural(row * channels)
+        for i in range(natural(min(width, (last - row) * channels))):
+            partial[sums + i] += dy[source + i]
 
 
 @parallel_kernel

@@ -104,7 +104,7 @@ def get_num_threads() -> int:
     return _count
 
 
-def workers(work: float, grain: float = 32768) -> int:
+def workers(work: float, grain: float = 1 << 17) -> int:
     """Workers for `work` units when each should have at least `grain` of them, so that small work is not spread thin."""
     if work < 2 * grain:
         return 1

@@ -103,12 +103,14 @@ CONV_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 AVERAGE_DEFAULTS = {"stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
 DEFAULTS = {
     "conv2d": {"bias": None, **CONV_DEFAULTS},
-    "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True},
-    "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
+    "add": {"relu": False},
+    "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dbias": True},
+    "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "relu": False},
+    "max_pool2d_backward": {"y": None},
     "avg_pool2d": AVERAGE_DEFAULTS,
     "avg_pool2d_backward": AVERAGE_DEFAULTS,
-    "batch_norm": {"momentum": 0.1, "eps": 1e-5},
-    "batch_norm_backward": {"training": True},
+    "batch_norm": {"momentum": 0.1, "eps": 1e-5, "relu": False},
+    "batch_norm_backward": {"training": True, "y": None},
     "leaky_relu": {"slope": 0.01},
     "leaky_relu_backward": {"slope": 0.01},
     "elu": {"alpha": 1.0},
@@ -897,3 +899,15 @@ def test_gather_by_hand(dtype):
     assert batch.shape == (4, 1, 1, 2)
     assert batch.dtype == dtype
     close(batch[:, 0, 0], [[0.4, 0.4], [-0.4, 2], [0.4, 0.4], [0, 1.2]], 4 * np.finfo(dtype).eps)
+
+
+def test_rectified_results_are_those_of_relu():
+    x = np.array([[-3.0, 1.0], [2.0, -4.0]])
+    np.testing.assert_array_equal(reference.add(x, 1.0 + 0 * x, relu=True), [[0, 2], [3, 0]])
+    image = x.reshape(1, 2, 2, 1)
+    y, argmax = reference.max_pool2d(-image, (1, 2), relu=True)
+    np.testing.assert_array_equal(y.ravel(), [3, 4])
+    y, argmax = reference.max_pool2d(image - 5, 2, relu=True)
+    assert (y.item(), argmax.item()) == (0, 2)
+    dx = reference.max_pool2d_backward(np.ones((1, 1, 1, 1)), argmax, (1, 2, 2, 1), y=y)
+    np.testing.assert_array_equal(dx, 0)

@@ -13,7 +13,7 @@ from ..kernels import threads
 from ..shapes import Padding, Pair, Window
 from . import arrays
 
-_GRAIN = 8192  # elements that are worth a thread of their own
+_GRAIN = 1 << 16  # elements that are worth a thread of their own
 
 # The same few geometries come back at every step.
 _window = functools.lru_cache(maxsize=1024, typed=True)(shapes.pool2d)

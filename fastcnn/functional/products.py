@@ -11,7 +11,7 @@ from ..kernels import matmul, simd, threads
 from ..shapes import Window
 from . import arrays
 
-GRAIN = 1 << 18  # multiply-adds that are worth another thread
+GRAIN = 1 << 20  # multiply-adds that are worth another thread
 NO_TAP_OFFSET = np.zeros(1, np.int64)
 
 

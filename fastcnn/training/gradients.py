@@ -114,7 +114,8 @@ def _function_problem(function: Callable[..., Any], arguments: tuple[Any, ...], 
     def forward() -> Any:
         result = function(**given)
         y, second = result if isinstance(result, tuple) else (result, None)
-        made.update(y=y, x_shape=arrays[0].shape, argmax=second, saved=second, mask=second)
+        made.update(x_shape=arrays[0].shape, argmax=second, saved=second, mask=second)
+        made["y"] = y if given.get("relu", True) else None  # an operation that can rectify wants y only where it did
         return y
 
     def backward(dy: Any) -> list[np.ndarray]:
