@@ -189,11 +189,11 @@ def conv2d_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bi
 
 
 def conv2d_backward_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True,
-                              need_dx: bool = True, **geometry: Any) -> Arguments:
+                              need_dx: bool = True, need_dweight: bool = True, **geometry: Any) -> Arguments:
     """Gradient of the result, images and filters."""
     y = reference.conv2d(np.zeros(x), np.zeros(weight), **geometry)
-    return {"dy": draw(*y.shape), "x": draw(*x), "weight": draw(*weight), "need_dx": need_dx, "need_dbias": bias,
-            **geometry}
+    return {"dy": draw(*y.shape), "x": draw(*x), "weight": draw(*weight), "need_dx": need_dx,
+            "need_dweight": need_dweight, "need_dbias": bias, **geometry}
 
 
 def conv2d_error(a: Arguments) -> float:
@@ -214,7 +214,15 @@ def conv2d_flops(a: Arguments, results: Arguments) -> int:
 
 def conv2d_backward_flops(a: Arguments, results: Arguments) -> int:
     """As many for dweight as forward, and again for dx."""
-    return int(2 * a["dy"].size * a["weight"][..., 0].size * (2 if a["need_dx"] else 1))
+    return int(2 * a["dy"].size * a["weight"][..., 0].size * (a["need_dx"] + a["need_dweight"]))
+
+
+def one_gradient(one: Case) -> tuple[Case, ...]:
+    """Time the gradients of input and weight apart."""
+    if not one.bench:
+        return (one,)
+    return (bench(f"{one.name}: input", **one.settings, bias=False, need_dweight=False),
+            bench(f"{one.name}: weight", **one.settings, bias=False, need_dx=False))
 
 
 POINTWISE = (
@@ -353,7 +361,10 @@ CONVOLUTIONS = (
     bench("first layer, 3 channels", x=(128, 32, 32, 3), weight=(3, 3, 3, 32), padding=1),
 )
 
-WITHOUT_DX = case("first layer without dx", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), need_dx=False)
+ONE_GRADIENT = (
+    case("first layer without dx", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), need_dx=False),
+    case("frozen layer without dweight", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), bias=False, need_dweight=False),
+)
 
 # Linear layers -------------------------------------------------------------------------------------------------------------
 
@@ -808,7 +819,8 @@ def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
     forward = Row("conv2d", conv2d_arguments, cases, ("y",), Bound(conv2d_error, factor=factor), exact=exact,
                   algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
                   blurs=algorithm == "winograd", flops=conv2d_flops)
-    backward = Row("conv2d_backward", conv2d_backward_arguments, (*cases, WITHOUT_DX) if chosen else cases,
+    alone = tuple(part for one in cases for part in one_gradient(one))
+    backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *ONE_GRADIENT) if chosen else alone,
                    ("dx", "dweight", "dbias"), Bound(conv2d_backward_error, factor=factor), exact=exact,
                    algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd", flops=conv2d_backward_flops)
     return forward, backward

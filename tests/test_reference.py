@@ -104,7 +104,7 @@ AVERAGE_DEFAULTS = {"stride": None, "padding": 0, "ceil_mode": False, "count_inc
 DEFAULTS = {
     "conv2d": {"bias": None, **CONV_DEFAULTS},
     "add": {"relu": False},
-    "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dbias": True},
+    "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dweight": True, "need_dbias": True},
     "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "relu": False},
     "max_pool2d_backward": {"y": None},
     "avg_pool2d": AVERAGE_DEFAULTS,

@@ -60,8 +60,9 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
 
 def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
                     dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", need_dx: bool = True,
-                    need_dbias: bool = True) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
-    """Gradients (dx, dweight, dbias) of conv2d from dy (N, P, Q, K); dx or dbias is None where it is not needed.
+                    need_dweight: bool = True, need_dbias: bool = True,
+                    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Gradients (dx, dweight, dbias) of conv2d from dy (N, P, Q, K); each is None where it is not needed.
 
     Arguments as in `conv2d`. ShapeError, DTypeError: arguments that do not fit.
     """
@@ -73,6 +74,8 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     if need_dx:
         dx = arrays.empty(x.shape, x.dtype)
         chosen.backward_input(dy, weight, w, dx)
-    dweight = np.empty(weight.shape, weight.dtype)
-    chosen.backward_weight(dy, x, w, dweight)
+    dweight = None
+    if need_dweight:
+        dweight = np.empty(weight.shape, weight.dtype)
+        chosen.backward_weight(dy, x, w, dweight)
     return dx, dweight, products.column_sums(dy, w.K) if need_dbias else None

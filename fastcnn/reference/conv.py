@@ -51,12 +51,13 @@ def conv2d_backward(
     dilation: Pair = 1,
     groups: int = 1,
     need_dx: bool = True,
+    need_dweight: bool = True,
     need_dbias: bool = True,
-) -> tuple[Array | None, Array, Array | None]:
+) -> tuple[Array | None, Array | None, Array | None]:
     """Send dy back along every product that conv2d made.
 
     dy (N, P, Q, K), x (N, H, W, C), weight (R, S, C // groups, K)
-    -> dx like x, or None without need_dx; dweight like weight; dbias (K,), or None without need_dbias.
+    -> dx like x, dweight like weight, dbias (K,); each None where it is not needed.
     """
     _, H, W, C = x.shape
     R, S, _, K = weight.shape
@@ -75,7 +76,7 @@ def conv2d_backward(
             if need_dx:
                 dpixels[..., c] += dy[..., k] @ weight[r, s, :, k].T
     dx = dpadded[:, rows[0] : rows[0] + H, columns[0] : columns[0] + W] if need_dx else None
-    return dx, dweight, dy.sum(axis=(0, 1, 2)) if need_dbias else None
+    return dx, dweight if need_dweight else None, dy.sum(axis=(0, 1, 2)) if need_dbias else None
 
 
 def _groups(C: int, K: int, groups: int) -> list[tuple[slice, slice]]:
