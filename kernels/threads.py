@@ -83,20 +83,21 @@ def available() -> int:
 
 
 _count = available()
+_MOST = 1024  # each thread has working memory of its own
 
 
 def set_num_threads(count: int) -> None:
     """Let kernels run on `count` threads from now on; results are the same bits for any count.
 
-    ValueError: `count` is below 1 or above what Numba was started with.
+    More threads than the machine runs at once (`available`) are allowed and gain nothing. TypeError: `count` is no integer.
+    ValueError: it is not from 1 to 1024.
     """
     global _count
-    if isinstance(count, bool) or not isinstance(count, int):
+    if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise TypeError(f"set_num_threads: count is {count!r}, expected an int")
-    limit = numba.config.NUMBA_NUM_THREADS
-    if not 1 <= count <= limit:
-        raise ValueError(f"set_num_threads: count is {count}, expected 1 to {limit} (NUMBA_NUM_THREADS raises the limit)")
-    _count = count
+    if not 1 <= count <= _MOST:
+        raise ValueError(f"set_num_threads: count is {count}, expected 1 to {_MOST}")
+    _count = count.__index__()
 
 
 def get_num_threads() -> int:
