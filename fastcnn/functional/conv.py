@@ -76,6 +76,6 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
         chosen.backward_input(dy, weight, w, dx)
     dweight = None
     if need_dweight:
-        dweight = np.empty(weight.shape, weight.dtype)
+        dweight = arrays.empty(weight.shape, weight.dtype)
         chosen.backward_weight(dy, x, w, dweight)
     return dx, dweight, products.column_sums(dy, w.K) if need_dbias else None

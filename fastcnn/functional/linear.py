@@ -44,6 +44,6 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True,
         dx = arrays.empty((N, depth), dy.dtype)
         transposed = Layout(0, 0, 0, 0, 1, K, depth, 1)
         products.rows_times_panels(dy, K, products.pack(weight, transposed, 1, 1, K, arrays.NOTHING[dy.dtype]), dx, depth)
-    dweight = np.empty((depth, K), dy.dtype)
+    dweight = arrays.empty((depth, K), dy.dtype)
     products.rows_times_rows(x, depth, dy, K, dweight)
     return dx, dweight, products.column_sums(dy, K)
