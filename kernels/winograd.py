@@ -24,6 +24,7 @@ from .simd import (
 
 BLOCK = 28 // ROWS * ROWS if ROWS > 6 else 30  # output blocks that are transformed and multiplied together
 ELEMENTS = 36
+GAP = (ROWS + 15) // 16 * 16  # a tile of inputs may reach so far into what follows; whole cache lines
 
 
 @inline_kernel
@@ -309,7 +310,7 @@ def _weight_blocks(x, w, dy, first, last, k_first, k_last, scratch, start, parti
     lanes = lanes_of(x)
     width = VECTORS * lanes
     padded_C = (w.C + ROWS - 1) // ROWS * ROWS
-    gradients = start + ELEMENTS * BLOCK * w.C + ROWS
+    gradients = start + ELEMENTS * BLOCK * w.C + GAP
     work = gradients + ELEMENTS * BLOCK * width
     for at in range(first, last, BLOCK):
         count = min(BLOCK, last - at)

@@ -117,11 +117,21 @@ def record(window: Window) -> np.ndarray:
     return np.array([tuple(window)], np.dtype((np.record, fields)))
 
 
+_LINE = 64  # bytes of a cache line; a vector that lies across two of them costs two accesses
+
+
+def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
+    """An uninitialised array that begins at a cache line; its base owns the memory."""
+    owner = np.empty(size * dtype.itemsize + _LINE, np.uint8)
+    start = -owner.ctypes.data % _LINE
+    return owner[start:start + size * dtype.itemsize].view(dtype)
+
+
 class _Pool(threading.local):
-    """Buffers by size, each with the request number of its last use; a buffer that only the pool refers to is free."""
+    """Buffers by size, and the request number of each one's last use; a buffer that only the pool refers to is free."""
 
     def __init__(self) -> None:
-        self.blocks: dict[tuple[int, np.dtype], list[np.ndarray]] = {}
+        self.buffers: dict[tuple[int, np.dtype], list[np.ndarray]] = {}
         self.used: dict[int, int] = {}
         self.requests = 0
 
@@ -131,19 +141,18 @@ _SMALL = 16384  # elements; below this the system's allocator is as fast
 _FORGET = 4096  # requests after which an unused buffer is given back
 
 
-def _only_references() -> int:
-    """Reference count that `_free` sees for an array held by nothing but a list."""
-    block = [np.empty(1)]
-    return next(sys.getrefcount(array) for array in block)
+def _holders(buffer: np.ndarray) -> int:
+    """References to the memory of a buffer: one for each array that looks into it, and those of this call."""
+    return sys.getrefcount(buffer.base)
 
 
-_UNHELD = _only_references()
+_UNHELD = _holders(_aligned(1, FLOAT32))
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An uninitialised C-contiguous array, in memory used before where that is free.
 
-    Every view keeps the buffer it looks into alive, so a buffer is free exactly when the pool's own reference is the last.
+    Every view keeps the memory it looks into alive, so a buffer is free exactly when the pool's own view is the last.
     """
     size = 1
     for n in shape:
@@ -151,31 +160,32 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if size < _SMALL:
         return np.empty(shape, dtype)
     _pool.requests += 1
-    blocks = _pool.blocks.setdefault((size, dtype), [])
-    for array in blocks:
-        if sys.getrefcount(array) == _UNHELD:
-            _pool.used[id(array)] = _pool.requests
-            return array.reshape(shape)
-    _forget_unused()
-    array = np.empty(size, dtype)
-    _pool.used[id(array)] = _pool.requests
-    blocks.append(array)
-    return array.reshape(shape)
+    buffers = _pool.buffers.setdefault((size, dtype), [])
+    for buffer in buffers:
+        if _holders(buffer) == _UNHELD:
+            break
+    else:
+        _forget_unused()
+        buffer = _aligned(size, dtype)
+        buffers.append(buffer)
+    _pool.used[id(buffer)] = _pool.requests
+    return buffer.reshape(shape)
 
 
 def _forget_unused() -> None:
     """Give back the buffers that nobody asked for in a long time, such as those of another batch size."""
-    for blocks in _pool.blocks.values():
-        stale = [array for array in blocks if _pool.requests - _pool.used[id(array)] > _FORGET]
-        for array in stale:
-            if sys.getrefcount(array) <= _UNHELD + 1:
-                del _pool.used[id(array)]
-                blocks[:] = [other for other in blocks if other is not array]
+    oldest = _pool.requests - _FORGET
+    for key, buffers in _pool.buffers.items():
+        kept = [buffer for buffer in buffers if _pool.used[id(buffer)] > oldest or _holders(buffer) != _UNHELD]
+        for buffer in buffers:
+            if all(buffer is not other for other in kept):
+                del _pool.used[id(buffer)]
+        _pool.buffers[key][:] = kept
 
 
 def release_buffers() -> None:
     """Forget all pooled buffers of this thread; arrays in use stay valid."""
-    _pool.blocks.clear()
+    _pool.buffers.clear()
     _pool.used.clear()
 
 
@@ -184,7 +194,8 @@ def scratch(function: str, size: int, dtype: np.dtype) -> np.ndarray:
     key = function, dtype
     array = _scratch.arrays.get(key)
     if array is None or array.size < size:
-        array = _scratch.arrays[key] = np.zeros(size, dtype)
+        array = _scratch.arrays[key] = _aligned(size, dtype)
+        array.fill(0)
     return array
 
 

@@ -44,9 +44,10 @@ def lanes(x: np.ndarray) -> int:
 
 
 def pack(weight: np.ndarray, layout: Layout, R: int, S: int, depth: int, bias: np.ndarray) -> np.ndarray:
-    """Panels of a filter with R x S taps of `depth` inputs each, for `kernels.matmul.multiply`."""
+    """Panels of a filter with R x S taps of `depth` inputs each, for `kernels.matmul.multiply`, until the next call."""
     rows = R * S * depth + 1
-    panels = arrays.empty((layout.groups * round_up(layout.channels, lanes(weight)) * rows,), weight.dtype)
+    size = layout.groups * round_up(layout.channels, lanes(weight)) * rows
+    panels = arrays.scratch("panels", size, weight.dtype)[:size]
     matmul.pack_panels(weight.reshape(-1), arrays.record(layout), R, S, depth, bias, panels, threads.workers(panels.size))
     return panels
 

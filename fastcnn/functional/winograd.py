@@ -39,7 +39,8 @@ def _backward_layout(C: int, K: int) -> Layout:
 
 def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
     lanes = products.lanes(x)
-    panels = arrays.empty((kernels.ELEMENTS * round_up(w.K, lanes) * (w.C + 1),), x.dtype)
+    size = kernels.ELEMENTS * round_up(w.K, lanes) * (w.C + 1)
+    panels = arrays.scratch("panels", size, x.dtype)[:size]
     workers = threads.workers(panels.size)
     kernels.winograd_filter(weight.reshape(-1), arrays.record(layout), w.C, panels,
                             arrays.scratch("winograd_filter", workers * 32 * lanes, x.dtype), workers)
@@ -52,7 +53,7 @@ def _scratch(x: np.ndarray, w: Window, workers: int) -> np.ndarray:
     """Working memory: transformed inputs, one panel of products or gradients, and a block under transformation."""
     lanes = products.lanes(x)
     transformed = kernels.ELEMENTS * kernels.BLOCK
-    size = workers * round_up(transformed * (w.C + simd.VECTORS * lanes) + simd.ROWS + kernels.ELEMENTS * lanes, 16)
+    size = workers * round_up(transformed * (w.C + simd.VECTORS * lanes) + kernels.GAP + kernels.ELEMENTS * lanes, 16)
     return arrays.scratch("winograd", size, x.dtype)[:size]
 
 
