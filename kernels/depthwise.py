@@ -5,6 +5,7 @@ images in a fixed order.
 """
 
 from ._jit import kernel, parallel_kernel
+from .scalar import natural
 
 
 @kernel
@@ -21,18 +22,21 @@ def _forward_row(x, w, weight, bias, y, n, p):
     C = w.C
     y_row = (n * w.P + p) * w.Q * C
     for q in range(w.Q):
-        for c in range(C):
-            y[y_row + q * C + c] = bias[c] if len(bias) > 0 else 0
+        y_pixel = natural(y_row + q * C)
+        for c in range(natural(C)):
+            y[y_pixel + c] = bias[c] if len(bias) > 0 else 0
     for r in range(w.R):
         h = p * w.stride_rows + r * w.dilation_rows - w.top
         if 0 <= h < w.H:
             for s in range(w.S):
                 offset = s * w.dilation_columns - w.left
+                tap = natural((r * w.S + s) * C)
                 first, last = _columns(w.Q, w.W, w.stride_columns, offset)
                 for q in range(first, last):
-                    x_pixel = ((n * w.H + h) * w.W + q * w.stride_columns + offset) * C
-                    for c in range(C):
-                        y[y_row + q * C + c] += x[x_pixel + c] * weight[(r * w.S + s) * C + c]
+                    x_pixel = natural(((n * w.H + h) * w.W + q * w.stride_columns + offset) * C)
+                    y_pixel = natural(y_row + q * C)
+                    for c in range(natural(C)):
+                        y[y_pixel + c] += x[x_pixel + c] * weight[tap + c]
 
 
 @parallel_kernel
@@ -48,19 +52,20 @@ def _backward_input_row(dy, w, weight, dx, n, h):
     """dx[n, h, column, c] = sum over the p, r that meet row h, and q, s, of dy[n, p, q, c] * weight[r, s, c]."""
     C = w.C
     dx_row = (n * w.H + h) * w.W * C
-    for i in range(w.W * C):
-        dx[dx_row + i] = 0
+    for i in range(natural(dx_row), natural(dx_row + w.W * C)):
+        dx[i] = 0
     for r in range(w.R):
         p, between = divmod(h + w.top - r * w.dilation_rows, w.stride_rows)
         if between == 0 and 0 <= p < w.P:
             for s in range(w.S):
                 offset = s * w.dilation_columns - w.left
+                tap = natural((r * w.S + s) * C)
                 first, last = _columns(w.Q, w.W, w.stride_columns, offset)
                 for q in range(first, last):
-                    dy_pixel = ((n * w.P + p) * w.Q + q) * C
-                    dx_pixel = dx_row + (q * w.stride_columns + offset) * C
-                    for c in range(C):
-                        dx[dx_pixel + c] += dy[dy_pixel + c] * weight[(r * w.S + s) * C + c]
+                    dy_pixel = natural(((n * w.P + p) * w.Q + q) * C)
+                    dx_pixel = natural(dx_row + (q * w.stride_columns + offset) * C)
+                    for c in range(natural(C)):
+                        dx[dx_pixel + c] += dy[dy_pixel + c] * weight[tap + c]
 
 
 @parallel_kernel
@@ -75,8 +80,8 @@ def depthwise_backward_input(dy, window, weight, dx, worker, workers):
 def _weight_chunk(x, w, dy, partial, chunk, chunks):
     C = w.C
     base = chunk * w.R * w.S * C
-    for i in range(w.R * w.S * C):
-        partial[base + i] = 0
+    for i in range(natural(base), natural(base + w.R * w.S * C)):
+        partial[i] = 0
     for row in range(w.N * w.P * chunk // chunks, w.N * w.P * (chunk + 1) // chunks):
         n, p = divmod(row, w.P)
         for r in range(w.R):
@@ -85,11 +90,11 @@ def _weight_chunk(x, w, dy, partial, chunk, chunks):
                 for s in range(w.S):
                     offset = s * w.dilation_columns - w.left
                     first, last = _columns(w.Q, w.W, w.stride_columns, offset)
-                    target = base + (r * w.S + s) * C
+                    target = natural(base + (r * w.S + s) * C)
                     for q in range(first, last):
-                        x_pixel = ((n * w.H + h) * w.W + q * w.stride_columns + offset) * C
-                        dy_pixel = (row * w.Q + q) * C
-                        for c in range(C):
+                        x_pixel = natural(((n * w.H + h) * w.W + q * w.stride_columns + offset) * C)
+                        dy_pixel = natural((row * w.Q + q) * C)
+                        for c in range(natural(C)):
                             partial[target + c] += x[x_pixel + c] * dy[dy_pixel + c]
 
 
