@@ -14,6 +14,7 @@ section 4). The gradient of the weight reduces over the same bands.
 
 from ._jit import kernel, parallel_kernel
 from .matmul import copy_run, correlate, multiply, pack_gradient
+from .scalar import natural
 from .simd import VECTORS, lanes_add, lanes_copy, lanes_of, lanes_store, lanes_zero
 
 
@@ -21,8 +22,8 @@ from .simd import VECTORS, lanes_add, lanes_copy, lanes_of, lanes_store, lanes_z
 def _pack_edge(x, w, source, depth, band, target, q):
     """The inputs of an output column where some filter columns may have no input column: zero there."""
     column = q * w.stride_columns - w.left
-    for i in range(w.S * depth):
-        band[target + i] = 0
+    for i in range(natural(target), natural(target + w.S * depth)):
+        band[i] = 0
     if w.dilation_columns == 1 and w.groups == 1:
         first, last = max(0, -column), min(w.S, w.W - column)
         copy_run(x, source + (column + first) * depth, band, target + first * depth, max(0, last - first) * depth)
@@ -42,8 +43,8 @@ def _pack_row(x, w, plan, n, h, group, band, start):
     depth = w.C // w.groups
     run = plan.depth
     if h < 0 or h >= w.H:
-        for i in range(w.Q * run):
-            band[start + i] = 0
+        for i in range(natural(start), natural(start + w.Q * run)):
+            band[i] = 0
         return
     source = (n * w.H + h) * w.W * w.C + group * depth
     for q in range(plan.inner_first):
@@ -175,8 +176,9 @@ def _weight_chunk(x, w, plan, taps, dy, partial, chunk, group, block, scratch, s
     weights = len(taps) * plan.padded_depth
     base = (chunk * w.groups + group) * padded * weights
     for k in range(block * width, channels, plan.parts * width):
-        for i in range(min(width, padded - k) * weights):
-            partial[base + k * weights + i] = 0
+        first = natural(base + k * weights)
+        for i in range(natural(min(width, padded - k) * weights)):
+            partial[first + i] = 0
     bands = (w.P + plan.rows - 1) // plan.rows
     panel = scratch[start + plan.scratch - plan.rows * w.Q * width:]
     for task in range(w.N * bands * chunk // plan.chunks, w.N * bands * (chunk + 1) // plan.chunks):

@@ -8,6 +8,7 @@ from numba import int64
 
 from ._jit import kernel, parallel_kernel
 from .matmul import copy_run, correlate, multiply, pack_gradient
+from .scalar import natural
 from .simd import ROWS, VECTORS, lanes_of
 
 BLOCK = 8 * ROWS  # rows of a task: their x stays in the L1 or L2 cache while the panels pass by
@@ -76,7 +77,7 @@ def linear_backward_weight(x, rows, taps, depth, extent, dy, channels, chunks, p
         start = (chunk * padded_channels + k) * padded
         columns = min(width, padded_channels - k)
         start += d * columns
-        for i in range(min(extent, padded - d) * columns):
-            partial[start + i] = 0
+        for i in range(natural(start), natural(start + min(extent, padded - d) * columns)):
+            partial[i] = 0
         _weight_task(x, rows * chunk // chunks, rows * (chunk + 1) // chunks, rows, taps, depth, d,
                      min(extent, depth - d), dy, channels, k, tail, panel, partial, start)

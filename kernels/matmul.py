@@ -176,12 +176,13 @@ def _sum_panels(partial, start, chunks, distance, rows, row, channels, dw, targe
     for k in range(0, channels, VECTORS * lanes):
         width = VECTORS * lanes if channels - k > lanes else lanes
         source = start + k * rows + row * width
-        for lane in range(min(width, channels - k)):
-            dw[target + k + lane] = partial[source + lane]
+        wanted, to, at = natural(min(width, channels - k)), natural(target + k), natural(source)
+        for lane in range(wanted):
+            dw[to + lane] = partial[at + lane]
         for _ in range(1, chunks):
-            source += distance
-            for lane in range(min(width, channels - k)):
-                dw[target + k + lane] += partial[source + lane]
+            at += natural(distance)
+            for lane in range(wanted):
+                dw[to + lane] += partial[at + lane]
 
 
 @parallel_kernel

@@ -10,6 +10,7 @@ and width will do, and nothing is copied beforehand.
 """
 
 from ._jit import inline_kernel, kernel, parallel_kernel
+from .scalar import natural
 from .simd import (
     ROWS,
     VECTORS,
@@ -340,7 +341,7 @@ def winograd_backward_weight(x, window, dy, chunks, parts, partial, scratch, wor
         chunk, part = divmod(task, parts)
         k_first, k_last = panels * part // parts * width, min(panels * (part + 1) // parts * width, padded_K)
         base = chunk * ELEMENTS * padded_C * padded_K
-        for i in range(base + k_first * padded_C * ELEMENTS, base + k_last * padded_C * ELEMENTS):
+        for i in range(natural(base + k_first * padded_C * ELEMENTS), natural(base + k_last * padded_C * ELEMENTS)):
             partial[i] = 0
         _weight_blocks(x, w, dy, total * chunk // chunks, total * (chunk + 1) // chunks, k_first, k_last,
                        scratch, worker * room, partial, base)
