@@ -11,23 +11,34 @@ from .matmul import copy_run, correlate, multiply, pack_gradient
 from .scalar import natural
 from .simd import ROWS, VECTORS, lanes_of
 
-BLOCK = 8 * ROWS  # rows of a task: their x stays in the L1 or L2 cache while the panels pass by
+BLOCK = 8 * ROWS  # most rows of a task: their x stays in the L1 or L2 cache while the panels pass by
+
+
+@kernel
+def _forward_rows(x, first, last, taps, depth, panels, panel, y, step, k, channels, tail, start):
+    """`channels` outputs from k on for the rows first to last; the last tile, when it is not full, from a copy."""
+    full = (last - first) // ROWS * ROWS
+    multiply(x, first * depth, full, taps, depth, panels, panel, y, first * step + k, step, 0, last, 0, channels)
+    first += full
+    if first < last:
+        copy_run(x, first * depth, tail, start, (last - first) * depth)
+        multiply(tail, start, last - first, taps, depth, panels, panel, y, first * step + k, step, 0, last, 0, channels)
 
 
 @parallel_kernel
-def linear_forward(x, rows, taps, depth, panels, y, channels, scratch, worker, workers):
-    """y[row, k] = bias[k] + sum over d of x[row, d] * w[d, k]; `scratch` holds ROWS rows of x, `taps` is [0]."""
-    for block in range(worker, (rows + BLOCK - 1) // BLOCK, workers):
-        first = block * BLOCK
-        last = min(first + BLOCK, rows)
-        full = (last - first) // ROWS * ROWS
-        multiply(x, first * depth, full, taps, depth, panels, 0,
-                 y, first * channels, channels, 0, rows, 0, channels)
-        first += full
-        if first < last:
-            copy_run(x, first * depth, scratch, 0, (last - first) * depth)
-            multiply(scratch, int64(0), last - first, taps, depth, panels, 0,
-                     y, first * channels, channels, 0, rows, 0, channels)
+def linear_forward(x, rows, taps, depth, panels, y, channels, parts, scratch, worker, workers):
+    """y[row, k] = bias[k] + sum over d of x[row, d] * w[d, k], in `parts` of the channels; `taps` is [0].
+
+    `scratch` holds ROWS rows of x for each worker.
+    """
+    width = VECTORS * lanes_of(y)
+    columns = (channels + width - 1) // width
+    tiles, blocks = (rows + ROWS - 1) // ROWS, (rows + BLOCK - 1) // BLOCK
+    for task in range(worker, blocks * parts, workers):
+        block, part = divmod(task, parts)
+        k, k_last = columns * part // parts * width, min(columns * (part + 1) // parts * width, channels)
+        _forward_rows(x, tiles * block // blocks * ROWS, min(tiles * (block + 1) // blocks * ROWS, rows), taps, depth,
+                      panels, k * (depth + 1), y, channels, k, k_last - k, scratch, worker * ROWS * depth)
 
 
 @kernel

@@ -129,6 +129,22 @@ def _pack_row(w, source, count, panels, start, width):
 
 
 @kernel
+def _pack_transposed(w, source, depth_step, K_step, depth, panels, start, count, width):
+    """panels[start + d * width + k] = w[source + d * depth_step + k * K_step] for `count` channels, then zeros.
+
+    Sixteen d at a time, so that the lines of both arrays are used while they are near.
+    """
+    for first in range(0, depth, 16):
+        last = min(first + 16, depth)
+        for k in range(width):
+            at, target = natural(source + first * depth_step + k * K_step), natural(start + first * width + k)
+            for _ in range(natural(last - first)):
+                panels[target] = w[at] if k < count else 0
+                at += natural(depth_step)
+                target += natural(width)
+
+
+@kernel
 def _pack_block(w, source, strides, R, S, depth, panels, start, count, width):
     """One panel: panels[start + ((r * S + s) * depth + d) * width + k] = w[r, s, d, k] for `count` channels, then zeros."""
     for r in range(R):
@@ -138,10 +154,7 @@ def _pack_block(w, source, strides, R, S, depth, panels, start, count, width):
                 for d in range(depth):
                     _pack_row(w, tap + d * strides.depth, count, panels, start + d * width, width)
             else:
-                for k in range(width):
-                    for d in range(depth):
-                        panels[start + d * width + k] = (
-                            w[tap + d * strides.depth + k * strides.K] if k < count else 0)
+                _pack_transposed(w, tap, strides.depth, strides.K, depth, panels, start, count, width)
             start += depth * width
 
 

@@ -56,7 +56,9 @@ def rows_times_panels(x: np.ndarray, depth: int, panels: np.ndarray, y: np.ndarr
     """y = x @ weight + bias for x seen as rows of `depth` and y as rows of `channels`."""
     rows = x.size // depth
     workers = threads.workers(rows * depth * channels, GRAIN)
-    kernels.linear_forward(x.reshape(-1), rows, NO_TAP_OFFSET, depth, panels, y.reshape(-1), channels,
+    blocks, columns = -(-rows // kernels.BLOCK), -(-channels // (simd.VECTORS * lanes(x)))
+    parts = min(columns, -(-2 * workers // blocks))
+    kernels.linear_forward(x.reshape(-1), rows, NO_TAP_OFFSET, depth, panels, y.reshape(-1), channels, parts,
                            arrays.scratch("linear_tail", workers * simd.ROWS * depth, x.dtype), workers)
 
 
