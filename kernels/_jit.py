@@ -1,13 +1,12 @@
 """How every kernel is compiled: the only Numba options of the project, the cache and the launch rules.
 
-`kernel` compiles a serial function, `parallel_kernel` a small driver with a `prange` over workers. A kernel never raises:
-an exception inside `prange` is lost and leaves garbage, so everything is checked before the launch.
+`kernel` compiles a serial function, `parallel_kernel` one whose work is shared in the loop of launch.py. A kernel never
+raises: an exception inside `prange` is lost and leaves garbage, so everything is checked before the launch.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -91,26 +90,9 @@ class ParallelKernel:
         return address
 
 
-def parallel_kernel(function: Callable[..., None]) -> Callable[..., None]:
+def parallel_kernel(function: Callable[..., None]) -> ParallelKernel:
     """Compile a kernel (..., worker, workers) that is called with (..., workers) and runs on that many threads."""
-    if list(inspect.signature(function).parameters)[-2:] == ["worker", "workers"]:
-        return ParallelKernel(function)
-    return _driver(function)
-
-
-def _driver(function: Callable[..., None]) -> Callable[..., None]:
-    dispatcher = _compile(function, parallel=True, fastmath=FLAGS)
-
-    @functools.wraps(function)
-    def launch(*arguments: Any) -> None:
-        if threads.unguarded:
-            dispatcher(*arguments)
-        else:
-            with threads.guard():
-                dispatcher(*arguments)
-
-    launch.dispatcher = dispatcher  # type: ignore[attr-defined]
-    return launch
+    return ParallelKernel(function)
 
 
 @kernel
