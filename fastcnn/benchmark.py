@@ -119,12 +119,13 @@ def peak() -> float:
 
 def multiplying() -> tuple[int, Call]:
     """Give a call that multiplies and adds in registers, and its operations."""
-    workers, width, rounds = threads.get_num_threads(), simd.WIDTH32, 10_000
-    x = np.full(simd.ROWS * machine.STEPS, 1e-3, np.float32)
-    w = np.full(machine.STEPS * width, 1e-3, np.float32)
-    y = np.empty(workers * simd.ROWS * width, np.float32)
-    work = 2 * workers * rounds * machine.STEPS * simd.ROWS * width
-    return work, lambda: machine.multiply_add(x, w, y, rounds, workers)
+    workers, width, rounds = threads.get_num_threads(), (simd.VECTOR_BYTES // 4,) * max(simd.ROWS), 10_000
+    lanes, rows = sum(width), simd.ROWS[len(width)]
+    x = np.full(rows * machine.STEPS, 1e-3, np.float32)
+    w = np.full(machine.STEPS * lanes, 1e-3, np.float32)
+    y = np.empty(workers * rows * lanes, np.float32)
+    work = 2 * workers * rounds * machine.STEPS * rows * lanes
+    return work, lambda: machine.multiply_add(x, w, y, rounds, width, workers)
 
 
 def copying(work: int) -> tuple[int, Call]:

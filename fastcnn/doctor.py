@@ -65,8 +65,8 @@ def _versions() -> Iterator[Finding]:
 
 
 def _processor() -> Iterator[Finding]:
-    text = (f"{_cpu_name()}, {simd.VECTOR_BYTES * 8} bits wide: {simd.LANES32} float32 lanes, "
-            f"tile of {simd.ROWS} rows by {simd.VECTORS} vectors")
+    text = (f"{_cpu_name()}, {simd.VECTOR_BYTES * 8} bits wide: {simd.VECTOR_BYTES // 4} float32 lanes, "
+            f"tile of {simd.ROWS[4]} rows by 4 vectors")
     wide = simd.VECTOR_BYTES >= 32 or platform.machine().lower() in ("arm64", "aarch64")
     yield Finding("CPU", text, "" if wide else "this CPU, or the virtual machine, shows no AVX2: choose one that does "
                                                "(for QEMU: -cpu host)")

@@ -20,7 +20,9 @@ from . import functional, reference
 from .faults import FAULTS, Fault
 from .kernels import simd
 
-TILE, WIDTH = simd.ROWS, simd.WIDTH32  # of this machine's register tile: output pixels, and output channels in float32
+# Of this machine: pixels of a register tile one vector wide, float32 elements of a vector, and of two.
+TILE, LANES = simd.ROWS[1], simd.VECTOR_BYTES // 4
+WIDTH = 2 * LANES
 
 Arguments = dict[str, Any]
 
@@ -291,6 +293,7 @@ BLOCKS = (
     case("3x3 filter, a channel more than a tile", x=(1, 6, 7, TILE + 1), weight=(3, 3, TILE + 1, WIDTH + 1)),
     case("3x3 filter, many channels", x=(1, 5, 6, 70), weight=(3, 3, 70, 66), padding=1),
     case("3x3 filter, many blocks", x=(3, 19, 18, 4), weight=(3, 3, 4, 5), padding=1),
+    case("3x3 filter, weights larger than the caches", x=(1, 5, 6, 180), weight=(3, 3, 180, 180), padding=1),
     case("3x3 filter, threads meet", x=(4, 18, 17, 20), weight=(3, 3, 20, WIDTH + 8), padding=1),
     bench("3x3, 64 to 64 channels", x=(64, 32, 32, 64), weight=(3, 3, 64, 64), padding=1),
 )
@@ -344,6 +347,10 @@ CONVOLUTIONS = (
     case("one vector of channels", x=(1, 4, 5, 3), weight=(2, 2, 3, WIDTH // 2)),
     case("a channel more than a vector", x=(1, 4, 5, 3), weight=(2, 2, 3, WIDTH // 2 + 1)),
     case("a channel more than two tiles", x=(1, 4, 5, 3), weight=(2, 2, 3, 2 * WIDTH + 1)),
+    case("a channel short of three vectors", x=(1, 4, 9, 3), weight=(2, 2, 3, 3 * LANES - 1)),
+    case("three vectors of channels", x=(2, 4, 5, 3), weight=(2, 2, 3, 3 * LANES), padding=1),
+    case("a channel short of four vectors", x=(1, 4, 8, 3), weight=(2, 2, 3, 4 * LANES - 1)),
+    case("four vectors of channels, pixels one short of tiles", x=(2, 4, 6, 3), weight=(2, 2, 3, 4 * LANES), padding=1),
     case("a pixel short of a tile", x=(1, 3, TILE + 1, 3), weight=(3, 3, 3, 4)),
     case("one tile of pixels", x=(1, 3, TILE + 2, 3), weight=(3, 3, 3, 4)),
     case("a pixel more than a tile", x=(1, 3, TILE + 3, 3), weight=(3, 3, 3, 4)),

@@ -77,7 +77,8 @@ class ParallelKernel:
 
     def _address(self, arguments: list[Any]) -> int:
         """Address of the code for these arguments' types, compiled or loaded on first use."""
-        key = tuple([value.dtype if type(value) is np.ndarray else type(value) for value in arguments])
+        key = tuple([value.dtype if type(value) is np.ndarray else len(value) if type(value) is tuple else type(value)
+                     for value in arguments])
         address = self._addresses.get(key)
         if address is None:
             signature = (*map(numba.typeof, arguments), numba.int64, numba.int64)

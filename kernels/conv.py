@@ -1,100 +1,133 @@
-"""Direct convolution on the register tile: forward, gradient of the input, gradient of the weight, gradient of the bias.
+"""Direct convolution on the register tile: forward, gradient of the input, gradient of the weight.
 
-A worker packs a band of input rows, so that every output pixel finds its inputs at one distance from its neighbour's:
+The output rows of all images stand one below the other, and a task makes a band of them. Where the filter leaves the image,
+the input rows of a band are copied with their padding; elsewhere they are read where they lie. For an output row that begins
+at `origin`, the inputs that its pixel q and filter element (r, s) need are the `depth` elements from
 
-    band[phase, i, q, s, c] = x[n, (p + i) * stride - top + phase, q * stride - left + s * dilation, c]
+    origin + q * stride * C + taps[r, s],    taps[r, s] = r * dilation * pitch + s * dilation * C
 
-holds for each output column q the S * C inputs that a filter row meets, contiguously. Padding becomes zeros, stride and
-dilation disappear, and each filter row is a product of (pixels, S * C) with (S * C, K).
+on, so that stride and dilation cost nothing; without dilation a whole filter row is one such run of S * C elements.
 
 The gradient of the input is a convolution of dy with the transposed, flipped filter; with a stride, one such convolution for
 each of the input's row and column phases (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016,
-section 4). The gradient of the weight reduces over the same bands.
+section 4). The gradient of the weight reduces over the same bands. Linear layers and 1x1 convolutions have R = S = 1.
 """
 
 from ._jit import kernel, parallel_kernel
-from .matmul import copy_run, correlate, multiply, pack_gradient
+from .launch import take
+from .matmul import copy_run, correlate, multiply, pack_row
 from .scalar import natural
-from .simd import VECTORS, lanes_add, lanes_copy, lanes_of, lanes_store, lanes_zero
+from .simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
+from .tile import row_copy, rows_of
 
 
 @kernel
-def _pack_edge(x, w, source, depth, band, target, q):
-    """The inputs of an output column where some filter columns may have no input column: zero there."""
-    column = q * w.stride_columns - w.left
-    for i in range(natural(target), natural(target + w.S * depth)):
-        band[i] = 0
-    if w.dilation_columns == 1 and w.groups == 1:
-        first, last = max(0, -column), min(w.S, w.W - column)
-        copy_run(x, source + (column + first) * depth, band, target + first * depth, max(0, last - first) * depth)
-    else:
-        for s in range(w.S):
-            if 0 <= column < w.W:
-                copy_run(x, source + column * w.C, band, target + s * depth, depth)
-            column += w.dilation_columns
+def _zero(array, start, count):
+    for i in range(natural(start), natural(start + count)):
+        array[i] = 0
 
 
 @kernel
-def _pack_row(x, w, plan, n, h, group, band, start):
-    """band[start, q, s, c] = x[n, h, q * stride + s * dilation - left, group * depth + c], zero outside.
-
-    For the columns from plan.inner_first to plan.inner_last these inputs are contiguous and all exist.
-    """
+def _copy_row(x, w, plan, n, h, group, band, start):
+    """band[start + column * depth + c] = x[n, h, column - left, group * depth + c] for a row's columns, zero outside."""
     depth = w.C // w.groups
-    run = plan.depth
-    if h < 0 or h >= w.H:
-        for i in range(natural(start), natural(start + w.Q * run)):
-            band[i] = 0
-        return
-    source = (n * w.H + h) * w.W * w.C + group * depth
-    for q in range(plan.inner_first):
-        _pack_edge(x, w, source, depth, band, start + q * run, q)
-    first_column = source - w.left * w.C
-    if run <= lanes_of(x):
-        for q in range(plan.inner_first, plan.inner_last):
-            lanes_copy(band, start + q * run, x, first_column + q * w.stride_columns * w.C, run)
+    first = min(max(0, w.left), plan.columns) if 0 <= h < w.H else plan.columns
+    last = max(first, min(w.W + w.left, plan.columns))
+    _zero(band, start, first * depth)
+    source = ((n * w.H + h) * w.W + first - w.left) * w.C + group * depth
+    if w.groups == 1:
+        copy_run(x, source, band, start + first * depth, (last - first) * depth)
     else:
-        for q in range(plan.inner_first, plan.inner_last):
-            copy_run(x, first_column + q * w.stride_columns * w.C, band, start + q * run, run)
-    for q in range(plan.inner_last, w.Q):
-        _pack_edge(x, w, source, depth, band, start + q * run, q)
+        for column in range(first, last):
+            copy_run(x, source, band, start + column * depth, depth)
+            source += w.C
+    _zero(band, start + last * depth, (plan.columns - last) * depth)
 
 
 @kernel
-def _pack_band(x, w, plan, n, p, rows, group, band, start):
-    """Pack what output rows p to p + rows of image n need."""
-    for phase in range(plan.phases):
-        first = phase * w.dilation_rows % w.stride_rows - w.top
-        for i in range(rows + plan.overlap):
-            _pack_row(x, w, plan, n, (p + i) * w.stride_rows + first, group,
-                      band, start + (phase * plan.slots + i) * w.Q * plan.depth)
+def _copy_rows(x, w, plan, group, first, rows, band, start, origins, at):
+    """Copy what the output rows first to first + rows need; origins[at + i] is where output row first + i begins."""
+    reach = (w.R - 1) * w.dilation_rows + 1
+    n, p = divmod(first, w.P)
+    h_next = p * w.stride_rows - w.top
+    image = start - h_next * plan.pitch  # where row 0 of this image would lie
+    for i in range(rows):
+        if p == w.P:
+            n, p = n + 1, 0
+            image += (h_next + w.top) * plan.pitch
+            h_next = -w.top
+        h_first = p * w.stride_rows - w.top
+        for h in range(max(h_next, h_first), h_first + reach):
+            _copy_row(x, w, plan, n, h, group, band, image + h * plan.pitch)
+        h_next = h_first + reach
+        origins[at + i] = image + h_first * plan.pitch
+        p += 1
 
 
 @kernel
-def _forward_band(x, w, plan, taps, panels, y, n, p, group, scratch, start):
-    """Output rows p to p + plan.rows of one image and group."""
-    rows = min(plan.rows, w.P - p)
-    channels = w.K // w.groups
-    lanes = lanes_of(panels)
-    panel = group * ((channels + lanes - 1) // lanes * lanes) * (len(taps) * plan.depth + 1)
-    _pack_band(x, w, plan, n, p, rows, group, scratch, start)
-    y_start = plan.y_start + n * plan.y_image + p * plan.y_row + group * channels
-    multiply(scratch, start, rows * w.Q, taps, plan.depth, panels, panel,
-             y, y_start, plan.y_step, 0, w.Q, plan.y_row - w.Q * plan.y_step, channels)
+def _origins(w, group, first, rows, origins, at):
+    """origins[at + i] = where output row first + i begins in x itself."""
+    n, p = divmod(first, w.P)
+    for i in range(rows):
+        if p == w.P:
+            n, p = n + 1, 0
+        origins[at + i] = ((n * w.H + p * w.stride_rows - w.top) * w.W - w.left) * w.C + group * (w.C // w.groups)
+        p += 1
+
+
+@kernel
+def _positions(w, plan, first, rows, positions, at, sources, targets):
+    """Where each pixel of a band begins in the input, for whole tiles, and in y."""
+    n, p = divmod(first, w.P)
+    i = 0
+    for row in range(rows):
+        origin = positions[at + row]
+        target = plan.y_start + n * plan.y_image + p * plan.y_row
+        for _ in range(w.Q):
+            positions[sources + i] = origin
+            positions[targets + i] = target
+            origin += plan.step
+            target += plan.y_step
+            i += 1
+        p += 1
+        if p == w.P:
+            n, p = n + 1, 0
+    for j in range(i, i + MOST_ROWS):
+        positions[sources + j] = positions[sources + i - 1]
 
 
 @parallel_kernel
-def conv2d_forward(x, window, plans, taps, panels, y, scratch, worker, workers):
+def conv2d_forward(x, window, plans, taps, panels, bias, y, width, bands, positions, queue, worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
 
-    x, y, scratch are flat; `panels` come from `pack_panels`.
+    x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` is padded in the same way.
     """
     w, plan = window[0], plans[0]
-    bands = (w.P + plan.rows - 1) // plan.rows
-    for task in range(worker, w.N * w.groups * bands, workers):
-        image_group, band = divmod(task, bands)
-        n, group = divmod(image_group, w.groups)
-        _forward_band(x, w, plan, taps, panels, y, n, band * plan.rows, group, scratch, worker * plan.scratch)
+    channels, rows_in_all = w.K // w.groups, w.N * w.P
+    lanes = len(width) * lanes_of(panels)
+    blocks = (channels + lanes - 1) // lanes
+    weights = len(taps) * plan.depth * lanes  # of one panel
+    tasks = (rows_in_all + plan.rows - 1) // plan.rows
+    source = bands if plan.copies else x
+    origins = worker * plan.positions
+    sources = origins + plan.rows
+    targets = sources + plan.rows * w.Q + MOST_ROWS
+    task = take(queue)
+    while task < plan.parts * w.groups * tasks:
+        part_group, number = divmod(task, tasks)
+        part, group = divmod(part_group, w.groups)
+        first = number * plan.rows
+        rows = min(plan.rows, rows_in_all - first)
+        if plan.copies:
+            _copy_rows(x, w, plan, group, first, rows, bands, worker * plan.band, positions, origins)
+        else:
+            _origins(w, group, first, rows, positions, origins)
+        _positions(w, plan, first, rows, positions, origins, sources, targets)
+        for block in range(blocks * part // plan.parts, blocks * (part + 1) // plan.parts):
+            panel, k = group * blocks + block, block * lanes
+            multiply(source, positions[sources:], rows * w.Q, taps, plan.depth, panels, panel * weights,
+                     bias, panel * lanes, y, positions[targets:], group * channels + k, channels - k, width)
+        task = take(queue)
 
 
 @kernel
@@ -131,71 +164,103 @@ def _add_products(products, start, w, p_first, p_last, n, h, group, dx):
 
 
 @kernel
-def _backward_input_band(dy, w, plan, taps, panels, n, group, first, last, dx, scratch, start):
+def _backward_input_band(dy, w, taps, panels, zeros, n, group, first, last, dx, width, products, start, positions, sources,
+                         targets):
     """Rows first to last of dx, for one image and group: the products of dy that meet them, then their sums."""
     channels = w.K // w.groups
     filter_size = w.R * w.S * (w.C // w.groups)
-    lanes = lanes_of(panels)
-    panel = group * ((filter_size + lanes - 1) // lanes * lanes) * (channels + 1)
+    lanes = len(width) * lanes_of(panels)
+    blocks = (filter_size + lanes - 1) // lanes
     p_first = max(0, first + w.top - (w.R - 1) * w.dilation_rows)
     p_last = min(w.P, last + w.top)
     pixels = max(0, p_last - p_first) * w.Q
     for pixel in range(pixels):
-        source = ((n * w.P + p_first) * w.Q + pixel) * w.K + group * channels
-        copy_run(dy, source, scratch, start + pixel * channels, channels)
-    products = start + plan.products
-    multiply(scratch, start, pixels, taps, channels, panels, panel,
-             scratch, products, filter_size, 0, pixels + 1, 0, filter_size)
+        positions[sources + pixel] = ((n * w.P + p_first) * w.Q + pixel) * w.K + group * channels
+        positions[targets + pixel] = start + pixel * filter_size
+    for pixel in range(pixels, pixels + MOST_ROWS):
+        positions[sources + pixel] = (n * w.P + p_first) * w.Q * w.K
+    for block in range(blocks):
+        k = block * lanes
+        multiply(dy, positions[sources:], pixels, taps, channels, panels, (group * blocks + block) * channels * lanes,
+                 zeros, 0, products, positions[targets:], k, filter_size - k, width)
     for h in range(first, last):
-        _add_products(scratch, products, w, p_first, p_last, n, h, group, dx)
+        _add_products(products, start, w, p_first, p_last, n, h, group, dx)
 
 
 @parallel_kernel
-def conv2d_backward_input_few(dy, window, plans, taps, panels, dx, scratch, worker, workers):
+def conv2d_backward_input_few(dy, window, plans, taps, panels, zeros, dx, width, products, positions, queue,
+                              worker, workers):
     """dx of a stride-1 convolution with few input channels, where lanes run over the whole filter instead.
 
     products[p, q, r, s, c] = sum over k of dy[p, q, k] * w[r, s, c, k] are gathered by the pixels they belong to.
     """
     w, plan = window[0], plans[0]
     bands = (w.H + plan.rows - 1) // plan.rows
-    for task in range(worker, w.N * w.groups * bands, workers):
+    sources = worker * 2 * plan.positions
+    task = take(queue)
+    while task < w.N * w.groups * bands:
         image_group, band = divmod(task, bands)
         n, group = divmod(image_group, w.groups)
         first = band * plan.rows
-        _backward_input_band(dy, w, plan, taps, panels, n, group, first, min(first + plan.rows, w.H), dx, scratch,
-                             worker * plan.scratch)
+        _backward_input_band(dy, w, taps, panels, zeros, n, group, first, min(first + plan.rows, w.H), dx, width,
+                             products, worker * plan.products, positions, sources, sources + plan.positions)
+        task = take(queue)
 
 
 @kernel
-def _weight_chunk(x, w, plan, taps, dy, partial, chunk, group, block, scratch, start):
-    """Partial sums of one chunk of bands, one group and the panels block, block + plan.parts, ..."""
-    lanes = lanes_of(dy)
-    width = VECTORS * lanes
-    channels = w.K // w.groups
-    padded = (channels + lanes - 1) // lanes * lanes
-    weights = len(taps) * plan.padded_depth
-    base = (chunk * w.groups + group) * padded * weights
-    for k in range(block * width, channels, plan.parts * width):
-        first = natural(base + k * weights)
-        for i in range(natural(min(width, padded - k) * weights)):
-            partial[first + i] = 0
-    bands = (w.P + plan.rows - 1) // plan.rows
-    panel = scratch[start + plan.scratch - plan.rows * w.Q * width:]
-    for task in range(w.N * bands * chunk // plan.chunks, w.N * bands * (chunk + 1) // plan.chunks):
-        n, band = divmod(task, bands)
-        p = band * plan.rows
-        pixels = min(plan.rows, w.P - p) * w.Q
-        _pack_band(x, w, plan, n, p, min(plan.rows, w.P - p), group, scratch, start)
-        for k in range(block * width, channels, plan.parts * width):
-            pack_gradient(dy, ((n * w.P + p) * w.Q) * w.K + group * channels + k, w.K, pixels, channels - k, panel)
-            correlate(scratch, start, pixels, taps, plan.depth, plan.depth, panel, channels - k, partial, base + k * weights)
+def _pack_gradients(dy, source, step, pixels, channels, panels, panel, width):
+    """panels[panel + k // lanes * pixels * lanes + pixel * lanes + k % lanes] = dy[source + pixel * step + k]."""
+    lanes = len(width) * lanes_of(dy)
+    for pixel in range(pixels):
+        target = panel + pixel * lanes
+        for k in range(0, channels - lanes + 1, lanes):
+            row_copy(panels, target, dy, source + k, width)
+            target += pixels * lanes
+        if channels % lanes:
+            k = channels // lanes * lanes
+            pack_row(dy, source + k, channels - k, panels, target, lanes)
+        source += step
+
+
+@kernel
+def _weight_task(x, w, plan, taps, dy, partial, start, group, k_first, k_last, first, last, width, bands, band, origins, at):
+    """Sums over the output rows first to last for one group and its channels k_first to k_last, whole panels of them."""
+    lanes, size = len(width) * lanes_of(dy), rows_of(width)
+    weights = len(taps) * ((plan.depth + size - 1) // size * size)  # of one channel
+    panels = band + plan.panel
+    _zero(partial, start, (k_last - k_first + lanes - 1) // lanes * lanes * weights)
+    source = bands if plan.copies else x
+    for top in range(first, last, plan.rows):
+        rows = min(plan.rows, last - top)
+        pixels = rows * w.Q
+        if plan.copies:
+            _copy_rows(x, w, plan, group, top, rows, bands, band, origins, at)
+        else:
+            _origins(w, group, top, rows, origins, at)
+        _pack_gradients(dy, top * w.Q * w.K + group * (w.K // w.groups) + k_first, w.K, pixels, k_last - k_first,
+                        bands, panels, width)
+        for k in range(0, k_last - k_first, lanes):
+            correlate(source, origins[at:], rows, w.Q, plan.step, taps, plan.depth, bands[panels + k * pixels:],
+                      partial, start + k * weights, width)
 
 
 @parallel_kernel
-def conv2d_backward_weight(x, window, plans, taps, dy, partial, scratch, worker, workers):
-    """partial[chunk, group, t, d, k] = sum over the chunk's images and pixels of x * dy; `sum_chunks` adds the chunks."""
+def conv2d_backward_weight(x, window, plans, taps, dy, partial, width, bands, origins, queue, worker, workers):
+    """partial[chunk, group, panel, t, d, k] = sum over the chunk's pixels of x * dy; `sum_chunks` adds the chunks.
+
+    The working memory of a worker is a band of x and, behind it, panels of dy.
+    """
     w, plan = window[0], plans[0]
-    for task in range(worker, plan.chunks * w.groups * plan.parts, workers):
-        chunk_group, block = divmod(task, plan.parts)
+    lanes, size = len(width) * lanes_of(dy), rows_of(width)
+    channels, rows = w.K // w.groups, w.N * w.P
+    blocks = (channels + lanes - 1) // lanes
+    weights = len(taps) * ((plan.depth + size - 1) // size * size)  # of one channel
+    task = take(queue)
+    while task < plan.chunks * w.groups * plan.parts:
+        chunk_group, part = divmod(task, plan.parts)
         chunk, group = divmod(chunk_group, w.groups)
-        _weight_chunk(x, w, plan, taps, dy, partial, chunk, group, block, scratch, worker * plan.scratch)
+        k_first, k_last = blocks * part // plan.parts * lanes, blocks * (part + 1) // plan.parts * lanes
+        _weight_task(x, w, plan, taps, dy, partial, (chunk_group * blocks * lanes + k_first) * weights, group,
+                     k_first, min(k_last, channels), rows * chunk // plan.chunks, rows * (chunk + 1) // plan.chunks, width,
+                     bands, worker * plan.band, origins, worker * plan.positions)
+        task = take(queue)

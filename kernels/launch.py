@@ -8,7 +8,7 @@ address: each iteration is one worker, which takes its own share of the output.
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import int64, prange, types
+from numba import config, int64, prange, types
 from numba.extending import intrinsic
 
 _BYTES = ir.IntType(8).as_pointer()
@@ -67,6 +67,28 @@ def _entry(typing, arguments):
         return builder.ptrtoint(function, _NATURAL)
 
     return types.int64(arguments), generate
+
+
+def _take_in_python(queue):
+    queue[0] += 1
+    return queue[0] - 1
+
+
+def _take(typing, queue):
+    """Number of the next task: how often `queue` was taken from before, by any worker.
+
+    Tasks that workers take as they get free keep all of them busy where some run slower than others; who does a task makes
+    no difference to its result.
+    """
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", data, _NATURAL(1), "monotonic")
+
+    return types.int64(queue), generate
+
+
+take = _take_in_python if config.DISABLE_JIT else intrinsic(_take)
 
 
 def parallel_for(entry, frame, workers):

@@ -1,21 +1,25 @@
 """What this machine can do at best: multiply-adds in registers, and copies of memory."""
 
+from numba import int64
+
 from ._jit import parallel_kernel
 from .scalar import positions
-from .simd import ROWS, VECTORS, lanes_of, tile_multiply_add, tile_rows, tile_store
+from .simd import lanes_of
+from .tile import rows_of, tile_multiply_add, tile_store, tile_strided, tile_zeros
 
 STEPS = 64  # outer products of one round
 
 
 @parallel_kernel
-def multiply_add(x, w, y, rounds, worker, workers):
-    """Add `rounds` * STEPS outer products of x (ROWS * STEPS) and w (STEPS, one tile row) to a tile, which y receives."""
-    width = VECTORS * lanes_of(w)
-    tile = tile_rows(w, 0, VECTORS)
+def multiply_add(x, w, y, rounds, width, worker, workers):
+    """Add `rounds` * STEPS outer products of x (rows of STEPS) and w (STEPS, one tile row) to a tile, which y receives."""
+    lanes = len(width) * lanes_of(w)
+    positions = tile_strided(int64(0), int64(STEPS), width)
+    tile = tile_zeros(w, width)
     for _ in range(rounds):
         for step in range(STEPS):
-            tile = tile_multiply_add(tile, x, step, STEPS, w, step * width)
-    tile_store(tile, y, worker * ROWS * width, width)
+            tile = tile_multiply_add(tile, x, positions, step, w, step * lanes)
+    tile_store(tile, y, worker * rows_of(width) * lanes)
 
 
 @parallel_kernel

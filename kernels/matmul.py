@@ -2,102 +2,68 @@
 
 `multiply` makes output pixels: rows of a tile are pixels, lanes are output channels, the sum runs over taps and depth.
 `correlate` makes weight gradients: rows are the weights of an output channel, lanes are output channels, the sum runs over
-pixels. Both read weights or gradients from panels: blocks of WIDTH output channels (a last block of at most one vector
-is one vector wide), each a matrix of contiguous rows padded with zeros. A block that begins at channel k lies at
-k * (rows of the panel).
+pixels. Both read weights or gradients from panels, matrices of as many channels as a tile has lanes, padded with zeros:
+`width` is a tuple with an element for each vector of a tile, and chooses among tiles of one to four vectors.
 
 Each sum is taken in one order that depends on the shape alone.
 """
 
 from ._jit import kernel, parallel_kernel
 from .scalar import natural
-from .simd import (
-    ROWS,
-    VECTORS,
-    lanes_copy,
-    lanes_copy_all,
-    lanes_copy_padded,
-    lanes_of,
-    tile_load,
-    tile_multiply_add,
-    tile_rows,
-    tile_scatter,
-    tile_store,
-)
-
-
-def _multiply(vectors):
-    """Product over tiles of ROWS pixels and `vectors` vectors of output channels."""
-
-    def multiply(x, x_start, pixels, taps, depth, panels, panel, y, y_start, step, column, columns, jump, channels):
-        width = vectors * lanes_of(panels)
-        for first in range(0, pixels, ROWS):
-            tile = tile_rows(panels, panel, vectors)  # row 0 of a panel is the bias
-            w = panel + width
-            for t in range(len(taps)):
-                start = x_start + taps[t] + first * depth
-                for d in range(depth):
-                    tile = tile_multiply_add(tile, x, start + d, depth, panels, w)
-                    w += width
-            tile_scatter(tile, y, y_start, step, column, columns, jump, pixels - first, channels)
-            rows_ended, column = divmod(column + ROWS, columns)
-            y_start += ROWS * step + rows_ended * jump
-
-    multiply.__qualname__ = f"multiply_{vectors}"
-    return kernel(multiply)
-
-
-_multiply_wide, _multiply_narrow = _multiply(VECTORS), _multiply(1)
+from .simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of
+from .tile import rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
 
 
 @kernel
-def multiply(x, x_start, pixels, taps, depth, panels, panel, y, y_start, step, column, columns, jump, channels):
-    """y[pixel, k] = bias[k] + sum over t, d of x[x_start + taps[t] + pixel * depth + d] * w[t, d, k], for every k.
+def multiply(x, sources, pixels, taps, depth, panels, panel, bias, shift, y, targets, distance, channels, width):
+    """y[targets[i] + distance + k] = bias[shift + k] + sum over t, d of x[sources[i] + taps[t] + d] * w[t, d, k].
 
-    Pixels lie `step` elements apart in y, and `jump` more where a row of `columns` pixels ends; `column` is that of pixel 0.
+    The panel of w begins at panels[panel]; `sources` holds whole tiles of positions; k runs to `channels`, at most a panel.
     """
-    lanes = lanes_of(panels)
-    rows = len(taps) * depth + 1
-    for k in range(0, channels, VECTORS * lanes):
-        if channels - k > lanes:
-            _multiply_wide(x, x_start, pixels, taps, depth, panels, panel + k * rows,
-                           y, y_start + k, step, column, columns, jump, channels - k)
-        else:
-            _multiply_narrow(x, x_start, pixels, taps, depth, panels, panel + k * rows,
-                             y, y_start + k, step, column, columns, jump, channels - k)
-
-
-def _correlate(vectors):
-    """Sum of outer products over pixels, added to partial sums in memory."""
-
-    def correlate(x, x_start, pixels, taps, depth, extent, dy, partial, start):
-        width = vectors * lanes_of(dy)
+    step = len(width) * lanes_of(panels)
+    for first in range(0, pixels, rows_of(width)):
+        positions = tile_positions(sources, first, width)
+        tile = tile_rows(bias, shift, width)
+        following = tile_positions(sources, min(first + rows_of(width), pixels - 1), width)
+        w = panel
         for t in range(len(taps)):
-            for d in range(0, extent, ROWS):
-                tile = tile_load(partial, start, width, vectors)
-                x_offset = x_start + taps[t] + d
-                for pixel in range(pixels):
-                    tile = tile_multiply_add(tile, x, x_offset + pixel * depth, 1, dy, pixel * width)
-                tile_store(tile, partial, start, width)
-                start += ROWS * width
-
-    correlate.__qualname__ = f"correlate_{vectors}"
-    return kernel(correlate)
-
-
-_correlate_wide, _correlate_narrow = _correlate(VECTORS), _correlate(1)
+            tap = taps[t]
+            for d0 in range(0, depth, 16):
+                tile_prefetch(x, following, tap + d0)
+                for d in range(d0, min(d0 + 16, depth)):
+                    tile = tile_multiply_add(tile, x, positions, tap + d, panels, w)
+                    w += step
+        tile_scatter(tile, y, targets, first, distance, pixels - first, channels)
 
 
 @kernel
-def correlate(x, x_start, pixels, taps, depth, extent, dy, channels, partial, start):
-    """partial[t, d, k] += sum over pixels of x[x_start + taps[t] + pixel * depth + d] * dy[pixel, k], for one panel of dy.
+def correlate(x, origins, rows, columns, step, taps, depth, panel, partial, start, width):
+    """partial[t, block, i, k] += sum over rows and columns of x[origins[row] + column * step + taps[t] + d] * dy[pixel, k].
 
-    d runs to `extent`, rounded up to a multiple of ROWS: so many rows `partial` has for each tap.
+    Blocks are as many weights d as a tile has rows; the last one begins that much before the end (see `weight_row`).
     """
-    if channels > lanes_of(dy):
-        _correlate_wide(x, x_start, pixels, taps, depth, extent, dy, partial, start)
-    else:
-        _correlate_narrow(x, x_start, pixels, taps, depth, extent, dy, partial, start)
+    lanes = len(width) * lanes_of(panel)
+    size = rows_of(width)
+    for t in range(len(taps)):
+        for first in range(0, depth, size):
+            tile = tile_load(partial, start, width)
+            tap = taps[t] + max(0, min(first, depth - size))
+            dy = 0
+            for row in range(rows):
+                at = origins[row] + tap
+                for _ in range(columns):
+                    tile = tile_multiply_add(tile, x, at, 0, panel, dy)
+                    at += step
+                    dy += lanes
+            tile_store(tile, partial, start)
+            start += size * lanes
+
+
+@kernel
+def weight_row(d, depth, size):
+    """Row of the partial sums of a tap where `correlate` puts weight d, in blocks of `size`."""
+    block = d // size
+    return block * size + d - max(0, min(block * size, depth - size))
 
 
 @kernel
@@ -112,19 +78,13 @@ def copy_run(x, source, target, start, count):
 
 
 @kernel
-def pack_gradient(dy, start, step, pixels, channels, panel):
-    """panel[pixel, k] = dy[start + pixel * step + k], zero beyond the channels: one panel of at most WIDTH channels."""
-    lanes = lanes_of(dy)
-    width = VECTORS * lanes if channels > lanes else lanes
-    for pixel in range(pixels):
-        _pack_row(dy, start + pixel * step, channels, panel, pixel * width, width)
-
-
-@kernel
-def _pack_row(w, source, count, panels, start, width):
+def pack_row(w, source, count, panels, start, width):
     """panels[start : start + width] = w[source : source + count], then zeros."""
     lanes = lanes_of(panels)
-    for k in range(0, width, lanes):
+    whole = min(count, width) // lanes * lanes
+    for k in range(0, whole, lanes):
+        lanes_copy_all(panels, start + k, w, source + k, lanes)
+    for k in range(whole, width, lanes):
         lanes_copy_padded(panels, start + k, w, source + k, count - k)
 
 
@@ -152,44 +112,34 @@ def _pack_block(w, source, strides, R, S, depth, panels, start, count, width):
             tap = source + r * strides.R + s * strides.S
             if strides.K == 1:
                 for d in range(depth):
-                    _pack_row(w, tap + d * strides.depth, count, panels, start + d * width, width)
+                    pack_row(w, tap + d * strides.depth, count, panels, start + d * width, width)
             else:
                 _pack_transposed(w, tap, strides.depth, strides.K, depth, panels, start, count, width)
             start += depth * width
 
 
 @parallel_kernel
-def pack_panels(w, layout, R, S, depth, bias, panels, worker, workers):
-    """Panels of a filter for `multiply`: the bias row (zeros where `bias` is empty), then w[r, s, d, k] of each group.
+def pack_panels(w, layout, R, S, depth, width, panels, worker, workers):
+    """Panels of a filter for `multiply`: w[r, s, d, k] of each group, `width` channels at a time.
 
     `w` is flat; `layout` (one record) says where its elements lie: element (r, s, d, k) of group g at
     start + g * group + r * R + s * S + d * depth + k * K.
     """
-    lanes = lanes_of(panels)
     strides = layout[0]
-    channels = strides.channels
-    blocks = (channels + VECTORS * lanes - 1) // (VECTORS * lanes)
-    rows = R * S * depth + 1
+    blocks = (strides.channels + width - 1) // width
+    size = R * S * depth * width
     for task in range(worker, strides.groups * blocks, workers):
         group, block = divmod(task, blocks)
-        k = block * VECTORS * lanes
-        count = min(channels - k, VECTORS * lanes)
-        width = VECTORS * lanes if count > lanes else lanes
-        panel = (group * ((channels + lanes - 1) // lanes * lanes) + k) * rows
-        for lane in range(width):
-            panels[panel + lane] = bias[group * channels + k + lane] if lane < count and len(bias) > 0 else 0
-        _pack_block(w, strides.start + group * strides.group + k * strides.K, strides, R, S, depth, panels,
-                    panel + width, count, width)
+        k = block * width
+        source = strides.start + group * strides.group + k * strides.K
+        _pack_block(w, source, strides, R, S, depth, panels, task * size, min(strides.channels - k, width), width)
 
 
 @kernel
-def _sum_panels(partial, start, chunks, distance, rows, row, channels, dw, target):
-    """dw[target + k] = sum over chunks, in order, of one weight's row in the panels."""
-    lanes = lanes_of(partial)
-    for k in range(0, channels, VECTORS * lanes):
-        width = VECTORS * lanes if channels - k > lanes else lanes
-        source = start + k * rows + row * width
-        wanted, to, at = natural(min(width, channels - k)), natural(target + k), natural(source)
+def _sum_panels(partial, start, chunks, distance, rows, channels, width, dw, target):
+    """dw[target + k] = sum over chunks, in order, of one weight's row in the panels, which have `rows` rows."""
+    for k in range(0, channels, width):
+        wanted, to, at = natural(min(width, channels - k)), natural(target + k), natural(start + k * rows)
         for lane in range(wanted):
             dw[to + lane] = partial[at + lane]
         for _ in range(1, chunks):
@@ -199,16 +149,17 @@ def _sum_panels(partial, start, chunks, distance, rows, row, channels, dw, targe
 
 
 @parallel_kernel
-def sum_chunks(partial, chunks, groups, taps, depth, padded_depth, channels, dw, worker, workers):
-    """dw[t, d, group, k] = sum over chunks, in order, of the panels partial[chunk, group, t, d, k]."""
-    lanes = lanes_of(partial)
+def sum_chunks(partial, chunks, groups, taps, depth, size, channels, width, dw, worker, workers):
+    """dw[t, d, group, k] = sum over chunks, in order, of partial[chunk, group, panel, t, weight_row(d), k]."""
+    padded_depth = (depth + size - 1) // size * size
     rows = taps * padded_depth
-    group_size = (channels + lanes - 1) // lanes * lanes * rows
+    group_size = (channels + width - 1) // width * width * rows
     for weight in range(worker, taps * depth, workers):
         t, d = divmod(weight, depth)
+        row = t * padded_depth + weight_row(d, depth, size)
         for group in range(groups):
-            _sum_panels(partial, group * group_size, chunks, groups * group_size, rows, t * padded_depth + d,
-                        channels, dw, (weight * groups + group) * channels)
+            _sum_panels(partial, group * group_size + row * width, chunks, groups * group_size, rows, channels, width,
+                        dw, (weight * groups + group) * channels)
 
 
 @kernel

@@ -19,9 +19,8 @@ from .simd import (
     planes_store,
     planes_sums,
     planes_tile,
-    tile_multiply_add,
-    tile_store,
 )
+from .tile import tile_multiply_add, tile_store
 
 COLUMNS = 3  # filter columns whose sums a tile keeps
 
@@ -58,7 +57,7 @@ def _forward_row(w, plan, taps, weight, k, bias, planes, start, y, y_start):
     for q in range(0, w.Q, 2 * lanes):
         tile = planes_tile(bias, k, 2)
         for t in range(len(taps)):
-            tile = tile_multiply_add(tile, weight, t * plan.channels + k, 1, planes, start + taps[t] + q)
+            tile = tile_multiply_add(tile, weight, t * plan.channels + k, 0, planes, start + taps[t] + q)
         planes_store(tile, y, y_start + q * w.K + k, w.K, w.Q - q, w.K - k)
 
 
@@ -105,7 +104,7 @@ def _weight_band(w, plan, taps, rows, scratch, planes, gradients, width, partial
                     for q in range(0, w.Q, lanes):
                         tile = planes_multiply_add(tile, scratch, gradients + i * PLANES * width + q, width, scratch, x + q,
                                                    w.dilation_columns, w.Q - q)
-                tile_store(tile, partial, start, COLUMNS * lanes)
+                tile_store(tile, partial, start)
                 start += size
 
 

@@ -1,12 +1,6 @@
-"""The register tile: the only LLVM code of the project.
+"""Vectors in registers: loads, stores and arithmetic on single ones, and tiles of channels by pixels.
 
-A tile is ROWS rows of one or two vectors, held in registers. `tile_multiply_add` does one step of an outer product,
-
-    tile[row, lane] += x[x_offset + row * x_stride] * w[w_offset + lane],
-
-compiled to one broadcast per row, one load per vector and one fused multiply-add per row and vector. Everything around it is
-ordinary Python. Vector width and rows come from the host CPU; an array's dtype chooses between float32 and float64 lanes.
-
+Vector width and number of registers come from the host CPU; an array's dtype chooses between float32 and float64 lanes.
 Nothing here checks bounds: a caller lets no read or write leave its arrays.
 """
 
@@ -23,21 +17,22 @@ from numba.extending import intrinsic, models, overload, register_model
 
 _features = llvmlite.binding.get_host_cpu_features()
 _INDEX = ir.IntType(32)
-_NATURAL = ir.IntType(64)
+NATURAL = ir.IntType(64)
 
 if _features.get("avx512f"):
-    VECTOR_BYTES, ROWS = 64, 14  # 32 registers: 14 x 2 sums, 2 weights, 1 broadcast
+    VECTOR_BYTES, REGISTERS = 64, 32
 elif _features.get("avx2") and _features.get("fma"):
-    VECTOR_BYTES, ROWS = 32, 6  # 16 registers
+    VECTOR_BYTES, REGISTERS = 32, 16
 elif _features.get("neon"):
-    VECTOR_BYTES, ROWS = 16, 14  # 32 registers
+    VECTOR_BYTES, REGISTERS = 16, 32
 else:
-    VECTOR_BYTES, ROWS = 16, 6
+    VECTOR_BYTES, REGISTERS = 16, 16
 
-VECTORS = 2
-LANES32 = VECTOR_BYTES // 4
-# Output channels that one pass over a wide tile makes, float32 and float64.
-WIDTH32, WIDTH64 = VECTORS * LANES32, VECTORS * LANES32 // 2
+# Rows of a tile of so many vectors. With four vectors a step has 10 loads for 24 multiply-adds, the fewest (measured: up to
+# 1.15 times faster than 14 rows of two where a neighbour shares the core's load ports); more rows than 10 of two vectors
+# would need more addresses than there are integer registers.
+ROWS = {1: 14, 2: 10, 3: 8, 4: 6} if REGISTERS == 32 else {1: 6, 2: 6, 3: 4, 4: 3}
+MOST_ROWS = max(ROWS.values())
 
 
 class Tile(types.Type):
@@ -57,172 +52,61 @@ class _TileModel(models.PrimitiveModel):
         super().__init__(manager, tile, ir.ArrayType(tile.vector, tile.rows * tile.vectors))
 
 
-def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+def array_data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    """Pointer to the first element of an array."""
     return context.make_array(array_type)(context, builder, array).data
 
 
-def _vector_at(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any:
+def vector_at(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any:
+    """Pointer to the vector that begins `offset` elements behind `pointer`."""
     return builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())
 
 
-def _load(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any:
-    return builder.load(_vector_at(builder, pointer, offset, vector), align=4)
+def load_vector(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any:
+    """Load a whole vector."""
+    return builder.load(vector_at(builder, pointer, offset, vector), align=4)
 
 
-def _lane_offset(builder: Any, offset: Any, lanes: int) -> Any:
+def lane_offset(builder: Any, offset: Any, lanes: int) -> Any:
+    """`offset` plus a number of lanes."""
     return builder.add(offset, offset.type(lanes))
 
 
-def _broadcast(builder: Any, scalar: Any, vector: Any) -> Any:
+def broadcast(builder: Any, scalar: Any, vector: Any) -> Any:
+    """Vector with a scalar in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, scalar, _INDEX(0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, vector.count), [0] * vector.count))
 
 
-def _suffix(vector: Any) -> str:
+def suffix(vector: Any) -> str:
+    """Name of a vector type in the names of LLVM's intrinsics."""
     return f"v{vector.count}{vector.element.intrinsic_name}"
 
 
-def _lanes_below(builder: Any, count: Any, lanes: int) -> Any:
+def lanes_below(builder: Any, count: Any, lanes: int) -> Any:
     """Mask of the lanes whose number is below `count`, from the bits of 2 ** count - 1."""
-    full = _NATURAL(lanes)
+    full = NATURAL(lanes)
     clipped = builder.select(builder.icmp_signed("<", count, full), count, full)
-    clipped = builder.select(builder.icmp_signed(">", clipped, _NATURAL(0)), clipped, _NATURAL(0))
-    bits = builder.sub(builder.shl(_NATURAL(1), clipped), _NATURAL(1))
+    clipped = builder.select(builder.icmp_signed(">", clipped, NATURAL(0)), clipped, NATURAL(0))
+    bits = builder.sub(builder.shl(NATURAL(1), clipped), NATURAL(1))
     return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
 
 
-def _masked_load(builder: Any, pointer: Any, mask: Any, vector: Any) -> Any:
+def masked_load(builder: Any, pointer: Any, mask: Any, vector: Any) -> Any:
+    """Load the lanes of a mask; the others are zeros."""
     declared = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(vector, [vector.as_pointer(), _INDEX, mask.type, vector]),
-        f"llvm.masked.load.{_suffix(vector)}.p0")
+        f"llvm.masked.load.{suffix(vector)}.p0")
     return builder.call(declared, [pointer, _INDEX(4), mask, ir.Constant(vector, None)])
 
 
-def _masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
+def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
+    """Store the lanes of a mask."""
     declared = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(ir.VoidType(), [value.type, pointer.type, _INDEX, mask.type]),
-        f"llvm.masked.store.{_suffix(value.type)}.p0")
+        f"llvm.masked.store.{suffix(value.type)}.p0")
     builder.call(declared, [value, pointer, _INDEX(4), mask])
-
-
-def _literal_tile(array: Any, vectors: Any) -> Tile | None:
-    if not isinstance(vectors, types.IntegerLiteral):
-        return None
-    return Tile(ROWS, vectors.literal_value, array.dtype)
-
-
-@intrinsic
-def tile_rows(typing, w, w_offset, vectors):
-    """Tile whose every row is w[w_offset : w_offset + lanes * vectors]: the bias of each output channel."""
-    tile = _literal_tile(w, vectors)
-    if tile is None:
-        return None
-
-    def generate(context, builder, signature, args):
-        w_array, offset, _ = args
-        pointer = _data(context, builder, signature.args[0], w_array)
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-        row = [_load(builder, pointer, _lane_offset(builder, offset, v * tile.lanes), tile.vector)
-               for v in range(tile.vectors)]
-        for p in range(tile.rows):
-            for v in range(tile.vectors):
-                value = builder.insert_value(value, row[v], p * tile.vectors + v)
-        return value
-
-    return tile(w, types.intp, vectors), generate
-
-
-@intrinsic
-def tile_load(typing, y, y_offset, y_stride, vectors):
-    """Tile read from memory: row p from y[y_offset + p * y_stride]."""
-    tile = _literal_tile(y, vectors)
-    if tile is None:
-        return None
-
-    def generate(context, builder, signature, args):
-        y_array, offset, stride, _ = args
-        pointer = _data(context, builder, signature.args[0], y_array)
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-        for p in range(tile.rows):
-            for v in range(tile.vectors):
-                loaded = _load(builder, pointer, _lane_offset(builder, offset, v * tile.lanes), tile.vector)
-                value = builder.insert_value(value, loaded, p * tile.vectors + v)
-            offset = builder.add(offset, stride)
-        return value
-
-    return tile(y, types.intp, types.intp, vectors), generate
-
-
-@intrinsic
-def tile_multiply_add(typing, tile, x, x_offset, x_stride, w, w_offset):
-    """Tile plus the outer product of one x per row and one vector row of w."""
-
-    def generate(context, builder, signature, args):
-        value, x_array, offset, stride, w_array, w_offset = args
-        x_data = _data(context, builder, signature.args[1], x_array)
-        w_data = _data(context, builder, signature.args[4], w_array)
-        weights = [_load(builder, w_data, _lane_offset(builder, w_offset, v * tile.lanes), tile.vector)
-                   for v in range(tile.vectors)]
-        fused = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{_suffix(tile.vector)}")
-        for p in range(tile.rows):
-            scalar = builder.load(builder.gep(x_data, [offset]))
-            broadcast = _broadcast(builder, scalar, tile.vector)
-            for v in range(tile.vectors):
-                k = p * tile.vectors + v
-                total = builder.call(fused, [broadcast, weights[v], builder.extract_value(value, k)])
-                value = builder.insert_value(value, total, k)
-            offset = builder.add(offset, stride)
-        return value
-
-    return tile(tile, x, types.intp, types.intp, w, types.intp), generate
-
-
-@intrinsic
-def tile_store(typing, tile, y, y_offset, y_stride):
-    """Write the whole tile: row p to y[y_offset + p * y_stride]."""
-
-    def generate(context, builder, signature, args):
-        value, y_array, offset, stride = args
-        pointer = _data(context, builder, signature.args[1], y_array)
-        for p in range(tile.rows):
-            for v in range(tile.vectors):
-                target = _vector_at(builder, pointer, _lane_offset(builder, offset, v * tile.lanes), tile.vector)
-                builder.store(builder.extract_value(value, p * tile.vectors + v), target, align=4)
-            offset = builder.add(offset, stride)
-        return context.get_dummy_value()
-
-    return types.void(tile, y, types.intp, types.intp), generate
-
-
-@intrinsic
-def tile_scatter(typing, tile, y, y_offset, step, column, columns, jump, rows, channels):
-    """Write the first `rows` rows and `channels` lanes to the pixels of a grid.
-
-    Row 0 goes to y[y_offset]; the next pixel lies `step` elements on, and a further `jump` where a grid row of `columns`
-    pixels ends. `column` is the grid column of row 0.
-    """
-
-    def generate(context, builder, signature, args):
-        value, y_array, offset, step, column, columns, jump, rows, channels = args
-        pointer = _data(context, builder, signature.args[1], y_array)
-        zero, one = _NATURAL(0), _NATURAL(1)
-        for p in range(tile.rows):
-            wanted = builder.select(builder.icmp_signed("<", _NATURAL(p), rows), channels, zero)
-            for v in range(tile.vectors):
-                lanes = builder.sub(wanted, _NATURAL(v * tile.lanes))
-                target = _vector_at(builder, pointer, _lane_offset(builder, offset, v * tile.lanes), tile.vector)
-                _masked_store(builder, builder.extract_value(value, p * tile.vectors + v), target,
-                              _lanes_below(builder, lanes, tile.lanes))
-            column = builder.add(column, one)
-            ends = builder.icmp_signed("==", column, columns)
-            offset = builder.add(builder.add(offset, step), builder.select(ends, jump, zero))
-            column = builder.select(ends, zero, column)
-        return context.get_dummy_value()
-
-    integers = [types.intp] * 7
-    return types.void(tile, y, *integers), generate
 
 
 PLANES = 8  # channels that pixel vectors are turned into at a time, and back
@@ -269,12 +153,12 @@ def _pixel_parts(lanes: int) -> list[tuple[int, int, int, int]]:
 
 def _part_mask(builder: Any, lanes: int, lane: int, channel: int, pixel: int, pixels: Any, channels: Any) -> Any:
     """Mask of one pixel's channels that exist, in the lanes from `lane` on."""
-    wanted = builder.select(builder.icmp_signed("<", _NATURAL(pixel), pixels), channels, _NATURAL(0))
-    wanted = builder.sub(wanted, _NATURAL(channel))
-    most = _NATURAL(min(lanes, PLANES))
+    wanted = builder.select(builder.icmp_signed("<", NATURAL(pixel), pixels), channels, NATURAL(0))
+    wanted = builder.sub(wanted, NATURAL(channel))
+    most = NATURAL(min(lanes, PLANES))
     wanted = builder.select(builder.icmp_signed("<", wanted, most), wanted, most)
-    wanted = builder.select(builder.icmp_signed(">", wanted, _NATURAL(0)), wanted, _NATURAL(0))
-    bits = builder.shl(builder.sub(builder.shl(_NATURAL(1), wanted), _NATURAL(1)), _NATURAL(lane))
+    wanted = builder.select(builder.icmp_signed(">", wanted, NATURAL(0)), wanted, NATURAL(0))
+    bits = builder.shl(builder.sub(builder.shl(NATURAL(1), wanted), NATURAL(1)), NATURAL(lane))
     return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
 
 
@@ -286,10 +170,10 @@ def planes_tile(typing, bias, offset, vectors):
     tile = Tile(PLANES, vectors.literal_value, bias.dtype)
 
     def generate(context, builder, signature, args):
-        pointer = _data(context, builder, signature.args[0], args[0])
+        pointer = array_data(context, builder, signature.args[0], args[0])
         value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
         for k in range(tile.rows):
-            row = _broadcast(builder, builder.load(builder.gep(pointer, [_lane_offset(builder, args[1], k)])), tile.vector)
+            row = broadcast(builder, builder.load(builder.gep(pointer, [lane_offset(builder, args[1], k)])), tile.vector)
             for v in range(tile.vectors):
                 value = builder.insert_value(value, row, k * tile.vectors + v)
         return value
@@ -303,16 +187,16 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels):
 
     def generate(context, builder, signature, args):
         value, array, offset, step, pixels, channels = args
-        pointer = _data(context, builder, signature.args[1], array)
+        pointer = array_data(context, builder, signature.args[1], array)
         for v in range(tile.vectors):
             planes = [builder.extract_value(value, k * tile.vectors + v) for k in range(tile.rows)]
             rows = _interleave(builder, planes)
             for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
                 number = v * tile.lanes + pixel
                 mask = _part_mask(builder, tile.lanes, lane, channel, number, pixels, channels)
-                at = builder.add(offset, builder.mul(step, _NATURAL(number)))
-                target = _vector_at(builder, pointer, _lane_offset(builder, at, channel - lane), tile.vector)
-                _masked_store(builder, rows[vector], target, mask)
+                at = builder.add(offset, builder.mul(step, NATURAL(number)))
+                target = vector_at(builder, pointer, lane_offset(builder, at, channel - lane), tile.vector)
+                masked_store(builder, rows[vector], target, mask)
         return context.get_dummy_value()
 
     return types.void(tile, y, *[types.intp] * 4), generate
@@ -325,17 +209,17 @@ def planes_load(typing, dy, offset, step, pixels, channels, planes, start, dista
 
     def generate(context, builder, signature, args):
         dy_array, offset, step, pixels, channels, planes_array, start, distance = args
-        source = _data(context, builder, signature.args[0], dy_array)
-        target = _data(context, builder, signature.args[5], planes_array)
+        source = array_data(context, builder, signature.args[0], dy_array)
+        target = array_data(context, builder, signature.args[5], planes_array)
         rows: list[Any] = [None] * PLANES
         for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
             mask = _part_mask(builder, tile.lanes, lane, channel, pixel, pixels, channels)
-            at = builder.add(offset, builder.mul(step, _NATURAL(pixel)))
-            pointer = _vector_at(builder, source, _lane_offset(builder, at, channel - lane), tile.vector)
-            part = _masked_load(builder, pointer, mask, tile.vector)
+            at = builder.add(offset, builder.mul(step, NATURAL(pixel)))
+            pointer = vector_at(builder, source, lane_offset(builder, at, channel - lane), tile.vector)
+            part = masked_load(builder, pointer, mask, tile.vector)
             rows[vector] = part if rows[vector] is None else builder.select(mask, part, rows[vector])
         for plane in _deinterleave(builder, rows):
-            builder.store(plane, _vector_at(builder, target, start, tile.vector), align=4)
+            builder.store(plane, vector_at(builder, target, start, tile.vector), align=4)
             start = builder.add(start, distance)
         return context.get_dummy_value()
 
@@ -348,18 +232,18 @@ def planes_multiply_add(typing, tile, rows, offset, distance, columns, column_of
 
     def generate(context, builder, signature, args):
         value, row_array, offset, distance, column_array, column_offset, column_distance, count = args
-        row_data = _data(context, builder, signature.args[1], row_array)
-        column_data = _data(context, builder, signature.args[4], column_array)
+        row_data = array_data(context, builder, signature.args[1], row_array)
+        column_data = array_data(context, builder, signature.args[4], column_array)
         columns = []
-        mask = _lanes_below(builder, count, tile.lanes)
+        mask = lanes_below(builder, count, tile.lanes)
         for _ in range(tile.vectors):
-            column = _vector_at(builder, column_data, column_offset, tile.vector)
-            columns.append(_masked_load(builder, column, mask, tile.vector))
+            column = vector_at(builder, column_data, column_offset, tile.vector)
+            columns.append(masked_load(builder, column, mask, tile.vector))
             column_offset = builder.add(column_offset, column_distance)
         fused = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{_suffix(tile.vector)}")
+            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
         for p in range(tile.rows):
-            row = _load(builder, row_data, offset, tile.vector)
+            row = load_vector(builder, row_data, offset, tile.vector)
             for v in range(tile.vectors):
                 k = p * tile.vectors + v
                 total = builder.call(fused, [row, columns[v], builder.extract_value(value, k)])
@@ -378,10 +262,10 @@ def planes_sums(typing, array, offset, vectors):
     tile = Tile(PLANES, vectors.literal_value, array.dtype)
 
     def generate(context, builder, signature, args):
-        pointer = _data(context, builder, signature.args[0], args[0])
+        pointer = array_data(context, builder, signature.args[0], args[0])
         value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
         for i in range(tile.rows * tile.vectors):
-            loaded = _load(builder, pointer, _lane_offset(builder, args[1], i * tile.lanes), tile.vector)
+            loaded = load_vector(builder, pointer, lane_offset(builder, args[1], i * tile.lanes), tile.vector)
             value = builder.insert_value(value, loaded, i)
         return value
 
@@ -396,18 +280,19 @@ def _copy_intrinsic(load_all: bool, store_all: bool) -> Any:
 
         def generate(context, builder, signature, args):
             target_array, target_offset, source_array, source_offset, count = args
-            to = _vector_at(builder, _data(context, builder, signature.args[0], target_array), target_offset, tile.vector)
-            source_data = _data(context, builder, signature.args[2], source_array)
-            mask = _lanes_below(builder, count, tile.lanes)
+            target_data = array_data(context, builder, signature.args[0], target_array)
+            to = vector_at(builder, target_data, target_offset, tile.vector)
+            source_data = array_data(context, builder, signature.args[2], source_array)
+            mask = lanes_below(builder, count, tile.lanes)
             if load_all:
-                value = _load(builder, source_data, source_offset, tile.vector)
+                value = load_vector(builder, source_data, source_offset, tile.vector)
             else:
-                source = _vector_at(builder, source_data, source_offset, tile.vector)
-                value = _masked_load(builder, source, mask, tile.vector)
+                source = vector_at(builder, source_data, source_offset, tile.vector)
+                value = masked_load(builder, source, mask, tile.vector)
             if store_all:
                 builder.store(value, to, align=4)
             else:
-                _masked_store(builder, value, to, mask)
+                masked_store(builder, value, to, mask)
             return context.get_dummy_value()
 
         return types.void(target, types.intp, source, types.intp, types.intp), generate
@@ -440,8 +325,8 @@ def lanes_load(typing, array, offset, count):
 
     def generate(context, builder, signature, args):
         array, offset, count = args
-        pointer = _vector_at(builder, _data(context, builder, signature.args[0], array), offset, tile.vector)
-        loaded = _masked_load(builder, pointer, _lanes_below(builder, count, tile.lanes), tile.vector)
+        pointer = vector_at(builder, array_data(context, builder, signature.args[0], array), offset, tile.vector)
+        loaded = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), tile.vector)
         return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), loaded, 0)
 
     return tile(array, types.intp, types.intp), generate
@@ -453,8 +338,8 @@ def lanes_add(typing, tile, array, offset, count):
 
     def generate(context, builder, signature, args):
         value, array, offset, count = args
-        pointer = _vector_at(builder, _data(context, builder, signature.args[1], array), offset, tile.vector)
-        loaded = _masked_load(builder, pointer, _lanes_below(builder, count, tile.lanes), tile.vector)
+        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, tile.vector)
+        loaded = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), tile.vector)
         return builder.insert_value(value, builder.fadd(builder.extract_value(value, 0), loaded), 0)
 
     return tile(tile, array, types.intp, types.intp), generate
@@ -466,8 +351,8 @@ def lanes_store(typing, tile, array, offset, count):
 
     def generate(context, builder, signature, args):
         value, array, offset, count = args
-        pointer = _vector_at(builder, _data(context, builder, signature.args[1], array), offset, tile.vector)
-        _masked_store(builder, builder.extract_value(value, 0), pointer, _lanes_below(builder, count, tile.lanes))
+        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, tile.vector)
+        masked_store(builder, builder.extract_value(value, 0), pointer, lanes_below(builder, count, tile.lanes))
         return context.get_dummy_value()
 
     return types.void(tile, array, types.intp, types.intp), generate
@@ -479,7 +364,7 @@ def lanes_of(typing, array):
     lanes = VECTOR_BYTES * 8 // array.dtype.bitwidth
 
     def generate(context, builder, signature, args):
-        return _NATURAL(lanes)
+        return NATURAL(lanes)
 
     return types.intp(array), generate
 
@@ -497,23 +382,23 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
 
     def generate(context, builder, signature, args):
         x_array, offset, *pairs, y_array, argmax_array, target, count, fresh = args
-        mask = _lanes_below(builder, count, lanes)
-        x_data = _data(context, builder, signature.args[0], x_array)
-        y_at = _vector_at(builder, _data(context, builder, signature.args[6], y_array), target, vector)
-        argmax_at = _vector_at(builder, _data(context, builder, signature.args[7], argmax_array), target, numbers)
-        best, winner = _masked_load(builder, y_at, mask, vector), _masked_load(builder, argmax_at, mask, numbers)
-        first = _broadcast(builder, fresh, ir.VectorType(ir.IntType(1), lanes))
+        mask = lanes_below(builder, count, lanes)
+        x_data = array_data(context, builder, signature.args[0], x_array)
+        y_at = vector_at(builder, array_data(context, builder, signature.args[6], y_array), target, vector)
+        argmax_at = vector_at(builder, array_data(context, builder, signature.args[7], argmax_array), target, numbers)
+        best, winner = masked_load(builder, y_at, mask, vector), masked_load(builder, argmax_at, mask, numbers)
+        first = broadcast(builder, fresh, ir.VectorType(ir.IntType(1), lanes))
         for pair in pairs:
             distance, number = builder.extract_value(pair, 0), builder.extract_value(pair, 1)
-            at = _vector_at(builder, x_data, builder.add(offset, distance), vector)
-            value = _masked_load(builder, at, mask, vector)
+            at = vector_at(builder, x_data, builder.add(offset, distance), vector)
+            value = masked_load(builder, at, mask, vector)
             wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
             wins = builder.or_(first, wins)
             best = builder.select(wins, value, best)
-            winner = builder.select(wins, _broadcast(builder, builder.trunc(number, _INDEX), numbers), winner)
+            winner = builder.select(wins, broadcast(builder, builder.trunc(number, _INDEX), numbers), winner)
             first = ir.Constant(first.type, None)
-        _masked_store(builder, best, y_at, mask)
-        _masked_store(builder, winner, argmax_at, mask)
+        masked_store(builder, best, y_at, mask)
+        masked_store(builder, winner, argmax_at, mask)
         return context.get_dummy_value()
 
     pair = types.UniTuple(types.intp, 2)
@@ -534,7 +419,7 @@ def _vector_arithmetic(operation: str) -> Any:
                     vectors.append(builder.extract_value(value, 0))
                 else:
                     number = context.cast(builder, value, kind, tile.element)
-                    vectors.append(_broadcast(builder, number, tile.vector))
+                    vectors.append(broadcast(builder, number, tile.vector))
             result = getattr(builder, operation)(*vectors, flags=("contract",))
             return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), result, 0)
 
@@ -574,9 +459,4 @@ if config.DISABLE_JIT:
         planes_store,
         planes_sums,
         planes_tile,
-        tile_load,
-        tile_multiply_add,
-        tile_rows,
-        tile_scatter,
-        tile_store,
     )

@@ -1,6 +1,6 @@
-"""The register tile in plain Python: what the intrinsics of simd.py mean, for NUMBA_DISABLE_JIT=1.
+"""Vectors and tiles in plain Python: what the intrinsics of simd.py and tile.py mean, for NUMBA_DISABLE_JIT=1.
 
-A tile is an array (ROWS, vectors * lanes). Slow, but a debugger steps through the kernels, and numpy checks every index.
+A tile is an array (rows, vectors * lanes). Slow, but a debugger steps through the kernels, and numpy checks every index.
 """
 
 import numpy as np
@@ -20,38 +20,65 @@ def _inside(array, start, count):
     return array[start:start + count] if count > 0 else array[:0]
 
 
-def tile_rows(w, w_offset, vectors):
-    """Tile whose every row is w[w_offset : w_offset + lanes * vectors]."""
-    return np.tile(_inside(w, w_offset, vectors * lanes_of(w)), (ROWS, 1))
+def rows_of(width):
+    """Number of rows of a tile."""
+    return ROWS[len(width)]
 
 
-def tile_load(y, y_offset, y_stride, vectors):
-    """Tile read from memory: row p from y[y_offset + p * y_stride]."""
-    return np.stack([_inside(y, y_offset + p * y_stride, vectors * lanes_of(y)) for p in range(ROWS)])
+def tile_positions(table, start, width):
+    """Position of each row."""
+    return tuple(_inside(table, start, rows_of(width)))
 
 
-def tile_multiply_add(tile, x, x_offset, x_stride, w, w_offset):
-    """Tile plus the outer product of one x per row and one vector row of w."""
-    column = np.array([_inside(x, x_offset + p * x_stride, 1)[0] for p in range(len(tile))])
+def tile_strided(start, stride, width):
+    """Positions of rows at equal distances."""
+    return tuple(start + row * stride for row in range(rows_of(width)))
+
+
+def tile_zeros(array, width):
+    """Tile of zeros."""
+    return np.zeros((rows_of(width), len(width) * lanes_of(array)), array.dtype)
+
+
+def tile_rows(w, w_offset, width):
+    """Tile whose every row is w[w_offset : w_offset + lanes]."""
+    return np.tile(_inside(w, w_offset, len(width) * lanes_of(w)), (rows_of(width), 1))
+
+
+def tile_load(y, y_offset, width):
+    """Tile read from consecutive memory."""
+    rows, lanes = rows_of(width), len(width) * lanes_of(y)
+    return _inside(y, y_offset, rows * lanes).reshape(rows, lanes).copy()
+
+
+def tile_multiply_add(tile, x, positions, distance, w, w_offset):
+    """Tile plus the outer product of one x per row and one row of w."""
+    if not isinstance(positions, tuple):
+        positions = range(positions, positions + len(tile))
+    column = np.array([_inside(x, position + distance, 1)[0] for position in positions])
     return tile + np.outer(column, _inside(w, w_offset, tile.shape[1]))
 
 
-def tile_store(tile, y, y_offset, y_stride):
-    """Write the whole tile: row p to y[y_offset + p * y_stride]."""
-    for p in range(len(tile)):
-        _inside(y, y_offset + p * y_stride, tile.shape[1])[:] = tile[p]
+def row_copy(target, target_offset, source, source_offset, width):
+    """Copy as many elements as a tile's row has."""
+    count = len(width) * lanes_of(source)
+    _inside(target, target_offset, count)[:] = _inside(source, source_offset, count)
 
 
-def tile_scatter(tile, y, y_offset, step, column, columns, jump, rows, channels):
-    """Write the first `rows` rows and `channels` lanes to the pixels of a grid (see simd.py)."""
+def tile_prefetch(x, positions, distance):
+    """Nothing: a prefetch changes no values."""
+
+
+def tile_store(tile, y, y_offset):
+    """Write the whole tile to consecutive memory."""
+    _inside(y, y_offset, tile.size)[:] = tile.reshape(-1)
+
+
+def tile_scatter(tile, y, table, start, distance, rows, channels):
+    """Write the first `rows` rows and `channels` lanes (see tile.py)."""
     count = min(channels, tile.shape[1])
-    for p in range(min(rows, ROWS)):
-        _inside(y, y_offset, count)[:] = tile[p, :count]
-        column += 1
-        y_offset += step
-        if column == columns:
-            column = 0
-            y_offset += jump
+    for p in range(min(rows, len(tile))):
+        _inside(y, _inside(table, start + p, 1)[0] + distance, count)[:] = tile[p, :count]
 
 
 def lanes_copy_all(target, target_offset, source, source_offset, count):

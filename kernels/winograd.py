@@ -10,31 +10,36 @@ and width will do, and nothing is copied beforehand.
 """
 
 from ._jit import inline_kernel, kernel, parallel_kernel
+from .launch import take
+from .matmul import copy_run
 from .scalar import natural
-from .simd import (
-    ROWS,
-    VECTORS,
-    lanes_load,
-    lanes_of,
-    lanes_store,
-    tile_load,
-    tile_multiply_add,
-    tile_rows,
-    tile_store,
-)
+from .simd import MOST_ROWS, lanes_load, lanes_of, lanes_store
+from .tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
 
-BLOCK = 28 // ROWS * ROWS if ROWS > 6 else 30  # output blocks that are transformed and multiplied together
 ELEMENTS = 36
-GAP = (ROWS + 15) // 16 * 16  # a tile of inputs may reach so far into what follows; whole cache lines
+GAP = 16  # a tile of inputs may reach so far into what follows
+STRIP = 4  # output blocks, or input channels of a filter, that are transformed at a time
 
 
 @inline_kernel
-def _input_column(d):
-    """B^T d for a column of six."""
-    d0, d1, d2, d3, d4, d5 = d
+def _upper_inputs(d0, d1, d2, d3, d4):
+    """Elements 0 to 2 of B^T d for a column of six, of which these are the first five."""
     even, odd = d4 - 4.0 * d2, d3 - 4.0 * d1
-    even2, odd2 = d4 - d2, 2.0 * (d3 - d1)
-    return 4.0 * d0 - 5.0 * d2 + d4, even + odd, even - odd, even2 + odd2, even2 - odd2, 4.0 * d1 - 5.0 * d3 + d5
+    return 4.0 * d0 - 5.0 * d2 + d4, even + odd, even - odd
+
+
+@inline_kernel
+def _lower_inputs(d1, d2, d3, d4, d5):
+    """Elements 3 to 5 of B^T d for a column of six, of which these are the last five."""
+    even, odd = d4 - d2, 2.0 * (d3 - d1)
+    return even + odd, even - odd, 4.0 * d1 - 5.0 * d3 + d5
+
+
+@inline_kernel
+def _input_row(d0, d1, d2, d3, d4, d5):
+    """d B for a row of six."""
+    upper, lower = _upper_inputs(d0, d1, d2, d3, d4), _lower_inputs(d1, d2, d3, d4, d5)
+    return upper[0], upper[1], upper[2], lower[0], lower[1], lower[2]
 
 
 @inline_kernel
@@ -79,12 +84,6 @@ def _load3(array, at, distance, count):
 
 
 @inline_kernel
-def _load4(array, at, distance, count):
-    return (lanes_load(array, at, count), lanes_load(array, at + distance, count),
-            lanes_load(array, at + 2 * distance, count), lanes_load(array, at + 3 * distance, count))
-
-
-@inline_kernel
 def _load6(array, at, distance, count):
     return (lanes_load(array, at, count), lanes_load(array, at + distance, count),
             lanes_load(array, at + 2 * distance, count), lanes_load(array, at + 3 * distance, count),
@@ -115,15 +114,50 @@ def _load_pixel(x, image, H, W, C, h, column, c):
     return lanes_load(x, image + (h * W + column) * C + c, C - c if inside else 0)
 
 
+@inline_kernel
+def _upper(x, at, row, count):
+    """Elements 0 to 2 of B^T d for the column of pixels that begins at `at`."""
+    return _upper_inputs(lanes_load(x, at, count), lanes_load(x, at + row, count), lanes_load(x, at + 2 * row, count),
+                         lanes_load(x, at + 3 * row, count), lanes_load(x, at + 4 * row, count))
+
+
+@inline_kernel
+def _lower(x, at, row, count):
+    """Elements 3 to 5 of B^T d for the column of pixels that begins at `at`."""
+    return _lower_inputs(lanes_load(x, at + row, count), lanes_load(x, at + 2 * row, count),
+                         lanes_load(x, at + 3 * row, count), lanes_load(x, at + 4 * row, count),
+                         lanes_load(x, at + 5 * row, count))
+
+
+@inline_kernel
+def _store_rows(a, b, c, d, e, f, columns, at, distance, count):
+    """Three rows of (B^T d) B, from three elements of each of six columns."""
+    _store6(_input_row(a[0], b[0], c[0], d[0], e[0], f[0]), columns, at, distance, count)
+    _store6(_input_row(a[1], b[1], c[1], d[1], e[1], f[1]), columns, at + 6 * distance, distance, count)
+    _store6(_input_row(a[2], b[2], c[2], d[2], e[2], f[2]), columns, at + 12 * distance, distance, count)
+
+
 @kernel
-def _input_block(x, image, H, W, C, h, column, c, work, at):
-    """work[at + 6 i + j] = (B^T d B)[i, j] for the 6x6 pixels from (h, column) on, one vector of channels from c on."""
+def _transform_block(x, at, row, C, count, columns, to, distance):
+    """columns[to + e * distance:] = (B^T d B)[e] for 6x6 pixels from x[at] on, one vector of channels.
+
+    In two halves, whose 18 vectors stay in registers.
+    """
+    _store_rows(_upper(x, at, row, count), _upper(x, at + C, row, count), _upper(x, at + 2 * C, row, count),
+                _upper(x, at + 3 * C, row, count), _upper(x, at + 4 * C, row, count), _upper(x, at + 5 * C, row, count),
+                columns, to, distance, count)
+    _store_rows(_lower(x, at, row, count), _lower(x, at + C, row, count), _lower(x, at + 2 * C, row, count),
+                _lower(x, at + 3 * C, row, count), _lower(x, at + 4 * C, row, count), _lower(x, at + 5 * C, row, count),
+                columns, to + 18 * distance, distance, count)
+
+
+@kernel
+def _copy_block(x, image, H, W, C, h, column, c, work, at):
+    """work[at + 6 i + j] = the 6x6 pixels from (h, column) on, one vector of channels from c on, zeros outside the image."""
     lanes = lanes_of(x)
-    for j in range(6):
-        d = (_load_pixel(x, image, H, W, C, h, column + j, c), _load_pixel(x, image, H, W, C, h + 1, column + j, c),
-             _load_pixel(x, image, H, W, C, h + 2, column + j, c), _load_pixel(x, image, H, W, C, h + 3, column + j, c),
-             _load_pixel(x, image, H, W, C, h + 4, column + j, c), _load_pixel(x, image, H, W, C, h + 5, column + j, c))
-        _store6(_input_column(d), work, at + j * lanes, 6 * lanes, lanes)
+    for i in range(6):
+        for j in range(6):
+            lanes_store(_load_pixel(x, image, H, W, C, h + i, column + j, c), work, at + (6 * i + j) * lanes, lanes)
 
 
 @kernel
@@ -141,210 +175,297 @@ def _block_position(w, number):
 
 
 @kernel
-def _transform_inputs(x, w, first, count, scratch, work, at):
-    """scratch[at:] as columns[e, t, c] = (B^T d B)[e] for the output blocks first to first + count."""
+def _transform_inputs(x, w, first, count, columns, at, distance, work, work_at):
+    """columns[at + e * distance + t * C + c] = (B^T d B)[e] for the output blocks first to first + count."""
     lanes = lanes_of(x)
     for t in range(count):
         n, p, q = _block_position(w, first + t)
+        image, h, column = n * w.H * w.W * w.C, p - w.top, q - w.left
+        interior = 0 <= h <= w.H - 6 and 0 <= column <= w.W - 6
         for c in range(0, w.C, lanes):
-            _input_block(x, n * w.H * w.W * w.C, w.H, w.W, w.C, p - w.top, q - w.left, c, scratch, work)
-            for i in range(6):
-                d = _load6(scratch, work + 6 * i * lanes, lanes, lanes)
-                _store6(_input_column(d), scratch, at + (6 * i * BLOCK + t) * w.C + c, BLOCK * w.C, w.C - c)
-
-
-def _products(vectors):
-    """products[e, t, k] = sum over c of columns[e, t, c] * filter[e, c, k], for one panel of output channels."""
-
-    def products(columns, at, count, C, panels, panel, panel_distance, target, target_at):
-        width = vectors * lanes_of(panels)
-        for e in range(ELEMENTS):
-            for first in range(0, count, ROWS):
-                tile = tile_rows(panels, panel + e * panel_distance, vectors)
-                w = panel + e * panel_distance + width
-                x = at + (e * BLOCK + first) * C
-                for c in range(C):
-                    tile = tile_multiply_add(tile, columns, x + c, C, panels, w)
-                    w += width
-                tile_store(tile, target, target_at + (e * BLOCK + first) * width, width)
-
-    products.__name__ = products.__qualname__ = f"winograd_products_{vectors}"
-    return kernel(products)
-
-
-_products_wide, _products_narrow = _products(VECTORS), _products(1)
+            to = at + t * w.C + c
+            if interior:
+                _transform_block(x, image + (h * w.W + column) * w.C + c, w.W * w.C, w.C, w.C - c, columns, to, distance)
+            else:
+                _copy_block(x, image, w.H, w.W, w.C, h, column, c, work, work_at)
+                _transform_block(work, work_at, 6 * lanes, lanes, w.C - c, columns, to, distance)
 
 
 @kernel
-def _transform_outputs(w, first, count, k, width, products, at, work, work_at, bias, y):
-    """y = bias + A^T m A for the output blocks first to first + count and one panel of channels from k on."""
+def _product(columns, x, count, C, panels, panel, products, target, width):
+    """products[t, k] = sum over c of columns[t, c] * filter[c, k]: one of the 36 elements, one panel of channels."""
+    lanes = len(width) * lanes_of(panels)
+    for first in range(0, count, rows_of(width)):
+        positions = tile_strided(x + first * C, C, width)
+        tile = tile_zeros(products, width)
+        w = panel
+        for c in range(C):
+            tile = tile_multiply_add(tile, columns, positions, c, panels, w)
+            w += lanes
+        tile_store(tile, products, target + first * lanes)
+
+
+@inline_kernel
+def _outputs(products, at, distance, lanes):
+    """A^T m for the column of elements that begins at `at`."""
+    return _output_column(_load6(products, at, 6 * distance, lanes))
+
+
+@inline_kernel
+def _store_outputs(m0, m1, m2, m3, m4, m5, shift, y, at, K, columns, count):
+    """One row of four output pixels, of which `columns` exist."""
+    o0, o1, o2, o3 = _output_column((m0, m1, m2, m3, m4, m5))
+    lanes_store(o0 + shift, y, at, count)
+    lanes_store(o1 + shift, y, at + K, count if columns > 1 else 0)
+    lanes_store(o2 + shift, y, at + 2 * K, count if columns > 2 else 0)
+    lanes_store(o3 + shift, y, at + 3 * K, count if columns > 3 else 0)
+
+
+@kernel
+def _output_block(products, at, distance, shift, y, to, row, K, rows, columns, count):
+    """4x4 output pixels A^T m A, of which `rows` by `columns` exist, for one vector of channels; element e of m lies at
+    products[at + e * distance:].
+    """
+    lanes = lanes_of(y)
+    a, b = _outputs(products, at, distance, lanes), _outputs(products, at + distance, distance, lanes)
+    c, d = _outputs(products, at + 2 * distance, distance, lanes), _outputs(products, at + 3 * distance, distance, lanes)
+    e, f = _outputs(products, at + 4 * distance, distance, lanes), _outputs(products, at + 5 * distance, distance, lanes)
+    _store_outputs(a[0], b[0], c[0], d[0], e[0], f[0], shift, y, to, K, columns, count)
+    _store_outputs(a[1], b[1], c[1], d[1], e[1], f[1], shift, y, to + row, K, columns, count if rows > 1 else 0)
+    _store_outputs(a[2], b[2], c[2], d[2], e[2], f[2], shift, y, to + 2 * row, K, columns, count if rows > 2 else 0)
+    _store_outputs(a[3], b[3], c[3], d[3], e[3], f[3], shift, y, to + 3 * row, K, columns, count if rows > 3 else 0)
+
+
+@kernel
+def _transform_outputs(w, first, count, k, width, products, at, distance, bias, y):
+    """y = bias + A^T m A for the output blocks first to first + count and one panel of channels from k on.
+
+    Element e of block t is products[at + e * distance + t * width:].
+    """
     lanes = lanes_of(y)
     for t in range(count):
         n, p, q = _block_position(w, first + t)
-        for lane in range(0, width, lanes):
-            source = at + t * width + lane
-            for j in range(6):
-                m = _load6(products, source + j * BLOCK * width, 6 * BLOCK * width, lanes)
-                o0, o1, o2, o3 = _output_column(m)
-                lanes_store(o0, work, work_at + j * lanes, lanes)
-                lanes_store(o1, work, work_at + (6 + j) * lanes, lanes)
-                lanes_store(o2, work, work_at + (12 + j) * lanes, lanes)
-                lanes_store(o3, work, work_at + (18 + j) * lanes, lanes)
+        for lane in range(0, min(width, w.K - k), lanes):
             channels = w.K - k - lane
             shift = lanes_load(bias, k + lane, channels if len(bias) > 0 else 0)
-            for i in range(4):
-                o0, o1, o2, o3 = _output_column(_load6(work, work_at + 6 * i * lanes, lanes, lanes))
-                to = ((n * w.P + p + i) * w.Q + q) * w.K + k + lane
-                inside = channels if p + i < w.P else 0
-                lanes_store(o0 + shift, y, to, inside)
-                lanes_store(o1 + shift, y, to + w.K, inside if q + 1 < w.Q else 0)
-                lanes_store(o2 + shift, y, to + 2 * w.K, inside if q + 2 < w.Q else 0)
-                lanes_store(o3 + shift, y, to + 3 * w.K, inside if q + 3 < w.Q else 0)
+            _output_block(products, at + t * width + lane, distance, shift, y, ((n * w.P + p) * w.Q + q) * w.K + k + lane,
+                          w.Q * w.K, w.K, w.P - p, w.Q - q, channels)
 
 
 @parallel_kernel
-def winograd_forward(x, window, panels, bias, y, scratch, worker, workers):
-    """y = 3x3 convolution of x with stride 1; `panels` come from `winograd_filter`, `bias` may be empty."""
+def winograd_forward(x, window, panels, bias, y, group, width, scratch, queue, worker, workers):
+    """y = 3x3 convolution of x with stride 1; `panels` come from `winograd_filter`, `bias` may be empty.
+
+    A task transforms and multiplies a `group` of output blocks, whole tiles of them, which stay in the L2 cache.
+    """
     w = window[0]
-    lanes = lanes_of(x)
-    width = VECTORS * lanes
-    room = len(scratch) // workers
-    columns = worker * room
-    products = columns + ELEMENTS * BLOCK * w.C
-    work = products + ELEMENTS * BLOCK * width
-    padded = (w.K + lanes - 1) // lanes * lanes
-    rows = w.C + 1
+    lanes = len(width) * lanes_of(x)
+    columns = worker * (len(scratch) // workers)
+    products = columns + ELEMENTS * group * w.C
+    work = products + ELEMENTS * group * lanes
+    distance = (w.K + lanes - 1) // lanes * lanes * w.C
     total = _blocks(w)
-    for task in range(worker, (total + BLOCK - 1) // BLOCK, workers):
-        first = task * BLOCK
-        count = min(BLOCK, total - first)
-        _transform_inputs(x, w, first, count, scratch, work, columns)
+    task = take(queue)
+    while task * group < total:
+        first = task * group
+        count = min(group, total - first)
+        _transform_inputs(x, w, first, count, scratch, columns, group * w.C, scratch, work)
+        for k in range(0, w.K, lanes):
+            for e in range(ELEMENTS):
+                _product(scratch, columns + e * group * w.C, count, w.C, panels, k * w.C + e * distance,
+                         scratch, products + e * group * lanes, width)
+            _transform_outputs(w, first, count, k, lanes, scratch, products, group * lanes, bias, y)
+        task = take(queue)
+
+
+@parallel_kernel
+def winograd_inputs(x, window, first, count, columns, scratch, queue, worker, workers):
+    """columns[e, t, c] = (B^T d B)[e] for the output blocks first to first + count; see `spacing`."""
+    w = window[0]
+    task = take(queue) * STRIP
+    while task < count:
+        _transform_inputs(x, w, first + task, min(STRIP, count - task), columns, task * w.C, spacing(count, w.C),
+                          scratch, worker * ELEMENTS * lanes_of(x))
+        task = take(queue) * STRIP
+
+
+@parallel_kernel
+def winograd_products(columns, count, C, panels, products, width, queue, worker, workers):
+    """products[panel, e, t, k] = sum over c of columns[e, t, c] * panels[e, panel, c, k]."""
+    lanes = len(width) * lanes_of(panels)
+    blocks = len(panels) // (ELEMENTS * C * lanes)
+    task = take(queue)
+    while task < blocks * ELEMENTS:
+        block, e = divmod(task, ELEMENTS)
+        _product(columns, e * spacing(count, C), count, C, panels, (e * blocks + block) * C * lanes,
+                 products, task * spacing(count, lanes), width)
+        task = take(queue)
+
+
+@parallel_kernel
+def winograd_outputs(window, first, count, products, width, bias, y, queue, worker, workers):
+    """y = bias + A^T m A for the output blocks first to first + count, from panels of `width` channels."""
+    w = window[0]
+    distance = spacing(count, width)
+    task = take(queue) * STRIP
+    while task < count:
         for k in range(0, w.K, width):
-            if w.K - k > lanes:
-                _products_wide(scratch, columns, count, w.C, panels, k * rows, padded * rows, scratch, products)
-                _transform_outputs(w, first, count, k, width, scratch, products, scratch, work, bias, y)
-            else:
-                _products_narrow(scratch, columns, count, w.C, panels, k * rows, padded * rows, scratch, products)
-                _transform_outputs(w, first, count, k, lanes, scratch, products, scratch, work, bias, y)
+            _transform_outputs(w, first + task, min(STRIP, count - task), k, width, products,
+                               k // width * ELEMENTS * distance + task * width, distance, bias, y)
+        task = take(queue) * STRIP
 
 
 @kernel
-def _filter_rows(weight, strides, c, k, count, wide, panels, panel, distance, row, work, at):
-    """panels[e, row, k] = (G g G^T)[e] for one input channel and one vector of output channels."""
-    lanes = lanes_of(panels)
-    for s in range(3):
-        for r in range(3):
-            source = strides.start + r * strides.R + s * strides.S + c * strides.depth + k * strides.K
-            for lane in range(lanes):
-                work[at + r * lanes + lane] = weight[source + lane * strides.K] if lane < count else 0
-        _store6(_filter_column(_load3(work, at, lanes, lanes)), work, at + (3 + s) * lanes, 3 * lanes, lanes)
-    for i in range(6):
-        u = _filter_column(_load3(work, at + (3 + 3 * i) * lanes, lanes, lanes))
-        _store6(u, panels, panel + 6 * i * distance + row * wide, distance, lanes)
+def spacing(count, channels):
+    """Distance of the 36 elements of `count` blocks: room for a whole last tile, and never a power of two.
+
+    Vectors at a power of two from each other would fight for the same lines of the caches.
+    """
+    return (count + MOST_ROWS) * channels // 256 * 256 + 272
+
+
+@kernel
+def _transform_filter(weight, at, rows, columns, count, target, to, distance):
+    """target[to + e * distance:] = (G g G^T)[e] for one input channel and one vector of output channels.
+
+    Element (r, s) of g lies at weight[at + r * rows + s * columns:].
+    """
+    lanes = lanes_of(target)
+    a = _filter_column(_load3(weight, at, rows, count))
+    b = _filter_column(_load3(weight, at + columns, rows, count))
+    c = _filter_column(_load3(weight, at + 2 * columns, rows, count))
+    _store6(_filter_column((a[0], b[0], c[0])), target, to, distance, lanes)
+    _store6(_filter_column((a[1], b[1], c[1])), target, to + 6 * distance, distance, lanes)
+    _store6(_filter_column((a[2], b[2], c[2])), target, to + 12 * distance, distance, lanes)
+    _store6(_filter_column((a[3], b[3], c[3])), target, to + 18 * distance, distance, lanes)
+    _store6(_filter_column((a[4], b[4], c[4])), target, to + 24 * distance, distance, lanes)
+    _store6(_filter_column((a[5], b[5], c[5])), target, to + 30 * distance, distance, lanes)
+
+
+@kernel
+def _gather_filter(weight, source, strides, count, work, at):
+    """work[at + (3 r + s) * lanes + k] = one input channel of the filter for `count` output channels, then zeros."""
+    lanes = lanes_of(weight)
+    for r in range(3):
+        for s in range(3):
+            tap, to = natural(source + r * strides.R + s * strides.S), natural(at + (3 * r + s) * lanes)
+            for k in range(natural(min(count, lanes))):
+                work[to + k] = weight[tap + k * natural(strides.K)]
+            for k in range(natural(min(count, lanes)), natural(lanes)):
+                work[to + k] = 0
 
 
 @parallel_kernel
-def winograd_filter(weight, layout, depth, panels, scratch, worker, workers):
-    """Panels (36, channels, depth + 1) of G g G^T for every input channel, below a row of zeros; see `pack_panels`."""
+def winograd_filter(weight, layout, depth, width, panels, scratch, queue, worker, workers):
+    """Panels [e, panel of `width` channels, input channel, channel] of G g G^T; see `matmul.pack_panels`.
+
+    STRIP input channels of a panel are transformed in the caches and then copied, 36 long runs instead of single vectors.
+    """
     strides = layout[0]
     lanes = lanes_of(panels)
-    rows = depth + 1
-    padded = (strides.channels + lanes - 1) // lanes * lanes
-    work = worker * 32 * lanes
-    for task in range(worker, rows, workers):
-        for k in range(0, padded, lanes):
-            panel_first = k // (VECTORS * lanes) * VECTORS * lanes
-            wide = VECTORS * lanes if strides.channels - panel_first > lanes else lanes
-            panel = panel_first * rows + k - panel_first
-            if task == 0:
-                for e in range(ELEMENTS):
-                    for lane in range(lanes):
-                        panels[panel + e * padded * rows + lane] = 0
-            else:
-                _filter_rows(weight, strides, task - 1, k, strides.channels - k, wide, panels, panel, padded * rows, task,
-                             scratch, work)
+    blocks, strips = (strides.channels + width - 1) // width, (depth + STRIP - 1) // STRIP
+    distance = STRIP * width + lanes
+    work = worker * (len(scratch) // workers)
+    strip = work + 9 * lanes
+    task = take(queue)
+    while task < blocks * strips:
+        block, number = divmod(task, strips)
+        first = number * STRIP
+        count = min(STRIP, depth - first)
+        for c in range(count):
+            for k in range(0, width, lanes):
+                source = strides.start + (first + c) * strides.depth + (block * width + k) * strides.K
+                channels, to = max(0, strides.channels - block * width - k), strip + c * width + k
+                if strides.K == 1:
+                    _transform_filter(weight, source, strides.R, strides.S, channels, scratch, to, distance)
+                else:
+                    _gather_filter(weight, source, strides, channels, scratch, work)
+                    _transform_filter(scratch, work, 3 * lanes, lanes, lanes, scratch, to, distance)
+        for e in range(ELEMENTS):
+            copy_run(scratch, strip + e * distance, panels, ((e * blocks + block) * depth + first) * width, count * width)
+        task = take(queue)
+
+
+@inline_kernel
+def _gradients(dy, image, w, p, q, k):
+    """A dy for the column of four output pixels from (p, q) on, one vector of channels."""
+    return _gradient_column((_load_pixel(dy, image, w.P, w.Q, w.K, p, q, k),
+                             _load_pixel(dy, image, w.P, w.Q, w.K, p + 1, q, k),
+                             _load_pixel(dy, image, w.P, w.Q, w.K, p + 2, q, k),
+                             _load_pixel(dy, image, w.P, w.Q, w.K, p + 3, q, k)))
 
 
 @kernel
-def _transform_gradients(dy, w, first, count, k, width, scratch, work, at):
+def _gradient_block(dy, image, w, p, q, k, scratch, at, distance):
+    """scratch[at + e * distance:] = (A dy A^T)[e] for one output block and one vector of channels from k on."""
+    lanes = lanes_of(dy)
+    a, b = _gradients(dy, image, w, p, q, k), _gradients(dy, image, w, p, q + 1, k)
+    c, d = _gradients(dy, image, w, p, q + 2, k), _gradients(dy, image, w, p, q + 3, k)
+    _store6(_gradient_column((a[0], b[0], c[0], d[0])), scratch, at, distance, lanes)
+    _store6(_gradient_column((a[1], b[1], c[1], d[1])), scratch, at + 6 * distance, distance, lanes)
+    _store6(_gradient_column((a[2], b[2], c[2], d[2])), scratch, at + 12 * distance, distance, lanes)
+    _store6(_gradient_column((a[3], b[3], c[3], d[3])), scratch, at + 18 * distance, distance, lanes)
+    _store6(_gradient_column((a[4], b[4], c[4], d[4])), scratch, at + 24 * distance, distance, lanes)
+    _store6(_gradient_column((a[5], b[5], c[5], d[5])), scratch, at + 30 * distance, distance, lanes)
+
+
+@kernel
+def _transform_gradients(dy, w, first, count, group, k, width, scratch, at):
     """scratch[at:] as gradients[e, t, k] = (A dy A^T)[e] for the output blocks first to first + count, one panel of K."""
     lanes = lanes_of(dy)
     for t in range(count):
         n, p, q = _block_position(w, first + t)
-        image = n * w.P * w.Q * w.K
         for lane in range(0, width, lanes):
-            for j in range(4):
-                d = (_load_pixel(dy, image, w.P, w.Q, w.K, p, q + j, k + lane),
-                     _load_pixel(dy, image, w.P, w.Q, w.K, p + 1, q + j, k + lane),
-                     _load_pixel(dy, image, w.P, w.Q, w.K, p + 2, q + j, k + lane),
-                     _load_pixel(dy, image, w.P, w.Q, w.K, p + 3, q + j, k + lane))
-                _store6(_gradient_column(d), scratch, work + j * lanes, 4 * lanes, lanes)
-            for i in range(6):
-                d = _load4(scratch, work + 4 * i * lanes, lanes, lanes)
-                _store6(_gradient_column(d), scratch, at + (6 * i * BLOCK + t) * width + lane, BLOCK * width, lanes)
-
-
-def _correlations(vectors):
-    """partial[e, c, k] += sum over t of columns[e, t, c] * gradients[e, t, k], for one panel of output channels."""
-
-    def correlations(scratch, columns, gradients, count, C, padded_C, partial, start):
-        width = vectors * lanes_of(scratch)
-        for e in range(ELEMENTS):
-            for c in range(0, C, ROWS):
-                target = start + (e * padded_C + c) * width
-                tile = tile_load(partial, target, width, vectors)
-                x, dy = columns + e * BLOCK * C + c, gradients + e * BLOCK * width
-                for t in range(count):
-                    tile = tile_multiply_add(tile, scratch, x + t * C, 1, scratch, dy + t * width)
-                tile_store(tile, partial, target, width)
-
-    correlations.__name__ = correlations.__qualname__ = f"winograd_correlations_{vectors}"
-    return kernel(correlations)
-
-
-_correlations_wide, _correlations_narrow = _correlations(VECTORS), _correlations(1)
+            _gradient_block(dy, n * w.P * w.Q * w.K, w, p, q, k + lane, scratch, at + t * width + lane, group * width)
 
 
 @kernel
-def _weight_blocks(x, w, dy, first, last, k_first, k_last, scratch, start, partial, base):
+def _correlations(scratch, columns, gradients, count, group, C, partial, start, width):
+    """partial[e, c, k] += sum over t of columns[e, t, c] * gradients[e, t, k], for one panel of output channels."""
+    lanes = len(width) * lanes_of(scratch)
+    for e in range(ELEMENTS):
+        for c in range(0, C, rows_of(width)):
+            tile = tile_load(partial, start, width)
+            x, dy = columns + e * group * C + c, gradients + e * group * lanes
+            for t in range(count):
+                tile = tile_multiply_add(tile, scratch, x, t * C, scratch, dy + t * lanes)
+            tile_store(tile, partial, start)
+            start += rows_of(width) * lanes
+
+
+@kernel
+def _weight_blocks(x, w, dy, first, last, group, k_first, k_last, scratch, start, partial, base, width):
     """Add the output blocks first to last to the partial sums of the channels k_first to k_last."""
-    lanes = lanes_of(x)
-    width = VECTORS * lanes
-    padded_C = (w.C + ROWS - 1) // ROWS * ROWS
-    gradients = start + ELEMENTS * BLOCK * w.C + GAP
-    work = gradients + ELEMENTS * BLOCK * width
-    for at in range(first, last, BLOCK):
-        count = min(BLOCK, last - at)
-        _transform_inputs(x, w, at, count, scratch, work, start)
-        for k in range(k_first, k_last, width):
-            target = base + k * padded_C * ELEMENTS
-            if w.K - k > lanes:
-                _transform_gradients(dy, w, at, count, k, width, scratch, work, gradients)
-                _correlations_wide(scratch, start, gradients, count, w.C, padded_C, partial, target)
-            else:
-                _transform_gradients(dy, w, at, count, k, lanes, scratch, work, gradients)
-                _correlations_narrow(scratch, start, gradients, count, w.C, padded_C, partial, target)
+    lanes = len(width) * lanes_of(x)
+    padded_C = (w.C + rows_of(width) - 1) // rows_of(width) * rows_of(width)
+    gradients = start + ELEMENTS * group * w.C + GAP
+    work = gradients + ELEMENTS * group * lanes
+    for at in range(first, last, group):
+        count = min(group, last - at)
+        _transform_inputs(x, w, at, count, scratch, start, group * w.C, scratch, work)
+        for k in range(k_first, k_last, lanes):
+            _transform_gradients(dy, w, at, count, group, k, lanes, scratch, gradients)
+            _correlations(scratch, start, gradients, count, group, w.C, partial, base + k * padded_C * ELEMENTS, width)
 
 
 @parallel_kernel
-def winograd_backward_weight(x, window, dy, chunks, parts, partial, scratch, worker, workers):
+def winograd_backward_weight(x, window, dy, chunks, parts, group, partial, width, scratch, queue, worker, workers):
     """partial[chunk, k panel, e, c, k] = sum over the chunk's output blocks; `winograd_filter_gradient` adds the chunks."""
     w = window[0]
-    lanes = lanes_of(x)
-    width = VECTORS * lanes
-    padded_C = (w.C + ROWS - 1) // ROWS * ROWS
-    padded_K = (w.K + lanes - 1) // lanes * lanes
+    lanes = len(width) * lanes_of(x)
+    padded_C = (w.C + rows_of(width) - 1) // rows_of(width) * rows_of(width)
+    panels = (w.K + lanes - 1) // lanes
     total = _blocks(w)
-    panels = (w.K + width - 1) // width
-    room = len(scratch) // workers
-    for task in range(worker, chunks * parts, workers):
+    task = take(queue)
+    while task < chunks * parts:
         chunk, part = divmod(task, parts)
-        k_first, k_last = panels * part // parts * width, min(panels * (part + 1) // parts * width, padded_K)
-        base = chunk * ELEMENTS * padded_C * padded_K
+        k_first, k_last = panels * part // parts * lanes, panels * (part + 1) // parts * lanes
+        base = chunk * ELEMENTS * padded_C * panels * lanes
         for i in range(natural(base + k_first * padded_C * ELEMENTS), natural(base + k_last * padded_C * ELEMENTS)):
             partial[i] = 0
-        _weight_blocks(x, w, dy, total * chunk // chunks, total * (chunk + 1) // chunks, k_first, k_last,
-                       scratch, worker * room, partial, base)
+        _weight_blocks(x, w, dy, total * chunk // chunks, total * (chunk + 1) // chunks, group, k_first, k_last,
+                       scratch, worker * (len(scratch) // workers), partial, base, width)
+        task = take(queue)
 
 
 @kernel
@@ -359,17 +480,15 @@ def _sum_elements(partial, start, distance, chunks, chunk_distance, scratch, wor
 
 
 @parallel_kernel
-def winograd_filter_gradient(partial, window, chunks, dw, scratch, worker, workers):
-    """dw[r, s, c, k] = G^T S G for the sums S over all chunks."""
+def winograd_filter_gradient(partial, window, chunks, padded_C, width, dw, scratch, worker, workers):
+    """dw[r, s, c, k] = G^T S G for the sums S over all chunks, in panels of `width` channels."""
     w = window[0]
     lanes = lanes_of(partial)
-    padded_C = (w.C + ROWS - 1) // ROWS * ROWS
-    padded_K = (w.K + lanes - 1) // lanes * lanes
+    padded_K = (w.K + width - 1) // width * width
     work = worker * 64 * lanes
     for c in range(worker, w.C, workers):
-        for k in range(0, padded_K, lanes):
-            panel = k // (VECTORS * lanes) * VECTORS * lanes
-            width = VECTORS * lanes if w.K - panel > lanes else lanes
+        for k in range(0, w.K, lanes):
+            panel = k // width * width
             start = panel * padded_C * ELEMENTS + c * width + k - panel
             _sum_elements(partial, start, padded_C * width, chunks, ELEMENTS * padded_C * padded_K, scratch, work)
             for j in range(6):

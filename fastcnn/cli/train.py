@@ -146,7 +146,7 @@ def _print_header(settings: Settings, dataset: data.Dataset, model: nn.Module, o
     print(f"training {settings['epochs']} epochs of batch size {settings['batch_size']}, {settings['optimizer']}, "
           f"lr {settings['lr']:g}, schedule {settings['schedule']}, augment {settings['augment']}, "
           f"seed {settings['seed']}")
-    print(f"machine  {threads.get_num_threads()} threads, {simd.LANES32} float32 lanes")
+    print(f"machine  {threads.get_num_threads()} threads, {simd.VECTOR_BYTES // 4} float32 lanes")
     if state is not None:
         print(f"resuming {out}, which has {state['epoch'] - 1} of {settings['epochs']} epochs")
     elif out is not None:

@@ -199,9 +199,16 @@ def scratch(function: str, size: int, dtype: np.dtype) -> np.ndarray:
     return array
 
 
+def queue() -> np.ndarray:
+    """A queue of tasks for one launch: see `kernels.launch.take`."""
+    _scratch.queue[0] = 0
+    return _scratch.queue
+
+
 class _Scratch(threading.local):
     def __init__(self) -> None:
         self.arrays: dict[tuple[str, np.dtype], np.ndarray] = {}
+        self.queue = _aligned(_LINE // INT64.itemsize, INT64)
 
 
 _scratch = _Scratch()

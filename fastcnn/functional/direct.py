@@ -1,4 +1,4 @@
-"""Direct convolution: how the band kernels of kernels/conv.py walk each shape. Takes any window."""
+"""Direct convolution: how the kernels of kernels/conv.py walk each shape. Takes any window."""
 
 from __future__ import annotations
 
@@ -14,67 +14,114 @@ from ..shapes import Window
 from . import arrays, products
 from .products import GRAIN, Layout, round_up
 
-_BAND_BYTES = 256 * 1024  # packed inputs of a band stay in the L2 cache beside a panel of weights
+_BAND_BYTES = 192 * 1024  # inputs of a band stay in the L2 cache beside a panel of weights
+_BAND_PIXELS = 512  # and their positions in the L1 cache
+_CHUNK_PIXELS = 768  # below which adding up the chunks would take as long as making them
+_WEIGHT_PIXELS = 144  # a panel of so many gradients stays in the L1 cache, or nearly
+_PART_BYTES = 1024 * 1024  # weights that all bands pass by before the next ones
+_TASKS = 16  # so that workers of different speed end at about the same time
+_PARTIAL_BYTES = 2 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
 
 
 class Plan(NamedTuple):
     """How the direct kernels walk a window (see kernels/conv.py)."""
 
-    rows: int  # output rows of a band
-    phases: int  # input row phases that the filter rows meet
-    overlap: int  # further input rows that a band needs in each phase
-    slots: int  # input rows of a phase in a full band
-    depth: int  # elements of a tap: S * C
-    padded_depth: int  # depth rounded up to whole tiles
-    inner_first: int  # output columns whose inputs are contiguous and inside the image: from this one
-    inner_last: int  # to before this one
-    scratch: int  # elements of working memory for each worker
-    chunks: int  # partial sums of the weight gradient
-    parts: int  # tasks that share the panels of a chunk
-    y_start: int  # where output pixel (0, 0) of image 0 lies in y, and the distances between
-    y_image: int  # images,
-    y_row: int  # output rows,
-    y_step: int  # and output pixels
+    copies: bool  # whether a band's input rows are copied, with their padding
+    columns: int  # input columns that an output row needs
+    pitch: int  # elements from an input row to the next
+    step: int  # elements from what one output pixel needs to what the next one needs
+    depth: int  # elements of a tap
+    rows: int  # output rows of a band, of all images one below the other
+    parts: int  # tasks that share the panels
+    chunks: int = 1  # partial sums of the weight gradient
+    band: int = 0  # working memory for each worker: elements of a band,
+    panel: int = 0  # where a panel of gradients begins in it,
+    positions: int = 0  # and positions
+    y_start: int = 0  # where output pixel (0, 0) of image 0 lies in y, and the distances between
+    y_image: int = 0  # images,
+    y_row: int = 0  # output rows,
+    y_step: int = 0  # and output pixels
+
+
+def _walk(w: Window, copies: bool) -> tuple[Plan, np.ndarray]:
+    """The part of a plan that says how input pixels are found, and the taps."""
+    depth = w.C // w.groups
+    whole_rows = w.dilation_columns == 1 and (w.groups == 1 or copies)
+    run = w.S * depth if whole_rows else depth
+    columns = (w.Q - 1) * w.stride_columns + (w.S - 1) * w.dilation_columns + 1
+    pixel = depth if copies else w.C
+    pitch = (columns if copies else w.W) * pixel
+    taps = [r * w.dilation_rows * pitch + s * w.dilation_columns * pixel
+            for r in range(w.R) for s in range(1 if whole_rows else w.S)]
+    return Plan(copies, columns, pitch, w.stride_columns * pixel, run, 1, 1), np.array(taps, np.int64)
+
+
+def _leaves_image(w: Window) -> bool:
+    """Whether some filter element meets padding."""
+    last_row = (w.P - 1) * w.stride_rows + (w.R - 1) * w.dilation_rows - w.top
+    last_column = (w.Q - 1) * w.stride_columns + (w.S - 1) * w.dilation_columns - w.left
+    return w.top > 0 or w.left > 0 or last_row >= w.H or last_column >= w.W
+
+
+def _band_size(w: Window, plan: Plan) -> int:
+    """Elements of a band of plan.rows output rows where it is copied: it may touch so many images."""
+    if not plan.copies:
+        return 0
+    images = min(plan.rows, -(-(plan.rows - 1) // w.P) + 1)
+    rows = plan.rows * w.stride_rows + images * ((w.R - 1) * w.dilation_rows + 1)
+    return round_up(rows * plan.pitch + simd.MOST_ROWS, 16)
+
+
+def _rows(w: Window, plan: Plan, itemsize: int, pixels: int, tasks: int) -> int:
+    """Output rows of a band: not too large for the caches, and at least `tasks` of them where that leaves enough."""
+    rows_in_all = w.N * w.P
+    most = min(_BAND_BYTES // (plan.pitch * w.stride_rows * itemsize), pixels // w.Q, -(-rows_in_all // tasks))
+    rows = max(1, min(rows_in_all, max(most, 24 // w.Q)))
+    return -(-rows_in_all // -(-rows_in_all // rows))  # bands of about equal height
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan(w: Window, itemsize: int, placement: tuple[int, int, int, int] | None = None) -> tuple[Plan, np.ndarray]:
-    """Plan of a window and where each tap begins in a band; `placement` overrides where the output lies in y."""
-    period = w.stride_rows // gcd(w.stride_rows, w.dilation_rows)
-    phases = min(w.R, period)
-    overlap = (w.R - 1) * w.dilation_rows // w.stride_rows
-    tap_depth = w.S * (w.C // w.groups)
-    row_bytes = w.Q * tap_depth * itemsize * phases
-    rows = max(1, min(w.P, _BAND_BYTES // row_bytes - overlap))
-    rows = -(-w.P // -(-w.P // rows))  # bands of equal height
-    slots = rows + overlap
-    taps = [(r % period * slots + r * w.dilation_rows // w.stride_rows) * w.Q * tap_depth for r in range(w.R)]
-    width = simd.WIDTH32 if itemsize == 4 else simd.WIDTH64
-    band = (slots * phases * w.Q + simd.ROWS) * tap_depth + simd.ROWS
-    padded_depth = round_up(tap_depth, simd.ROWS)
-    inner = _inner_columns(w)
-    chunks, parts = _chunks(w, rows, len(taps) * padded_depth, width, itemsize)
-    plan = Plan(rows, phases, overlap, slots, tap_depth, padded_depth, *inner,
-                round_up(band, 16) + rows * w.Q * width, chunks, parts,
-                *(placement or (0, w.P * w.Q * w.K, w.Q * w.K, w.K)))
-    return plan, np.array(taps, np.int64)
+def _plan(w: Window, width: int, itemsize: int, placement: tuple[int, int, int, int] | None = None,
+          ) -> tuple[Plan, np.ndarray]:
+    """Plan of a convolution; `placement` overrides where the output lies in y."""
+    plan, taps = _walk(w, _leaves_image(w))
+    channels = w.K // w.groups
+    blocks = -(-channels // width)
+    weight_bytes = len(taps) * plan.depth * blocks * width * itemsize
+    parts = min(blocks, -(-weight_bytes // _PART_BYTES))
+    rows = _rows(w, plan, itemsize, _BAND_PIXELS, -(-_TASKS // (parts * w.groups)))
+    bands = -(-w.N * w.P // rows)
+    parts = min(blocks, max(parts, -(-_TASKS // (bands * w.groups))))
+    plan = plan._replace(rows=rows, parts=parts)
+    positions = round_up(rows + 2 * (rows * w.Q + simd.MOST_ROWS), 8)
+    y_start, y_image, y_row, y_step = placement or (0, w.P * w.Q * w.K, w.Q * w.K, w.K)
+    return plan._replace(band=_band_size(w, plan), positions=positions, y_start=y_start, y_image=y_image, y_row=y_row,
+                         y_step=y_step), taps
 
 
-def _inner_columns(w: Window) -> tuple[int, int]:
-    """Half-open range of the output columns whose S * C inputs lie side by side in the image."""
-    if w.dilation_columns > 1 or w.groups > 1:
-        return 0, 0
-    first = min(w.Q, max(0, -(-w.left // w.stride_columns)))
-    return first, max(first, min(w.Q, (w.W - w.S + w.left) // w.stride_columns + 1))
-
-
-def _chunks(w: Window, rows: int, weights: int, width: int, itemsize: int) -> tuple[int, int]:
-    """Chunks of the weight gradient and parts of each: functions of the shape alone, so that the bits are too."""
-    size = weights * w.K * itemsize
-    bands = w.N * -(-w.P // rows)
-    chunks = max(1, min(bands, 32, max(4, 2 * 1024 * 1024 // size)))
+@functools.lru_cache(maxsize=1024)
+def _weight_plan(w: Window, width: int, size: int, itemsize: int) -> tuple[Plan, np.ndarray]:
+    """Plan of a weight gradient on tiles of `size` rows; chunks depend on the shape alone, so that the bits do."""
+    plan, taps = _walk(w, _copies_for_weights(w, size))
     blocks = -(-(w.K // w.groups) // width)
-    return chunks, min(blocks, -(-32 // (chunks * w.groups)))
+    weights = len(taps) * round_up(plan.depth, size) * blocks * width * w.groups * itemsize
+    pixels = w.N * w.P * w.Q
+    chunks = min(32, pixels // _CHUNK_PIXELS, _PARTIAL_BYTES // weights)
+    chunks = min(w.N * w.P, max(1, chunks, min(-(-_TASKS // 2 // (blocks * w.groups)), pixels // 64)))
+    parts = min(blocks, -(-_TASKS // (chunks * w.groups)))
+    plan = plan._replace(rows=_rows(w, plan, itemsize, _WEIGHT_PIXELS, chunks), parts=parts, chunks=chunks)
+    band = _band_size(w, plan)
+    panels = plan.rows * w.Q * -(-blocks // parts) * width
+    return plan._replace(band=band + panels, panel=band, positions=round_up(plan.rows, 8)), taps
+
+
+def _copies_for_weights(w: Window, size: int) -> bool:
+    """Whether a band is copied: tiles of `size` rows may read beyond a tap, and images are read in another order.
+
+    Reading an image in long strides waits for memory (measured: 1.3 times slower with 256 channels, the same with 64); the
+    rows of a linear layer would be copied for every panel.
+    """
+    return _leaves_image(w) or w.C // w.groups < size or (w.C >= 128 and w.Q > 1)
 
 
 def fits(w: Window) -> bool:
@@ -93,15 +140,21 @@ def _forward_layout(w: Window) -> Layout:
 
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
     """Write the convolution of x with weight, plus bias (which may be empty), to y."""
-    _convolve(x, w, products.pack(weight, _forward_layout(w), w.R, w.S, w.C // w.groups, bias), y)
+    _convolve(x, weight, _forward_layout(w), bias, w, y)
 
 
-def _convolve(x: np.ndarray, w: Window, panels: np.ndarray, y: np.ndarray,
-            placement: tuple[int, int, int, int] | None = None) -> None:
-    plan, taps = _plan(w, x.itemsize, placement)
+def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray,
+              placement: tuple[int, int, int, int] | None = None) -> None:
+    width = products.width_for(layout.channels, x.itemsize)
+    lanes = sum(width)
+    plan, taps = _plan(w, lanes, x.itemsize, placement)
+    panels = products.pack(weight, layout, w.R, w.S, w.C // w.groups, lanes)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
-    kernels.conv2d_forward(x.reshape(-1), arrays.record(w), arrays.record(plan), taps, panels, y.reshape(-1),
-                           arrays.scratch("conv", workers * plan.scratch, x.dtype), workers)
+    kernels.conv2d_forward(
+        x.reshape(-1), arrays.record(w), arrays.record(plan), taps, panels,
+        products.padded_bias(bias, layout.channels, w.groups, lanes), y.reshape(-1), width,
+        arrays.scratch("conv", workers * plan.band, x.dtype),
+        arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
@@ -113,8 +166,7 @@ def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray
     if not covered:
         dx.fill(0)  # input pixels that no filter element meets
     for window, layout, placement in phases:
-        panels = products.pack(weight, layout, window.R, window.S, w.K // w.groups, arrays.NOTHING[dy.dtype])
-        _convolve(dy, window, panels, dx, placement)
+        _convolve(dy, weight, layout, arrays.NOTHING[dy.dtype], window, dx, placement)
 
 
 def _few_channels(w: Window, lanes: int) -> bool:
@@ -127,8 +179,8 @@ class _FewPlan(NamedTuple):
     """How `conv2d_backward_input_few` walks a window."""
 
     rows: int  # rows of dx in a band
-    products: int  # where the products begin in the working memory, behind the rows of dy
-    scratch: int  # elements of working memory for each worker
+    products: int  # working memory for each worker: products
+    positions: int  # and positions of pixels, in dy and in the products
 
 
 @functools.lru_cache(maxsize=1024)
@@ -137,20 +189,24 @@ def _few_plan(w: Window, itemsize: int) -> tuple[_FewPlan, Layout]:
     reach = (w.R - 1) * w.dilation_rows
     row_bytes = w.Q * w.R * w.S * depth * itemsize
     rows = max(1, min(w.H, _BAND_BYTES // row_bytes - reach))
-    pixels = round_up(min(w.P, rows + reach) * w.Q, simd.ROWS)
-    first_product = round_up(pixels * channels, 16)
-    scratch = round_up(first_product + pixels * w.R * w.S * depth, 16)
+    pixels = min(w.P, rows + reach) * w.Q
     layout = Layout(0, channels, 0, 0, 1, w.K, w.R * w.S * depth, w.groups)
-    return _FewPlan(rows, first_product, scratch), layout
+    return _FewPlan(rows, round_up(pixels * w.R * w.S * depth, 16), round_up(pixels + simd.MOST_ROWS, 8)), layout
 
 
 def _backward_input_few(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
     plan, layout = _few_plan(w, dy.itemsize)
-    panels = products.pack(weight, layout, 1, 1, w.K // w.groups, arrays.NOTHING[dy.dtype])
+    width = products.width_for(layout.channels, dy.itemsize)
+    panels = products.pack(weight, layout, 1, 1, w.K // w.groups, sum(width))
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     kernels.conv2d_backward_input_few(
-        dy.reshape(-1), arrays.record(w), arrays.record(plan), products.NO_TAP_OFFSET, panels, dx.reshape(-1),
-        arrays.scratch("conv", workers * plan.scratch, dy.dtype), workers)
+        dy.reshape(-1), arrays.record(w), arrays.record(plan), _NO_DISTANCE, panels,
+        products.padded_bias(arrays.NOTHING[dy.dtype], sum(width), 1, sum(width)), dx.reshape(-1), width,
+        arrays.scratch("conv", workers * plan.products, dy.dtype),
+        arrays.scratch("positions", 2 * workers * plan.positions, arrays.INT64), arrays.queue(), workers)
+
+
+_NO_DISTANCE = np.zeros(1, np.int64)
 
 
 class _Phase(NamedTuple):
@@ -201,13 +257,17 @@ def _phases(w: Window) -> tuple[list[tuple[Window, Layout, tuple[int, int, int, 
 
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
-    """Write the gradient of the weight to dweight."""
-    plan, taps = _plan(w, x.itemsize)
+    """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
     channels = w.K // w.groups
-    partial = arrays.empty((plan.chunks * w.groups * round_up(channels, products.lanes(x)) * len(taps) * plan.padded_depth,),
-                           x.dtype)
+    width = products.width_for(channels, x.itemsize)
+    lanes, size = sum(width), simd.ROWS[len(width)]
+    plan, taps = _weight_plan(w, lanes, size, x.itemsize)
+    panel = round_up(channels, lanes) * len(taps) * round_up(plan.depth, size)
+    partial = arrays.empty((plan.chunks * w.groups * panel,), x.dtype)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
-    kernels.conv2d_backward_weight(x.reshape(-1), arrays.record(w), arrays.record(plan), taps, dy.reshape(-1), partial,
-                                   arrays.scratch("conv", workers * plan.scratch, x.dtype), workers)
-    matmul.sum_chunks(partial, plan.chunks, w.groups, len(taps), plan.depth, plan.padded_depth, channels,
-                      dweight.reshape(-1), threads.workers(partial.size))
+    kernels.conv2d_backward_weight(
+        x.reshape(-1), arrays.record(w), arrays.record(plan), taps, dy.reshape(-1), partial, width,
+        arrays.scratch("conv", workers * plan.band, x.dtype),
+        arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
+    matmul.sum_chunks(partial, plan.chunks, w.groups, len(taps), plan.depth, size, channels, lanes, dweight.reshape(-1),
+                      threads.workers(partial.size))

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from . import arrays, products
-from .products import Layout
+from . import arrays, direct, pointwise, products
 
 
 def _features(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, int, int]:
@@ -29,7 +28,7 @@ def linear(x: Any, weight: Any, bias: Any = None, *, out: np.ndarray | None = No
     N, depth, K = _features("linear", x.shape, weight.shape)
     bias = arrays.as_bias("linear", bias, K, x.dtype)
     y = arrays.as_output("linear", out, (N, K), x.dtype)
-    products.rows_times_panels(x, depth, products.pack(weight, Layout(0, 0, 0, 0, K, 1, K, 1), 1, 1, depth, bias), y, K)
+    direct.forward(x, weight, bias, pointwise.rows(N, depth, K), y)
     return y
 
 
@@ -39,11 +38,11 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True,
     dy, x, weight = arrays.floats("linear_backward", dy=dy, x=x, weight=weight)
     N, depth, K = _features("linear_backward", x.shape, weight.shape)
     shapes.same_shape("linear_backward", "dy", dy.shape, (N, K), "the shape of y")
+    w = pointwise.rows(N, depth, K)
     dx = None
     if need_dx:
         dx = arrays.empty((N, depth), dy.dtype)
-        transposed = Layout(0, 0, 0, 0, 1, K, depth, 1)
-        products.rows_times_panels(dy, K, products.pack(weight, transposed, 1, 1, K, arrays.NOTHING[dy.dtype]), dx, depth)
+        direct.backward_input(dy, weight, w, dx)
     dweight = arrays.empty((depth, K), dy.dtype)
-    products.rows_times_rows(x, depth, dy, K, dweight)
+    direct.backward_weight(dy, x, w, dweight)
     return dx, dweight, products.column_sums(dy, K)

@@ -53,7 +53,7 @@ def _plan(w: Window, itemsize: int) -> tuple[Plan, np.ndarray]:
     slots = (rows - 1) * w.stride_rows + (w.R - 1) * w.dilation_rows + 1
     taps = [((c * phases + s % period) * slots + r * w.dilation_rows) * columns + s * w.dilation_columns // w.stride_columns
             for r in range(w.R) for s in range(w.S) for c in range(w.C)]
-    reach = simd.VECTORS * lanes + kernels.COLUMNS * w.dilation_columns  # vectors may read behind the last plane
+    reach = 2 * lanes + kernels.COLUMNS * w.dilation_columns  # vectors may read behind the last plane
     planes = round_up(w.C * phases * slots * columns + reach, 16)
     plan = Plan(rows, phases, slots, columns, columns, round_up(w.K, simd.PLANES), planes + rows * gradient_row)
     return plan, np.array(taps, np.int64)

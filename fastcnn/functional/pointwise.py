@@ -1,12 +1,11 @@
-"""1x1 convolution with stride 1: a matrix product, pixels by channels."""
+"""1x1 convolution with stride 1: a matrix product, pixels by channels, which is a direct convolution of one long image."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..shapes import Window
-from . import arrays, products
-from .products import Layout
+from . import direct
 
 
 def fits(w: Window) -> bool:
@@ -17,18 +16,29 @@ def fits(w: Window) -> bool:
 pays = fits
 
 
+def rows(count: int, C: int, K: int) -> Window:
+    """The product of `count` rows of C with a matrix (C, K), as a convolution of an image of one column."""
+    return _image(count, 1, C, K)
+
+
+def _image(H: int, W: int, C: int, K: int) -> Window:
+    return Window(1, H, W, C, K, 1, 1, H, W, 1, 1, 0, 0, 0, 0, 1, 1, 1)
+
+
+def _rows(w: Window) -> Window:
+    return _image(w.N * w.H, w.W, w.C, w.K)
+
+
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
     """Write x @ weight + bias to y, pixel by pixel."""
-    layout = Layout(0, 0, 0, 0, w.K, 1, w.K, 1)
-    products.rows_times_panels(x, w.C, products.pack(weight, layout, 1, 1, w.C, bias), y, w.K)
+    direct.forward(x, weight, bias, _rows(w), y)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
     """Write the gradient of x to dx: dy @ weight^T."""
-    transposed = Layout(0, 0, 0, 0, 1, w.K, w.C, 1)
-    products.rows_times_panels(dy, w.K, products.pack(weight, transposed, 1, 1, w.K, arrays.NOTHING[dy.dtype]), dx, w.C)
+    direct.backward_input(dy, weight, _rows(w), dx)
 
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight: x^T @ dy."""
-    products.rows_times_rows(x, w.C, dy, w.K, dweight)
+    direct.backward_weight(dy, x, _rows(w), dweight)

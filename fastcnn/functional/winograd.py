@@ -13,6 +13,11 @@ from . import arrays, products
 from .products import GRAIN, Layout, round_up
 
 _PARTIAL_BYTES = 8 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
+_GROUP_BYTES = 1024 * 1024  # transformed inputs and gradients that are multiplied together
+_STAGED_BYTES = 4 * 1024 * 1024  # transformed filters that would be read from memory for every group of blocks
+_STAGE_BYTES = 16 * 1024 * 1024  # transformed inputs and products of a pass
+# Output blocks that are transformed and multiplied together: whole tiles of one to four vectors, about 30.
+_GROUP = {vectors: 30 // rows * rows for vectors, rows in simd.ROWS.items()}
 
 
 def fits(w: Window) -> bool:
@@ -38,22 +43,53 @@ def _backward_layout(C: int, K: int) -> Layout:
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    lanes = products.lanes(x)
-    size = kernels.ELEMENTS * round_up(w.K, lanes) * (w.C + 1)
+    width = products.width_for(w.K, x.itemsize)
+    lanes = sum(width)
+    size = kernels.ELEMENTS * round_up(w.K, lanes) * w.C
     panels = arrays.scratch("panels", size, x.dtype)[:size]
     workers = threads.workers(panels.size)
-    kernels.winograd_filter(weight.reshape(-1), arrays.record(layout), w.C, panels,
-                            arrays.scratch("winograd_filter", workers * 32 * lanes, x.dtype), workers)
+    room = workers * (9 * width[0] + kernels.ELEMENTS * (kernels.STRIP * lanes + width[0]))
+    kernels.winograd_filter(weight.reshape(-1), arrays.record(layout), w.C, lanes, panels,
+                            arrays.scratch("winograd_filter", room, x.dtype)[:room], arrays.queue(), workers)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
-    scratch = _scratch(x, w, workers)
-    kernels.winograd_forward(x.reshape(-1), arrays.record(w), panels, bias, y.reshape(-1), scratch, workers)
+    if panels.nbytes > _STAGED_BYTES:
+        _in_stages(x, panels, bias, w, y, width, workers)
+    else:
+        group = _GROUP[len(width)]
+        kernels.winograd_forward(x.reshape(-1), arrays.record(w), panels, bias, y.reshape(-1), group, width,
+                                 _scratch(x, w, group, width, workers), arrays.queue(), workers)
 
 
-def _scratch(x: np.ndarray, w: Window, workers: int) -> np.ndarray:
+def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, width: tuple[int, ...],
+               workers: int) -> None:
+    """Transform the inputs of many output blocks, then multiply, then transform the products: each panel is read once."""
+    lanes = sum(width)
+    blocks = -(-w.K // lanes)
+    block_bytes = kernels.ELEMENTS * (w.C + blocks * lanes) * x.itemsize
+    total = w.N * -(-w.P // 4) * -(-w.Q // 4)
+    passes = -(-total * block_bytes // _STAGE_BYTES)
+    work = arrays.scratch("winograd_filter", workers * kernels.ELEMENTS * width[0], x.dtype)
+    for number in range(passes):
+        first, last = total * number // passes, total * (number + 1) // passes
+        count = last - first
+        columns = arrays.scratch("winograd", kernels.ELEMENTS * _spacing(count, w.C), x.dtype)
+        results = arrays.scratch("winograd_products", blocks * kernels.ELEMENTS * _spacing(count, lanes), x.dtype)
+        kernels.winograd_inputs(x.reshape(-1), arrays.record(w), first, count, columns, work, arrays.queue(),
+                                workers)
+        kernels.winograd_products(columns, count, w.C, panels, results, width, arrays.queue(), workers)
+        kernels.winograd_outputs(arrays.record(w), first, count, results, lanes, bias, y.reshape(-1), arrays.queue(),
+                                 workers)
+
+
+def _spacing(count: int, channels: int) -> int:
+    """What `kernels.winograd.spacing` gives."""
+    return (count + simd.MOST_ROWS) * channels // 256 * 256 + 272
+
+
+def _scratch(x: np.ndarray, w: Window, group: int, width: tuple[int, ...], workers: int) -> np.ndarray:
     """Working memory: transformed inputs, one panel of products or gradients, and a block under transformation."""
-    lanes = products.lanes(x)
-    transformed = kernels.ELEMENTS * kernels.BLOCK
-    size = workers * round_up(transformed * (w.C + simd.VECTORS * lanes) + kernels.GAP + kernels.ELEMENTS * lanes, 16)
+    elements = kernels.ELEMENTS * (group * (w.C + sum(width)) + width[0]) + kernels.GAP
+    size = workers * round_up(elements, 16)
     return arrays.scratch("winograd", size, x.dtype)[:size]
 
 
@@ -69,22 +105,29 @@ def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray
 
 
 @functools.lru_cache(maxsize=1024)
-def _chunks(w: Window, size: int) -> tuple[int, int]:
-    """Chunks of output blocks with partial sums of their own, and parts of the output channels: eight tasks or more."""
+def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
+    """Chunks of output blocks with partial sums of their own, parts of the output channels, and blocks of a group.
+
+    Adding up a chunk takes as long as the products of about ten blocks; partial sums are read once for each group.
+    """
     parts = -(-w.K // 64)
     blocks = w.N * -(-w.P // 4) * -(-w.Q // 4)
-    return min(blocks, max(min(16, _PARTIAL_BYTES // size), -(-8 // parts))), parts
+    chunks = max(1, min(16, blocks // 48, _PARTIAL_BYTES // size), min(-(-8 // parts), blocks // 24))
+    in_chunk = -(-blocks // chunks)
+    most = max(32, _GROUP_BYTES // (kernels.ELEMENTS * (w.C + 64) * itemsize))
+    return chunks, parts, -(-in_chunk // -(-in_chunk // most))
 
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
-    lanes = products.lanes(x)
-    size = kernels.ELEMENTS * round_up(w.C, simd.ROWS) * round_up(w.K, lanes)
-    chunks, parts = _chunks(w, size * x.itemsize)
+    width = products.width_for(w.K, x.itemsize)
+    padded_C = round_up(w.C, simd.ROWS[len(width)])
+    size = kernels.ELEMENTS * padded_C * round_up(w.K, sum(width))
+    chunks, parts, group = _chunks(w, size * x.itemsize, x.itemsize)
     partial = arrays.empty((chunks * size,), x.dtype)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
-    kernels.winograd_backward_weight(x.reshape(-1), arrays.record(w), dy.reshape(-1), chunks, parts, partial,
-                                     _scratch(x, w, workers), workers)
+    kernels.winograd_backward_weight(x.reshape(-1), arrays.record(w), dy.reshape(-1), chunks, parts, group, partial, width,
+                                     _scratch(x, w, group, width, workers), arrays.queue(), workers)
     workers = threads.workers(partial.size)
-    kernels.winograd_filter_gradient(partial, arrays.record(w), chunks, dweight.reshape(-1),
-                                     arrays.scratch("winograd_filter", workers * 64 * lanes, x.dtype), workers)
+    kernels.winograd_filter_gradient(partial, arrays.record(w), chunks, padded_C, sum(width), dweight.reshape(-1),
+                                     arrays.scratch("winograd_filter", workers * 64 * width[0], x.dtype), workers)

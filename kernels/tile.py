@@ -1,0 +1,235 @@
+"""The register tile that all matrix products are made of: some rows of one to four vectors, held in registers.
+
+`tile_multiply_add` does one step of an outer product,
+
+    tile[row, lane] += x[position of row] * w[w_offset + lane],
+
+compiled to one broadcast per row, one load per vector and one fused multiply-add per row and vector. Each row has a position
+of its own in x, so that the pixels of a tile may lie anywhere. Everything around it is ordinary Python.
+
+How many vectors a tile has is part of the type of an argument `width`, a tuple with one element for each of them; the rows
+are as many as the registers of the host CPU can hold beside the weights and one broadcast. Nothing here checks bounds: a
+caller lets no read or write leave its arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .simd import (
+    NATURAL,
+    ROWS,
+    Tile,
+    array_data,
+    broadcast,
+    lane_offset,
+    lanes_below,
+    load_vector,
+    masked_store,
+    suffix,
+    vector_at,
+)
+
+
+def _tile(width: Any, array: Any) -> Tile:
+    return Tile(ROWS[len(width)], len(width), array.dtype)
+
+
+def _empty(tile: Tile) -> Any:
+    return ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
+
+
+@intrinsic
+def rows_of(typing, width):
+    """Number of rows of a tile."""
+    def generate(context, builder, signature, args):
+        return NATURAL(ROWS[len(width)])
+
+    return types.intp(width), generate
+
+
+@intrinsic
+def tile_positions(typing, table, start, width):
+    """Position of each row: table[start : start + rows]."""
+    def generate(context, builder, signature, args):
+        data = array_data(context, builder, signature.args[0], args[0])
+        values = [builder.load(builder.gep(data, [lane_offset(builder, args[1], p)])) for p in range(ROWS[len(width)])]
+        return context.make_tuple(builder, signature.return_type, values)
+
+    return types.UniTuple(types.intp, ROWS[len(width)])(table, types.intp, width), generate
+
+
+@intrinsic
+def tile_strided(typing, start, stride, width):
+    """Positions of rows at equal distances: start + row * stride."""
+    def generate(context, builder, signature, args):
+        values = [builder.add(args[0], builder.mul(args[1], NATURAL(p))) for p in range(ROWS[len(width)])]
+        return context.make_tuple(builder, signature.return_type, values)
+
+    return types.UniTuple(types.intp, ROWS[len(width)])(types.intp, types.intp, width), generate
+
+
+@intrinsic
+def tile_zeros(typing, array, width):
+    """Tile of zeros, of the array's element type."""
+    tile = _tile(width, array)
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), None)
+
+    return tile(array, width), generate
+
+
+@intrinsic
+def tile_rows(typing, w, w_offset, width):
+    """Tile whose every row is w[w_offset : w_offset + lanes]: the bias of each output channel."""
+    tile = _tile(width, w)
+
+    def generate(context, builder, signature, args):
+        pointer = array_data(context, builder, signature.args[0], args[0])
+        row = [load_vector(builder, pointer, lane_offset(builder, args[1], v * tile.lanes), tile.vector)
+               for v in range(tile.vectors)]
+        value = _empty(tile)
+        for i in range(tile.rows * tile.vectors):
+            value = builder.insert_value(value, row[i % tile.vectors], i)
+        return value
+
+    return tile(w, types.intp, width), generate
+
+
+@intrinsic
+def tile_load(typing, y, y_offset, width):
+    """Tile read from consecutive memory, row after row."""
+    tile = _tile(width, y)
+
+    def generate(context, builder, signature, args):
+        pointer = array_data(context, builder, signature.args[0], args[0])
+        value = _empty(tile)
+        for i in range(tile.rows * tile.vectors):
+            loaded = load_vector(builder, pointer, lane_offset(builder, args[1], i * tile.lanes), tile.vector)
+            value = builder.insert_value(value, loaded, i)
+        return value
+
+    return tile(y, types.intp, width), generate
+
+
+@intrinsic
+def row_copy(typing, target, target_offset, source, source_offset, width):
+    """Copy as many elements as a tile's row has."""
+    tile = _tile(width, source)
+
+    def generate(context, builder, signature, args):
+        target, target_offset, source, source_offset, _ = args
+        to = array_data(context, builder, signature.args[0], target)
+        data = array_data(context, builder, signature.args[2], source)
+        for v in range(tile.vectors):
+            value = load_vector(builder, data, lane_offset(builder, source_offset, v * tile.lanes), tile.vector)
+            at = vector_at(builder, to, lane_offset(builder, target_offset, v * tile.lanes), tile.vector)
+            builder.store(value, at, align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, source, types.intp, width), generate
+
+
+@intrinsic
+def tile_store(typing, tile, y, y_offset):
+    """Write the whole tile to consecutive memory, row after row."""
+    def generate(context, builder, signature, args):
+        value, array, offset = args
+        pointer = array_data(context, builder, signature.args[1], array)
+        for i in range(tile.rows * tile.vectors):
+            target = vector_at(builder, pointer, lane_offset(builder, offset, i * tile.lanes), tile.vector)
+            builder.store(builder.extract_value(value, i), target, align=4)
+        return context.get_dummy_value()
+
+    return types.void(tile, y, types.intp), generate
+
+
+@intrinsic
+def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
+    """Tile plus the outer product of x[position + distance] for each row and one row of w.
+
+    `positions` come from `tile_positions`; a number instead means that the rows lie side by side from there on.
+    """
+    side_by_side = isinstance(positions, types.Integer)
+
+    def generate(context, builder, signature, args):
+        value, x_array, positions, distance, w_array, w_offset = args
+        x_data = array_data(context, builder, signature.args[1], x_array)
+        w_data = array_data(context, builder, signature.args[4], w_array)
+        weights = [load_vector(builder, w_data, lane_offset(builder, w_offset, v * tile.lanes), tile.vector)
+                   for v in range(tile.vectors)]
+        fused = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
+        for p in range(tile.rows):
+            if side_by_side:
+                pointer = builder.gep(x_data, [lane_offset(builder, builder.add(positions, distance), p)])
+            else:
+                pointer = builder.gep(builder.gep(x_data, [builder.extract_value(positions, p)]), [distance])
+            row = broadcast(builder, builder.load(pointer), tile.vector)
+            for v in range(tile.vectors):
+                i = p * tile.vectors + v
+                total = builder.call(fused, [row, weights[v], builder.extract_value(value, i)])
+                value = builder.insert_value(value, total, i)
+        return value
+
+    return tile(tile, x, types.intp if side_by_side else positions, types.intp, w, types.intp), generate
+
+
+@intrinsic
+def tile_prefetch(typing, x, positions, distance):
+    """Ask for the cache line of x[position + distance] for each row."""
+    def generate(context, builder, signature, args):
+        data = array_data(context, builder, signature.args[0], args[0])
+        byte = ir.IntType(8).as_pointer()
+        number = ir.IntType(32)
+        prefetch = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0")
+        for p in range(len(signature.args[1])):
+            pointer = builder.gep(builder.gep(data, [builder.extract_value(args[1], p)]), [args[2]])
+            builder.call(prefetch, [builder.bitcast(pointer, byte), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(x, positions, types.intp), generate
+
+
+@intrinsic
+def tile_scatter(typing, tile, y, table, start, distance, rows, channels):
+    """Write the first `rows` rows and `channels` lanes: row p to y[table[start + p] + distance]."""
+    def generate(context, builder, signature, args):
+        value, y_array, table, start, distance, rows, channels = args
+        pointer = array_data(context, builder, signature.args[1], y_array)
+        positions = array_data(context, builder, signature.args[2], table)
+        masks = [lanes_below(builder, builder.sub(channels, NATURAL(v * tile.lanes)), tile.lanes)
+                 for v in range(tile.vectors)]
+        for p in range(tile.rows):
+            with builder.if_then(builder.icmp_signed("<", NATURAL(p), rows), likely=True):
+                position = builder.load(builder.gep(positions, [lane_offset(builder, start, p)]))
+                row = builder.gep(pointer, [builder.add(position, distance)])
+                for v in range(tile.vectors):
+                    target = vector_at(builder, row, NATURAL(v * tile.lanes), tile.vector)
+                    masked_store(builder, builder.extract_value(value, p * tile.vectors + v), target, masks[v])
+        return context.get_dummy_value()
+
+    return types.void(tile, y, table, *[types.intp] * 4), generate
+
+
+if config.DISABLE_JIT:
+    from .simd_python import (  # noqa: F401
+        row_copy,
+        rows_of,
+        tile_load,
+        tile_multiply_add,
+        tile_positions,
+        tile_prefetch,
+        tile_rows,
+        tile_scatter,
+        tile_store,
+        tile_strided,
+        tile_zeros,
+    )
