@@ -2,11 +2,11 @@
 
 The output rows of all images stand one below the other, and a task makes a band of them. Where the filter leaves the image,
 the input rows of a band are copied with their padding; elsewhere they are read where they lie. For an output row that begins
-at `origin`, the inputs that its pixel q and filter element (r, s) need are the `depth` elements from
+at `origin`, filter element d = (r, s, c) meets for pixel q the input
 
-    origin + q * stride * C + taps[r, s],    taps[r, s] = r * dilation * pitch + s * dilation * C
+    x[origin + q * step + offsets[d]],    offsets[r, s, c] = r * dilation * pitch + s * dilation * C + c
 
-on, so that stride and dilation cost nothing; without dilation a whole filter row is one such run of S * C elements.
+so that stride and dilation cost nothing, and a tile may hold any filter elements.
 
 The gradient of the input is a convolution of dy with the transposed, flipped filter; with a stride, one such convolution for
 each of the input's row and column phases (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016,
@@ -18,7 +18,7 @@ from .launch import take
 from .matmul import copy_run, correlate, multiply, pack_row
 from .scalar import natural
 from .simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
-from .tile import row_copy, rows_of
+from .tile import row_copy
 
 
 @kernel
@@ -76,28 +76,29 @@ def _origins(w, group, first, rows, origins, at):
 
 
 @kernel
+def _progression(start, step, count, table, at):
+    """table[at + i] = start + i * step."""
+    for i in range(natural(at), natural(at + count)):
+        table[i] = start
+        start += step
+
+
+@kernel
 def _positions(w, plan, first, rows, positions, at, sources, targets):
     """Where each pixel of a band begins in the input, for whole tiles, and in y."""
     n, p = divmod(first, w.P)
-    i = 0
     for row in range(rows):
-        origin = positions[at + row]
-        target = plan.y_start + n * plan.y_image + p * plan.y_row
-        for _ in range(w.Q):
-            positions[sources + i] = origin
-            positions[targets + i] = target
-            origin += plan.step
-            target += plan.y_step
-            i += 1
+        _progression(positions[at + row], plan.step, w.Q, positions, sources + row * w.Q)
+        _progression(plan.y_start + n * plan.y_image + p * plan.y_row, plan.y_step, w.Q, positions, targets + row * w.Q)
         p += 1
         if p == w.P:
             n, p = n + 1, 0
-    for j in range(i, i + MOST_ROWS):
-        positions[sources + j] = positions[sources + i - 1]
+    pixels = rows * w.Q
+    _progression(positions[sources + pixels - 1], 0, MOST_ROWS, positions, sources + pixels)
 
 
 @parallel_kernel
-def conv2d_forward(x, window, plans, taps, panels, bias, y, width, bands, positions, queue, worker, workers):
+def conv2d_forward(x, window, plans, offsets, panels, bias, y, width, bands, positions, queue, worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
 
     x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` is padded in the same way.
@@ -106,7 +107,7 @@ def conv2d_forward(x, window, plans, taps, panels, bias, y, width, bands, positi
     channels, rows_in_all = w.K // w.groups, w.N * w.P
     lanes = len(width) * lanes_of(panels)
     blocks = (channels + lanes - 1) // lanes
-    weights = len(taps) * plan.depth * lanes  # of one panel
+    size = len(offsets) * lanes  # of one panel
     tasks = (rows_in_all + plan.rows - 1) // plan.rows
     source = bands if plan.copies else x
     origins = worker * plan.positions
@@ -125,8 +126,8 @@ def conv2d_forward(x, window, plans, taps, panels, bias, y, width, bands, positi
         _positions(w, plan, first, rows, positions, origins, sources, targets)
         for block in range(blocks * part // plan.parts, blocks * (part + 1) // plan.parts):
             panel, k = group * blocks + block, block * lanes
-            multiply(source, positions[sources:], rows * w.Q, taps, plan.depth, panels, panel * weights,
-                     bias, panel * lanes, y, positions[targets:], group * channels + k, channels - k, width)
+            multiply(source, positions[sources:], rows * w.Q, offsets, panels, panel * size,
+                     bias, panel * lanes, y, positions[targets:], group * channels + k, channels - k, w.R * w.S == 1, width)
         task = take(queue)
 
 
@@ -164,8 +165,8 @@ def _add_products(products, start, w, p_first, p_last, n, h, group, dx):
 
 
 @kernel
-def _backward_input_band(dy, w, taps, panels, zeros, n, group, first, last, dx, width, products, start, positions, sources,
-                         targets):
+def _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, last, dx, width, products, start, positions,
+                         sources, targets):
     """Rows first to last of dx, for one image and group: the products of dy that meet them, then their sums."""
     channels = w.K // w.groups
     filter_size = w.R * w.S * (w.C // w.groups)
@@ -174,21 +175,20 @@ def _backward_input_band(dy, w, taps, panels, zeros, n, group, first, last, dx, 
     p_first = max(0, first + w.top - (w.R - 1) * w.dilation_rows)
     p_last = min(w.P, last + w.top)
     pixels = max(0, p_last - p_first) * w.Q
-    for pixel in range(pixels):
-        positions[sources + pixel] = ((n * w.P + p_first) * w.Q + pixel) * w.K + group * channels
-        positions[targets + pixel] = start + pixel * filter_size
-    for pixel in range(pixels, pixels + MOST_ROWS):
-        positions[sources + pixel] = (n * w.P + p_first) * w.Q * w.K
+    first_pixel = (n * w.P + p_first) * w.Q * w.K + group * channels
+    _progression(first_pixel, w.K, pixels, positions, sources)
+    _progression(first_pixel, 0, MOST_ROWS, positions, sources + pixels)
+    _progression(start, filter_size, pixels, positions, targets)
     for block in range(blocks):
         k = block * lanes
-        multiply(dy, positions[sources:], pixels, taps, channels, panels, (group * blocks + block) * channels * lanes,
-                 zeros, 0, products, positions[targets:], k, filter_size - k, width)
+        multiply(dy, positions[sources:], pixels, offsets, panels, (group * blocks + block) * channels * lanes,
+                 zeros, 0, products, positions[targets:], k, filter_size - k, True, width)
     for h in range(first, last):
         _add_products(products, start, w, p_first, p_last, n, h, group, dx)
 
 
 @parallel_kernel
-def conv2d_backward_input_few(dy, window, plans, taps, panels, zeros, dx, width, products, positions, queue,
+def conv2d_backward_input_few(dy, window, plans, offsets, panels, zeros, dx, width, products, positions, queue,
                               worker, workers):
     """dx of a stride-1 convolution with few input channels, where lanes run over the whole filter instead.
 
@@ -202,7 +202,7 @@ def conv2d_backward_input_few(dy, window, plans, taps, panels, zeros, dx, width,
         image_group, band = divmod(task, bands)
         n, group = divmod(image_group, w.groups)
         first = band * plan.rows
-        _backward_input_band(dy, w, taps, panels, zeros, n, group, first, min(first + plan.rows, w.H), dx, width,
+        _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, min(first + plan.rows, w.H), dx, width,
                              products, worker * plan.products, positions, sources, sources + plan.positions)
         task = take(queue)
 
@@ -223,12 +223,12 @@ def _pack_gradients(dy, source, step, pixels, channels, panels, panel, width):
 
 
 @kernel
-def _weight_task(x, w, plan, taps, dy, partial, start, group, k_first, k_last, first, last, width, bands, band, origins, at):
+def _weight_task(x, w, plan, offsets, dy, partial, start, group, k_first, k_last, first, last, width, bands, band, origins,
+                 at):
     """Sums over the output rows first to last for one group and its channels k_first to k_last, whole panels of them."""
-    lanes, size = len(width) * lanes_of(dy), rows_of(width)
-    weights = len(taps) * ((plan.depth + size - 1) // size * size)  # of one channel
+    lanes = len(width) * lanes_of(dy)
     panels = band + plan.panel
-    _zero(partial, start, (k_last - k_first + lanes - 1) // lanes * lanes * weights)
+    _zero(partial, start, (k_last - k_first + lanes - 1) // lanes * lanes * len(offsets))
     source = bands if plan.copies else x
     for top in range(first, last, plan.rows):
         rows = min(plan.rows, last - top)
@@ -237,30 +237,33 @@ def _weight_task(x, w, plan, taps, dy, partial, start, group, k_first, k_last, f
             _copy_rows(x, w, plan, group, top, rows, bands, band, origins, at)
         else:
             _origins(w, group, top, rows, origins, at)
-        _pack_gradients(dy, top * w.Q * w.K + group * (w.K // w.groups) + k_first, w.K, pixels, k_last - k_first,
-                        bands, panels, width)
+        gradients = top * w.Q * w.K + group * (w.K // w.groups) + k_first
+        if lanes == w.K:  # dy is a panel
+            correlate(source, origins[at:], rows, w.Q, plan.step, offsets, plan.weights, dy[gradients:],
+                      partial, start, width)
+            continue
+        _pack_gradients(dy, gradients, w.K, pixels, k_last - k_first, bands, panels, width)
         for k in range(0, k_last - k_first, lanes):
-            correlate(source, origins[at:], rows, w.Q, plan.step, taps, plan.depth, bands[panels + k * pixels:],
-                      partial, start + k * weights, width)
+            correlate(source, origins[at:], rows, w.Q, plan.step, offsets, plan.weights, bands[panels + k * pixels:],
+                      partial, start + k * len(offsets), width)
 
 
 @parallel_kernel
-def conv2d_backward_weight(x, window, plans, taps, dy, partial, width, bands, origins, queue, worker, workers):
-    """partial[chunk, group, panel, t, d, k] = sum over the chunk's pixels of x * dy; `sum_chunks` adds the chunks.
+def conv2d_backward_weight(x, window, plans, offsets, dy, partial, width, bands, origins, queue, worker, workers):
+    """partial[chunk, group, panel, d, k] = sum over the chunk's pixels of x * dy; `sum_chunks` adds the chunks.
 
     The working memory of a worker is a band of x and, behind it, panels of dy.
     """
     w, plan = window[0], plans[0]
-    lanes, size = len(width) * lanes_of(dy), rows_of(width)
+    lanes = len(width) * lanes_of(dy)
     channels, rows = w.K // w.groups, w.N * w.P
     blocks = (channels + lanes - 1) // lanes
-    weights = len(taps) * ((plan.depth + size - 1) // size * size)  # of one channel
     task = take(queue)
     while task < plan.chunks * w.groups * plan.parts:
         chunk_group, part = divmod(task, plan.parts)
         chunk, group = divmod(chunk_group, w.groups)
         k_first, k_last = blocks * part // plan.parts * lanes, blocks * (part + 1) // plan.parts * lanes
-        _weight_task(x, w, plan, taps, dy, partial, (chunk_group * blocks * lanes + k_first) * weights, group,
+        _weight_task(x, w, plan, offsets, dy, partial, (chunk_group * blocks * lanes + k_first) * len(offsets), group,
                      k_first, min(k_last, channels), rows * chunk // plan.chunks, rows * (chunk + 1) // plan.chunks, width,
                      bands, worker * plan.band, origins, worker * plan.positions)
         task = take(queue)

@@ -1,6 +1,6 @@
 """The two products that convolution and linear layers are made of, on the register tile.
 
-`multiply` makes output pixels: rows of a tile are pixels, lanes are output channels, the sum runs over taps and depth.
+`multiply` makes output pixels: rows of a tile are pixels, lanes are output channels, the sum runs over the filter.
 `correlate` makes weight gradients: rows are the weights of an output channel, lanes are output channels, the sum runs over
 pixels. Both read weights or gradients from panels, matrices of as many channels as a tile has lanes, padded with zeros:
 `width` is a tuple with an element for each vector of a tile, and chooses among tiles of one to four vectors.
@@ -13,57 +13,49 @@ from .scalar import natural
 from .simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of
 from .tile import rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
 
+LINE = 16  # float32 elements of a cache line
+
 
 @kernel
-def multiply(x, sources, pixels, taps, depth, panels, panel, bias, shift, y, targets, distance, channels, width):
-    """y[targets[i] + distance + k] = bias[shift + k] + sum over t, d of x[sources[i] + taps[t] + d] * w[t, d, k].
+def multiply(x, sources, pixels, offsets, panels, panel, bias, shift, y, targets, distance, channels, fresh, width):
+    """y[targets[i] + distance + k] = bias[shift + k] + sum over d of x[sources[i] + offsets[d]] * w[d, k].
 
     The panel of w begins at panels[panel]; `sources` holds whole tiles of positions; k runs to `channels`, at most a panel.
+    Where the inputs of the next tile are all `fresh`, unlike those of overlapping windows, they are asked for in advance.
     """
-    step = len(width) * lanes_of(panels)
-    for first in range(0, pixels, rows_of(width)):
+    step, rows = len(width) * lanes_of(panels), rows_of(width)
+    for first in range(0, pixels, rows):
         positions = tile_positions(sources, first, width)
+        following = tile_positions(sources, min(first + rows, pixels - 1), width)
         tile = tile_rows(bias, shift, width)
-        following = tile_positions(sources, min(first + rows_of(width), pixels - 1), width)
         w = panel
-        for t in range(len(taps)):
-            tap = taps[t]
-            for d0 in range(0, depth, 16):
-                tile_prefetch(x, following, tap + d0)
-                for d in range(d0, min(d0 + 16, depth)):
-                    tile = tile_multiply_add(tile, x, positions, tap + d, panels, w)
-                    w += step
+        for d in range(0, len(offsets), LINE):
+            if fresh:
+                tile_prefetch(x, following, offsets[d])
+            for i in range(d, min(d + LINE, len(offsets))):
+                tile = tile_multiply_add(tile, x, positions, offsets[i], panels, w)
+                w += step
         tile_scatter(tile, y, targets, first, distance, pixels - first, channels)
 
 
 @kernel
-def correlate(x, origins, rows, columns, step, taps, depth, panel, partial, start, width):
-    """partial[t, block, i, k] += sum over rows and columns of x[origins[row] + column * step + taps[t] + d] * dy[pixel, k].
+def correlate(x, origins, rows, columns, step, offsets, weights, panel, partial, start, width):
+    """partial[d, k] += sum over rows and columns of x[origins[row] + column * step + offsets[d]] * dy[pixel, k].
 
-    Blocks are as many weights d as a tile has rows; the last one begins that much before the end (see `weight_row`).
+    `offsets` and `partial` hold whole tiles of weights d; one panel of dy begins at panel[0].
     """
     lanes = len(width) * lanes_of(panel)
-    size = rows_of(width)
-    for t in range(len(taps)):
-        for first in range(0, depth, size):
-            tile = tile_load(partial, start, width)
-            tap = taps[t] + max(0, min(first, depth - size))
-            dy = 0
-            for row in range(rows):
-                at = origins[row] + tap
-                for _ in range(columns):
-                    tile = tile_multiply_add(tile, x, at, 0, panel, dy)
-                    at += step
-                    dy += lanes
-            tile_store(tile, partial, start)
-            start += size * lanes
-
-
-@kernel
-def weight_row(d, depth, size):
-    """Row of the partial sums of a tap where `correlate` puts weight d, in blocks of `size`."""
-    block = d // size
-    return block * size + d - max(0, min(block * size, depth - size))
+    for d in range(0, weights, rows_of(width)):
+        positions = tile_positions(offsets, d, width)
+        tile = tile_load(partial, start + d * lanes, width)
+        dy = 0
+        for row in range(rows):
+            at = origins[row]
+            for _ in range(columns):
+                tile = tile_multiply_add(tile, x, positions, at, panel, dy)
+                at += step
+                dy += lanes
+        tile_store(tile, partial, start + d * lanes)
 
 
 @kernel
@@ -149,17 +141,13 @@ def _sum_panels(partial, start, chunks, distance, rows, channels, width, dw, tar
 
 
 @parallel_kernel
-def sum_chunks(partial, chunks, groups, taps, depth, size, channels, width, dw, worker, workers):
-    """dw[t, d, group, k] = sum over chunks, in order, of partial[chunk, group, panel, t, weight_row(d), k]."""
-    padded_depth = (depth + size - 1) // size * size
-    rows = taps * padded_depth
+def sum_chunks(partial, chunks, groups, weights, rows, channels, width, dw, worker, workers):
+    """dw[d, group, k] = sum over chunks, in order, of partial[chunk, group, panel, d, k], in panels of `rows` weights."""
     group_size = (channels + width - 1) // width * width * rows
-    for weight in range(worker, taps * depth, workers):
-        t, d = divmod(weight, depth)
-        row = t * padded_depth + weight_row(d, depth, size)
+    for d in range(worker, weights, workers):
         for group in range(groups):
-            _sum_panels(partial, group * group_size + row * width, chunks, groups * group_size, rows, channels, width,
-                        dw, (weight * groups + group) * channels)
+            _sum_panels(partial, group * group_size + d * width, chunks, groups * group_size, rows, channels, width,
+                        dw, (d * groups + group) * channels)
 
 
 @kernel

@@ -30,7 +30,7 @@ class Plan(NamedTuple):
     columns: int  # input columns that an output row needs
     pitch: int  # elements from an input row to the next
     step: int  # elements from what one output pixel needs to what the next one needs
-    depth: int  # elements of a tap
+    weights: int  # filter elements of a channel
     rows: int  # output rows of a band, of all images one below the other
     parts: int  # tasks that share the panels
     chunks: int = 1  # partial sums of the weight gradient
@@ -43,17 +43,16 @@ class Plan(NamedTuple):
     y_step: int = 0  # and output pixels
 
 
-def _walk(w: Window, copies: bool) -> tuple[Plan, np.ndarray]:
-    """The part of a plan that says how input pixels are found, and the taps."""
+def _walk(w: Window, copies: bool, multiple: int = 1) -> tuple[Plan, np.ndarray]:
+    """The part of a plan that says how input pixels are found, and the offsets of a multiple of filter elements."""
     depth = w.C // w.groups
-    whole_rows = w.dilation_columns == 1 and (w.groups == 1 or copies)
-    run = w.S * depth if whole_rows else depth
     columns = (w.Q - 1) * w.stride_columns + (w.S - 1) * w.dilation_columns + 1
     pixel = depth if copies else w.C
     pitch = (columns if copies else w.W) * pixel
-    taps = [r * w.dilation_rows * pitch + s * w.dilation_columns * pixel
-            for r in range(w.R) for s in range(1 if whole_rows else w.S)]
-    return Plan(copies, columns, pitch, w.stride_columns * pixel, run, 1, 1), np.array(taps, np.int64)
+    r, s, c = np.ogrid[:w.R, :w.S, :depth]
+    offsets = (r * w.dilation_rows * pitch + s * w.dilation_columns * pixel + c).reshape(-1)
+    missing = -offsets.size % multiple
+    return Plan(copies, columns, pitch, w.stride_columns * pixel, offsets.size, 1, 1), np.pad(offsets, (0, missing))
 
 
 def _leaves_image(w: Window) -> bool:
@@ -69,7 +68,7 @@ def _band_size(w: Window, plan: Plan) -> int:
         return 0
     images = min(plan.rows, -(-(plan.rows - 1) // w.P) + 1)
     rows = plan.rows * w.stride_rows + images * ((w.R - 1) * w.dilation_rows + 1)
-    return round_up(rows * plan.pitch + simd.MOST_ROWS, 16)
+    return round_up(rows * plan.pitch, 16)
 
 
 def _rows(w: Window, plan: Plan, itemsize: int, pixels: int, tasks: int) -> int:
@@ -84,10 +83,10 @@ def _rows(w: Window, plan: Plan, itemsize: int, pixels: int, tasks: int) -> int:
 def _plan(w: Window, width: int, itemsize: int, placement: tuple[int, int, int, int] | None = None,
           ) -> tuple[Plan, np.ndarray]:
     """Plan of a convolution; `placement` overrides where the output lies in y."""
-    plan, taps = _walk(w, _leaves_image(w))
+    plan, offsets = _walk(w, _leaves_image(w))
     channels = w.K // w.groups
     blocks = -(-channels // width)
-    weight_bytes = len(taps) * plan.depth * blocks * width * itemsize
+    weight_bytes = plan.weights * blocks * width * itemsize
     parts = min(blocks, -(-weight_bytes // _PART_BYTES))
     rows = _rows(w, plan, itemsize, _BAND_PIXELS, -(-_TASKS // (parts * w.groups)))
     bands = -(-w.N * w.P // rows)
@@ -96,15 +95,15 @@ def _plan(w: Window, width: int, itemsize: int, placement: tuple[int, int, int, 
     positions = round_up(rows + 2 * (rows * w.Q + simd.MOST_ROWS), 8)
     y_start, y_image, y_row, y_step = placement or (0, w.P * w.Q * w.K, w.Q * w.K, w.K)
     return plan._replace(band=_band_size(w, plan), positions=positions, y_start=y_start, y_image=y_image, y_row=y_row,
-                         y_step=y_step), taps
+                         y_step=y_step), offsets
 
 
 @functools.lru_cache(maxsize=1024)
 def _weight_plan(w: Window, width: int, size: int, itemsize: int) -> tuple[Plan, np.ndarray]:
     """Plan of a weight gradient on tiles of `size` rows; chunks depend on the shape alone, so that the bits do."""
-    plan, taps = _walk(w, _copies_for_weights(w, size))
+    plan, offsets = _walk(w, _copies_for_weights(w), size)
     blocks = -(-(w.K // w.groups) // width)
-    weights = len(taps) * round_up(plan.depth, size) * blocks * width * w.groups * itemsize
+    weights = offsets.size * blocks * width * w.groups * itemsize
     pixels = w.N * w.P * w.Q
     chunks = min(32, pixels // _CHUNK_PIXELS, _PARTIAL_BYTES // weights)
     chunks = min(w.N * w.P, max(1, chunks, min(-(-_TASKS // 2 // (blocks * w.groups)), pixels // 64)))
@@ -112,16 +111,16 @@ def _weight_plan(w: Window, width: int, size: int, itemsize: int) -> tuple[Plan,
     plan = plan._replace(rows=_rows(w, plan, itemsize, _WEIGHT_PIXELS, chunks), parts=parts, chunks=chunks)
     band = _band_size(w, plan)
     panels = plan.rows * w.Q * -(-blocks // parts) * width
-    return plan._replace(band=band + panels, panel=band, positions=round_up(plan.rows, 8)), taps
+    return plan._replace(band=band + panels, panel=band, positions=round_up(plan.rows, 8)), offsets
 
 
-def _copies_for_weights(w: Window, size: int) -> bool:
-    """Whether a band is copied: tiles of `size` rows may read beyond a tap, and images are read in another order.
+def _copies_for_weights(w: Window) -> bool:
+    """Whether a band is copied although the filter stays inside the image.
 
-    Reading an image in long strides waits for memory (measured: 1.3 times slower with 256 channels, the same with 64); the
+    Reading it in long strides would wait for memory (measured: 1.3 times slower with 256 channels, the same with 64); the
     rows of a linear layer would be copied for every panel.
     """
-    return _leaves_image(w) or w.C // w.groups < size or (w.C >= 128 and w.Q > 1)
+    return _leaves_image(w) or (w.C >= 128 and w.Q > 1)
 
 
 def fits(w: Window) -> bool:
@@ -147,11 +146,11 @@ def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarra
               placement: tuple[int, int, int, int] | None = None) -> None:
     width = products.width_for(layout.channels, x.itemsize)
     lanes = sum(width)
-    plan, taps = _plan(w, lanes, x.itemsize, placement)
+    plan, offsets = _plan(w, lanes, x.itemsize, placement)
     panels = products.pack(weight, layout, w.R, w.S, w.C // w.groups, lanes)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     kernels.conv2d_forward(
-        x.reshape(-1), arrays.record(w), arrays.record(plan), taps, panels,
+        x.reshape(-1), arrays.record(w), arrays.record(plan), offsets, panels,
         products.padded_bias(bias, layout.channels, w.groups, lanes), y.reshape(-1), width,
         arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
@@ -184,29 +183,27 @@ class _FewPlan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def _few_plan(w: Window, itemsize: int) -> tuple[_FewPlan, Layout]:
+def _few_plan(w: Window, itemsize: int) -> tuple[_FewPlan, Layout, np.ndarray]:
     depth, channels = w.C // w.groups, w.K // w.groups
     reach = (w.R - 1) * w.dilation_rows
     row_bytes = w.Q * w.R * w.S * depth * itemsize
     rows = max(1, min(w.H, _BAND_BYTES // row_bytes - reach))
     pixels = min(w.P, rows + reach) * w.Q
     layout = Layout(0, channels, 0, 0, 1, w.K, w.R * w.S * depth, w.groups)
-    return _FewPlan(rows, round_up(pixels * w.R * w.S * depth, 16), round_up(pixels + simd.MOST_ROWS, 8)), layout
+    plan = _FewPlan(rows, round_up(pixels * w.R * w.S * depth, 16), round_up(pixels + simd.MOST_ROWS, 8))
+    return plan, layout, np.arange(channels)
 
 
 def _backward_input_few(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
-    plan, layout = _few_plan(w, dy.itemsize)
+    plan, layout, offsets = _few_plan(w, dy.itemsize)
     width = products.width_for(layout.channels, dy.itemsize)
     panels = products.pack(weight, layout, 1, 1, w.K // w.groups, sum(width))
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     kernels.conv2d_backward_input_few(
-        dy.reshape(-1), arrays.record(w), arrays.record(plan), _NO_DISTANCE, panels,
+        dy.reshape(-1), arrays.record(w), arrays.record(plan), offsets, panels,
         products.padded_bias(arrays.NOTHING[dy.dtype], sum(width), 1, sum(width)), dx.reshape(-1), width,
         arrays.scratch("conv", workers * plan.products, dy.dtype),
         arrays.scratch("positions", 2 * workers * plan.positions, arrays.INT64), arrays.queue(), workers)
-
-
-_NO_DISTANCE = np.zeros(1, np.int64)
 
 
 class _Phase(NamedTuple):
@@ -260,14 +257,13 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
     channels = w.K // w.groups
     width = products.width_for(channels, x.itemsize)
-    lanes, size = sum(width), simd.ROWS[len(width)]
-    plan, taps = _weight_plan(w, lanes, size, x.itemsize)
-    panel = round_up(channels, lanes) * len(taps) * round_up(plan.depth, size)
-    partial = arrays.empty((plan.chunks * w.groups * panel,), x.dtype)
+    lanes = sum(width)
+    plan, offsets = _weight_plan(w, lanes, simd.ROWS[len(width)], x.itemsize)
+    partial = arrays.empty((plan.chunks * w.groups * round_up(channels, lanes) * offsets.size,), x.dtype)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     kernels.conv2d_backward_weight(
-        x.reshape(-1), arrays.record(w), arrays.record(plan), taps, dy.reshape(-1), partial, width,
+        x.reshape(-1), arrays.record(w), arrays.record(plan), offsets, dy.reshape(-1), partial, width,
         arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
-    matmul.sum_chunks(partial, plan.chunks, w.groups, len(taps), plan.depth, size, channels, lanes, dweight.reshape(-1),
+    matmul.sum_chunks(partial, plan.chunks, w.groups, plan.weights, offsets.size, channels, lanes, dweight.reshape(-1),
                       threads.workers(partial.size))

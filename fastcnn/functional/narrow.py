@@ -36,8 +36,7 @@ def fits(w: Window) -> bool:
 
 def pays(w: Window) -> bool:
     """Whether vectors of pixels are better filled than vectors of channels (measured)."""
-    few = (w.C <= 3 and w.K <= 16) or (w.C <= 8 and w.K <= 8)
-    return fits(w) and few and w.Q >= 20 and w.stride_columns == 1
+    return fits(w) and max(w.C, w.K) <= 8 and w.Q >= 20 and w.stride_columns == 1
 
 
 @functools.lru_cache(maxsize=1024)
@@ -70,12 +69,20 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: n
                            y.reshape(-1), arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
 
 
-backward_input = direct.backward_input
+def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
+    """Write the gradient of x to dx: with stride 1, the convolution of dy with the flipped, transposed filter."""
+    if (w.stride_rows, w.stride_columns) != (1, 1) or w.K > 8:
+        direct.backward_input(dy, weight, w, dx)
+        return
+    window = w._replace(H=w.P, W=w.Q, C=w.K, K=w.C, P=w.H, Q=w.W, top=(w.R - 1) * w.dilation_rows - w.top,
+                        left=(w.S - 1) * w.dilation_columns - w.left)
+    flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
+    forward(dy, flipped, arrays.NOTHING[dy.dtype], window, dx)
 
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
-    if w.stride_columns > 1:
+    if w.stride_columns > 1 or (w.C > 1 and w.K > 8):
         direct.backward_weight(dy, x, w, dweight)
         return
     plan, taps = _plan(w, x.itemsize)
