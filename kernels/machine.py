@@ -19,7 +19,7 @@ def multiply_add(x, w, y, rounds, width, worker, workers):
     for _ in range(rounds):
         for step in range(STEPS):
             tile = tile_multiply_add(tile, x, positions, step, w, step * lanes)
-    tile_store(tile, y, worker * rows_of(width) * lanes)
+    tile_store(tile, y, worker * rows_of(width) * lanes, lanes)
 
 
 @parallel_kernel

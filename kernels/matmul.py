@@ -55,7 +55,7 @@ def correlate(x, origins, rows, columns, step, offsets, weights, panel, partial,
                 tile = tile_multiply_add(tile, x, positions, at, panel, dy)
                 at += step
                 dy += lanes
-        tile_store(tile, partial, start + d * lanes)
+        tile_store(tile, partial, start + d * lanes, lanes)
 
 
 @kernel

@@ -104,7 +104,7 @@ def _weight_band(w, plan, taps, rows, scratch, planes, gradients, width, partial
                     for q in range(0, w.Q, lanes):
                         tile = planes_multiply_add(tile, scratch, gradients + i * PLANES * width + q, width, scratch, x + q,
                                                    w.dilation_columns, w.Q - q)
-                tile_store(tile, partial, start)
+                tile_store(tile, partial, start, COLUMNS * lanes)
                 start += size
 
 

@@ -69,9 +69,10 @@ def tile_prefetch(x, positions, distance):
     """Nothing: a prefetch changes no values."""
 
 
-def tile_store(tile, y, y_offset):
-    """Write the whole tile to consecutive memory."""
-    _inside(y, y_offset, tile.size)[:] = tile.reshape(-1)
+def tile_store(tile, y, y_offset, stride):
+    """Write the whole tile: row p to y[y_offset + p * stride]."""
+    for p in range(len(tile)):
+        _inside(y, y_offset + p * stride, tile.shape[1])[:] = tile[p]
 
 
 def tile_scatter(tile, y, table, start, distance, rows, channels):

@@ -137,17 +137,19 @@ def row_copy(typing, target, target_offset, source, source_offset, width):
 
 
 @intrinsic
-def tile_store(typing, tile, y, y_offset):
-    """Write the whole tile to consecutive memory, row after row."""
+def tile_store(typing, tile, y, y_offset, stride):
+    """Write the whole tile: row p to y[y_offset + p * stride]."""
     def generate(context, builder, signature, args):
-        value, array, offset = args
+        value, array, offset, stride = args
         pointer = array_data(context, builder, signature.args[1], array)
-        for i in range(tile.rows * tile.vectors):
-            target = vector_at(builder, pointer, lane_offset(builder, offset, i * tile.lanes), tile.vector)
-            builder.store(builder.extract_value(value, i), target, align=4)
+        for p in range(tile.rows):
+            for v in range(tile.vectors):
+                target = vector_at(builder, pointer, lane_offset(builder, offset, v * tile.lanes), tile.vector)
+                builder.store(builder.extract_value(value, p * tile.vectors + v), target, align=4)
+            offset = builder.add(offset, stride)
         return context.get_dummy_value()
 
-    return types.void(tile, y, types.intp), generate
+    return types.void(tile, y, types.intp, types.intp), generate
 
 
 @intrinsic

@@ -130,25 +130,25 @@ def _lower(x, at, row, count):
 
 
 @inline_kernel
-def _store_rows(a, b, c, d, e, f, columns, at, distance, count):
+def _store_rows(a, b, c, d, e, f, columns, at, row, step, count):
     """Three rows of (B^T d) B, from three elements of each of six columns."""
-    _store6(_input_row(a[0], b[0], c[0], d[0], e[0], f[0]), columns, at, distance, count)
-    _store6(_input_row(a[1], b[1], c[1], d[1], e[1], f[1]), columns, at + 6 * distance, distance, count)
-    _store6(_input_row(a[2], b[2], c[2], d[2], e[2], f[2]), columns, at + 12 * distance, distance, count)
+    _store6(_input_row(a[0], b[0], c[0], d[0], e[0], f[0]), columns, at, step, count)
+    _store6(_input_row(a[1], b[1], c[1], d[1], e[1], f[1]), columns, at + row, step, count)
+    _store6(_input_row(a[2], b[2], c[2], d[2], e[2], f[2]), columns, at + 2 * row, step, count)
 
 
 @kernel
-def _transform_block(x, at, row, C, count, columns, to, distance):
-    """columns[to + e * distance:] = (B^T d B)[e] for 6x6 pixels from x[at] on, one vector of channels.
+def _transform_block(x, at, row, C, count, columns, to, to_row, to_step):
+    """columns[to + i * to_row + j * to_step:] = (B^T d B)[i, j] for 6x6 pixels from x[at] on, one vector of channels.
 
     In two halves, whose 18 vectors stay in registers.
     """
     _store_rows(_upper(x, at, row, count), _upper(x, at + C, row, count), _upper(x, at + 2 * C, row, count),
                 _upper(x, at + 3 * C, row, count), _upper(x, at + 4 * C, row, count), _upper(x, at + 5 * C, row, count),
-                columns, to, distance, count)
+                columns, to, to_row, to_step, count)
     _store_rows(_lower(x, at, row, count), _lower(x, at + C, row, count), _lower(x, at + 2 * C, row, count),
                 _lower(x, at + 3 * C, row, count), _lower(x, at + 4 * C, row, count), _lower(x, at + 5 * C, row, count),
-                columns, to + 18 * distance, distance, count)
+                columns, to + 3 * to_row, to_row, to_step, count)
 
 
 @kernel
@@ -175,40 +175,40 @@ def _block_position(w, number):
 
 
 @kernel
-def _transform_inputs(x, w, first, count, columns, at, distance, work, work_at):
-    """columns[at + e * distance + t * C + c] = (B^T d B)[e] for the output blocks first to first + count."""
+def _transform_inputs(x, w, first, count, columns, at, row, work, work_at):
+    """columns[at + i * row + (6 t + j) * C + c] = (B^T d B)[i, j] for the output blocks first to first + count."""
     lanes = lanes_of(x)
     for t in range(count):
         n, p, q = _block_position(w, first + t)
         image, h, column = n * w.H * w.W * w.C, p - w.top, q - w.left
         interior = 0 <= h <= w.H - 6 and 0 <= column <= w.W - 6
         for c in range(0, w.C, lanes):
-            to = at + t * w.C + c
+            to = at + 6 * t * w.C + c
             if interior:
-                _transform_block(x, image + (h * w.W + column) * w.C + c, w.W * w.C, w.C, w.C - c, columns, to, distance)
+                _transform_block(x, image + (h * w.W + column) * w.C + c, w.W * w.C, w.C, w.C - c, columns, to, row, w.C)
             else:
                 _copy_block(x, image, w.H, w.W, w.C, h, column, c, work, work_at)
-                _transform_block(work, work_at, 6 * lanes, lanes, w.C - c, columns, to, distance)
+                _transform_block(work, work_at, 6 * lanes, lanes, w.C - c, columns, to, row, w.C)
 
 
 @kernel
 def _product(columns, x, count, C, panels, panel, products, target, width):
-    """products[t, k] = sum over c of columns[t, c] * filter[c, k]: one of the 36 elements, one panel of channels."""
+    """products[6 t, k] = sum over c of columns[6 t, c] * filter[c, k]: one of the 36 elements, one panel of channels."""
     lanes = len(width) * lanes_of(panels)
     for first in range(0, count, rows_of(width)):
-        positions = tile_strided(x + first * C, C, width)
+        positions = tile_strided(x + 6 * first * C, 6 * C, width)
         tile = tile_zeros(products, width)
         w = panel
         for c in range(C):
             tile = tile_multiply_add(tile, columns, positions, c, panels, w)
             w += lanes
-        tile_store(tile, products, target + first * lanes)
+        tile_store(tile, products, target + 6 * first * lanes, 6 * lanes)
 
 
 @inline_kernel
-def _outputs(products, at, distance, lanes):
+def _outputs(products, at, row, lanes):
     """A^T m for the column of elements that begins at `at`."""
-    return _output_column(_load6(products, at, 6 * distance, lanes))
+    return _output_column(_load6(products, at, row, lanes))
 
 
 @inline_kernel
@@ -222,14 +222,14 @@ def _store_outputs(m0, m1, m2, m3, m4, m5, shift, y, at, K, columns, count):
 
 
 @kernel
-def _output_block(products, at, distance, shift, y, to, row, K, rows, columns, count):
-    """4x4 output pixels A^T m A, of which `rows` by `columns` exist, for one vector of channels; element e of m lies at
-    products[at + e * distance:].
+def _output_block(products, at, products_row, step, shift, y, to, row, K, rows, columns, count):
+    """4x4 output pixels A^T m A, of which `rows` by `columns` exist, for one vector of channels; m[i, j] lies at
+    products[at + i * products_row + j * step:].
     """
     lanes = lanes_of(y)
-    a, b = _outputs(products, at, distance, lanes), _outputs(products, at + distance, distance, lanes)
-    c, d = _outputs(products, at + 2 * distance, distance, lanes), _outputs(products, at + 3 * distance, distance, lanes)
-    e, f = _outputs(products, at + 4 * distance, distance, lanes), _outputs(products, at + 5 * distance, distance, lanes)
+    a, b = _outputs(products, at, products_row, lanes), _outputs(products, at + step, products_row, lanes)
+    c, d = _outputs(products, at + 2 * step, products_row, lanes), _outputs(products, at + 3 * step, products_row, lanes)
+    e, f = _outputs(products, at + 4 * step, products_row, lanes), _outputs(products, at + 5 * step, products_row, lanes)
     _store_outputs(a[0], b[0], c[0], d[0], e[0], f[0], shift, y, to, K, columns, count)
     _store_outputs(a[1], b[1], c[1], d[1], e[1], f[1], shift, y, to + row, K, columns, count if rows > 1 else 0)
     _store_outputs(a[2], b[2], c[2], d[2], e[2], f[2], shift, y, to + 2 * row, K, columns, count if rows > 2 else 0)
@@ -237,10 +237,10 @@ def _output_block(products, at, distance, shift, y, to, row, K, rows, columns, c
 
 
 @kernel
-def _transform_outputs(w, first, count, k, width, products, at, distance, bias, y):
+def _transform_outputs(w, first, count, k, width, products, at, row, bias, y):
     """y = bias + A^T m A for the output blocks first to first + count and one panel of channels from k on.
 
-    Element e of block t is products[at + e * distance + t * width:].
+    Element m[i, j] of block t is products[at + i * row + (6 t + j) * width:].
     """
     lanes = lanes_of(y)
     for t in range(count):
@@ -248,8 +248,8 @@ def _transform_outputs(w, first, count, k, width, products, at, distance, bias, 
         for lane in range(0, min(width, w.K - k), lanes):
             channels = w.K - k - lane
             shift = lanes_load(bias, k + lane, channels if len(bias) > 0 else 0)
-            _output_block(products, at + t * width + lane, distance, shift, y, ((n * w.P + p) * w.Q + q) * w.K + k + lane,
-                          w.Q * w.K, w.K, w.P - p, w.Q - q, channels)
+            _output_block(products, at + 6 * t * width + lane, row, width, shift, y,
+                          ((n * w.P + p) * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K, w.P - p, w.Q - q, channels)
 
 
 @parallel_kernel
@@ -261,7 +261,7 @@ def winograd_forward(x, window, panels, bias, y, group, width, scratch, queue, w
     w = window[0]
     lanes = len(width) * lanes_of(x)
     columns = worker * (len(scratch) // workers)
-    products = columns + ELEMENTS * group * w.C
+    products = columns if lanes == w.C else columns + ELEMENTS * group * w.C  # in place where they fit: half the cache
     work = products + ELEMENTS * group * lanes
     distance = (w.K + lanes - 1) // lanes * lanes * w.C
     total = _blocks(w)
@@ -269,36 +269,38 @@ def winograd_forward(x, window, panels, bias, y, group, width, scratch, queue, w
     while task * group < total:
         first = task * group
         count = min(group, total - first)
-        _transform_inputs(x, w, first, count, scratch, columns, group * w.C, scratch, work)
+        _transform_inputs(x, w, first, count, scratch, columns, 6 * group * w.C, scratch, work)
         for k in range(0, w.K, lanes):
             for e in range(ELEMENTS):
-                _product(scratch, columns + e * group * w.C, count, w.C, panels, k * w.C + e * distance,
-                         scratch, products + e * group * lanes, width)
-            _transform_outputs(w, first, count, k, lanes, scratch, products, group * lanes, bias, y)
+                element = e // 6 * 6 * group + e % 6
+                _product(scratch, columns + element * w.C, count, w.C, panels, k * w.C + e * distance,
+                         scratch, products + element * lanes, width)
+            _transform_outputs(w, first, count, k, lanes, scratch, products, 6 * group * lanes, bias, y)
         task = take(queue)
 
 
 @parallel_kernel
 def winograd_inputs(x, window, first, count, columns, scratch, queue, worker, workers):
-    """columns[e, t, c] = (B^T d B)[e] for the output blocks first to first + count; see `spacing`."""
+    """columns[i, t, j, c] = (B^T d B)[i, j] for the output blocks first to first + count; see `spacing`."""
     w = window[0]
     task = take(queue) * STRIP
     while task < count:
-        _transform_inputs(x, w, first + task, min(STRIP, count - task), columns, task * w.C, spacing(count, w.C),
+        _transform_inputs(x, w, first + task, min(STRIP, count - task), columns, 6 * task * w.C, spacing(count, w.C),
                           scratch, worker * ELEMENTS * lanes_of(x))
         task = take(queue) * STRIP
 
 
 @parallel_kernel
 def winograd_products(columns, count, C, panels, products, width, queue, worker, workers):
-    """products[panel, e, t, k] = sum over c of columns[e, t, c] * panels[e, panel, c, k]."""
+    """products[panel, i, t, j, k] = sum over c of columns[i, t, j, c] * panels[6 i + j, panel, c, k]."""
     lanes = len(width) * lanes_of(panels)
     blocks = len(panels) // (ELEMENTS * C * lanes)
     task = take(queue)
     while task < blocks * ELEMENTS:
         block, e = divmod(task, ELEMENTS)
-        _product(columns, e * spacing(count, C), count, C, panels, (e * blocks + block) * C * lanes,
-                 products, task * spacing(count, lanes), width)
+        i, j = divmod(e, 6)
+        _product(columns, i * spacing(count, C) + j * C, count, C, panels, (e * blocks + block) * C * lanes,
+                 products, (6 * block + i) * spacing(count, lanes) + j * lanes, width)
         task = take(queue)
 
 
@@ -311,17 +313,17 @@ def winograd_outputs(window, first, count, products, width, bias, y, queue, work
     while task < count:
         for k in range(0, w.K, width):
             _transform_outputs(w, first + task, min(STRIP, count - task), k, width, products,
-                               k // width * ELEMENTS * distance + task * width, distance, bias, y)
+                               k // width * 6 * distance + 6 * task * width, distance, bias, y)
         task = take(queue) * STRIP
 
 
 @kernel
 def spacing(count, channels):
-    """Distance of the 36 elements of `count` blocks: room for a whole last tile, and never a power of two.
+    """Distance of the six rows of elements of `count` blocks: room for a whole last tile, and never a power of two.
 
     Vectors at a power of two from each other would fight for the same lines of the caches.
     """
-    return (count + MOST_ROWS) * channels // 256 * 256 + 272
+    return 6 * (count + MOST_ROWS) * channels // 256 * 256 + 272
 
 
 @kernel
@@ -396,27 +398,28 @@ def _gradients(dy, image, w, p, q, k):
 
 
 @kernel
-def _gradient_block(dy, image, w, p, q, k, scratch, at, distance):
-    """scratch[at + e * distance:] = (A dy A^T)[e] for one output block and one vector of channels from k on."""
+def _gradient_block(dy, image, w, p, q, k, scratch, at, row, step):
+    """scratch[at + i * row + j * step:] = (A dy A^T)[i, j] for one output block and one vector of channels from k on."""
     lanes = lanes_of(dy)
     a, b = _gradients(dy, image, w, p, q, k), _gradients(dy, image, w, p, q + 1, k)
     c, d = _gradients(dy, image, w, p, q + 2, k), _gradients(dy, image, w, p, q + 3, k)
-    _store6(_gradient_column((a[0], b[0], c[0], d[0])), scratch, at, distance, lanes)
-    _store6(_gradient_column((a[1], b[1], c[1], d[1])), scratch, at + 6 * distance, distance, lanes)
-    _store6(_gradient_column((a[2], b[2], c[2], d[2])), scratch, at + 12 * distance, distance, lanes)
-    _store6(_gradient_column((a[3], b[3], c[3], d[3])), scratch, at + 18 * distance, distance, lanes)
-    _store6(_gradient_column((a[4], b[4], c[4], d[4])), scratch, at + 24 * distance, distance, lanes)
-    _store6(_gradient_column((a[5], b[5], c[5], d[5])), scratch, at + 30 * distance, distance, lanes)
+    _store6(_gradient_column((a[0], b[0], c[0], d[0])), scratch, at, step, lanes)
+    _store6(_gradient_column((a[1], b[1], c[1], d[1])), scratch, at + row, step, lanes)
+    _store6(_gradient_column((a[2], b[2], c[2], d[2])), scratch, at + 2 * row, step, lanes)
+    _store6(_gradient_column((a[3], b[3], c[3], d[3])), scratch, at + 3 * row, step, lanes)
+    _store6(_gradient_column((a[4], b[4], c[4], d[4])), scratch, at + 4 * row, step, lanes)
+    _store6(_gradient_column((a[5], b[5], c[5], d[5])), scratch, at + 5 * row, step, lanes)
 
 
 @kernel
 def _transform_gradients(dy, w, first, count, group, k, width, scratch, at):
-    """scratch[at:] as gradients[e, t, k] = (A dy A^T)[e] for the output blocks first to first + count, one panel of K."""
+    """scratch[at:] as gradients[i, t, j, k] = (A dy A^T)[i, j] for the output blocks first to first + count, one panel."""
     lanes = lanes_of(dy)
     for t in range(count):
         n, p, q = _block_position(w, first + t)
         for lane in range(0, width, lanes):
-            _gradient_block(dy, n * w.P * w.Q * w.K, w, p, q, k + lane, scratch, at + t * width + lane, group * width)
+            _gradient_block(dy, n * w.P * w.Q * w.K, w, p, q, k + lane, scratch, at + 6 * t * width + lane,
+                            6 * group * width, width)
 
 
 @kernel
@@ -424,12 +427,13 @@ def _correlations(scratch, columns, gradients, count, group, C, partial, start, 
     """partial[e, c, k] += sum over t of columns[e, t, c] * gradients[e, t, k], for one panel of output channels."""
     lanes = len(width) * lanes_of(scratch)
     for e in range(ELEMENTS):
+        element = e // 6 * 6 * group + e % 6
         for c in range(0, C, rows_of(width)):
             tile = tile_load(partial, start, width)
-            x, dy = columns + e * group * C + c, gradients + e * group * lanes
+            x, dy = columns + element * C + c, gradients + element * lanes
             for t in range(count):
-                tile = tile_multiply_add(tile, scratch, x, t * C, scratch, dy + t * lanes)
-            tile_store(tile, partial, start)
+                tile = tile_multiply_add(tile, scratch, x, 6 * t * C, scratch, dy + 6 * t * lanes)
+            tile_store(tile, partial, start, lanes)
             start += rows_of(width) * lanes
 
 
@@ -442,7 +446,7 @@ def _weight_blocks(x, w, dy, first, last, group, k_first, k_last, scratch, start
     work = gradients + ELEMENTS * group * lanes
     for at in range(first, last, group):
         count = min(group, last - at)
-        _transform_inputs(x, w, at, count, scratch, start, group * w.C, scratch, work)
+        _transform_inputs(x, w, at, count, scratch, start, 6 * group * w.C, scratch, work)
         for k in range(k_first, k_last, lanes):
             _transform_gradients(dy, w, at, count, group, k, lanes, scratch, gradients)
             _correlations(scratch, start, gradients, count, group, w.C, partial, base + k * padded_C * ELEMENTS, width)

@@ -72,8 +72,8 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y
     for number in range(passes):
         first, last = total * number // passes, total * (number + 1) // passes
         count = last - first
-        columns = arrays.scratch("winograd", kernels.ELEMENTS * _spacing(count, w.C), x.dtype)
-        results = arrays.scratch("winograd_products", blocks * kernels.ELEMENTS * _spacing(count, lanes), x.dtype)
+        columns = arrays.scratch("winograd", 6 * _spacing(count, w.C), x.dtype)
+        results = arrays.scratch("winograd_products", 6 * blocks * _spacing(count, lanes), x.dtype)
         kernels.winograd_inputs(x.reshape(-1), arrays.record(w), first, count, columns, work, arrays.queue(),
                                 workers)
         kernels.winograd_products(columns, count, w.C, panels, results, width, arrays.queue(), workers)
@@ -83,7 +83,7 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y
 
 def _spacing(count: int, channels: int) -> int:
     """What `kernels.winograd.spacing` gives."""
-    return (count + simd.MOST_ROWS) * channels // 256 * 256 + 272
+    return 6 * (count + simd.MOST_ROWS) * channels // 256 * 256 + 272
 
 
 def _scratch(x: np.ndarray, w: Window, group: int, width: tuple[int, ...], workers: int) -> np.ndarray:
