@@ -215,13 +215,18 @@ class Module:
         for parameter, array in pending:
             parameter.data = array
 
-    def summary(self, input_shape: tuple[int, ...]) -> Any:
+    def summary(
+        self, input_shape: tuple[int, ...], *, batch_size: int | None = None, optimizer_arrays: int = 2
+    ) -> Any:
         """Return a table of the layers for one input of `input_shape`, such as (28, 28, 1); print it to read
         it.
+
+        With `batch_size` it tells what memory a training step takes with an optimizer that keeps
+        `optimizer_arrays` numbers for each parameter, two for Adam.
         """
         from .summary import summarise
 
-        return summarise(self, input_shape)
+        return summarise(self, input_shape, batch_size, optimizer_arrays)
 
     def _keep(self, values: Any) -> None:
         """Hold `values` for backward, unless nothing is to be kept."""
