@@ -1,6 +1,7 @@
 """A training step in its stride allocates nothing large: buffers are used again, and nothing is kept that is not needed."""
 
 import gc
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastcnn import models, nn, optim
+import fastcnn
+from fastcnn import data, models, nn, optim
 from fastcnn.functional import arrays
+from fastcnn.training import Callback
 
 LARGE = 1024 * 1024  # bytes; the first activation alone takes more than twice that
 
@@ -173,3 +176,29 @@ def test_the_forecast_is_what_the_system_provides():
     said = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True).stdout
     grown, forecast = map(int, said.split())
     assert forecast == pytest.approx(grown, rel=0.15)
+
+
+# Long runs
+
+
+class ResidentSize(Callback):
+    """Notes the resident size of the process after each epoch."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def on_epoch_end(self, run, record):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        self.sizes.append(pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+@needs_proc
+def test_two_thousand_steps_take_no_more_memory_than_two_hundred():
+    images = data.load("digits").train
+    few = images.subset(100 * 8 - 5)
+    model = nn.Sequential(nn.Conv2D(1, 8, 3, padding=1), nn.BatchNorm(8), nn.ReLU(), nn.MaxPool2D(2), nn.Flatten(),
+                          nn.Dropout(0.1), nn.Linear(128, 10))
+    resident = ResidentSize()
+    fastcnn.fit(model, few, validation=images.subset(70), epochs=20, batch_size=8, callbacks=[resident], progress=False)
+    gc.collect()
+    assert max(resident.sizes[2:]) - resident.sizes[1] < LARGE
