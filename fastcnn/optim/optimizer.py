@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..nn.parameter import Flat, Parameter, flatten
+from ..nn.parameter import Flat, Parameter, changes, flatten
 from ..shapes import CheckpointError, DTypeError, ShapeError, real
 
 
@@ -62,6 +62,7 @@ class Optimizer:
         flat, scale = self.flat, self._real("scale", scale)
         self.steps += 1
         self._update(flat.data, flat.grad, scale=scale, zero=zero)
+        changes.note()
 
     def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no _update: define it to change data by scale * grad")
