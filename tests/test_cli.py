@@ -24,7 +24,8 @@ from fastcnn.warmup import compiling
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
-QUICK = ["train", "digits", "--model", "strided_cnn", "--batch-size", "64", "--schedule", "none"]
+QUICK = ["train", "digits", "--model", "strided_cnn", "--batch-size", "64", "--lr", "0.001",
+         "--schedule", "none"]
 
 
 @pytest.fixture(scope="module")
