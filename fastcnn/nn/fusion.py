@@ -59,9 +59,9 @@ class Normalised(Module):
         """Weight and bias of one layer that gives the normalised values."""
         norm, weight, bias = self.norm, self.layer.weight.data, self.layer.bias
         with np.errstate(all="ignore"):  # as the kernel
-            scale = norm.gamma.data / np.sqrt(norm.running_var.astype(np.float64) + norm.eps)
-            shift = norm.beta.data + ((0 if bias is None else bias.data) - norm.running_mean) * scale
-            return (weight * scale).astype(weight.dtype), shift.astype(weight.dtype)
+            scale = norm.gamma.data / np.sqrt(norm.running_var + weight.dtype.type(norm.eps))
+            centre = norm.running_mean if bias is None else norm.running_mean - bias.data
+            return weight * scale, norm.beta.data - centre * scale
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """Write the gradients of both layers; return dx, or None without `need_dx`."""
