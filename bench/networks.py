@@ -53,8 +53,9 @@ def inference(wanted: Callable[[str], bool]) -> Iterator[Contest]:
             model, peer, x = _networks(name, shape)
             peers, notes = _modes(peer.eval(), x, _peer_inference)
             runtime, missing = _runtime(peer, x)
-            yield Contest(title, functools.partial(_infer, model.eval(), x), peers | runtime, shape[0], np.asarray,
-                          notes=notes + missing)
+            with nn.inference():  # as long as the contest runs, as around the requests to a server
+                yield Contest(title, functools.partial(model.eval().forward, x), peers | runtime, shape[0], np.asarray,
+                              notes=notes + missing)
 
 
 # Ours ----------------------------------------------------------------------------------------------------------------------
@@ -77,11 +78,6 @@ def _step(model: nn.Module, x: np.ndarray, labels: np.ndarray) -> Call:
         return value
 
     return step
-
-
-def _infer(model: nn.Module, x: np.ndarray) -> Any:
-    with nn.inference():
-        return model.forward(x)
 
 
 # PyTorch's -----------------------------------------------------------------------------------------------------------------

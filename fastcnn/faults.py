@@ -280,6 +280,9 @@ BUFFER_FAULTS = (
     bad("infinite learning rate", ValueError, r": lr is inf, expected a finite number of at least 0", lr=math.inf),
     bad("learning rate None", DTypeError, r": lr is None, expected a finite number of at least 0", lr=None),
     bad("negative decay", ValueError, r": weight_decay is -0\.1, expected a finite number", weight_decay=-0.1),
+    bad("scale NaN", ValueError, r": scale is nan, expected a finite number of at least 0", scale=math.nan),
+    bad("gradient to set to zero is a list", DTypeError, r": gradient is a list, expected a C-contiguous",
+        gradient=[1.0] * 37, zero=True),
 )
 
 BATCH_FAULTS = (
@@ -321,6 +324,10 @@ FAULTS = {
     "dropout": DROPOUT_FAULTS,
     "dropout_backward": DROPOUT_BACKWARD_FAULTS,
     **dict.fromkeys(("sgd", "adam", "rmsprop", "adagrad"), BUFFER_FAULTS),
+    "gradient_norm": (
+        bad("gradient of integers", DTypeError, r"gradient_norm: gradient has dtype int64", gradient=ones(37, dtype=int)),
+        bad("no gradient", ShapeError, r"gradient_norm: gradient is empty", gradient=ones(0)),
+    ),
     "gather": BATCH_FAULTS,
 }
 
@@ -607,6 +614,8 @@ TRAINING_REFUSALS = (
             lambda _: api.fit(network(), ones(8, 2, 2, 3), epochs=1)),
     Refusal("no epochs", ShapeError, r"fit: epochs is 0, expected at least 1", lambda _: train(epochs=0)),
     Refusal("batches of no images", ShapeError, r"fit: batch_size is 0, expected at least 1", lambda _: train(batch_size=0)),
+    Refusal("negative norm", ValueError, r"fit: max_norm is -1\.0, expected a finite number of at least 0",
+            lambda _: train(max_norm=-1)),
     Refusal("unknown augmentation", ValueError, r"fit: augment is 'mixup', expected one of",
             lambda _: train(augment="mixup")),
     Refusal("schedule of a number", DTypeError, r"fit: schedule is 0\.1, expected a Schedule",

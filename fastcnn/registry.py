@@ -755,6 +755,11 @@ def optimizer(*means: str, squares: tuple[str, ...] = (), **usual: Any) -> Calla
     return arguments
 
 
+def gradient_arguments(draw: Draw, n: tuple[int, ...]) -> Arguments:
+    """Gradients."""
+    return {"gradient": draw(*n)}
+
+
 def gather_arguments(draw: Draw, images: tuple[int, ...], N: int) -> Arguments:
     """Bytes, which of the images, and mean and deviation of each channel."""
     C = images[3]
@@ -787,6 +792,15 @@ BUFFERS = (
     case("an element more than two shares", n=(129,)),
     case("without decay", n=(50,), weight_decay=0.0),
     case("threads meet", n=(40001,)),
+    case("scaled gradient", n=(50,), scale=0.25),
+    bench("1M parameters", n=(1 << 20,)),
+)
+
+GRADIENTS = (
+    case("a vector and more", n=(37,)),
+    case("one parameter", n=(1,)),
+    case("an element more than two chunks", n=(8193,)),
+    case("threads meet", n=(300001,)),
     bench("1M parameters", n=(1 << 20,)),
 )
 
@@ -900,5 +914,6 @@ ROWS: tuple[Row, ...] = (
     Row("adam", adam, ADAPTIVE, (), Bound(2), updates=("parameter", "first", "second"), spoil="gradient"),
     Row("rmsprop", rmsprop, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
     Row("adagrad", adagrad, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
+    Row("gradient_norm", gradient_arguments, GRADIENTS, ("norm",), Bound(2), spoil="gradient"),
     Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes),
 )

@@ -6,8 +6,10 @@ raises: an exception inside `prange` is lost and leaves garbage, so everything i
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import threads  # loads the threading layer's library before numba looks for it  # isort: skip
@@ -51,6 +53,23 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
     return _compile(function, fastmath=ORDERED, forceinline=True)
 
 
+class _Launches(threading.local):
+    skipped = False
+
+
+_launches = _Launches()
+
+
+@contextlib.contextmanager
+def skipping_launches() -> Iterator[None]:
+    """Let the kernels that this thread launches inside the `with` block do nothing."""
+    before, _launches.skipped = _launches.skipped, True
+    try:
+        yield
+    finally:
+        _launches.skipped = before
+
+
 class ParallelKernel:
     """A kernel (..., worker, workers) whose workers each take their own share of the output.
 
@@ -64,6 +83,8 @@ class ParallelKernel:
 
     def __call__(self, *arguments: Any) -> None:
         *rest, workers = arguments
+        if _launches.skipped:
+            return
         if workers == 1:
             self.dispatcher(*rest, 0, 1)
         elif numba.config.DISABLE_JIT:

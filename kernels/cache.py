@@ -22,6 +22,7 @@ import llvmlite.binding
 import numba
 import platformdirs
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
+from numba.core.runtime import rtsys
 
 
 @functools.cache
@@ -145,11 +146,16 @@ class KernelCache(FunctionCache):
         self._cache_file = _CheckedFile(self._cache_path, name, "")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled kernel, or None when there is none that can be trusted."""
+        """Return the compiled kernel, or None when there is none that can be trusted.
+
+        Numba's own method would first load all that its compiler needs: half a second, and more where scipy is installed.
+        """
         if not is_private():
             return None
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except Exception:  # whatever a damaged entry causes, the cure is the same
             self._discard()
             return None

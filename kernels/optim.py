@@ -1,4 +1,5 @@
-"""One step of each optimizer: parameter and state (n,) change in place, the gradient does not.
+"""One step of each optimizer: parameter and state (n,) change in place. `scale` multiplies the gradient, which is as before
+afterwards, or zero with `zero`.
 
 Formulas and sources: fastcnn/reference/optim.py.
 """
@@ -6,24 +7,28 @@ Formulas and sources: fastcnn/reference/optim.py.
 import numpy as np
 
 from ._jit import parallel_kernel
-from .scalar import positions
+from .scalar import ZERO, natural, positions
+
+CHUNK = 4096  # elements whose squares are added up by one worker
 
 
 @parallel_kernel
-def sgd(parameter, gradient, velocity, lr, momentum, nesterov, weight_decay, worker, workers):
+def sgd(parameter, gradient, velocity, lr, momentum, nesterov, weight_decay, scale, zero, worker, workers):
     """velocity = momentum velocity + gradient; step by lr velocity, or with Nesterov one momentum ahead."""
     real = parameter.dtype.type
-    rate, kept, decay = real(lr), real(momentum), real(weight_decay)
+    rate, kept, decay, share = real(lr), real(momentum), real(weight_decay), real(scale)
     for i in positions(len(parameter), worker, workers):
-        slope = gradient[i] + decay * parameter[i]
+        slope = share * gradient[i] + decay * parameter[i]
         speed = kept * velocity[i] + slope
         velocity[i] = speed
         parameter[i] -= rate * (slope + kept * speed if nesterov else speed)
+        if zero:
+            gradient[i] = ZERO
 
 
 @parallel_kernel
-def adam(parameter, gradient, first, second, rate, beta1, rest1, beta2, rest2, root_scale, eps, shrink, decay, worker,
-         workers):
+def adam(parameter, gradient, first, second, rate, beta1, rest1, beta2, rest2, root_scale, eps, shrink, decay, scale,
+         zero, worker, workers):
     """Step by rate first / (root_scale sqrt(second) + eps), with first and second the running means of gradient and
     its square; `shrink` multiplies the parameter, `decay` times the parameter joins the gradient.
 
@@ -32,31 +37,49 @@ def adam(parameter, gradient, first, second, rate, beta1, rest1, beta2, rest2, r
     """
     real = parameter.dtype.type
     step, bias, small, kept, coupled = real(rate), real(root_scale), real(eps), real(shrink), real(decay)
-    old1, new1, old2, new2 = real(beta1), real(rest1), real(beta2), real(rest2)
+    old1, new1, old2, new2, share = real(beta1), real(rest1), real(beta2), real(rest2), real(scale)
     for i in positions(len(parameter), worker, workers):
-        slope = gradient[i] + coupled * parameter[i]
+        slope = share * gradient[i] + coupled * parameter[i]
         first[i] = old1 * first[i] + new1 * slope
         second[i] = old2 * second[i] + new2 * (slope * slope)
         parameter[i] = kept * parameter[i] - step * first[i] / (bias * np.sqrt(second[i]) + small)
+        if zero:
+            gradient[i] = ZERO
 
 
 @parallel_kernel
-def rmsprop(parameter, gradient, square, lr, alpha, rest, eps, weight_decay, worker, workers):
+def rmsprop(parameter, gradient, square, lr, alpha, rest, eps, weight_decay, scale, zero, worker, workers):
     """square = alpha square + rest gradient^2, rest = 1 - alpha; step by lr gradient / (sqrt(square) + eps)."""
     real = parameter.dtype.type
     rate, old, new, small, decay = real(lr), real(alpha), real(rest), real(eps), real(weight_decay)
+    share = real(scale)
     for i in positions(len(parameter), worker, workers):
-        slope = gradient[i] + decay * parameter[i]
+        slope = share * gradient[i] + decay * parameter[i]
         square[i] = old * square[i] + new * (slope * slope)
         parameter[i] -= rate * slope / (np.sqrt(square[i]) + small)
+        if zero:
+            gradient[i] = ZERO
 
 
 @parallel_kernel
-def adagrad(parameter, gradient, square, lr, eps, weight_decay, worker, workers):
+def adagrad(parameter, gradient, square, lr, eps, weight_decay, scale, zero, worker, workers):
     """square += gradient^2; step by lr gradient / (sqrt(square) + eps)."""
     real = parameter.dtype.type
-    rate, small, decay = real(lr), real(eps), real(weight_decay)
+    rate, small, decay, share = real(lr), real(eps), real(weight_decay), real(scale)
     for i in positions(len(parameter), worker, workers):
-        slope = gradient[i] + decay * parameter[i]
+        slope = share * gradient[i] + decay * parameter[i]
         square[i] += slope * slope
         parameter[i] -= rate * slope / (np.sqrt(square[i]) + small)
+        if zero:
+            gradient[i] = ZERO
+
+
+@parallel_kernel
+def sum_of_squares(gradient, sums, worker, workers):
+    """Sum of the squares of each chunk of the gradient."""
+    chunks = len(sums)
+    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
+        total = 0.0
+        for i in range(natural(chunk * CHUNK), natural(min((chunk + 1) * CHUNK, len(gradient)))):
+            total += np.float64(gradient[i]) * np.float64(gradient[i])
+        sums[chunk] = total

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 from fastcnn.kernels.cache import _CheckedFile
 
 
@@ -23,3 +27,31 @@ def test_entries_are_found_again(tmp_path):
     for key in ("float32", "float64"):
         assert _CheckedFile(str(tmp_path), "kernel", "").load(key) == f"code for {key}"
     assert _CheckedFile(str(tmp_path), "kernel", "").load("int64") is None
+
+
+ADD = """
+import sys
+import numpy as np
+import fastcnn
+from fastcnn import functional
+
+fastcnn.set_num_threads(2)
+for dtype in sys.argv[1:]:
+    x = np.ones(1_000_000, dtype)
+    assert (functional.add(x, x) == 2).all() and (functional.add(x[:3], x[:3]) == 2).all()
+print("numba.np.linalg" in sys.modules)
+"""
+
+
+def test_a_kernel_from_the_cache_needs_no_compiler(tmp_path):
+    """What Numba's compiler imports takes longer than to load all kernels of a training."""
+
+    def run(*dtypes):
+        environment = os.environ | {"FASTCNN_CACHE": str(tmp_path)}
+        command = [sys.executable, "-c", ADD, *dtypes]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+
+    assert run("float32") == "True", "it was compiled"
+    assert run("float32") == "False"
+    assert run("float32", "float64") == "True", "one was loaded, the other compiled"
+    assert run("float32", "float64") == "False"

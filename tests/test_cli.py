@@ -24,7 +24,8 @@ from fastcnn.warmup import compiling
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
-QUICK = ["train", "digits", "--model", "strided_cnn", "--batch-size", "64", "--schedule", "none"]
+QUICK = ["train", "digits", "--model", "strided_cnn", "--batch-size", "64", "--lr", "0.001",
+         "--schedule", "none"]
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,17 @@ def test_summary_of_a_file_and_of_another_shape(finished, capsys):
     assert "4 x 4 x 12" in capsys.readouterr().out
     assert main(["summary", "lenet5", "--input-shape", "32,32,3", "--classes", "7"]) == 0
     assert "Linear(84, 7)" in capsys.readouterr().out
+
+
+def test_summary_tells_the_memory_of_training(capsys):
+    said = []
+    for options in ([], ["--batch-size", "64"], ["--optimizer", "sgd"]):
+        assert main(["summary", "lenet5", *options]) == 0
+        said.append(capsys.readouterr().out.splitlines()[-2:])
+    usual, smaller, sgd = said
+    assert "training on batches of 128 takes" in usual[0] and "optimizer 482.1 KiB" in usual[1]
+    assert "training on batches of 64 takes" in smaller[0]
+    assert "optimizer 241.0 KiB" in sgd[1]
 
 
 # Wrong command lines

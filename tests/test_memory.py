@@ -1,13 +1,20 @@
 """A training step in its stride allocates nothing large: buffers are used again, and nothing is kept that is not needed."""
 
 import gc
+import os
+import subprocess
+import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastcnn import models, nn, optim
+import fastcnn
+from fastcnn import data, models, nn, optim
 from fastcnn.functional import arrays
+from fastcnn.training import Callback
 
 LARGE = 1024 * 1024  # bytes; the first activation alone takes more than twice that
 
@@ -51,3 +58,147 @@ def test_a_buffer_is_used_again_only_when_nobody_holds_it():
     del view
     held = [arrays.empty(shape, dtype) for _ in range(2)]
     assert address in {array.ctypes.data for array in held}
+
+
+def test_buffers_of_similar_sizes_are_one():
+    arrays.release_buffers()
+    dtype = np.dtype(np.float32)
+    address = arrays.empty((100_000,), dtype).ctypes.data
+    assert arrays.empty((51, 1000), dtype).ctypes.data == address, "a buffer up to twice as large will do"
+    assert arrays.empty((49, 1000), dtype).ctypes.data != address, "a larger one is too good"
+    assert arrays.empty((60_000,), np.dtype(np.int32)).ctypes.data == address
+
+
+def test_a_buffer_that_became_too_small_is_replaced():
+    arrays.release_buffers()
+    tracemalloc.start()
+    try:
+        for size in (100_000, 150_000, 190_000, 100_000, 150_000):
+            arrays.empty((size,), np.dtype(np.float32))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 200_000 * 4
+
+
+def test_batches_of_several_sizes_find_their_buffers_again():
+    model = models.create("four_conv", (16, 16, 3), 10)
+    requests = []
+    with arrays.rehearsal():
+        for _ in range(6):
+            for batch in (64, 50, 16):
+                dy = arrays.empty((batch, 10), np.dtype(np.float32))
+                model.forward(arrays.empty((batch, 16, 16, 3), np.dtype(np.float32)))
+                model.backward(dy, need_dx=False)
+            requests.append([id(buffer) for buffer in arrays._thread.pool.buffers])
+    assert requests[-1] == requests[-2]
+
+
+# Forecast
+
+
+def peak_of_training(name, shape, batch):
+    """Most bytes allocated at once while a model is made and trained for some steps, in a thread without buffers."""
+
+    def train():
+        tracemalloc.start()
+        try:
+            step = stepper(name, shape, batch)
+            for _ in range(4):
+                step()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    step = stepper(name, shape, batch)
+    step()  # compiles
+    with ThreadPoolExecutor(1) as new_thread:
+        return new_thread.submit(train).result()
+
+
+@pytest.mark.parametrize("batch", [32, 100])
+@pytest.mark.parametrize(("name", "shape"), [("lenet5", (28, 28, 1)), ("resnet20", (24, 24, 3)), ("four_conv", (16, 16, 3))])
+def test_the_forecast_of_a_training_step(name, shape, batch):
+    summary = models.create(name, shape, 10).summary(shape, batch_size=batch)
+    assert summary.training.peak == pytest.approx(peak_of_training(name, shape, batch), rel=0.15)
+
+
+def test_the_forecast_changes_nothing():
+    model = models.create("resnet20", (16, 16, 3), 10)
+    model[0].weight.grad = np.ones(model[0].weight.shape)
+    before, dweights = model.state_dict(), model.get_dweights()
+    arrays.release_buffers()
+    held = len(arrays._thread.pool.buffers)
+    model.summary((16, 16, 3), batch_size=64)
+    assert len(arrays._thread.pool.buffers) == held
+    assert all(np.array_equal(before[name], now) for name, now in model.state_dict().items())
+    assert np.array_equal(model.get_dweights()["0"][0], dweights["0"][0])
+
+
+def test_the_forecast_counts_what_the_optimizer_keeps():
+    model = models.create("lenet5", (28, 28, 1), 10)
+    model.summary((28, 28, 1), batch_size=8)  # plans are made and kept
+    sgd, adam = (model.summary((28, 28, 1), batch_size=8, optimizer_arrays=count).training for count in (1, 2))
+    assert adam.optimizer == 2 * sgd.optimizer == 2 * adam.parameters == 2 * 4 * model.num_parameters()
+    assert adam.peak - sgd.peak == pytest.approx(sgd.optimizer, rel=0.01)
+
+
+RESIDENT = """
+import threading
+import numpy as np
+from fastcnn import models, nn, optim
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+def train(batch):
+    model = models.create("four_conv", (32, 32, 3), 10)
+    optimizer, loss = optim.Adam(model.parameters()), nn.CrossEntropyLoss()
+    for _ in range(2):
+        x = np.full((batch, 32, 32, 3), 0.5, np.float32)
+        loss.forward(model.forward(x), np.zeros(batch, np.int64))
+        model.backward(loss.backward(), need_dx=False)
+        optimizer.step()
+    return model
+
+compiling = threading.Thread(target=train, args=(1,))  # its buffers end with it
+compiling.start()
+compiling.join()
+before = resident()
+model = train(32)
+print(resident() - before, model.summary((32, 32, 3), batch_size=32).training.peak)
+"""
+needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the resident size is read from /proc")
+
+
+@needs_proc
+def test_the_forecast_is_what_the_system_provides():
+    said = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True).stdout
+    grown, forecast = map(int, said.split())
+    assert forecast == pytest.approx(grown, rel=0.15)
+
+
+# Long runs
+
+
+class ResidentSize(Callback):
+    """Notes the resident size of the process after each epoch."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def on_epoch_end(self, run, record):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        self.sizes.append(pages * os.sysconf("SC_PAGE_SIZE"))
+
+
+@needs_proc
+def test_two_thousand_steps_take_no_more_memory_than_two_hundred():
+    images = data.load("digits").train
+    few = images.subset(100 * 8 - 5)
+    model = nn.Sequential(nn.Conv2D(1, 8, 3, padding=1), nn.BatchNorm(8), nn.ReLU(), nn.MaxPool2D(2), nn.Flatten(),
+                          nn.Dropout(0.1), nn.Linear(128, 10))
+    resident = ResidentSize()
+    fastcnn.fit(model, few, validation=images.subset(70), epochs=20, batch_size=8, callbacks=[resident], progress=False)
+    gc.collect()
+    assert max(resident.sizes[2:]) - resident.sizes[1] < LARGE

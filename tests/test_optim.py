@@ -115,6 +115,44 @@ def test_all_parameters_lie_in_one_buffer():
     assert not model[0].weight.grad.any()
 
 
+KINDS = {"sgd": lambda p: optim.SGD(p, 0.1, momentum=0.9), "adam": optim.Adam, "rmsprop": optim.RMSprop,
+         "adagrad": optim.Adagrad}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+def test_a_step_scales_and_zeroes_gradients_as_it_goes(make, dtype):
+    random = np.random.default_rng(0)
+    start = random.standard_normal(40001).astype(dtype)
+    at_once, one_by_one = (make([nn.Parameter(start, "a")]) for _ in range(2))
+    for _ in range(2):
+        at_once.flat.grad[:] = one_by_one.flat.grad[:] = random.standard_normal(len(start))
+        at_once.step(scale=0.25, zero=True)
+        one_by_one.flat.grad[:] *= dtype(0.25)
+        one_by_one.step()
+        assert not at_once.flat.grad.any() and one_by_one.flat.grad.all()
+    assert np.array_equal(at_once.flat.data, one_by_one.flat.data)
+
+
+def test_clipping_by_the_norm_of_all_gradients():
+    optimizer = optim.SGD(parameters(), 1.0)
+    optimizer.flat.grad[:] = 2.0, -3.0, 6.0
+    assert optimizer.grad_norm() == 7
+    assert optimizer.clip_scale(3.5) == pytest.approx(0.5)
+    assert optimizer.clip_scale(3.5, norm=14.0) == pytest.approx(0.25)
+    assert optimizer.clip_scale(8) == 1
+    before = optimizer.flat.data.copy()
+    optimizer.step(scale=optimizer.clip_scale(0.7))
+    assert np.linalg.norm(optimizer.flat.data - before) == pytest.approx(0.7)
+    optimizer.flat.grad[1] = np.nan
+    assert np.isnan(optimizer.grad_norm())
+    for wrong in (-1.0, np.inf):
+        with pytest.raises(ValueError, match="max_norm"):
+            optimizer.clip_scale(wrong)
+        with pytest.raises(ValueError, match="scale"):
+            optimizer.step(scale=wrong)
+
+
 def test_two_optimizers_of_the_same_parameters_take_turns():
     def train(again):
         shared = parameters()

@@ -118,6 +118,7 @@ DEFAULTS = {
     "linear": {"bias": None},
     "linear_backward": {"need_dx": True},
     "cross_entropy": {"class_weight": None, "label_smoothing": 0.0, "ignore_index": None},
+    **{name: {"scale": 1.0, "zero": False} for name in ("sgd", "adam", "rmsprop", "adagrad")},
 }
 
 
@@ -886,6 +887,30 @@ def test_adagrad_by_hand():
     # squares 9, then 9 + 16 = 25
     close(steps(reference.adagrad, 1, [3.0, 4.0], weight_decay=0.0, **settings), 1 - 0.3 / 4 - 0.4 / 6)
     close(steps(reference.adagrad, 1, [2.8], weight_decay=0.2, **settings), 1 - 0.3 / 4)
+
+
+UPDATES = {
+    reference.sgd: {**SGD, "momentum": 0.9, "step": 2, "weight_decay": 0.5},
+    reference.adam: {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.5, "weight_decay": 0.5, "decoupled": True, "step": 2},
+    reference.rmsprop: {"lr": 0.1, "alpha": 0.75, "eps": 1.0, "weight_decay": 0.5},
+    reference.adagrad: {"lr": 0.1, "eps": 1.0, "weight_decay": 0.5},
+}
+
+
+@pytest.mark.parametrize("update", UPDATES, ids=lambda update: update.__name__)
+def test_a_scaled_gradient_is_that_gradient(update):
+    options = UPDATES[update]
+    count = 4 if update is reference.adam else 3
+    one, other = ([np.array([1.5]) for _ in range(count)] for _ in range(2))
+    other[1] /= 4
+    update(*one, scale=0.25, zero=True, **options)
+    update(*other, **options)
+    assert one[1] == 0 and other[1] == 0.375
+    assert [array for array in one if array is not one[1]] == [array for array in other if array is not other[1]]
+
+
+def test_gradient_norm_by_hand():
+    assert reference.gradient_norm(np.array([2.0, -3.0, 6.0], np.float32)) == 7
 
 
 # ---- batches -----------------------------------------------------------------------------------------------

@@ -314,6 +314,29 @@ def test_nan_in_a_gradient_stops_before_the_step():
     assert all(np.array_equal(before[name], now) for name, now in model.state_dict().items())
 
 
+def test_no_step_exceeds_the_largest_norm():
+    class Sizes(Callback):
+        def __init__(self, model):
+            self.model, self.before, self.steps = model, self.flat(model), []
+
+        def flat(self, model):
+            return np.concatenate([parameter.data.reshape(-1) for parameter in model.parameters()])
+
+        def on_batch_end(self, run):
+            now = self.flat(self.model)
+            self.steps.append(np.linalg.norm(now - self.before))
+            self.before = now
+
+    def sizes(max_norm):
+        model = network(norm=False)
+        seen = Sizes(model)
+        train(model, epochs=2, optimizer=optim.SGD(model.parameters(), 1.0), max_norm=max_norm, callbacks=[seen])
+        return np.array(seen.steps)
+
+    assert sizes(None)[0] > 0.02
+    assert sizes(0.01) == pytest.approx(0.01, rel=1e-3)
+
+
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_a_wild_learning_rate_ends_in_the_error():
     model = network(norm=False)

@@ -74,6 +74,8 @@ def _summary(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a file that train wrote, or one of " + ", ".join(MODELS))
     parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels, such as 28,28,1")
     parser.add_argument("--classes", type=_count, metavar="N", help="number of classes")
+    parser.add_argument("--batch-size", type=_count, metavar="N", help="images per step of a training")
+    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), metavar="NAME", help=", ".join(OPTIMIZERS))
 
 
 def _bench(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ class Recipe:
 
 
 RECIPES = {
-    "digits": Recipe((8, 8, 1), 10, "smallcnn", 15, 32, "adam", 1e-3, "cosine", "none"),
+    "digits": Recipe((8, 8, 1), 10, "smallcnn", 10, 64, "adam", 3e-3, "cosine", "none"),
     "mnist": Recipe((28, 28, 1), 10, "lenet5", 5, 128, "adam", 3e-3, "cosine", "none"),
     "fashion-mnist": Recipe((28, 28, 1), 10, "lenet5", 5, 128, "adam", 3e-3, "cosine", "none"),
     "cifar10": Recipe((32, 32, 3), 10, "resnet20", 10, 128, "sgd", 0.2, "onecycle", "crop-flip"),

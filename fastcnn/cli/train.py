@@ -117,9 +117,13 @@ def _optimizer(settings: Settings, model: nn.Module) -> optim.Optimizer:
     name, parameters, lr = settings["optimizer"], model.parameters(), settings["lr"]
     if name == "sgd":
         return optim.SGD(parameters, lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    kinds: dict[str, type[optim.Adam | optim.RMSprop | optim.Adagrad]] = {
-        "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop, "adagrad": optim.Adagrad}
-    return kinds[name](parameters, lr)
+    return kind_of(name)(parameters, lr)
+
+
+def kind_of(optimizer: str) -> type[Any]:
+    """Return the class of an optimizer."""
+    return {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop,
+            "adagrad": optim.Adagrad}[optimizer]
 
 
 def _schedule(settings: Settings) -> optim.Schedule:

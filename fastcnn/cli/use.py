@@ -13,7 +13,7 @@ from ..shapes import DataFormatError, ShapeError
 from ..warmup import compiling
 from . import UsageError
 from .recipes import home_of
-from .train import use_threads
+from .train import kind_of, use_threads
 
 
 def evaluate(arguments: Namespace) -> int:
@@ -53,7 +53,7 @@ def predict(arguments: Namespace) -> int:
 
 
 def summary(arguments: Namespace) -> int:
-    """Print the table of a saved model's layers, or of a named one's."""
+    """Print the table of a saved model's layers, or of a named one's, and what memory its training takes."""
     name = arguments.model
     if name in models.names() and not os.path.exists(name):
         home = home_of(name)
@@ -62,10 +62,12 @@ def summary(arguments: Namespace) -> int:
     elif os.path.exists(name) or os.path.splitext(name)[1]:
         model = training.load(name)
         shape = arguments.input_shape or input_shape(model)
+        home = home_of(model.origin.name if model.origin else "")
     else:
         raise ValueError(f"summary: MODEL is {name!r}, expected a file that train wrote or one of "
                          f"{', '.join(models.names())}")
-    print(model.summary(shape))
+    kept = len(kind_of(arguments.optimizer or home.optimizer).slots)
+    print(model.summary(shape, batch_size=arguments.batch_size or home.batch_size, optimizer_arrays=kept))
     return 0
 
 

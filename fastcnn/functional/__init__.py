@@ -27,7 +27,7 @@ from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import binary_cross_entropy, cross_entropy, mse_loss
 from .norm import batch_norm, batch_norm_backward
-from .optim import adagrad, adam, rmsprop, sgd
+from .optim import adagrad, adam, gradient_norm, rmsprop, sgd
 from .pool import (
     avg_pool2d,
     avg_pool2d_backward,
@@ -58,6 +58,7 @@ __all__ = [
     "gelu_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "gradient_norm",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",

@@ -15,10 +15,10 @@ from ..kernels import threads
 from . import arrays
 
 
-def _forward(kernel: Any, function: str, x: Any, parameter: float = 0.0) -> np.ndarray:
+def _forward(kernel: Any, function: str, x: Any, parameter: float = 0.0, out: np.ndarray | None = None) -> np.ndarray:
     x = arrays.as_floats(function, "x", x)
     shapes.at_least_1d(function, "x", x.shape)
-    y = arrays.empty(x.shape, x.dtype)
+    y = arrays.as_output(function, out, x.shape, x.dtype)
     kernel(x.reshape(-1), y.reshape(-1), parameter, threads.workers(x.size))
     return y
 
@@ -32,9 +32,13 @@ def _backward(kernel: Any, function: str, dy: Any, name: str, saved: Any, parame
     return dx
 
 
-def relu(x: Any) -> np.ndarray:
-    """max(x, 0); NaN stays NaN."""
-    return _forward(kernels.relu, "relu", x)
+def relu(x: Any, *, out: np.ndarray | None = None) -> np.ndarray:
+    """max(x, 0); NaN stays NaN. `out` receives the result where given; it may be x."""
+    if out is not x or out is None:
+        return _forward(kernels.relu, "relu", x, out=out)
+    arrays.in_place("relu", out=out)
+    kernels.rectify(out.reshape(-1), threads.workers(out.size))
+    return out
 
 
 def relu_backward(dy: Any, y: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ Each algorithm is a module with `fits(w)`, `forward`, `backward_input` and `back
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 from typing import Any
 
@@ -20,12 +21,29 @@ _MODULES: dict[str, ModuleType] = {
 ALGORITHMS = "auto", *_MODULES
 
 
+# The same few geometries come back at every step.
+_window = functools.lru_cache(maxsize=1024, typed=True)(shapes.conv2d)
+
+
+def _geometry(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
+              dilation: shapes.Pair, groups: int) -> Window:
+    try:
+        return _window(function, x, weight, stride, padding, dilation, groups)
+    except TypeError:  # lists are no keys of a cache
+        return shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
+
+
+@functools.lru_cache(maxsize=1024)
+def _best(w: Window) -> str:
+    return [name for name, module in _MODULES.items() if module.pays(w)][-1]
+
+
 def _choose(function: str, algorithm: str, w: Window) -> str:
     """Name of the algorithm for a window: a function of the shape alone, so that results never depend on timing."""
     if algorithm not in ALGORITHMS:
         raise ValueError(f"{function}: algorithm is {algorithm!r}, expected one of {', '.join(ALGORITHMS)}")
     if algorithm == "auto":
-        return [name for name, module in _MODULES.items() if module.pays(w)][-1]
+        return _best(w)
     if not _MODULES[algorithm].fits(w):
         possible = [name for name, module in _MODULES.items() if module.fits(w)]
         raise ShapeError(f"{function}: algorithm is {algorithm!r}, expected {' or '.join(possible)} for a {w.R}x{w.S} filter"
@@ -50,7 +68,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     ShapeError, DTypeError: arguments that do not fit.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
-    w = shapes.conv2d("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
+    w = _geometry("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
     chosen = _MODULES[_choose("conv2d", algorithm, w)]
     bias = arrays.as_bias("conv2d", bias, w.K, x.dtype)
     y = arrays.as_output("conv2d", out, (w.N, w.P, w.Q, w.K), x.dtype)
@@ -67,7 +85,7 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     Arguments as in `conv2d`. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
-    w = shapes.conv2d("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups)
+    w = _geometry("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups)
     shapes.same_shape("conv2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.K), "the shape of y")
     chosen = _MODULES[_choose("conv2d_backward", algorithm, w)]
     dx = None

@@ -1,6 +1,7 @@
-"""One step of each optimizer over flat buffers: parameter and state change in place, the gradient does not.
+"""One step of each optimizer over flat buffers, in one pass: parameter and state change in place.
 
-The formulas are PyTorch's; `step` counts from 1.
+The formulas are PyTorch's; `step` counts from 1. `scale` multiplies the gradient, which is as before afterwards, or zero
+with `zero`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from . import arrays
 _GRAIN = 16384  # elements that are worth a thread of their own
 
 
-def _buffers(function: str, parameter: np.ndarray, gradient: Any, **state: np.ndarray) -> list[np.ndarray]:
-    """Return parameter, gradient and state, each as (n,): all but the gradient are written in place."""
+def _buffers(function: str, zero: bool, parameter: np.ndarray, gradient: Any, **state: np.ndarray) -> list[np.ndarray]:
+    """Return parameter, gradient and state, each as (n,): all are written in place, the gradient only with `zero`."""
     arrays.in_place(function, parameter=parameter, **state)
+    if zero:
+        arrays.in_place(function, gradient=gradient)
     values = {"parameter": parameter, "gradient": gradient, **state}
     buffers = arrays.floats(function, **values)
     for name, array in zip(values, buffers, strict=True):
@@ -28,22 +31,37 @@ def _buffers(function: str, parameter: np.ndarray, gradient: Any, **state: np.nd
     return [array.reshape(-1) for array in buffers]
 
 
+def _end(function: str, scale: float, zero: bool) -> tuple[float, bool]:
+    """Return the last options of every kernel."""
+    return real(function, "scale", scale, 0), bool(zero)
+
+
+def gradient_norm(gradient: Any) -> float:
+    """Root of the sum of squares of gradient (n,); not finite where an element is not."""
+    gradient = arrays.as_floats("gradient_norm", "gradient", gradient)
+    sums = np.empty(-(-gradient.size // kernels.CHUNK))
+    kernels.sum_of_squares(gradient.reshape(-1), sums, threads.workers(gradient.size, 8 * _GRAIN))
+    return math.sqrt(sums.sum())
+
+
 def sgd(parameter: np.ndarray, gradient: Any, velocity: np.ndarray, *, lr: float, momentum: float, nesterov: bool,
-        weight_decay: float, step: int) -> None:
+        weight_decay: float, step: int, scale: float = 1.0, zero: bool = False) -> None:
     """Gradient descent with momentum; step 1 sets velocity = gradient.
 
     Sutskever et al., "On the importance of initialization and momentum", ICML 2013, section 2.
     """
     rate, momentum = real("sgd", "lr", lr, 0), real("sgd", "momentum", momentum, 0)
     decay = real("sgd", "weight_decay", weight_decay, 0)
-    buffers = _buffers("sgd", parameter, gradient, velocity=velocity)
+    buffers = _buffers("sgd", zero, parameter, gradient, velocity=velocity)
     if integer("sgd", "step", step, 1) == 1:
         velocity.fill(0)
-    kernels.sgd(*buffers, rate, momentum, bool(nesterov), decay, threads.workers(parameter.size, _GRAIN))
+    kernels.sgd(*buffers, rate, momentum, bool(nesterov), decay, *_end("sgd", scale, zero),
+                threads.workers(parameter.size, _GRAIN))
 
 
 def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.ndarray, *, lr: float, beta1: float,
-         beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int) -> None:
+         beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int, scale: float = 1.0,
+         zero: bool = False) -> None:
     """Adam, or AdamW with decoupled weight decay; the running means first and second start at 0.
 
     Kingma and Ba, "Adam", ICLR 2015, algorithm 1. Loshchilov and Hutter, "Decoupled Weight Decay
@@ -53,30 +71,30 @@ def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.nda
     beta1, beta2 = real("adam", "beta1", beta1, 0, below=1), real("adam", "beta2", beta2, 0, below=1)
     decay, step = real("adam", "weight_decay", weight_decay, 0), integer("adam", "step", step, 1)
     shrink, coupled = (1 - rate * decay, 0.0) if decoupled else (1.0, decay)
-    kernels.adam(*_buffers("adam", parameter, gradient, first=first, second=second),
+    kernels.adam(*_buffers("adam", zero, parameter, gradient, first=first, second=second),
                  rate / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**step), small,
-                 shrink, coupled, threads.workers(parameter.size, _GRAIN))
+                 shrink, coupled, *_end("adam", scale, zero), threads.workers(parameter.size, _GRAIN))
 
 
 def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, alpha: float, eps: float,
-            weight_decay: float) -> None:
+            weight_decay: float, scale: float = 1.0, zero: bool = False) -> None:
     """Divide by the root of a running mean of squares, which starts at 0.
 
     Tieleman and Hinton, "Neural Networks for Machine Learning", 2012, lecture 6.5.
     """
     rate, alpha = real("rmsprop", "lr", lr, 0), real("rmsprop", "alpha", alpha, 0, 1)
     small, decay = real("rmsprop", "eps", eps, 0), real("rmsprop", "weight_decay", weight_decay, 0)
-    kernels.rmsprop(*_buffers("rmsprop", parameter, gradient, square=square), rate, alpha, 1 - alpha, small, decay,
-                    threads.workers(parameter.size, _GRAIN))
+    kernels.rmsprop(*_buffers("rmsprop", zero, parameter, gradient, square=square), rate, alpha, 1 - alpha, small, decay,
+                    *_end("rmsprop", scale, zero), threads.workers(parameter.size, _GRAIN))
 
 
 def adagrad(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, eps: float,
-            weight_decay: float) -> None:
+            weight_decay: float, scale: float = 1.0, zero: bool = False) -> None:
     """Divide by the root of the sum of all squares so far, which starts at 0.
 
     Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 12, 2011, section 1.3.
     """
     rate, small = real("adagrad", "lr", lr, 0), real("adagrad", "eps", eps, 0)
     decay = real("adagrad", "weight_decay", weight_decay, 0)
-    kernels.adagrad(*_buffers("adagrad", parameter, gradient, square=square), rate, small, decay,
-                    threads.workers(parameter.size, _GRAIN))
+    kernels.adagrad(*_buffers("adagrad", zero, parameter, gradient, square=square), rate, small, decay,
+                    *_end("adagrad", scale, zero), threads.workers(parameter.size, _GRAIN))

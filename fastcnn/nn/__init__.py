@@ -7,7 +7,7 @@ from .dropout import Dropout
 from .initialise import manual_seed
 from .linear import Flatten, Identity, Linear
 from .loss import BCELoss, CrossEntropyLoss, Loss, MSELoss
-from .module import Layer, Module, Normalisation, Origin, inference
+from .module import InferenceCache, Layer, Module, Normalisation, Origin, inference, inference_cache
 from .norm import BatchNorm
 from .parameter import Flat, Parameter, flatten
 from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
@@ -25,6 +25,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2D",
     "Identity",
+    "InferenceCache",
     "Layer",
     "LeakyReLU",
     "Linear",
@@ -45,5 +46,6 @@ __all__ = [
     "Tanh",
     "flatten",
     "inference",
+    "inference_cache",
     "manual_seed",
 ]

@@ -118,7 +118,13 @@ class Residual(Module):
 
 def _first_trained(steps: tuple[Module, ...]) -> int:
     """Index of the first step with parameters; the number of steps when none has any."""
-    return next((index for index, step in enumerate(steps) if step.parameters()), len(steps))
+    return next((index for index, step in enumerate(steps) if _has_parameters(step)), len(steps))
+
+
+def _has_parameters(module: Module) -> bool:
+    """Whether there is any parameter in the module; those of layers are found at once."""
+    own = any(isinstance(value, Parameter) for value in vars(module).values())
+    return own or any(True for _ in module.named_parameters())
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

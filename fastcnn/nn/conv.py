@@ -64,8 +64,11 @@ class Conv2D(Layer):
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, out_channels)."""
         self._keep(x)
-        bias = None if self.bias is None else self.bias.data
-        return functional.conv2d(x, self.weight.data, bias, algorithm=self.algorithm, **self._geometry)
+        return self.apply(x, self.weight.data, None if self.bias is None else self.bias.data)
+
+    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+        """Return what this layer would make of x with other weights."""
+        return functional.conv2d(x, weight, bias, algorithm=self.algorithm, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""

@@ -1,5 +1,8 @@
 """Neighbours in a Sequential that run as one: the values of the single layers in fewer passes over memory.
 
+In use, a convolution or linear layer takes over the batch normalisation behind it: each channel's weights times a number,
+and another bias, give the normalised values but for rounding.
+
 A batch normalisation or a residual sum applies the ReLU behind it as it writes its result. Max pooling applies the one
 before it to the pooled result instead: the maximum of rectified values is the rectified maximum, and where it is zero no
 gradient passes either way.
@@ -9,8 +12,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from .. import functional
 from .activation import ReLU
-from .module import Module, backward, takes
+from .conv import Conv2D
+from .linear import Linear
+from .module import Module, backward, inference_cache, takes
+from .norm import BatchNorm
 
 
 class Rectified(Module):
@@ -29,6 +38,36 @@ class Rectified(Module):
         return backward(self.layer, dy, need_dx)
 
 
+class Normalised(Module):
+    """A convolution or linear layer together with the batch normalisation behind it, and the ReLU behind that."""
+
+    def __init__(self, layer: Conv2D | Linear, norm: BatchNorm, relu: bool) -> None:
+        """Take the layers, and whether a ReLU follows."""
+        self.layer, self.norm, self.relu = layer, norm, relu
+
+    def forward(self, x: Any) -> Any:
+        """Return what the layers make of x: all of them at once in use, inside an `inference` block."""
+        cache = inference_cache()
+        if cache is None or self.norm.training:
+            return self.norm.forward(self.layer.forward(x), relu=self.relu)
+        self.layer._keep(None)
+        self.norm._keep(None)
+        y = self.layer.apply(x, *cache.get(self, "folded", self._folded))
+        return functional.relu(y, out=y) if self.relu else y
+
+    def _folded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weight and bias of one layer that gives the normalised values."""
+        norm, weight, bias = self.norm, self.layer.weight.data, self.layer.bias
+        with np.errstate(all="ignore"):  # as the kernel
+            scale = norm.gamma.data / np.sqrt(norm.running_var + weight.dtype.type(norm.eps))
+            centre = norm.running_mean if bias is None else norm.running_mean - bias.data
+            return weight * scale, norm.beta.data - centre * scale
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        """Write the gradients of both layers; return dx, or None without `need_dx`."""
+        return backward(self.layer, self.norm.backward(dy), need_dx)
+
+
 def fuse(layers: tuple[Module, ...]) -> tuple[Module, ...]:
     """Return the steps that run the layers."""
     steps: list[Module] = []
@@ -42,7 +81,20 @@ def fuse(layers: tuple[Module, ...]) -> tuple[Module, ...]:
         elif type(layer) is ReLU and following is not None and _rectifies(following, "before"):
             layer = Rectified(waiting.pop(0))
         steps.append(layer)
-    return tuple(steps)
+    return tuple(_normalised(steps))
+
+
+def _normalised(steps: list[Module]) -> list[Module]:
+    """Return the steps, a layer and the batch normalisation behind it as one."""
+    merged: list[Module] = []
+    for step in steps:
+        relu = isinstance(step, Rectified)
+        norm = step.layer if isinstance(step, Rectified) else step
+        if merged and type(merged[-1]) in (Conv2D, Linear) and type(norm) is BatchNorm:
+            merged[-1] = Normalised(merged[-1], norm, relu)  # type: ignore[arg-type]
+        else:
+            merged.append(step)
+    return merged
 
 
 def _rectifies(layer: Module, place: str) -> bool:

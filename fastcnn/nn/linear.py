@@ -32,7 +32,11 @@ class Linear(Layer):
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, out_features)."""
         self._keep(x)
-        return functional.linear(x, self.weight.data, None if self.bias is None else self.bias.data)
+        return self.apply(x, self.weight.data, None if self.bias is None else self.bias.data)
+
+    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+        """Return what this layer would make of x with other weights."""
+        return functional.linear(x, weight, bias)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""

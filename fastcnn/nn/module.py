@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..shapes import CheckpointError, DTypeError
-from .parameter import Parameter
+from .parameter import Parameter, changes
 
 Self = TypeVar("Self", bound="Module")
+_Prepared = TypeVar("_Prepared")
 Weights = dict[str, tuple[np.ndarray | None, ...]]
 
 
@@ -33,8 +34,28 @@ class Normalisation(NamedTuple):
     std: np.ndarray
 
 
+class InferenceCache:
+    """What layers prepared from their parameters, such as weights in another form, as long as no parameter changes."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._prepared: dict[tuple[int, str], tuple[object, Any]] = {}
+        self._number = changes.number
+
+    def get(self, owner: object, name: str, make: Callable[[], _Prepared]) -> _Prepared:
+        """Return what `make` gave for this owner and name, or gives now."""
+        if self._number != changes.number:
+            self._prepared, self._number = {}, changes.number
+        key = id(owner), name
+        if key not in self._prepared:
+            self._prepared[key] = owner, make()  # the owner lives as long as its id is a key
+        prepared: _Prepared = self._prepared[key][1]
+        return prepared
+
+
 class _Mode(threading.local):
     keeping = True
+    cache: InferenceCache | None = None
 
 
 _mode = _Mode()
@@ -42,12 +63,23 @@ _mode = _Mode()
 
 @contextlib.contextmanager
 def inference() -> Iterator[None]:
-    """Let layers keep nothing for backward, in this thread, inside the `with` block."""
-    before, _mode.keeping = _mode.keeping, False
+    """Let layers keep nothing for backward, in this thread, inside the `with` block.
+
+    Layers in eval mode also keep what they prepare from their parameters until the (outermost) block ends, so that one
+    block around many calls is faster than one for each. Parameters may change inside it by `step` of an optimizer,
+    `load_state_dict`, `set_weights` and assignment to `.data`, not by writing into that array.
+    """
+    before = _mode.keeping, _mode.cache
+    _mode.keeping, _mode.cache = False, _mode.cache or InferenceCache()
     try:
         yield
     finally:
-        _mode.keeping = before
+        _mode.keeping, _mode.cache = before
+
+
+def inference_cache() -> InferenceCache | None:
+    """Return what is kept for the running `inference` block of this thread, None outside of one."""
+    return _mode.cache
 
 
 class Module:
@@ -173,6 +205,7 @@ class Module:
         for name, tensor in own.items():
             if name in given:
                 tensor[...] = given[name]
+        changes.note()
 
     def _layers(self) -> dict[str, list[Parameter]]:
         """Return the parameters of every module that has some of its own, by the module's name."""
@@ -215,13 +248,18 @@ class Module:
         for parameter, array in pending:
             parameter.data = array
 
-    def summary(self, input_shape: tuple[int, ...]) -> Any:
+    def summary(
+        self, input_shape: tuple[int, ...], *, batch_size: int | None = None, optimizer_arrays: int = 2
+    ) -> Any:
         """Return a table of the layers for one input of `input_shape`, such as (28, 28, 1); print it to read
         it.
+
+        With `batch_size` it tells what memory a training step takes with an optimizer that keeps
+        `optimizer_arrays` numbers for each parameter, two for Adam.
         """
         from .summary import summarise
 
-        return summarise(self, input_shape)
+        return summarise(self, input_shape, batch_size, optimizer_arrays)
 
     def _keep(self, values: Any) -> None:
         """Hold `values` for backward, unless nothing is to be kept."""

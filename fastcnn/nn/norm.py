@@ -9,7 +9,7 @@ import numpy as np
 from .. import functional, shapes
 from ..shapes import ShapeError, real
 from .module import Layer
-from .parameter import Parameter
+from .parameter import Parameter, changes
 
 
 class BatchNorm(Layer):
@@ -45,6 +45,8 @@ class BatchNorm(Layer):
             eps=self.eps,
             relu=relu,
         )
+        if self.training:
+            changes.note()
         self._keep((x, saved, self.training, y if relu else None))
         return y
 

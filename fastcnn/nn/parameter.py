@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..shapes import DTypeError, ShapeError
+
+
+class Changes:
+    """A number that is another one after each change of any parameter or buffer (such as running statistics)."""
+
+    def __init__(self) -> None:
+        """Begin with 0."""
+        self._numbers = itertools.count()
+        self.note()
+
+    def note(self) -> None:
+        """Take note of a change."""
+        self.number = next(self._numbers)
+
+
+changes = Changes()
 
 
 class Flat(NamedTuple):
@@ -45,6 +62,7 @@ class Parameter:
     def data(self, value: Any) -> None:
         if value is not self._data:
             self._data[...] = self._fitting("data", value)
+        changes.note()
 
     @property
     def grad(self) -> np.ndarray:
@@ -84,6 +102,7 @@ class Parameter:
         self._data, self._grad, self.flat, self.offset = data, grad, flat, offset
 
     def _own(self, data: np.ndarray, dtype: np.dtype) -> None:
+        changes.note()
         self._data = np.array(data, dtype, order="C")
         self._grad = np.zeros(self._data.shape, dtype)
         self.flat, self.offset = Flat(self._data.reshape(-1), self._grad.reshape(-1)), 0

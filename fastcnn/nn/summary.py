@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..shapes import ShapeError, integer
+from .memory import Memory, forecast
 from .module import Layer, Module, inference
 from .trace import intercepted
 
@@ -27,11 +28,16 @@ class Row(NamedTuple):
 
 
 class Summary:
-    """Rows of a network in the order in which its layers run, and their totals; `str` makes the table."""
+    """Rows of a network in the order in which its layers run, and their totals; `str` makes the table.
+
+    `training` is the memory of a training step on batches of `batch_size`, None where that was not asked for.
+    """
 
     def __init__(self, rows: list[Row], parameters: int, parameter_bytes: int) -> None:
         """Take the rows and what all parameters amount to, each counted once."""
         self.rows, self.parameters, self.parameter_bytes = rows, parameters, parameter_bytes
+        self.batch_size: int | None = None
+        self.training: Memory | None = None
 
     @property
     def multiply_adds(self) -> int:
@@ -61,14 +67,23 @@ class Summary:
         foot = ("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", _bytes(self.memory), "")
         lines = _aligned([head, *body, foot])
         rule = "-" * max(map(len, lines))
-        note = f"memory: outputs for one input; parameters and gradients take {_bytes(2 * self.parameter_bytes)}"
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], note])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], self._note()])
+
+    def _note(self) -> str:
+        if self.training is None:
+            return f"memory: outputs for one input; parameters and gradients take {_bytes(2 * self.parameter_bytes)}"
+        parts = ", ".join(f"{name} {_bytes(count)}" for name, count in self.training._asdict().items())
+        return (f"memory: outputs for one input; training on batches of {self.batch_size} takes "
+                f"{_bytes(self.training.peak)}\n({parts})")
 
 
-def summarise(model: Module, input_shape: tuple[int, ...]) -> Summary:
+def summarise(
+    model: Module, input_shape: tuple[int, ...], batch_size: int | None = None, optimizer_arrays: int = 2
+) -> Summary:
     """Return the summary for one input of `input_shape` (H, W, C) or (features,).
 
-    ShapeError: the input does not fit the network.
+    With `batch_size` also the memory of a training step on such batches; the optimizer keeps `optimizer_arrays`
+    numbers for each parameter, two for Adam. ShapeError: the input does not fit the network.
     """
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) not in (1, 2, 3):
         raise ShapeError(f"summary: input_shape is {input_shape!r}, expected (H, W, C) or (features,), without the batch")
@@ -84,7 +99,12 @@ def summarise(model: Module, input_shape: tuple[int, ...]) -> Summary:
 
     with inference(), intercepted(model, shape_only):
         model.forward(_zeros((1, *sizes), dtype))
-    return Summary(rows, model.num_parameters(), sum(parameter.data.nbytes for parameter in parameters))
+    summary = Summary(rows, model.num_parameters(), sum(parameter.data.nbytes for parameter in parameters))
+    if batch_size is not None:
+        summary.batch_size = integer("summary", "batch_size", batch_size, 1)
+        kept = integer("summary", "optimizer_arrays", optimizer_arrays, 0)
+        summary.training = forecast(model, (batch_size, *sizes), dtype, kept)
+    return summary
 
 
 def _row(name: str, layer: Module, x: Any, y: Any) -> Row:

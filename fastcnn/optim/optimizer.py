@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.parameter import Flat, Parameter, flatten
+from .. import functional
+from ..nn.parameter import Flat, Parameter, changes, flatten
 from ..shapes import CheckpointError, DTypeError, ShapeError, real
 
 
@@ -53,14 +54,31 @@ class Optimizer:
             self.state = {name: array.astype(self._flat.data.dtype, copy=False) for name, array in self.state.items()}
         return self._flat
 
-    def step(self) -> None:
-        """Change all parameters once."""
-        flat = self.flat
-        self.steps += 1
-        self._update(flat.data, flat.grad)
+    def step(self, *, scale: float = 1.0, zero: bool = False) -> None:
+        """Change all parameters once, by the gradients times `scale`, which become zeros with `zero`.
 
-    def _update(self, data: np.ndarray, grad: np.ndarray) -> None:
-        raise NotImplementedError(f"{type(self).__name__} has no _update: define it to change data by grad")
+        ValueError: `scale` is NaN, infinite or negative.
+        """
+        flat, scale = self.flat, self._real("scale", scale)
+        self.steps += 1
+        self._update(flat.data, flat.grad, scale=scale, zero=zero)
+        changes.note()
+
+    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
+        raise NotImplementedError(f"{type(self).__name__} has no _update: define it to change data by scale * grad")
+
+    def grad_norm(self) -> float:
+        """Return the root of the sum of squares of all gradients; not finite where one of them is not."""
+        return functional.gradient_norm(self.flat.grad)
+
+    def clip_scale(self, max_norm: float, norm: float | None = None) -> float:
+        """Return the `scale` that lets a step see gradients of at most the norm `max_norm`, 1 where they have no more.
+
+        `norm` is what `grad_norm` gave, where it was asked already. ValueError: `max_norm` is NaN, infinite or
+        negative.
+        """
+        limit = self._real("max_norm", max_norm)
+        return min(1.0, limit / ((self.grad_norm() if norm is None else norm) + 1e-6))
 
     def zero_grad(self) -> None:
         """Set all gradients to zero."""

@@ -35,7 +35,7 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov is True, expected False where momentum is 0")
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray) -> None:
+    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
         functional.sgd(
             data,
             grad,
@@ -45,6 +45,8 @@ class SGD(Optimizer):
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
             step=self.steps,
+            scale=scale,
+            zero=zero,
         )
 
 
@@ -72,7 +74,7 @@ class Adam(Optimizer):
         self.eps = self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray) -> None:
+    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
         functional.adam(
             data,
             grad,
@@ -85,6 +87,8 @@ class Adam(Optimizer):
             weight_decay=self.weight_decay,
             decoupled=self._decoupled,
             step=self.steps,
+            scale=scale,
+            zero=zero,
         )
 
 
@@ -129,7 +133,7 @@ class RMSprop(Optimizer):
         self.alpha, self.eps = self._real("alpha", alpha, maximum=1.0), self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray) -> None:
+    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
         functional.rmsprop(
             data,
             grad,
@@ -138,6 +142,8 @@ class RMSprop(Optimizer):
             alpha=self.alpha,
             eps=self.eps,
             weight_decay=self.weight_decay,
+            scale=scale,
+            zero=zero,
         )
 
 
@@ -157,5 +163,14 @@ class Adagrad(Optimizer):
         self.eps = self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray) -> None:
-        functional.adagrad(data, grad, self.state["square"], lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
+    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
+        functional.adagrad(
+            data,
+            grad,
+            self.state["square"],
+            lr=self.lr,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            scale=scale,
+            zero=zero,
+        )

@@ -1,10 +1,18 @@
-"""One step of each optimizer on flat arrays: parameter and state change in place, the gradient does not."""
+"""One step of each optimizer on flat arrays: parameter and state change in place.
+
+`scale` multiplies the gradient, which is as before afterwards, or zero with `zero`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ._types import Array
+
+
+def gradient_norm(gradient: Array) -> float:
+    """Root of the sum of squares of gradient (n,)."""
+    return float(np.sqrt(np.sum(gradient.astype(np.float64) ** 2)))
 
 
 def sgd(
@@ -17,14 +25,18 @@ def sgd(
     nesterov: bool,
     weight_decay: float,
     step: int,
+    scale: float = 1.0,
+    zero: bool = False,
 ) -> None:
     """Gradient descent with momentum; step counts from 1, step 1 sets velocity = gradient. All arrays (n,).
 
     Sutskever et al., "On the importance of initialization and momentum", ICML 2013, section 2.
     """
-    gradient = gradient + weight_decay * parameter
-    velocity[:] = gradient if step == 1 else momentum * velocity + gradient
-    parameter -= lr * (gradient + momentum * velocity if nesterov else velocity)
+    slope = scale * gradient + weight_decay * parameter
+    velocity[:] = slope if step == 1 else momentum * velocity + slope
+    parameter -= lr * (slope + momentum * velocity if nesterov else velocity)
+    if zero:
+        gradient[:] = 0
 
 
 def adam(
@@ -40,21 +52,26 @@ def adam(
     weight_decay: float,
     decoupled: bool,
     step: int,
+    scale: float = 1.0,
+    zero: bool = False,
 ) -> None:
     """Adam, or AdamW with decoupled weight decay; step counts from 1, moments start at 0. All arrays (n,).
 
     Kingma and Ba, "Adam", ICLR 2015, algorithm 1.
     Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2.
     """
+    slope = scale * gradient
     if decoupled:
         parameter *= 1 - lr * weight_decay
     else:
-        gradient = gradient + weight_decay * parameter
-    first[:] = beta1 * first + (1 - beta1) * gradient
-    second[:] = beta2 * second + (1 - beta2) * gradient**2
+        slope = slope + weight_decay * parameter
+    first[:] = beta1 * first + (1 - beta1) * slope
+    second[:] = beta2 * second + (1 - beta2) * slope**2
     unbiased_first = first / (1 - beta1**step)
     unbiased_second = second / (1 - beta2**step)
     parameter -= lr * unbiased_first / (np.sqrt(unbiased_second) + eps)
+    if zero:
+        gradient[:] = 0
 
 
 def rmsprop(
@@ -66,14 +83,18 @@ def rmsprop(
     alpha: float,
     eps: float,
     weight_decay: float,
+    scale: float = 1.0,
+    zero: bool = False,
 ) -> None:
     """Divide by the root of a running mean of squares, which starts at 0. All arrays (n,).
 
     Tieleman and Hinton, "Neural Networks for Machine Learning", 2012, lecture 6.5.
     """
-    gradient = gradient + weight_decay * parameter
-    square[:] = alpha * square + (1 - alpha) * gradient**2
-    parameter -= lr * gradient / (np.sqrt(square) + eps)
+    slope = scale * gradient + weight_decay * parameter
+    square[:] = alpha * square + (1 - alpha) * slope**2
+    parameter -= lr * slope / (np.sqrt(square) + eps)
+    if zero:
+        gradient[:] = 0
 
 
 def adagrad(
@@ -84,11 +105,15 @@ def adagrad(
     lr: float,
     eps: float,
     weight_decay: float,
+    scale: float = 1.0,
+    zero: bool = False,
 ) -> None:
     """Divide by the root of the sum of all squares so far, which starts at 0. All arrays (n,).
 
     Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 12, 2011, section 1.3.
     """
-    gradient = gradient + weight_decay * parameter
-    square += gradient**2
-    parameter -= lr * gradient / (np.sqrt(square) + eps)
+    slope = scale * gradient + weight_decay * parameter
+    square += slope**2
+    parameter -= lr * slope / (np.sqrt(square) + eps)
+    if zero:
+        gradient[:] = 0

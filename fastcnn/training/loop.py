@@ -12,7 +12,7 @@ from ..nn import CrossEntropyLoss, Dropout, Module, Normalisation
 from ..nn.initialise import mix
 from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
-from ..shapes import CheckpointError, DTypeError, integer
+from ..shapes import CheckpointError, DTypeError, integer, real
 from .batches import Batches, normalisation_of, order
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
@@ -35,6 +35,7 @@ def fit(
     batch_size: int = 128,
     schedule: Schedule | None = None,
     augment: str | None = None,
+    max_norm: float | None = None,
     callbacks: Iterable[Callback] = (),
     seed: int = 0,
     progress: bool = True,
@@ -46,7 +47,8 @@ def fit(
     mean and deviation of each channel of the training images (kept as `model.normalisation`, set where it is
     None), or float (N, ...), taken as they are; targets int64 labels (N,), or what `loss` takes. `loss` is
     CrossEntropyLoss and `optimizer` Adam(lr=1e-3) where not given; `augment` is None or "crop-flip" (shifts by
-    up to 4 pixels, mirrored or not). `seed` decides the order of images, their changes and the dropout masks.
+    up to 4 pixels, mirrored or not). `max_norm` is the largest norm that all gradients together may have; larger
+    ones are scaled down to it. `seed` decides the order of images, their changes and the dropout masks.
     Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of them, to go on
     from. ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or gradient became
     NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
@@ -61,6 +63,7 @@ def fit(
         epochs=epochs,
         batch_size=batch_size,
         augment=augment,
+        max_norm=max_norm,
         callbacks=[*([progress_callback()] if progress else []), *callbacks],
         seed=seed,
     )
@@ -90,6 +93,7 @@ class Run:
         epochs: int,
         batch_size: int,
         augment: str | None,
+        max_norm: float | None,
         callbacks: Iterable[Callback],
         seed: int,
     ) -> None:
@@ -99,6 +103,7 @@ class Run:
         self.validation = None if validation is None else Batches("fit", validation)
         self.epochs = integer("fit", "epochs", epochs, 1)
         self.batch_size = integer("fit", "batch_size", batch_size, 1)
+        self.max_norm = None if max_norm is None else real("fit", "max_norm", max_norm, 0.0)
         self.seed = integer("fit", "seed", seed, 0)
         self.schedule = _checked("schedule", Schedule() if schedule is None else schedule, Schedule)
         checked = [_checked("callbacks", callback, Callback) for callback in callbacks]
@@ -177,13 +182,18 @@ class Run:
             raise NonFiniteError(f"the loss ({loss})", self.epoch, self.step + 1, first_output(self.model, x))
         right = count_right(prediction, target)
         backward(self.model, self.loss.backward(), need_dx=False)
-        if not all_finite(self.optimizer.flat.grad):
-            raise NonFiniteError("a gradient", self.epoch, self.step + 1, first_gradient(self.model.parameters()))
-        self.optimizer.step()
+        self.optimizer.step(scale=self._gradient_scale())
         self.step += 1
         self.position += len(index)
         self.loss_sum += loss * len(index)
         self.right += right
+
+    def _gradient_scale(self) -> float:
+        """Return what the step is to multiply gradients by; NonFiniteError: one of them is not finite."""
+        norm = self.optimizer.grad_norm()
+        if not np.isfinite(norm) and not all_finite(self.optimizer.flat.grad):
+            raise NonFiniteError("a gradient", self.epoch, self.step + 1, first_gradient(self.model.parameters()))
+        return 1.0 if self.max_norm is None else self.optimizer.clip_scale(self.max_norm, norm)
 
     def _end_epoch(self) -> None:
         """Validate, record, tell, and stand before the next epoch."""

@@ -1,0 +1,177 @@
+"""Networks in use: batch norms folded into the layers before them, once for an `inference` block."""
+
+import numpy as np
+import pytest
+
+import fastcnn
+from fastcnn import functional, manual_seed, models, nn, optim
+from fastcnn.nn import fusion
+from fastcnn.shapes import DTypeError
+
+
+def numbers(*shape, seed=0, dtype=np.float32):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def settle(model):
+    """Give every array of the model telling values: gammas of both signs, biases, running statistics."""
+    random = np.random.default_rng(1)
+    for _, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm):
+            C = module.channels
+            module.gamma.data, module.beta.data = random.normal(1, 0.5, C), random.normal(0, 0.5, C)
+            module.running_mean[:], module.running_var[:] = random.normal(0, 0.5, C), random.uniform(0.3, 3, C)
+        elif getattr(module, "bias", None) is not None:
+            module.bias.data = random.normal(0, 0.5, module.bias.shape)
+    return model.eval()
+
+
+def conv(*arguments, **options):
+    return nn.Conv2D(*arguments, **options)
+
+
+NETWORKS = {
+    "resnet20": (lambda: models.create("resnet20", (16, 16, 3), 10), (4, 16, 16, 3)),
+    "strided_cnn": (lambda: models.create("strided_cnn", (28, 28, 1), 10), (3, 28, 28, 1)),
+    "bias, no ReLU": (lambda: nn.Sequential(conv(3, 20, 3, padding=1), nn.BatchNorm(20)), (2, 9, 7, 3)),
+    "1x1 and ReLU": (lambda: nn.Sequential(conv(5, 7, 1), nn.BatchNorm(7), nn.ReLU()), (2, 9, 7, 5)),
+    "depthwise": (lambda: nn.Sequential(conv(6, 6, 3, groups=6), nn.BatchNorm(6), nn.ReLU()), (2, 9, 7, 6)),
+    "groups, dilation": (lambda: nn.Sequential(conv(6, 9, 3, groups=3, dilation=2), nn.BatchNorm(9)), (2, 9, 7, 6)),
+    "linear": (lambda: nn.Sequential(nn.Linear(11, 6), nn.BatchNorm(6), nn.ReLU(), nn.Linear(6, 3, bias=False),
+                                     nn.BatchNorm(3)), (5, 11)),
+    "two in a row": (lambda: nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4), nn.BatchNorm(4), nn.ReLU()), (2, 9, 7, 3)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folding_changes_values_by_rounding_alone(name, dtype):
+    make, shape = NETWORKS[name]
+    manual_seed(0)
+    model, x = settle(make()).to(dtype), numbers(*shape, dtype=dtype)
+    apart = model.forward(x)
+    with nn.inference():
+        folded = model.forward(x)
+    assert folded.dtype == dtype and np.abs(folded - apart).max() > 0
+    np.testing.assert_allclose(folded, apart, rtol=0, atol=50 * np.finfo(dtype).eps * np.abs(apart).max())
+
+
+def test_only_layers_in_use_are_folded():
+    manual_seed(0)
+    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4), nn.ReLU())), numbers(2, 5, 5, 3)
+    with nn.inference():
+        used = model.forward(x)
+        trained = model.train().forward(x)
+        assert not np.allclose(used, trained, atol=0.1)
+        assert not np.array_equal(model.eval().forward(x), used), "the running statistics moved"
+
+
+class Doubled(nn.Conv2D):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_a_layer_with_a_forward_of_its_own_is_not_folded():
+    model, x = settle(nn.Sequential(Doubled(3, 4, 3), nn.BatchNorm(4))), numbers(2, 5, 5, 3)
+    apart = model.forward(x)
+    with nn.inference():
+        assert np.array_equal(model.forward(x), apart)
+
+
+def test_training_and_backward_are_those_of_the_single_layers():
+    def results(merged):
+        manual_seed(3)
+        model = nn.Sequential(conv(3, 8, 3), nn.BatchNorm(8), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5), nn.BatchNorm(5))
+        if not merged:
+            vars(model)["_fused"] = model.layers
+        y = model.forward(numbers(4, 5, 5, 3))
+        dx = model.backward(numbers(*y.shape, seed=1))
+        return len(model._steps), [y, dx, *(parameter.grad for parameter in model.parameters())]
+
+    (few, together), (many, alone) = results(True), results(False)
+    assert (few, many) == (3, 6)
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_nothing_is_left_for_backward():
+    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4))), numbers(2, 5, 5, 3)
+    dy = model.forward(x)
+    with nn.inference():
+        model.forward(x)
+    with pytest.raises(RuntimeError, match="backward needs a forward"):
+        model.backward(dy)
+
+
+@pytest.mark.parametrize("size", [1, 37, 300_001])
+def test_a_relu_in_place_gives_the_same_bits(size):
+    x = numbers(size)
+    x[0] = np.nan
+    wanted, y = functional.relu(x), x.copy()
+    assert functional.relu(y, out=y) is y
+    np.testing.assert_array_equal(y, wanted)
+    other = np.empty_like(x)
+    assert functional.relu(x, out=other) is other
+    np.testing.assert_array_equal(other, wanted)
+    integers = np.ones(3, int)
+    with pytest.raises(DTypeError, match="relu: out is a int64 array"):
+        functional.relu(integers, out=integers)
+
+
+@pytest.fixture
+def folds(monkeypatch):
+    """Counts how often weights are folded."""
+    counted, fold = [], fusion.Normalised._folded
+    monkeypatch.setattr(fusion.Normalised, "_folded", lambda self: counted.append(self) or fold(self))
+    return counted
+
+
+def test_weights_are_folded_once_in_a_block(folds):
+    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4))), numbers(2, 5, 5, 3)
+    with nn.inference():
+        for _ in range(3):
+            model.forward(x)
+        with nn.inference():
+            model.forward(x)
+        fastcnn.predict(nn.Sequential(model, nn.Flatten()), x)
+    assert len(folds) == 1
+    with nn.inference():
+        model.forward(x)
+    assert len(folds) == 2
+    assert nn.inference_cache() is None
+
+
+def stepped(model):
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    optimizer.flat.grad.fill(1)
+    optimizer.step()
+
+
+CHANGES = {
+    "an optimizer": stepped,
+    "load_state_dict": lambda model: model.load_state_dict({name: 2 * value for name, value in model.state_dict().items()}),
+    "set_weights": lambda model: model.set_weights({"0": [2 * array for array in model.get_weights()["0"]]}),
+    "assignment": lambda model: setattr(model[0].weight, "data", 2 * model[0].weight.data),
+    "assignment in place": lambda model: setattr(model[0].weight, "data", model[0].weight.data.__imul__(2)),
+    "a forward in training": lambda model: (model.train().forward(numbers(2, 5, 5, 3)), model.eval()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_changed_parameters_are_folded_again(change, folds):
+    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4))), numbers(2, 5, 5, 3)
+    with nn.inference():
+        before = model.forward(x)
+        change(model)
+        after = model.forward(x)
+    assert len(folds) == 2
+    assert not np.allclose(before, after, rtol=1e-2)
+    np.testing.assert_allclose(after, model.forward(x), rtol=0, atol=1e-5 * np.abs(after).max())
+
+
+def test_what_is_prepared_belongs_to_its_owner_and_name():
+    one, other = nn.Identity(), nn.Identity()
+    with nn.inference():
+        cache = nn.inference_cache()
+        assert [cache.get(owner, name, lambda number=number: number)
+                for number, (owner, name) in enumerate([(one, "a"), (one, "b"), (other, "a"), (one, "a")])] == [0, 1, 2, 0]
