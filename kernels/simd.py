@@ -28,10 +28,11 @@ elif _features.get("neon"):
 else:
     VECTOR_BYTES, REGISTERS = 16, 16
 
-# Rows of a tile of so many vectors. With four vectors a step has 10 loads for 24 multiply-adds, the fewest (measured: up to
-# 1.15 times faster than 14 rows of two where a neighbour shares the core's load ports); more rows than 10 of two vectors
-# would need more addresses than there are integer registers.
-ROWS = {1: 14, 2: 10, 3: 8, 4: 6} if REGISTERS == 32 else {1: 6, 2: 6, 3: 4, 4: 3}
+# Rows of a tile of so many vectors: eight sums or more hide the latency of a multiply-add, rows that divide common counts of
+# channels waste none, and each row takes an integer register for its address. With six rows of four vectors a step has the
+# fewest loads, 10 for 24 multiply-adds (measured: up to 1.15 times faster than 14 rows of two where a neighbour shares the
+# core's load ports).
+ROWS = {1: 8, 2: 8, 3: 8, 4: 6} if REGISTERS == 32 else {1: 6, 2: 6, 3: 4, 4: 3}
 MOST_ROWS = max(ROWS.values())
 
 

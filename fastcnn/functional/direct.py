@@ -178,7 +178,8 @@ class _FewPlan(NamedTuple):
     """How `conv2d_backward_input_few` walks a window."""
 
     rows: int  # rows of dx in a band
-    products: int  # working memory for each worker: products
+    products: int  # working memory for each worker: products,
+    sums: int  # where sums of them begin in it,
     positions: int  # and positions of pixels, in dy and in the products
 
 
@@ -190,7 +191,8 @@ def _few_plan(w: Window, itemsize: int) -> tuple[_FewPlan, Layout, np.ndarray]:
     rows = max(1, min(w.H, _BAND_BYTES // row_bytes - reach))
     pixels = min(w.P, rows + reach) * w.Q
     layout = Layout(0, channels, 0, 0, 1, w.K, w.R * w.S * depth, w.groups)
-    plan = _FewPlan(rows, round_up(pixels * w.R * w.S * depth, 16), round_up(pixels + simd.MOST_ROWS, 8))
+    sums = round_up(pixels * w.R * w.S * depth, 16)
+    plan = _FewPlan(rows, sums + round_up(w.Q * w.S * depth, 16), sums, round_up(pixels + simd.MOST_ROWS, 8))
     return plan, layout, np.arange(channels)
 
 
