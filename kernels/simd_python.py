@@ -5,7 +5,7 @@ A tile is an array (rows, vectors * lanes). Slow, but a debugger steps through t
 
 import numpy as np
 
-from .simd import ROWS, VECTOR_BYTES
+from .simd import PIXELS, ROWS, TAPS, VECTOR_BYTES
 
 
 def lanes_of(array):
@@ -176,3 +176,69 @@ def planes_sums(array, offset, vectors):
     """Tile of 8 rows read from memory."""
     size = vectors * lanes_of(array)
     return _inside(array, offset, 8 * size).reshape(8, size).copy()
+
+
+def pixels_start(bias, offset):
+    """Tile of one vector for each pixel, all equal to that of the bias."""
+    return np.tile(_inside(bias, offset, lanes_of(bias)), (PIXELS, 1))
+
+
+def pixels_multiply_add(tile, x, start, step, offsets, w, w_start, numbers, t):
+    """Tile plus the products of a vector of x for each pixel and one vector of w."""
+    lanes = lanes_of(x)
+    at, weights = start + int(offsets[t]), _inside(w, w_start + int(numbers[t]), lanes)
+    return tile + [_inside(x, at + p * step, lanes) * weights for p in range(PIXELS)]
+
+
+def pixels_multiply_add_3(tile, x, start, step, offsets, w, w_start, numbers, t):
+    """The same for three taps, each of which lies `step` behind the one before."""
+    for s in range(3):
+        tile = pixels_multiply_add(tile, x, start + s * step, step, offsets[t:t + 1], w, w_start, numbers[t + s:], 0)
+    return tile
+
+
+def pixels_store(tile, y, offset, step):
+    """Write one vector for each pixel."""
+    for p, vector in enumerate(tile):
+        lanes_store(vector, y, offset + p * step, len(vector))
+
+
+def pixels_prefetch(x, offset, step):
+    """Do nothing: fetching ahead changes no result."""
+
+
+def lanes_multiply_add(vector, x, x_offset, w, w_offset, count):
+    """The vector plus the products of the first `count` lanes of two others."""
+    return vector + lanes_load(x, x_offset, count) * lanes_load(w, w_offset, count)
+
+
+def _listed(entries, first, last):
+    """TAPS entries from `first` on; where the list ends, the first three of them, or fewer, again and again."""
+    positions = [first + t if first + t < last else min(first + t % 3, last - 1) for t in range(TAPS)]
+    return [int(_inside(entries, position, 1)[0]) for position in positions]
+
+
+def taps_load(array, offset, numbers, first, last, count):
+    """Tile of one vector for each of the listed taps."""
+    count = lanes_of(array) if count is None else count
+    return np.stack([lanes_load(array, offset + number, count) for number in _listed(numbers, first, last)])
+
+
+def taps_multiply_add(tile, x, start, offsets, first, last, dy, dy_offset, count):
+    """Tile plus the products of a vector of x for each tap and one vector of dy."""
+    count = lanes_of(x) if count is None else count
+    gradient = lanes_load(dy, dy_offset, count)
+    return tile + [lanes_load(x, start + offset, count) * gradient for offset in _listed(offsets, first, last)]
+
+
+def taps_multiply_add_3(tile, x, start, step, offsets, first, last, dy, dy_start, dy_step):
+    """The same for PIXELS pixels, all lanes."""
+    for p in range(PIXELS):
+        tile = taps_multiply_add(tile, x, start + p * step, offsets, first, last, dy, dy_start + p * dy_step, None)
+    return tile
+
+
+def taps_store(tile, array, offset, numbers, first, last, count):
+    """Write one vector for each of the listed taps."""
+    for vector, number in zip(tile, _listed(numbers, first, last), strict=True):
+        lanes_store(vector, array, offset + number, len(vector) if count is None else count)
