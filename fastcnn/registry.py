@@ -466,10 +466,11 @@ def pool_arguments(draw: Draw, x: tuple[int, ...], kernel_size: Any, ties: bool 
 
 
 def max_pool2d_backward_arguments(draw: Draw, relu: bool = False, **settings: Any) -> Arguments:
-    """Gradient of the result, and where the maxima lie; the result too where it was rectified."""
+    """Gradient of the result, where the maxima lie, and the window; the result too where it was rectified."""
     forward = pool_arguments(draw, **settings)
     y, argmax = reference.max_pool2d(**forward, relu=relu)
-    return {"dy": draw(*y.shape), "argmax": argmax, "x_shape": forward["x"].shape, "y": y if relu else None}
+    x = forward.pop("x")
+    return {"dy": draw(*y.shape), "argmax": argmax, "x_shape": x.shape, "y": y if relu else None, **forward}
 
 
 def avg_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...], kernel_size: Any, **settings: Any) -> Arguments:
@@ -536,6 +537,9 @@ MAXIMA = (
     case("dilation with padding and stride", x=(2, 8, 9, 3), kernel_size=3, stride=2, dilation=2, padding=1),
     case("dilation of rows alone", x=(2, 8, 6, 3), kernel_size=(3, 2), dilation=(2, 1), ceil_mode=True),
     case("with ReLU", x=(2, 6, 7, 3), kernel_size=2, relu=True),
+    case("windows apart, with NaN", x=(2, 7, 8, 17), kernel_size=2, stride=3, nans=True),
+    case("windows side by side", x=(3, 8, 6, 16), kernel_size=2),
+    case("windows side by side, padding", x=(2, 9, 9, 5), kernel_size=3, padding=1),
     case("with ReLU, overlapping windows", x=(2, 7, 9, 5), kernel_size=3, stride=2, padding=1, relu=True),
     trivial("windows of padding alone", x=(2, 3, 5, 2), kernel_size=2, stride=1, padding=1, dilation=(4, 1)),
 )

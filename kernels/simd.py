@@ -406,6 +406,34 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
     return types.void(x, types.intp, pair, pair, pair, pair, y, argmax, types.intp, types.intp, types.boolean), generate
 
 
+@intrinsic
+def lanes_route(typing, dy, argmax, y, floor, source, number, dx, target, count):
+    """dx[target + i] = dy[source + i] where argmax is `number` and y above the floor, else 0, for the lanes i < count.
+
+    A floor that is NaN lets all pass.
+    """
+    tile = Tile(1, 1, dy.dtype)
+    numbers = ir.VectorType(_INDEX, tile.lanes)
+
+    def generate(context, builder, signature, args):
+        dy_array, argmax_array, y_array, floor, source, number, dx_array, target, count = args
+        mask = lanes_below(builder, count, tile.lanes)
+        gradient, value = (
+            masked_load(builder, vector_at(builder, array_data(context, builder, signature.args[i], array), source,
+                                           tile.vector), mask, tile.vector) for i, array in ((0, dy_array), (2, y_array)))
+        winner_at = vector_at(builder, array_data(context, builder, signature.args[1], argmax_array), source, numbers)
+        winner = masked_load(builder, winner_at, mask, numbers)
+        wins = builder.icmp_signed("==", winner, broadcast(builder, builder.trunc(number, _INDEX), numbers))
+        lowest = broadcast(builder, context.cast(builder, floor, signature.args[3], tile.element), tile.vector)
+        passes = builder.and_(wins, builder.fcmp_unordered(">", value, lowest))
+        result = builder.select(passes, gradient, ir.Constant(tile.vector, None))
+        to = vector_at(builder, array_data(context, builder, signature.args[6], dx_array), target, tile.vector)
+        masked_store(builder, result, to, mask)
+        return context.get_dummy_value()
+
+    return types.void(dy, argmax, y, floor, types.intp, types.intp, dx, types.intp, types.intp), generate
+
+
 def _vector_arithmetic(operation: str) -> Any:
     """Intrinsic for an operation on two vectors, or on a number and a vector."""
 
@@ -685,6 +713,7 @@ if config.DISABLE_JIT:
         lanes_load,
         lanes_multiply_add,
         lanes_of,
+        lanes_route,
         lanes_store,
         lanes_zero,
         pixels_multiply_add,

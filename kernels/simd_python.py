@@ -137,6 +137,14 @@ def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count, fresh):
         y[target + lane], argmax[target + lane] = best, winner
 
 
+def lanes_route(dy, argmax, y, floor, source, number, dx, target, count):
+    """Put into dx the lanes of dy whose argmax is `number` and whose y is above the floor, else 0 (see simd.py)."""
+    for lane in range(min(count, lanes_of(dy))):
+        i = source + lane
+        passes = argmax[i] == number and not y[i] <= floor
+        _inside(dx, target + lane, 1)[0] = _inside(dy, i, 1)[0] if passes else 0
+
+
 def planes_tile(bias, offset, vectors):
     """Tile of 8 rows, row k filled with bias[offset + k]."""
     return np.repeat(_inside(bias, offset, 8)[:, None], vectors * lanes_of(bias), axis=1)
