@@ -115,6 +115,11 @@ def as_output(function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) 
     return out
 
 
+def floor(relu: bool) -> float:
+    """What results are not to fall below: NaN sets no limit."""
+    return 0.0 if relu else math.nan
+
+
 @functools.lru_cache(maxsize=4096)
 def record(window: Window) -> np.ndarray:
     """The window as an array of one record, whose fields a kernel reads by name."""

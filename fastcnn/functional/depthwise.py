@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..kernels import activation, threads
 from ..kernels import depthwise as kernels
-from ..kernels import threads
 from ..shapes import Window
 from . import arrays
 
@@ -20,10 +20,12 @@ def pays(w: Window) -> bool:
     return fits(w) and w.groups > 1
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y."""
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
     kernels.depthwise_forward(x.reshape(-1), arrays.record(w), weight.reshape(-1), bias, y.reshape(-1),
                               threads.workers(y.size * w.R * w.S))
+    if relu:
+        activation.rectify(y.reshape(-1), threads.workers(y.size))
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:

@@ -58,15 +58,17 @@ def _plan(w: Window, itemsize: int) -> tuple[Plan, np.ndarray]:
     return plan, np.array(taps, np.int64)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y."""
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray,
+            relu: bool = False) -> None:
+    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
     plan, taps = _plan(w, x.itemsize)
     padded = np.zeros((w.R * w.S * w.C + 1, plan.channels), x.dtype)
     padded[:-1, :w.K] = weight.reshape(-1, w.K)
     padded[-1, :bias.size] = bias
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     kernels.narrow_forward(x.reshape(-1), arrays.record(w), arrays.record(plan), taps, padded[:-1].reshape(-1), padded[-1],
-                           y.reshape(-1), arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
+                           arrays.floor(relu), y.reshape(-1), arrays.scratch("narrow", workers * plan.scratch, x.dtype),
+                           workers)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
