@@ -131,7 +131,7 @@ Allocate = Callable[..., np.ndarray]
 _LINE = 64  # bytes of a cache line; a vector that lies across two of them costs two accesses
 
 
-def _aligned(size: int, dtype: np.dtype, allocate: Allocate) -> np.ndarray:
+def aligned(size: int, dtype: np.dtype, allocate: Allocate) -> np.ndarray:
     """An array that begins at a cache line; its base owns the memory, which `allocate` gives."""
     owner = allocate(size * dtype.itemsize + _LINE, np.uint8)
     start = -owner.ctypes.data % _LINE
@@ -144,7 +144,7 @@ class _Buffer:
     __slots__ = "memory", "owner", "used"
 
     def __init__(self, size: int, allocate: Allocate) -> None:
-        self.memory, self.used = _aligned(size, np.dtype(np.uint8), allocate), 0
+        self.memory, self.used = aligned(size, np.dtype(np.uint8), allocate), 0
         self.owner = self.memory.base  # each array that looks into the memory refers to it
 
     def is_free(self) -> bool:
@@ -211,7 +211,7 @@ class _Pool:
 class _Thread(threading.local):
     def __init__(self) -> None:
         self.pool = _Pool()
-        self.queue = _aligned(_LINE // INT64.itemsize, INT64, np.zeros)
+        self.queue = aligned(_LINE // INT64.itemsize, INT64, np.zeros)
 
 
 _thread = _Thread()
@@ -239,7 +239,7 @@ def scratch(function: str, size: int, dtype: np.dtype) -> np.ndarray:
     key = function, dtype
     array = arrays.get(key)
     if array is None or array.size < size:
-        array = arrays[key] = _aligned(size, dtype, np.zeros)
+        array = arrays[key] = aligned(size, dtype, np.zeros)
     return array
 
 

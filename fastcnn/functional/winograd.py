@@ -9,7 +9,7 @@ import numpy as np
 from ..kernels import simd, threads
 from ..kernels import winograd as kernels
 from ..shapes import Window
-from . import arrays, products
+from . import arrays, prepared, products
 from .products import GRAIN, Layout, round_up
 
 _PARTIAL_BYTES = 8 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
@@ -45,13 +45,7 @@ def _backward_layout(C: int, K: int) -> Layout:
 def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray,
               relu: bool = False) -> None:
     width = products.width_for(w.K, x.itemsize)
-    lanes = sum(width)
-    size = kernels.ELEMENTS * round_up(w.K, lanes) * w.C
-    panels = arrays.scratch("panels", size, x.dtype)[:size]
-    workers = threads.workers(panels.size)
-    room = workers * (9 * width[0] + kernels.ELEMENTS * (kernels.STRIP * lanes + width[0]))
-    kernels.winograd_filter(weight.reshape(-1), arrays.record(layout), w.C, lanes, panels,
-                            arrays.scratch("winograd_filter", room, x.dtype)[:room], arrays.queue(), workers)
+    panels = _transformed(weight, layout, w.C, width)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     if panels.nbytes > _STAGED_BYTES:
         _in_stages(x, panels, bias, w, y, relu, width, workers)
@@ -59,6 +53,20 @@ def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarra
         group = _GROUP[len(width)]
         kernels.winograd_forward(x.reshape(-1), arrays.record(w), panels, bias, arrays.floor(relu), y.reshape(-1), group,
                                  width, _scratch(x, w, group, width, workers), arrays.queue(), workers)
+
+
+def _transformed(weight: np.ndarray, layout: Layout, depth: int, width: tuple[int, ...]) -> np.ndarray:
+    """Panels of the transformed filter: see `prepared.form`."""
+    lanes = sum(width)
+    size = kernels.ELEMENTS * round_up(layout.channels, lanes) * depth
+
+    def write(panels: np.ndarray) -> None:
+        workers = threads.workers(size)
+        room = workers * (9 * width[0] + kernels.ELEMENTS * (kernels.STRIP * lanes + width[0]))
+        kernels.winograd_filter(weight.reshape(-1), arrays.record(layout), depth, lanes, panels,
+                                arrays.scratch("winograd_filter", room, weight.dtype)[:room], arrays.queue(), workers)
+
+    return prepared.form(weight, "panels", ("winograd", layout, width), size, write)
 
 
 def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
+from ..functional import prepared
 from ..shapes import Padding, Pair, ShapeError
 from .initialise import he_normal
 from .module import Layer
@@ -71,6 +72,8 @@ class Conv2D(Layer):
 
     def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
+        if not self.training:
+            prepared.promise(weight, bias)
         return functional.conv2d(x, weight, bias, algorithm=self.algorithm, relu=relu, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from ..functional import prepared
 from .activation import ReLU
 from .conv import Conv2D
 from .linear import Linear
-from .module import Module, backward, inference_cache, takes
+from .module import Module, backward, takes
 from .norm import BatchNorm
 
 
@@ -47,7 +48,7 @@ class Normalised(Module):
 
     def forward(self, x: Any) -> Any:
         """Return what the layers make of x: all of them at once in use, inside an `inference` block."""
-        cache = inference_cache()
+        cache = prepared.current()
         if cache is None or self.norm.training:
             return self.norm.forward(self.layer.forward(x), relu=self.relu)
         self.layer._keep(None)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
+from ..functional import prepared
 from ..shapes import ShapeError
 from .initialise import he_normal
 from .module import Layer
@@ -39,6 +40,8 @@ class Linear(Layer):
 
     def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
+        if not self.training:
+            prepared.promise(weight, bias)
         return functional.linear(x, weight, bias, relu=relu)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
