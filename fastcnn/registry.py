@@ -191,11 +191,13 @@ def conv2d_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bi
 
 
 def conv2d_backward_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True,
-                              need_dx: bool = True, need_dweight: bool = True, **geometry: Any) -> Arguments:
-    """Gradient of the result, images and filters."""
+                              need_dx: bool = True, need_dweight: bool = True, relu: bool = False,
+                              **geometry: Any) -> Arguments:
+    """Gradient of the result, images and filters; the result too where it was rectified."""
     y = reference.conv2d(np.zeros(x), np.zeros(weight), **geometry)
     return {"dy": draw(*y.shape), "x": draw(*x), "weight": draw(*weight), "need_dx": need_dx,
-            "need_dweight": need_dweight, "need_dbias": bias, **geometry}
+            "need_dweight": need_dweight, "need_dbias": bias, "y": np.maximum(draw(*y.shape), 0) if relu else None,
+            **geometry}
 
 
 def conv2d_error(a: Arguments) -> float:
@@ -386,7 +388,8 @@ CONVOLUTIONS = (
     bench("first layer, 3 channels", x=(128, 32, 32, 3), weight=(3, 3, 3, 32), padding=1),
 )
 
-ONE_GRADIENT = (
+GRADIENTS_ALONE = (
+    case("with ReLU", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), relu=True),
     case("first layer without dx", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), need_dx=False),
     case("frozen layer without dweight", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), bias=False, need_dweight=False),
 )
@@ -400,9 +403,10 @@ def linear_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool =
 
 
 def linear_backward_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool = True,
-                              need_dx: bool = True) -> Arguments:
-    """Gradient of the result, rows and weights."""
-    return {"dy": draw(N, outputs), "x": draw(N, inputs), "weight": draw(inputs, outputs), "need_dx": need_dx}
+                              need_dx: bool = True, relu: bool = False) -> Arguments:
+    """Gradient of the result, rows and weights; the result too where it was rectified."""
+    return {"dy": draw(N, outputs), "x": draw(N, inputs), "weight": draw(inputs, outputs), "need_dx": need_dx,
+            "y": np.maximum(draw(N, outputs), 0) if relu else None}
 
 
 def linear_error(a: Arguments) -> float:
@@ -450,6 +454,7 @@ PRODUCTS = (
     bench("128 rows, 1024 to 1024", N=128, inputs=1024, outputs=1024),
     bench("128 rows, 256 to 10", N=128, inputs=256, outputs=10),
 )
+RECTIFIED_PRODUCT = case("with ReLU", N=5, inputs=7, outputs=6, relu=True)
 
 # Pooling -------------------------------------------------------------------------------------------------------------------
 
@@ -863,7 +868,7 @@ def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
                   algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
                   blurs=algorithm == "winograd", flops=conv2d_flops)
     alone = tuple(part for one in cases for part in one_gradient(one))
-    backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *ONE_GRADIENT) if chosen else alone,
+    backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *GRADIENTS_ALONE) if chosen else alone,
                    ("dx", "dweight", "dbias"), Bound(conv2d_backward_error, factor=factor), exact=exact,
                    algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd", flops=conv2d_backward_flops)
     return forward, backward
@@ -887,8 +892,8 @@ ROWS: tuple[Row, ...] = (
     *convolution("depthwise", *DEPTHWISE),
     Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error), exact=True, wrt=("x", "weight", "bias"),
         differences=LINEAR, spoil="x", flops=linear_flops),
-    Row("linear_backward", linear_backward_arguments, PRODUCTS, ("dx", "dweight", "dbias"), Bound(linear_backward_error),
-        exact=True, spoil="dy", flops=linear_backward_flops),
+    Row("linear_backward", linear_backward_arguments, (*PRODUCTS, RECTIFIED_PRODUCT), ("dx", "dweight", "dbias"),
+        Bound(linear_backward_error), exact=True, spoil="dy", flops=linear_backward_flops),
     Row("max_pool2d", pool_arguments, MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x"),
     Row("max_pool2d_backward", max_pool2d_backward_arguments, MAXIMA, ("dx",), Bound(3), exact=True, nonzero=0.05,
         spoil="dy"),

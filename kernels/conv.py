@@ -13,6 +13,8 @@ each of the input's row and column phases (Dumoulin and Visin, "A guide to convo
 section 4). The gradient of the weight reduces over the same bands. Linear layers and 1x1 convolutions have R = S = 1.
 """
 
+import math
+
 from ._jit import kernel, parallel_kernel
 from .launch import take
 from .matmul import copy_run, correlate, multiply, pack_row
@@ -98,10 +100,11 @@ def _positions(w, plan, first, rows, positions, at, sources, targets):
 
 
 @parallel_kernel
-def conv2d_forward(x, window, plans, offsets, panels, bias, y, width, bands, positions, queue, worker, workers):
+def conv2d_forward(x, window, plans, offsets, panels, bias, floor, y, width, bands, positions, queue, worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
 
-    x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` is padded in the same way.
+    x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` is padded in the same way. Nothing falls
+    below the floor; NaN is no floor.
     """
     w, plan = window[0], plans[0]
     channels, rows_in_all = w.K // w.groups, w.N * w.P
@@ -127,7 +130,8 @@ def conv2d_forward(x, window, plans, offsets, panels, bias, y, width, bands, pos
         for block in range(blocks * part // plan.parts, blocks * (part + 1) // plan.parts):
             panel, k = group * blocks + block, block * lanes
             multiply(source, positions[sources:], rows * w.Q, offsets, panels, panel * size,
-                     bias, panel * lanes, y, positions[targets:], group * channels + k, channels - k, w.R * w.S == 1, width)
+                     bias, panel * lanes, y, positions[targets:], group * channels + k, channels - k, floor,
+                     w.R * w.S == 1, width)
         task = take(queue)
 
 
@@ -192,7 +196,7 @@ def _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, last, d
     for block in range(blocks):
         k = block * lanes
         multiply(dy, positions[sources:], pixels, offsets, panels, (group * blocks + block) * channels * lanes,
-                 zeros, 0, products, positions[targets:], k, filter_size - k, True, width)
+                 zeros, 0, products, positions[targets:], k, filter_size - k, math.nan, True, width)
     for h in range(first, last):
         _add_products(products, start, w, p_first, p_last, n, h, group, dx, start + sums)
 

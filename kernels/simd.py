@@ -110,6 +110,11 @@ def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
     builder.call(declared, [value, pointer, _INDEX(4), mask])
 
 
+def not_below(builder: Any, value: Any, floor: Any) -> Any:
+    """The vector `value`, or `floor` in the lanes where it is below that; a floor that is NaN is none."""
+    return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
+
+
 PLANES = 8  # channels that pixel vectors are turned into at a time, and back
 
 
@@ -183,14 +188,19 @@ def planes_tile(typing, bias, offset, vectors):
 
 
 @intrinsic
-def planes_store(typing, tile, y, y_offset, step, pixels, channels):
-    """Write a tile of channels by pixels as pixels by channels, `step` elements apart: only those that exist."""
+def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
+    """Write a tile of channels by pixels as pixels by channels, `step` elements apart: only those that exist.
+
+    Nothing falls below the floor; one that is NaN is none.
+    """
 
     def generate(context, builder, signature, args):
-        value, array, offset, step, pixels, channels = args
+        value, array, offset, step, pixels, channels, floor = args
         pointer = array_data(context, builder, signature.args[1], array)
+        lowest = broadcast(builder, floor, tile.vector)
         for v in range(tile.vectors):
-            planes = [builder.extract_value(value, k * tile.vectors + v) for k in range(tile.rows)]
+            planes = [not_below(builder, builder.extract_value(value, k * tile.vectors + v), lowest)
+                      for k in range(tile.rows)]
             rows = _interleave(builder, planes)
             for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
                 number = v * tile.lanes + pixel
@@ -200,7 +210,7 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels):
                 masked_store(builder, rows[vector], target, mask)
         return context.get_dummy_value()
 
-    return types.void(tile, y, *[types.intp] * 4), generate
+    return types.void(tile, y, *[types.intp] * 4, tile.element), generate
 
 
 @intrinsic
@@ -344,6 +354,18 @@ def lanes_add(typing, tile, array, offset, count):
         return builder.insert_value(value, builder.fadd(builder.extract_value(value, 0), loaded), 0)
 
     return tile(tile, array, types.intp, types.intp), generate
+
+
+@intrinsic
+def lanes_not_below(typing, tile, floor):
+    """The vector, or the floor where it is below it; a floor that is NaN is none."""
+
+    def generate(context, builder, signature, args):
+        value, floor = args
+        limited = not_below(builder, builder.extract_value(value, 0), broadcast(builder, floor, tile.vector))
+        return builder.insert_value(value, limited, 0)
+
+    return tile(tile, tile.element), generate
 
 
 @intrinsic
@@ -712,6 +734,7 @@ if config.DISABLE_JIT:
         lanes_first_maximum,
         lanes_load,
         lanes_multiply_add,
+        lanes_not_below,
         lanes_of,
         lanes_route,
         lanes_store,

@@ -75,11 +75,16 @@ def tile_store(tile, y, y_offset, stride):
         _inside(y, y_offset + p * stride, tile.shape[1])[:] = tile[p]
 
 
-def tile_scatter(tile, y, table, start, distance, rows, channels):
+def _not_below(values, floor):
+    """The values, or the floor where they are below it; NaN is no floor."""
+    return np.where(values < floor, values.dtype.type(floor), values)
+
+
+def tile_scatter(tile, y, table, start, distance, rows, channels, floor):
     """Write the first `rows` rows and `channels` lanes (see tile.py)."""
     count = min(channels, tile.shape[1])
     for p in range(min(rows, len(tile))):
-        _inside(y, _inside(table, start + p, 1)[0] + distance, count)[:] = tile[p, :count]
+        _inside(y, _inside(table, start + p, 1)[0] + distance, count)[:] = _not_below(tile[p, :count], floor)
 
 
 def lanes_copy_all(target, target_offset, source, source_offset, count):
@@ -120,6 +125,11 @@ def lanes_add(vector, array, offset, count):
     return total
 
 
+def lanes_not_below(vector, floor):
+    """The vector, or the floor where it is below it; NaN is no floor."""
+    return _not_below(vector, floor)
+
+
 def lanes_store(vector, array, offset, count):
     """Write the first `count` lanes."""
     count = max(0, min(count, len(vector)))
@@ -150,11 +160,11 @@ def planes_tile(bias, offset, vectors):
     return np.repeat(_inside(bias, offset, 8)[:, None], vectors * lanes_of(bias), axis=1)
 
 
-def planes_store(tile, y, y_offset, step, pixels, channels):
-    """Write a tile of channels by pixels as pixels by channels."""
+def planes_store(tile, y, y_offset, step, pixels, channels, floor):
+    """Write a tile of channels by pixels as pixels by channels, nothing below the floor."""
     count = min(channels, 8)
     for pixel in range(min(pixels, tile.shape[1])):
-        _inside(y, y_offset + pixel * step, count)[:] = tile[:count, pixel]
+        _inside(y, y_offset + pixel * step, count)[:] = _not_below(tile[:count, pixel], floor)
 
 
 def planes_load(dy, offset, step, pixels, channels, planes, start, distance):

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels import activation, simd, threads
 from ..kernels import depthwise as kernels
-from ..kernels import simd, threads
 from ..shapes import Window
 from . import arrays
 
@@ -73,11 +73,13 @@ def pays(w: Window) -> bool:
     return fits(w) and w.groups > 1
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y."""
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
     bias = bias if len(bias) > 0 else np.zeros(w.C, x.dtype)
     kernels.convolve(x.reshape(-1), *_tables(w), w.N, w.C, weight.reshape(-1), bias, y.reshape(-1),
                      threads.workers(y.size * w.R * w.S))
+    if relu:
+        activation.rectify(y.reshape(-1), threads.workers(y.size))
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:

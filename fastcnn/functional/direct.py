@@ -137,13 +137,13 @@ def _forward_layout(w: Window) -> Layout:
     return Layout(0, channels, w.S * depth * w.K, depth * w.K, w.K, 1, channels, w.groups)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y."""
-    _convolve(x, weight, _forward_layout(w), bias, w, y)
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
+    _convolve(x, weight, _forward_layout(w), bias, w, y, relu)
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray,
-              placement: tuple[int, int, int, int] | None = None) -> None:
+              relu: bool = False, placement: tuple[int, int, int, int] | None = None) -> None:
     width = products.width_for(layout.channels, x.itemsize)
     lanes = sum(width)
     plan, offsets = _plan(w, lanes, x.itemsize, placement)
@@ -151,8 +151,8 @@ def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarra
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     kernels.conv2d_forward(
         x.reshape(-1), arrays.record(w), arrays.record(plan), offsets, panels,
-        products.padded_bias(bias, layout.channels, w.groups, lanes), y.reshape(-1), width,
-        arrays.scratch("conv", workers * plan.band, x.dtype),
+        products.padded_bias(bias, layout.channels, w.groups, lanes), arrays.floor(relu), y.reshape(-1),
+        width, arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
 
 
@@ -165,7 +165,7 @@ def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray
     if not covered:
         dx.fill(0)  # input pixels that no filter element meets
     for window, layout, placement in phases:
-        _convolve(dy, weight, layout, arrays.NOTHING[dy.dtype], window, dx, placement)
+        _convolve(dy, weight, layout, arrays.NOTHING[dy.dtype], window, dx, placement=placement)
 
 
 def _few_channels(w: Window, lanes: int) -> bool:

@@ -38,7 +38,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     w = _geometry("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
     argmax = arrays.empty((w.N, w.P, w.Q, w.C), arrays.INT32)
-    kernels.max_pool2d(x.reshape(-1), arrays.record(w), _distances(w), 0.0 if relu else float("nan"), y.reshape(-1),
+    kernels.max_pool2d(x.reshape(-1), arrays.record(w), _distances(w), arrays.floor(relu), y.reshape(-1),
                        argmax.reshape(-1), threads.workers(x.size, _GRAIN))
     return y, argmax
 
@@ -72,7 +72,7 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]
     P, Q = dy.shape[1:3] if dy.ndim == 4 else (1, 1)
     shapes.same_shape("max_pool2d_backward", "dy", dy.shape, (N, P, Q, C), "N, C of x_shape")
     shapes.same_shape("max_pool2d_backward", "argmax", argmax.shape, dy.shape, "the shape of dy")
-    floor = float("nan") if y is None else 0.0
+    floor = arrays.floor(y is not None)
     if y is not None:
         dy, y = arrays.floats("max_pool2d_backward", dy=dy, y=y)
         shapes.same_shape("max_pool2d_backward", "y", y.shape, dy.shape, "the shape of dy")
