@@ -9,13 +9,9 @@ fetched ahead: the hardware alone does not keep up (measured, 10%).
 
 from ._jit import kernel, parallel_kernel
 from .scalar import natural
-from .simd import (
-    PIXELS,
-    TAPS,
-    lanes_load,
+from .simd import PIXELS, TAPS, lanes_load, lanes_of, lanes_store
+from .strips import (
     lanes_multiply_add,
-    lanes_of,
-    lanes_store,
     pixels_multiply_add,
     pixels_multiply_add_3,
     pixels_prefetch,

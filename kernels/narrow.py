@@ -10,16 +10,9 @@ weight dy is transposed to planes, and sums are kept for each lane until the end
 """
 
 from ._jit import kernel, parallel_kernel
+from .planes import planes_load, planes_multiply_add, planes_store, planes_sums, planes_tile
 from .scalar import natural
-from .simd import (
-    PLANES,
-    lanes_of,
-    planes_load,
-    planes_multiply_add,
-    planes_store,
-    planes_sums,
-    planes_tile,
-)
+from .simd import PLANES, lanes_of
 from .tile import tile_multiply_add, tile_store
 
 COLUMNS = 3  # filter columns whose sums a tile keeps

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 _features = llvmlite.binding.get_host_cpu_features()
-_INDEX = ir.IntType(32)
+INDEX = ir.IntType(32)
 NATURAL = ir.IntType(64)
 
 if _features.get("avx512f"):
@@ -34,6 +34,9 @@ else:
 # core's load ports).
 ROWS = {1: 8, 2: 8, 3: 8, 4: 6} if REGISTERS == 32 else {1: 6, 2: 6, 3: 4, 4: 3}
 MOST_ROWS = max(ROWS.values())
+PLANES = 8  # channels that pixel vectors are turned into at a time, and back
+PIXELS = 6  # neighbouring pixels whose sums `pixels_multiply_add` keeps, and `pixels_prefetch` fetches
+TAPS = 9  # filter elements whose sums `taps_multiply_add` keeps
 
 
 class Tile(types.Type):
@@ -76,8 +79,8 @@ def lane_offset(builder: Any, offset: Any, lanes: int) -> Any:
 def broadcast(builder: Any, scalar: Any, vector: Any) -> Any:
     """Vector with a scalar in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, scalar, _INDEX(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, vector.count), [0] * vector.count))
+    first = builder.insert_element(undefined, scalar, INDEX(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INDEX, vector.count), [0] * vector.count))
 
 
 def suffix(vector: Any) -> str:
@@ -97,190 +100,22 @@ def lanes_below(builder: Any, count: Any, lanes: int) -> Any:
 def masked_load(builder: Any, pointer: Any, mask: Any, vector: Any) -> Any:
     """Load the lanes of a mask; the others are zeros."""
     declared = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(vector, [vector.as_pointer(), _INDEX, mask.type, vector]),
+        builder.module, ir.FunctionType(vector, [vector.as_pointer(), INDEX, mask.type, vector]),
         f"llvm.masked.load.{suffix(vector)}.p0")
-    return builder.call(declared, [pointer, _INDEX(4), mask, ir.Constant(vector, None)])
+    return builder.call(declared, [pointer, INDEX(4), mask, ir.Constant(vector, None)])
 
 
 def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
     """Store the lanes of a mask."""
     declared = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(ir.VoidType(), [value.type, pointer.type, _INDEX, mask.type]),
+        builder.module, ir.FunctionType(ir.VoidType(), [value.type, pointer.type, INDEX, mask.type]),
         f"llvm.masked.store.{suffix(value.type)}.p0")
-    builder.call(declared, [value, pointer, _INDEX(4), mask])
+    builder.call(declared, [value, pointer, INDEX(4), mask])
 
 
 def not_below(builder: Any, value: Any, floor: Any) -> Any:
     """The vector `value`, or `floor` in the lanes where it is below that; a floor that is NaN is none."""
     return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
-
-
-PLANES = 8  # channels that pixel vectors are turned into at a time, and back
-
-
-def _zip(builder: Any, a: Any, b: Any) -> list[Any]:
-    """a0 b0 a1 b1 ... of two vectors, as two vectors."""
-    lanes = a.type.count
-    order = [lane // 2 + lane % 2 * lanes for lane in range(2 * lanes)]
-    mask = ir.VectorType(_INDEX, lanes)
-    return [builder.shuffle_vector(a, b, ir.Constant(mask, half)) for half in (order[:lanes], order[lanes:])]
-
-
-def _unzip(builder: Any, a: Any, b: Any) -> list[Any]:
-    """The elements of two vectors with even numbers, and those with odd numbers."""
-    lanes = a.type.count
-    mask = ir.VectorType(_INDEX, lanes)
-    return [builder.shuffle_vector(a, b, ir.Constant(mask, list(range(odd, 2 * lanes, 2)))) for odd in (0, 1)]
-
-
-def _interleave(builder: Any, planes: list[Any]) -> list[Any]:
-    """Vectors of pixels, one for each channel, as vectors of channels, pixel after pixel: log2(channels) rounds of zips."""
-    half = len(planes) // 2
-    for _ in range(half.bit_length()):
-        planes = [part for i in range(half) for part in _zip(builder, planes[i], planes[i + half])]
-    return planes
-
-
-def _deinterleave(builder: Any, pixels: list[Any]) -> list[Any]:
-    """The inverse of `_interleave`."""
-    half = len(pixels) // 2
-    for _ in range(half.bit_length()):
-        pairs = [_unzip(builder, pixels[2 * i], pixels[2 * i + 1]) for i in range(half)]
-        pixels = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
-    return pixels
-
-
-def _pixel_parts(lanes: int) -> list[tuple[int, int, int, int]]:
-    """For pixels of PLANES channels in consecutive vectors: (vector, lane, pixel, channel) where each piece begins."""
-    piece = min(lanes, PLANES)
-    starts = range(0, PLANES * lanes, piece)
-    return [(at // lanes, at % lanes, at // PLANES, at % PLANES) for at in starts]
-
-
-def _part_mask(builder: Any, lanes: int, lane: int, channel: int, pixel: int, pixels: Any, channels: Any) -> Any:
-    """Mask of one pixel's channels that exist, in the lanes from `lane` on."""
-    wanted = builder.select(builder.icmp_signed("<", NATURAL(pixel), pixels), channels, NATURAL(0))
-    wanted = builder.sub(wanted, NATURAL(channel))
-    most = NATURAL(min(lanes, PLANES))
-    wanted = builder.select(builder.icmp_signed("<", wanted, most), wanted, most)
-    wanted = builder.select(builder.icmp_signed(">", wanted, NATURAL(0)), wanted, NATURAL(0))
-    bits = builder.shl(builder.sub(builder.shl(NATURAL(1), wanted), NATURAL(1)), NATURAL(lane))
-    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
-
-
-@intrinsic
-def planes_tile(typing, bias, offset, vectors):
-    """Tile of PLANES rows, one for each channel, and vectors of pixels: row k is bias[offset + k] everywhere."""
-    if not isinstance(vectors, types.IntegerLiteral):
-        return None
-    tile = Tile(PLANES, vectors.literal_value, bias.dtype)
-
-    def generate(context, builder, signature, args):
-        pointer = array_data(context, builder, signature.args[0], args[0])
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-        for k in range(tile.rows):
-            row = broadcast(builder, builder.load(builder.gep(pointer, [lane_offset(builder, args[1], k)])), tile.vector)
-            for v in range(tile.vectors):
-                value = builder.insert_value(value, row, k * tile.vectors + v)
-        return value
-
-    return tile(bias, types.intp, vectors), generate
-
-
-@intrinsic
-def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
-    """Write a tile of channels by pixels as pixels by channels, `step` elements apart: only those that exist.
-
-    Nothing falls below the floor; one that is NaN is none.
-    """
-
-    def generate(context, builder, signature, args):
-        value, array, offset, step, pixels, channels, floor = args
-        pointer = array_data(context, builder, signature.args[1], array)
-        lowest = broadcast(builder, floor, tile.vector)
-        for v in range(tile.vectors):
-            planes = [not_below(builder, builder.extract_value(value, k * tile.vectors + v), lowest)
-                      for k in range(tile.rows)]
-            rows = _interleave(builder, planes)
-            for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
-                number = v * tile.lanes + pixel
-                mask = _part_mask(builder, tile.lanes, lane, channel, number, pixels, channels)
-                at = builder.add(offset, builder.mul(step, NATURAL(number)))
-                target = vector_at(builder, pointer, lane_offset(builder, at, channel - lane), tile.vector)
-                masked_store(builder, rows[vector], target, mask)
-        return context.get_dummy_value()
-
-    return types.void(tile, y, *[types.intp] * 4, tile.element), generate
-
-
-@intrinsic
-def planes_load(typing, dy, offset, step, pixels, channels, planes, start, distance):
-    """planes[start + k * distance : ... + lanes] = channel k of a vector of pixels, zero where one is missing."""
-    tile = Tile(1, 1, dy.dtype)
-
-    def generate(context, builder, signature, args):
-        dy_array, offset, step, pixels, channels, planes_array, start, distance = args
-        source = array_data(context, builder, signature.args[0], dy_array)
-        target = array_data(context, builder, signature.args[5], planes_array)
-        rows: list[Any] = [None] * PLANES
-        for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
-            mask = _part_mask(builder, tile.lanes, lane, channel, pixel, pixels, channels)
-            at = builder.add(offset, builder.mul(step, NATURAL(pixel)))
-            pointer = vector_at(builder, source, lane_offset(builder, at, channel - lane), tile.vector)
-            part = masked_load(builder, pointer, mask, tile.vector)
-            rows[vector] = part if rows[vector] is None else builder.select(mask, part, rows[vector])
-        for plane in _deinterleave(builder, rows):
-            builder.store(plane, vector_at(builder, target, start, tile.vector), align=4)
-            start = builder.add(start, distance)
-        return context.get_dummy_value()
-
-    return types.void(dy, *[types.intp] * 4, planes, types.intp, types.intp), generate
-
-
-@intrinsic
-def planes_multiply_add(typing, tile, rows, offset, distance, columns, column_offset, column_distance, count):
-    """Tile plus, for every row and vector, the product of a vector of `rows` and `count` lanes of one of `columns`."""
-
-    def generate(context, builder, signature, args):
-        value, row_array, offset, distance, column_array, column_offset, column_distance, count = args
-        row_data = array_data(context, builder, signature.args[1], row_array)
-        column_data = array_data(context, builder, signature.args[4], column_array)
-        columns = []
-        mask = lanes_below(builder, count, tile.lanes)
-        for _ in range(tile.vectors):
-            column = vector_at(builder, column_data, column_offset, tile.vector)
-            columns.append(masked_load(builder, column, mask, tile.vector))
-            column_offset = builder.add(column_offset, column_distance)
-        fused = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
-        for p in range(tile.rows):
-            row = load_vector(builder, row_data, offset, tile.vector)
-            for v in range(tile.vectors):
-                k = p * tile.vectors + v
-                total = builder.call(fused, [row, columns[v], builder.extract_value(value, k)])
-                value = builder.insert_value(value, total, k)
-            offset = builder.add(offset, distance)
-        return value
-
-    return tile(tile, rows, types.intp, types.intp, columns, *[types.intp] * 3), generate
-
-
-@intrinsic
-def planes_sums(typing, array, offset, vectors):
-    """Tile of PLANES rows read from memory, one vector after the other: the running sums of `planes_multiply_add`."""
-    if not isinstance(vectors, types.IntegerLiteral):
-        return None
-    tile = Tile(PLANES, vectors.literal_value, array.dtype)
-
-    def generate(context, builder, signature, args):
-        pointer = array_data(context, builder, signature.args[0], args[0])
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-        for i in range(tile.rows * tile.vectors):
-            loaded = load_vector(builder, pointer, lane_offset(builder, args[1], i * tile.lanes), tile.vector)
-            value = builder.insert_value(value, loaded, i)
-        return value
-
-    return tile(array, types.intp, vectors), generate
 
 
 def _copy_intrinsic(load_all: bool, store_all: bool) -> Any:
@@ -401,7 +236,7 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
     """
     lanes = VECTOR_BYTES * 8 // x.dtype.bitwidth
     vector = ir.VectorType(ir.FloatType() if x.dtype.bitwidth == 32 else ir.DoubleType(), lanes)
-    numbers = ir.VectorType(_INDEX, lanes)
+    numbers = ir.VectorType(INDEX, lanes)
 
     def generate(context, builder, signature, args):
         x_array, offset, *pairs, y_array, argmax_array, target, count, fresh = args
@@ -418,7 +253,7 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
             wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
             wins = builder.or_(first, wins)
             best = builder.select(wins, value, best)
-            winner = builder.select(wins, broadcast(builder, builder.trunc(number, _INDEX), numbers), winner)
+            winner = builder.select(wins, broadcast(builder, builder.trunc(number, INDEX), numbers), winner)
             first = ir.Constant(first.type, None)
         masked_store(builder, best, y_at, mask)
         masked_store(builder, winner, argmax_at, mask)
@@ -435,7 +270,7 @@ def lanes_route(typing, dy, argmax, y, floor, source, number, dx, target, count)
     A floor that is NaN lets all pass.
     """
     tile = Tile(1, 1, dy.dtype)
-    numbers = ir.VectorType(_INDEX, tile.lanes)
+    numbers = ir.VectorType(INDEX, tile.lanes)
 
     def generate(context, builder, signature, args):
         dy_array, argmax_array, y_array, floor, source, number, dx_array, target, count = args
@@ -445,7 +280,7 @@ def lanes_route(typing, dy, argmax, y, floor, source, number, dx, target, count)
                                            tile.vector), mask, tile.vector) for i, array in ((0, dy_array), (2, y_array)))
         winner_at = vector_at(builder, array_data(context, builder, signature.args[1], argmax_array), source, numbers)
         winner = masked_load(builder, winner_at, mask, numbers)
-        wins = builder.icmp_signed("==", winner, broadcast(builder, builder.trunc(number, _INDEX), numbers))
+        wins = builder.icmp_signed("==", winner, broadcast(builder, builder.trunc(number, INDEX), numbers))
         lowest = broadcast(builder, context.cast(builder, floor, signature.args[3], tile.element), tile.vector)
         passes = builder.and_(wins, builder.fcmp_unordered(">", value, lowest))
         result = builder.select(passes, gradient, ir.Constant(tile.vector, None))
@@ -494,237 +329,6 @@ _overload(operator.sub, _vector_arithmetic("fsub"), Tile)
 _overload(operator.mul, _vector_arithmetic("fmul"), types.Float)
 
 
-PIXELS = 6  # neighbouring pixels whose sums `pixels_multiply_add` keeps, and `pixels_prefetch` fetches
-TAPS = 9  # filter elements whose sums `taps_multiply_add` keeps
-
-
-def _fused(builder: Any, vector: Any) -> Any:
-    return cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.{suffix(vector)}")
-
-
-@intrinsic
-def pixels_start(typing, bias, offset):
-    """Tile of one vector for each of PIXELS pixels: bias[offset : offset + lanes]."""
-    tile = Tile(PIXELS, 1, bias.dtype)
-
-    def generate(context, builder, signature, args):
-        row = load_vector(builder, array_data(context, builder, signature.args[0], args[0]), args[1], tile.vector)
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows), ir.Undefined)
-        for p in range(tile.rows):
-            value = builder.insert_value(value, row, p)
-        return value
-
-    return tile(bias, types.intp), generate
-
-
-def _entry(context: Any, builder: Any, array_type: Any, array: Any, position: Any) -> Any:
-    return builder.load(builder.gep(array_data(context, builder, array_type, array), [position]))
-
-
-@intrinsic
-def pixels_multiply_add(typing, tile, x, start, step, offsets, w, w_start, numbers, t):
-    """Tile plus, for pixel p, the product of x at start + p * step + offsets[t] and w at w_start + numbers[t]."""
-
-    def generate(context, builder, signature, args):
-        value, x_array, start, step, offsets, w_array, w_start, numbers, t = args
-        x_data = array_data(context, builder, signature.args[1], x_array)
-        offset = _entry(context, builder, signature.args[4], offsets, t)
-        number = _entry(context, builder, signature.args[7], numbers, t)
-        w_data = builder.gep(array_data(context, builder, signature.args[5], w_array), [w_start])
-        weights = load_vector(builder, w_data, number, tile.vector)
-        fused = _fused(builder, tile.vector)
-        for p in range(tile.rows):
-            row = load_vector(builder, builder.gep(x_data, [start]), offset, tile.vector)
-            value = builder.insert_value(value, builder.call(fused, [row, weights, builder.extract_value(value, p)]), p)
-            start = builder.add(start, step)
-        return value
-
-    return tile(tile, x, types.intp, types.intp, offsets, w, types.intp, numbers, t), generate
-
-
-@intrinsic
-def pixels_multiply_add_3(typing, tile, x, start, step, offsets, w, w_start, numbers, t):
-    """The same for t, t + 1 and t + 2, of which each lies `step` behind the one before: pixels share what they read."""
-
-    def generate(context, builder, signature, args):
-        value, x_array, start, step, offsets, w_array, w_start, numbers, t = args
-        x_data = array_data(context, builder, signature.args[1], x_array)
-        offset = _entry(context, builder, signature.args[4], offsets, t)
-        w_data = builder.gep(array_data(context, builder, signature.args[5], w_array), [w_start])
-        entries = [_entry(context, builder, signature.args[7], numbers, lane_offset(builder, t, s)) for s in range(3)]
-        weights = [load_vector(builder, w_data, entry, tile.vector) for entry in entries]
-        fused = _fused(builder, tile.vector)
-        for k in range(tile.rows + 2):
-            row = load_vector(builder, builder.gep(x_data, [start]), offset, tile.vector)
-            for s in range(max(0, k + 1 - tile.rows), min(3, k + 1)):
-                total = builder.call(fused, [row, weights[s], builder.extract_value(value, k - s)])
-                value = builder.insert_value(value, total, k - s)
-            start = builder.add(start, step)
-        return value
-
-    return tile(tile, x, types.intp, types.intp, offsets, w, types.intp, numbers, t), generate
-
-
-@intrinsic
-def pixels_store(typing, tile, y, offset, step):
-    """Write the vector of pixel p to y from offset + p * step on."""
-
-    def generate(context, builder, signature, args):
-        value, y_array, offset, step = args
-        data = array_data(context, builder, signature.args[1], y_array)
-        for p in range(tile.rows):
-            builder.store(builder.extract_value(value, p), vector_at(builder, data, offset, tile.vector), align=4)
-            offset = builder.add(offset, step)
-        return context.get_dummy_value()
-
-    return types.void(tile, y, types.intp, types.intp), generate
-
-
-@intrinsic
-def pixels_prefetch(typing, x, offset, step):
-    """Bring the vectors of x at offset + p * step, for PIXELS pixels, into the cache; they may lie outside."""
-
-    def generate(context, builder, signature, args):
-        x_array, offset, step = args
-        data = array_data(context, builder, signature.args[0], x_array)
-        byte = ir.IntType(8).as_pointer()
-        fetch = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, _INDEX, _INDEX, _INDEX]), "llvm.prefetch.p0")
-        reading, near, data_cache = _INDEX(0), _INDEX(3), _INDEX(1)
-        for _ in range(PIXELS):
-            builder.call(fetch, [builder.bitcast(builder.gep(data, [offset]), byte), reading, near, data_cache])
-            offset = builder.add(offset, step)
-        return context.get_dummy_value()
-
-    return types.void(x, types.intp, types.intp), generate
-
-
-@intrinsic
-def lanes_multiply_add(typing, tile, x, x_offset, w, w_offset, count):
-    """The vector plus the products of the first `count` lanes of two others."""
-
-    def generate(context, builder, signature, args):
-        value, x_array, x_offset, w_array, w_offset, count = args
-        mask = lanes_below(builder, count, tile.lanes)
-        factors = []
-        for kind, array, offset in ((signature.args[1], x_array, x_offset), (signature.args[3], w_array, w_offset)):
-            pointer = vector_at(builder, array_data(context, builder, kind, array), offset, tile.vector)
-            factors.append(masked_load(builder, pointer, mask, tile.vector))
-        total = builder.call(_fused(builder, tile.vector), [*factors, builder.extract_value(value, 0)])
-        return builder.insert_value(value, total, 0)
-
-    return tile(tile, x, types.intp, w, types.intp, types.intp), generate
-
-
-def _load_lanes(builder: Any, data: Any, offset: Any, vector: Any, count_type: Any, count: Any) -> Any:
-    """One vector: all lanes where `count` is None, else the first `count`, then zeros."""
-    if isinstance(count_type, types.NoneType):
-        return load_vector(builder, data, offset, vector)
-    mask = lanes_below(builder, count, vector.count)
-    return masked_load(builder, vector_at(builder, data, offset, vector), mask, vector)
-
-
-def _listed(context: Any, builder: Any, array_type: Any, array: Any, first: Any, last: Any) -> list[Any]:
-    """TAPS entries of a list from `first` on; where it ends, the first three of them, or fewer, again and again."""
-    data = array_data(context, builder, array_type, array)
-    entries, final = [], builder.sub(last, last.type(1))
-    for t in range(TAPS):
-        position, again = lane_offset(builder, first, t), lane_offset(builder, first, t % 3)
-        again = builder.select(builder.icmp_signed("<", again, final), again, final)
-        position = builder.select(builder.icmp_signed("<", position, last), position, again)
-        entries.append(builder.load(builder.gep(data, [position])))
-    return entries
-
-
-@intrinsic
-def taps_load(typing, array, offset, numbers, first, last, count):
-    """Tile of one vector for each of TAPS taps, listed in numbers[first:last]: that of `array` at offset + number.
-
-    Here and below only the first `count` lanes, or all where that is None.
-    """
-    tile = Tile(TAPS, 1, array.dtype)
-
-    def generate(context, builder, signature, args):
-        array, offset, numbers, first, last, count = args
-        data = array_data(context, builder, signature.args[0], array)
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows), ir.Undefined)
-        for t, number in enumerate(_listed(context, builder, signature.args[2], numbers, first, last)):
-            row = _load_lanes(builder, data, builder.add(offset, number), tile.vector, signature.args[5], count)
-            value = builder.insert_value(value, row, t)
-        return value
-
-    return tile(array, types.intp, numbers, types.intp, types.intp, count), generate
-
-
-@intrinsic
-def taps_multiply_add(typing, tile, x, start, offsets, first, last, dy, dy_offset, count):
-    """Tile plus, for each tap, the product of the vector of x at start + its entry in offsets[first:last] and that of dy."""
-
-    def generate(context, builder, signature, args):
-        value, x_array, start, offsets, first, last, dy_array, dy_offset, count = args
-        x_data = array_data(context, builder, signature.args[1], x_array)
-        dy_data = array_data(context, builder, signature.args[6], dy_array)
-        gradient = _load_lanes(builder, dy_data, dy_offset, tile.vector, signature.args[8], count)
-        fused = _fused(builder, tile.vector)
-        for t, offset in enumerate(_listed(context, builder, signature.args[3], offsets, first, last)):
-            row = _load_lanes(builder, builder.gep(x_data, [offset]), start, tile.vector, signature.args[8], count)
-            value = builder.insert_value(value, builder.call(fused, [row, gradient, builder.extract_value(value, t)]), t)
-        return value
-
-    return tile(tile, x, types.intp, offsets, types.intp, types.intp, dy, types.intp, count), generate
-
-
-@intrinsic
-def taps_multiply_add_3(typing, tile, x, start, step, offsets, first, last, dy, dy_start, dy_step):
-    """The same for PIXELS pixels, `step` apart in x, where of every three taps each lies `step` behind the one before.
-
-    All lanes.
-    """
-
-    def generate(context, builder, signature, args):
-        value, x_array, start, step, offsets, first, last, dy_array, dy_start, dy_step = args
-        kinds = signature.args
-        x_data = array_data(context, builder, kinds[1], x_array)
-        dy_data = array_data(context, builder, kinds[7], dy_array)
-        gradients = []
-        for _ in range(PIXELS):
-            gradients.append(load_vector(builder, dy_data, dy_start, tile.vector))
-            dy_start = builder.add(dy_start, dy_step)
-        fused = _fused(builder, tile.vector)
-        lines = [builder.gep(x_data, [offset]) for offset in _listed(context, builder, kinds[4], offsets, first, last)[::3]]
-        for k in range(PIXELS + 2):
-            for line, data in enumerate(lines):
-                row = load_vector(builder, data, start, tile.vector)
-                for s in range(max(0, k + 1 - PIXELS), min(3, k + 1)):
-                    t = 3 * line + s
-                    total = builder.call(fused, [row, gradients[k - s], builder.extract_value(value, t)])
-                    value = builder.insert_value(value, total, t)
-            start = builder.add(start, step)
-        return value
-
-    integers = [types.intp] * 2
-    return tile(tile, x, *integers, offsets, *integers, dy, *integers), generate
-
-
-@intrinsic
-def taps_store(typing, tile, array, offset, numbers, first, last, count):
-    """Write the vector of each tap back to where `taps_load` found it; a tap that is there twice is written twice."""
-
-    def generate(context, builder, signature, args):
-        value, array, offset, numbers, first, last, count = args
-        data = array_data(context, builder, signature.args[1], array)
-        for t, number in enumerate(_listed(context, builder, signature.args[3], numbers, first, last)):
-            pointer = vector_at(builder, data, builder.add(offset, number), tile.vector)
-            if isinstance(signature.args[6], types.NoneType):
-                builder.store(builder.extract_value(value, t), pointer, align=4)
-            else:
-                masked_store(builder, builder.extract_value(value, t), pointer, lanes_below(builder, count, tile.lanes))
-        return context.get_dummy_value()
-
-    return types.void(tile, array, types.intp, numbers, types.intp, types.intp, count), generate
-
-
 if config.DISABLE_JIT:
     from .simd_python import (  # noqa: F401
         lanes_add,
@@ -733,24 +337,9 @@ if config.DISABLE_JIT:
         lanes_copy_padded,
         lanes_first_maximum,
         lanes_load,
-        lanes_multiply_add,
         lanes_not_below,
         lanes_of,
         lanes_route,
         lanes_store,
         lanes_zero,
-        pixels_multiply_add,
-        pixels_multiply_add_3,
-        pixels_prefetch,
-        pixels_start,
-        pixels_store,
-        planes_load,
-        planes_multiply_add,
-        planes_store,
-        planes_sums,
-        planes_tile,
-        taps_load,
-        taps_multiply_add,
-        taps_multiply_add_3,
-        taps_store,
     )

@@ -1,4 +1,4 @@
-"""Vectors and tiles in plain Python: what the intrinsics of simd.py and tile.py mean, for NUMBA_DISABLE_JIT=1.
+"""Vectors and tiles in plain Python, for NUMBA_DISABLE_JIT=1: what the intrinsics of simd, tile, planes and strips mean.
 
 A tile is an array (rows, vectors * lanes). Slow, but a debugger steps through the kernels, and numpy checks every index.
 """
