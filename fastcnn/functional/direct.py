@@ -19,6 +19,7 @@ _BAND_PIXELS = 512  # and their positions in the L1 cache
 _CHUNK_PIXELS = 768  # below which adding up the chunks would take as long as making them
 _WEIGHT_PIXELS = 144  # a panel of so many gradients stays in the L1 cache, or nearly
 _PART_BYTES = 1024 * 1024  # weights that all bands pass by before the next ones
+_SMALL_WEIGHTS = 1 << 16  # of a linear layer whose time is not worth a kernel of its own
 _TASKS = 16  # so that workers of different speed end at about the same time
 _PARTIAL_BYTES = 2 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
 
@@ -142,9 +143,16 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: n
     _convolve(x, weight, _forward_layout(w), bias, w, y, relu)
 
 
+def _width(w: Window, itemsize: int) -> tuple[int, ...]:
+    """Tile width of a window; small linear layers take one vector, for which kernels need not be compiled once more."""
+    if w.W == w.R == w.S == 1 and w.C * w.K <= _SMALL_WEIGHTS:
+        return products.width_for(1, itemsize)
+    return products.width_for(w.K // w.groups, itemsize)
+
+
 def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray,
               relu: bool = False, placement: tuple[int, int, int, int] | None = None) -> None:
-    width = products.width_for(layout.channels, x.itemsize)
+    width = _width(w, x.itemsize)
     lanes = sum(width)
     plan, offsets = _plan(w, lanes, x.itemsize, placement)
     panels = products.pack(weight, layout, w.R, w.S, w.C // w.groups, lanes)
@@ -258,7 +266,7 @@ def _phases(w: Window) -> tuple[list[tuple[Window, Layout, tuple[int, int, int, 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
     channels = w.K // w.groups
-    width = products.width_for(channels, x.itemsize)
+    width = _width(w, x.itemsize)
     lanes = sum(width)
     plan, offsets = _weight_plan(w, lanes, simd.ROWS[len(width)], x.itemsize)
     partial = arrays.empty((plan.chunks * w.groups * round_up(channels, lanes) * offsets.size,), x.dtype)
