@@ -252,7 +252,7 @@ def _weight_task(x, w, plan, offsets, dy, partial, start, group, k_first, k_last
         else:
             _origins(w, group, top, rows, origins, at)
         gradients = top * w.Q * w.K + group * (w.K // w.groups) + k_first
-        if lanes == w.K:  # dy is a panel
+        if lanes == w.K and w.groups == 1:  # dy is a panel
             correlate(source, origins[at:], rows, w.Q, plan.step, offsets, plan.weights, dy[gradients:],
                       partial, start, width)
             continue
