@@ -312,6 +312,8 @@ BLOCKS = (
     case("3x3 filter, a channel more than a tile", x=(1, 6, 7, TILE + 1), weight=(3, 3, TILE + 1, WIDTH + 1)),
     case("3x3 filter, many channels", x=(1, 5, 6, 70), weight=(3, 3, 70, 66), padding=1),
     case("3x3 filter, many blocks", x=(3, 19, 18, 4), weight=(3, 3, 4, 5), padding=1),
+    case("3x3 filter, as many channels as a panel has", x=(1, 6, 9, 4 * LANES), weight=(3, 3, 4 * LANES, 4 * LANES)),
+    case("3x3 filter, as many channels as one of two panels", x=(1, 6, 9, 4 * LANES), weight=(3, 3, 4 * LANES, 8 * LANES)),
     case("3x3 filter, weights larger than the caches", x=(1, 5, 6, 180), weight=(3, 3, 180, 180), padding=1),
     case("3x3 filter, threads meet", x=(4, 18, 17, 20), weight=(3, 3, 20, WIDTH + 8), padding=1),
     bench("3x3, 64 to 64 channels", x=(64, 32, 32, 64), weight=(3, 3, 64, 64), padding=1),

@@ -262,7 +262,8 @@ def winograd_forward(x, window, panels, bias, floor, y, group, width, scratch, q
     w = window[0]
     lanes = len(width) * lanes_of(x)
     columns = worker * (len(scratch) // workers)
-    products = columns if lanes == w.C else columns + ELEMENTS * group * w.C  # in place where they fit: half the cache
+    in_place = lanes == w.C and lanes >= w.K  # the only panel of products fits where its inputs were: half the cache
+    products = columns if in_place else columns + ELEMENTS * group * w.C
     work = products + ELEMENTS * group * lanes
     distance = (w.K + lanes - 1) // lanes * lanes * w.C
     total = _blocks(w)
