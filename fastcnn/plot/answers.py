@@ -38,7 +38,7 @@ def predictions(
         if truth is not None:
             is_right = best == truth[index]
             colour = figure.RIGHT if is_right else figure.WRONG
-            words += "" if is_right else f"\nnot {names[truth[index]]}"
+            words += "" if is_right else f"\ntruth: {names[truth[index]]}"
         place.set_title(words, fontsize=8.5, color=colour, pad=3)
     figure.save(picture, path)
 

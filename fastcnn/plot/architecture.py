@@ -17,7 +17,7 @@ _JOINED = ("BatchNorm", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "ELU", "GELU", "
 # Fill and edge of a box by what is in it; dark letters are readable on all of them.
 _COLOURS = {"Conv": ("#dbe9f9", "#2f6db3"), "Linear": ("#fde8cf", "#c77a1c"), "Pool": ("#d9f2e0", "#2e8b57"),
             "": ("#f0f0f2", "#7a7a85")}
-_LETTER, _LINE, _GAP, _MARGIN = 7.3, 30, 16, 16  # width of a letter, height of a box, between boxes, around all
+_LETTER, _LINE, _GAP, _MARGIN = 7.3, 30, 22, 16  # width of a letter, height of a box, between boxes, around all
 
 
 @dataclass
@@ -115,19 +115,21 @@ def _svg(boxes: list[_Box], input_shape: tuple[int, ...]) -> str:
     height = 2 * _MARGIN + (len(boxes) + 1) * (_LINE + _GAP) - _GAP
     parts = list(_parts(boxes, input_shape, left, inside))
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" '
-            f'viewBox="0 0 {width:.0f} {height}" font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="12">\n'
+            f'viewBox="0 0 {width:.0f} {height}" font-family="DejaVu Sans Mono, Menlo, monospace" font-size="12">\n'
             '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n")
 
 
 def _parts(boxes: list[_Box], input_shape: tuple[int, ...], left: float, inside: float) -> Iterator[str]:
     """Give the elements of the drawing from top to bottom."""
+    middle = left + inside / 2
+    tops = [_MARGIN + (index + 1) * (_LINE + _GAP) for index in range(len(boxes))]
+    yield from (_arrow(middle, _end_of_main(boxes, index), top)
+                for index, top in enumerate(tops) if not boxes[index].bypass)
     yield from _box(_Box(["input"], input_shape, 0, ""), _MARGIN, left, inside)
-    for index, box in enumerate(boxes):
-        top = _MARGIN + (index + 1) * (_LINE + _GAP)
-        yield _arrow(left + inside / 2, top - _GAP, top)
+    for index, (box, top) in enumerate(zip(boxes, tops, strict=True)):
         yield from _box(box, top, left, inside)
         if box.group and (index == 0 or boxes[index - 1].group != box.group):
-            yield _way_around(boxes, index, left)
+            yield _way_around(boxes, index, left, middle)
 
 
 def _box(box: _Box, top: float, left: float, inside: float) -> Iterator[str]:
@@ -147,14 +149,23 @@ def _arrow(x: float, top: float, bottom: float) -> str:
             f'<path d="M{x - 4:.0f} {bottom - 6} L{x:.0f} {bottom} L{x + 4:.0f} {bottom - 6} Z" fill="#7a7a85"/>')
 
 
-def _way_around(boxes: list[_Box], first: int, left: float) -> str:
+def _end_of_main(boxes: list[_Box], index: int) -> float:
+    """Return where the arrow to a box begins: below the last box before it that is not on the way around."""
+    before = index - 1
+    while before >= 0 and boxes[before].bypass:
+        before -= 1
+    return _MARGIN + (before + 1) * (_LINE + _GAP) + _LINE
+
+
+def _way_around(boxes: list[_Box], first: int, left: float, middle: float) -> str:
     """Return the line from before a residual block to the sum behind it."""
     last = first
     while last + 1 < len(boxes) and boxes[last + 1].group == boxes[first].group:
         last += 1
-    top = _MARGIN + (first + 1) * (_LINE + _GAP) - _GAP / 2
-    bottom = _MARGIN + (last + 2) * (_LINE + _GAP) - _GAP / 2 - 2
+    top = _MARGIN + (first + 1) * (_LINE + _GAP) - _GAP + 8
+    bottom = _MARGIN + (last + 2) * (_LINE + _GAP) - _GAP + 8
     x = left - 22
-    return (f'<path d="M{left} {top} H{x} V{bottom} H{left}" stroke="#b3482f" fill="none" stroke-width="1.5"/>'
-            f'<circle cx="{left}" cy="{bottom}" r="7" fill="white" stroke="#b3482f" stroke-width="1.5"/>'
-            f'<path d="M{left - 4} {bottom} h8 M{left} {bottom - 4} v8" stroke="#b3482f" stroke-width="1.5"/>')
+    line = 'stroke="#b3482f" stroke-width="1.5"'
+    return (f'<path d="M{middle:.0f} {top} H{x} V{bottom} H{middle:.0f}" fill="none" {line}/>'
+            f'<circle cx="{middle:.0f}" cy="{bottom}" r="6" fill="white" {line}/>'
+            f'<path d="M{middle - 3.5:.1f} {bottom} h7 M{middle:.0f} {bottom - 3.5} v7" {line}/>')

@@ -83,9 +83,9 @@ def channels(maps: Any, path: StrPath, title: str = "", *, most: int = _MOST) ->
     if array.ndim != 3 or not array.size:
         raise ShapeError(f"channels: maps have shape {array.shape}, expected (H, W, C)")
     shown = min(array.shape[2], integer("channels", "most", most, 1))
-    counted = f", {shown} of {array.shape[2]} channels" if shown < array.shape[2] else ""
-    size = f"{array.shape[0]} x {array.shape[1]}"
-    title = f"{title}\n{size}{counted}" if title else f"{size}{counted}"
+    counted = f"{shown} of " if shown < array.shape[2] else ""
+    size = f"{array.shape[0]} x {array.shape[1]}, {counted}{array.shape[2]} channels"
+    title = f"{title}\n{size}" if title else size
     _draw([array[..., channel] for channel in range(shown)], path, title, side=0.9)
 
 
