@@ -51,12 +51,16 @@ def saliency(model: Module, images: Any, target: Any = None) -> np.ndarray:
     return changes
 
 
-def grad_cam(model: Module, images: Any, target: Any = None, *, layer: str | None = None) -> np.ndarray:
+def grad_cam(
+    model: Module, images: Any, target: Any = None, *, layer: str | None = None, elementwise: bool = False
+) -> np.ndarray:
     """Return how much each region speaks for a class: (N, H, W) of the images' size, 0 to 1.
 
-    The feature maps of `layer` are summed up, each times the mean gradient of the class's score. `layer` is the last
-    one that gives images and is no pooling, where not given; `target` as in `saliency`. Selvaraju et al., "Grad-CAM",
-    ICCV 2017, section 3. ShapeError, DTypeError, ValueError: an argument does not fit.
+    The feature maps of `layer` are summed up, each times the mean gradient of the class's score, or with `elementwise`
+    each pixel times its own gradient, which says more where maps are flattened and not averaged behind the layer.
+    `layer` is the last one that gives images and is no pooling, where not given; `target` as in `saliency`. Selvaraju
+    et al., "Grad-CAM", ICCV 2017, section 3; Draelos and Carin, "HiResCAM", 2020. ShapeError, DTypeError, ValueError:
+    an argument does not fit.
     """
     watched, x = _prepared("grad_cam", model, images)
     maps: dict[str, np.ndarray] = {}
@@ -78,7 +82,7 @@ def grad_cam(model: Module, images: Any, target: Any = None, *, layer: str | Non
     chosen = next(reversed(maps), None) if layer is None else layer
     if chosen is None or chosen not in maps:
         raise ValueError(f"grad_cam: layer is {layer!r}, expected one that gives images: {', '.join(maps) or 'none here'}")
-    weights = gradients[chosen].mean(axis=(1, 2), keepdims=True)
+    weights = gradients[chosen] if elementwise else gradients[chosen].mean(axis=(1, 2), keepdims=True)
     regions = np.maximum((maps[chosen] * weights).sum(axis=-1), 0)
     regions = _resized(regions, x.shape[1], x.shape[2])
     largest = regions.max(axis=(1, 2), keepdims=True)

@@ -317,7 +317,7 @@ def test_a_model_for_other_images(finished, tmp_path, capsys):
 def test_missing_extra_says_what_to_install(finished, monkeypatch, capsys):
     monkeypatch.setitem(extras.EXTRAS, "image", extras.EXTRAS["image"]._replace(module="absent"))
     assert main(["predict", str(finished / "model.safetensors"), "image.png"]) == 1
-    assert only_line(capsys) == "fastcnn: prediction of image files needs pillow: pip install 'fastcnn[image]'"
+    assert only_line(capsys) == "fastcnn: reading of image files needs pillow: pip install 'fastcnn[image]'"
 
 
 def test_debug_shows_the_traceback(monkeypatch):

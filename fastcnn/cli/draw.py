@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import data, metrics, training
+from .. import data, metrics, nn, training
 from .. import plot as pictures
 from ..shapes import DataFormatError, ShapeError
 from ..warmup import compiling
@@ -17,7 +17,7 @@ from .recipes import PICTURES
 from .train import CHECKPOINTS, HISTORY, MODEL
 from .use import test_images
 
-_SHOWN = {"features": 1, "predictions": 36, "saliency": 8, "gradcam": 8}  # test images where --index chooses none
+_SHOWN = {"features": 1, "predictions": 35, "saliency": 8, "gradcam": 8}  # test images where --index chooses none
 
 
 class _Drawer:
@@ -89,8 +89,9 @@ class _Drawer:
         pictures.saliency(self.model, self.test.images[self._chosen("saliency")], path, classes=self.test.classes)
 
     def _gradcam(self, path: Path) -> None:
+        averages = any(isinstance(module, nn.GlobalAvgPool2D) for _, module in self.model.named_modules())
         pictures.grad_cam(self.model, self.test.images[self._chosen("gradcam")], path, layer=self.arguments.layer,
-                      classes=self.test.classes)
+                          elementwise=not averages, classes=self.test.classes)
 
     def _architecture(self, path: Path) -> None:
         pictures.architecture(self.model, path)

@@ -16,7 +16,7 @@ _NAMED = 40  # classes up to which they are named at the sides
 
 
 def predictions(
-    images: Any, probabilities: Any, path: StrPath, *, labels: Any = None, classes: Sequence[str] = (), most: int = 36
+    images: Any, probabilities: Any, path: StrPath, *, labels: Any = None, classes: Sequence[str] = (), most: int = 35
 ) -> None:
     """Draw images (N, H, W, 1 or 3) with the likeliest class of each and its probability (N, K), as `predict` gives it.
 

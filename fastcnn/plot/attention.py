@@ -30,16 +30,16 @@ def saliency(
 
 
 def grad_cam(
-    model: Module, images: Any, path: StrPath, *, layer: str | None = None, target: Any = None,
+    model: Module, images: Any, path: StrPath, *, layer: str | None = None, target: Any = None, elementwise: bool = False,
     classes: Sequence[str] = (), most: int = _MOST
 ) -> None:
     """Draw images (N, H, W, 1 or 3), and below each the regions that speak for its class, as `layer` sees them.
 
-    `layer` and `target` as in `explain.grad_cam`.
+    `layer`, `target` and `elementwise` as in `explain.grad_cam`.
     """
     chosen = np.asarray(images)[: integer("grad_cam", "most", most, 1)]
-    maps = explain.grad_cam(model, chosen, target, layer=layer)
-    _draw(model, chosen, maps, path, classes, "Grad-CAM", over=True)
+    maps = explain.grad_cam(model, chosen, target, layer=layer, elementwise=elementwise)
+    _draw(model, chosen, maps, path, classes, "HiResCAM" if elementwise else "Grad-CAM", over=True)
 
 
 def _draw(model: Module, images: np.ndarray, maps: np.ndarray, path: StrPath, classes: Sequence[str], name: str,
@@ -58,7 +58,5 @@ def _draw(model: Module, images: np.ndarray, maps: np.ndarray, path: StrPath, cl
             below.imshow(maps[index], cmap="inferno", alpha=0.6, vmin=0, vmax=1, interpolation="bilinear")
         else:
             figure.show(below, maps[index], cmap="magma")
-        for place in (above, below):
-            place.axis("off")
     places[1, 0].set_title(name, fontsize=8.5, pad=3, loc="left")
     figure.save(picture, path)

@@ -38,13 +38,14 @@ def grid(count: int, *, side: float = 1.2, title: str = "", room: float = 0.0) -
 
     `room` is the height in inches that each place has above its image for words.
     """
-    columns = min(count, max(1, round(np.sqrt(1.4 * count))))
+    usual = max(1, round(np.sqrt(1.4 * count)))
+    columns = min(range(max(1, usual - 1), usual + 3), key=lambda columns: (-count % columns, abs(columns - usual)))
     rows = -(-count // columns)
     figure = new(max(2.4, columns * side), rows * (side + room) + (0.45 if title else 0.1))
     if title:
         figure.suptitle(title, fontsize=10)
     places = figure.subplots(rows, columns, squeeze=False).reshape(-1)
-    for place in places:
+    for place in places[count:]:
         place.axis("off")
     return figure, iter(places[:count])
 
@@ -55,6 +56,9 @@ def show(place: Any, image: np.ndarray, **options: Any) -> None:
     if flat.ndim == 2:
         options.setdefault("cmap", "gray")
     place.imshow(flat, interpolation="nearest", **options)
+    place.set(xticks=[], yticks=[])
+    for edge in place.spines.values():  # white images need one on a white page
+        edge.set(color="0.6", linewidth=0.5)
 
 
 def pictures(function: str, images: Any) -> np.ndarray:
