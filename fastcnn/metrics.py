@@ -44,15 +44,7 @@ def confusion_matrix(prediction: Any, labels: Any, num_classes: int | None = Non
 
     `num_classes` is the number of scores where not given, else one more than the largest class that occurs.
     """
-    classes, truth = _pair("confusion_matrix", prediction, labels)
-    scores = np.asarray(prediction)
-    largest = int(max(classes.max(), truth.max()))
-    K = scores.shape[1] if scores.ndim == 2 else largest + 1
-    if num_classes is not None:
-        K = integer("confusion_matrix", "num_classes", num_classes, 1)
-    if largest >= K or K > _MOST_CLASSES:
-        raise ValueError(f"confusion_matrix: the largest class is {largest}, expected 0 to {min(K, _MOST_CLASSES) - 1}")
-    return np.bincount(truth * K + classes, minlength=K * K).reshape(K, K)
+    return _matrix("confusion_matrix", prediction, labels, num_classes)
 
 
 def precision(prediction: Any, labels: Any, *, average: str | None = None) -> Any:
@@ -75,14 +67,14 @@ def f1_score(prediction: Any, labels: Any, *, average: str | None = None) -> Any
 
 def per_class_accuracy(prediction: Any, labels: Any) -> np.ndarray:
     """Share of the images of each class that were given it: (K,), NaN for a class without images."""
-    matrix = confusion_matrix(prediction, labels)
+    matrix = _matrix("per_class_accuracy", prediction, labels)
     images = matrix.sum(axis=1)
     return np.where(images > 0, _share(np.diag(matrix), images), np.nan)
 
 
 def report(prediction: Any, labels: Any, classes: Sequence[str] | None = None) -> str:
     """A table of precision, recall, F1 and number of images of each class, and their means."""
-    matrix = confusion_matrix(prediction, labels, None if classes is None else len(classes))
+    matrix = _matrix("report", prediction, labels, None if classes is None else len(classes))
     names = [str(number) for number in range(len(matrix))] if classes is None else list(map(str, classes))
     shares = _shares(matrix)
     images = matrix.sum(axis=1)
@@ -100,11 +92,23 @@ def _averaged(function: str, prediction: Any, labels: Any, average: str | None) 
         raise ValueError(f"{function}: average is {average!r}, expected None, 'macro', 'weighted' or 'micro'")
     if average == "micro":
         return accuracy(prediction, labels)
-    matrix = confusion_matrix(prediction, labels)
+    matrix = _matrix(function, prediction, labels)
     shares = _shares(matrix)[function]
     if average is None:
         return shares
     return float(np.average(shares, weights=matrix.sum(axis=1) if average == "weighted" else None))
+
+
+def _matrix(function: str, prediction: Any, labels: Any, num_classes: int | None = None) -> np.ndarray:
+    classes, truth = _pair(function, prediction, labels)
+    scores = np.asarray(prediction)
+    largest = int(max(classes.max(), truth.max()))
+    K = scores.shape[1] if scores.ndim == 2 else largest + 1
+    if num_classes is not None:
+        K = integer(function, "num_classes", num_classes, 1)
+    if largest >= K or K > _MOST_CLASSES:
+        raise ValueError(f"{function}: the largest class is {largest}, expected 0 to {min(K, _MOST_CLASSES) - 1}")
+    return np.bincount(truth * K + classes, minlength=K * K).reshape(K, K)
 
 
 def _shares(matrix: np.ndarray) -> dict[str, np.ndarray]:

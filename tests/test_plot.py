@@ -1,7 +1,7 @@
 """Pictures and what they show: filters, maps, answers, attention, architecture."""
 
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
