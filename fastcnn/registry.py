@@ -191,11 +191,13 @@ def conv2d_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bi
 
 
 def conv2d_backward_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True,
-                              need_dx: bool = True, need_dweight: bool = True, **geometry: Any) -> Arguments:
-    """Gradient of the result, images and filters."""
+                              need_dx: bool = True, need_dweight: bool = True, relu: bool = False,
+                              **geometry: Any) -> Arguments:
+    """Gradient of the result, images and filters; the result too where it was rectified."""
     y = reference.conv2d(np.zeros(x), np.zeros(weight), **geometry)
     return {"dy": draw(*y.shape), "x": draw(*x), "weight": draw(*weight), "need_dx": need_dx,
-            "need_dweight": need_dweight, "need_dbias": bias, **geometry}
+            "need_dweight": need_dweight, "need_dbias": bias, "y": np.maximum(draw(*y.shape), 0) if relu else None,
+            **geometry}
 
 
 def conv2d_error(a: Arguments) -> float:
@@ -262,6 +264,23 @@ DEPTHWISE = (
     case("depthwise, padding wider than half the filter", x=(1, 4, 4, 3), weight=(3, 3, 1, 3), groups=3, padding=2),
     case("depthwise, padding on one side", x=(1, 6, 5, 3), weight=(2, 3, 1, 3), groups=3, padding=((0, 1), (2, 0))),
     case("depthwise, non-square", x=(2, 9, 5, 4), weight=(2, 4, 1, 4), groups=4, padding=(1, 2)),
+    case("depthwise, a pixel short of a run", x=(1, 4, 5, 18), weight=(3, 3, 1, 18), groups=18, padding=(1, 0)),
+    case("depthwise, a run and its edges", x=(1, 4, simd.PIXELS + 2, 18), weight=(3, 3, 1, 18), groups=18, padding=1),
+    case("depthwise, a pixel more than a run and its edges", x=(1, 5, simd.PIXELS + 3, 33), weight=(3, 3, 1, 33), groups=33,
+         padding=1),
+    case("depthwise, filter of four columns", x=(1, 6, 12, 17), weight=(2, 4, 1, 17), groups=17, padding=(1, 2)),
+    case("depthwise, filter of 25 elements", x=(1, 7, 12, 19), weight=(5, 5, 1, 19), groups=19, padding=2),
+    case("depthwise, filter of six columns", x=(1, 5, 15, 17), weight=(1, 6, 1, 17), groups=17, padding=(0, 2)),
+    case("depthwise, stride with long rows", x=(2, 7, 29, 17), weight=(3, 3, 1, 17), groups=17, stride=2, padding=1),
+    case("depthwise, stride of 3 with padding on one side", x=(1, 10, 26, 16), weight=(3, 3, 1, 16), groups=16, stride=3,
+         padding=((0, 1), (2, 0))),
+    case("depthwise, stride larger than the filter", x=(1, 9, 30, 17), weight=(2, 2, 1, 17), groups=17, stride=3),
+    case("depthwise, stride equal to dilation", x=(1, 11, 21, 16), weight=(3, 3, 1, 16), groups=16, stride=2, dilation=2,
+         padding=2),
+    case("depthwise, padding wider than the filter", x=(1, 3, 9, 17), weight=(2, 2, 1, 17), groups=17, padding=3),
+    case("depthwise, more rows than a band", x=(2, 37, 9, 16), weight=(3, 3, 1, 16), groups=16, padding=1),
+    case("depthwise, rows of several strips", x=(1, 2, 20, 270), weight=(3, 3, 1, 270), groups=270,
+         padding=1),
     case("depthwise, threads meet", x=(4, 24, 24, 40), weight=(3, 3, 1, 40), groups=40, padding=1),
     bench("depthwise 3x3, 128 channels", x=(64, 16, 16, 128), weight=(3, 3, 1, 128), groups=128, padding=1),
 )
@@ -369,7 +388,8 @@ CONVOLUTIONS = (
     bench("first layer, 3 channels", x=(128, 32, 32, 3), weight=(3, 3, 3, 32), padding=1),
 )
 
-ONE_GRADIENT = (
+GRADIENTS_ALONE = (
+    case("with ReLU", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), relu=True),
     case("first layer without dx", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), need_dx=False),
     case("frozen layer without dweight", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), bias=False, need_dweight=False),
 )
@@ -383,9 +403,10 @@ def linear_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool =
 
 
 def linear_backward_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool = True,
-                              need_dx: bool = True) -> Arguments:
-    """Gradient of the result, rows and weights."""
-    return {"dy": draw(N, outputs), "x": draw(N, inputs), "weight": draw(inputs, outputs), "need_dx": need_dx}
+                              need_dx: bool = True, relu: bool = False) -> Arguments:
+    """Gradient of the result, rows and weights; the result too where it was rectified."""
+    return {"dy": draw(N, outputs), "x": draw(N, inputs), "weight": draw(inputs, outputs), "need_dx": need_dx,
+            "y": np.maximum(draw(N, outputs), 0) if relu else None}
 
 
 def linear_error(a: Arguments) -> float:
@@ -433,6 +454,7 @@ PRODUCTS = (
     bench("128 rows, 1024 to 1024", N=128, inputs=1024, outputs=1024),
     bench("128 rows, 256 to 10", N=128, inputs=256, outputs=10),
 )
+RECTIFIED_PRODUCT = case("with ReLU", N=5, inputs=7, outputs=6, relu=True)
 
 # Pooling -------------------------------------------------------------------------------------------------------------------
 
@@ -449,10 +471,11 @@ def pool_arguments(draw: Draw, x: tuple[int, ...], kernel_size: Any, ties: bool 
 
 
 def max_pool2d_backward_arguments(draw: Draw, relu: bool = False, **settings: Any) -> Arguments:
-    """Gradient of the result, and where the maxima lie; the result too where it was rectified."""
+    """Gradient of the result, where the maxima lie, and the window; the result too where it was rectified."""
     forward = pool_arguments(draw, **settings)
     y, argmax = reference.max_pool2d(**forward, relu=relu)
-    return {"dy": draw(*y.shape), "argmax": argmax, "x_shape": forward["x"].shape, "y": y if relu else None}
+    x = forward.pop("x")
+    return {"dy": draw(*y.shape), "argmax": argmax, "x_shape": x.shape, "y": y if relu else None, **forward}
 
 
 def avg_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...], kernel_size: Any, **settings: Any) -> Arguments:
@@ -519,6 +542,9 @@ MAXIMA = (
     case("dilation with padding and stride", x=(2, 8, 9, 3), kernel_size=3, stride=2, dilation=2, padding=1),
     case("dilation of rows alone", x=(2, 8, 6, 3), kernel_size=(3, 2), dilation=(2, 1), ceil_mode=True),
     case("with ReLU", x=(2, 6, 7, 3), kernel_size=2, relu=True),
+    case("windows apart, with NaN", x=(2, 7, 8, 17), kernel_size=2, stride=3, nans=True),
+    case("windows side by side", x=(3, 8, 6, 16), kernel_size=2),
+    case("windows side by side, padding", x=(2, 9, 9, 5), kernel_size=3, padding=1),
     case("with ReLU, overlapping windows", x=(2, 7, 9, 5), kernel_size=3, stride=2, padding=1, relu=True),
     trivial("windows of padding alone", x=(2, 3, 5, 2), kernel_size=2, stride=1, padding=1, dilation=(4, 1)),
 )
@@ -842,7 +868,7 @@ def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
                   algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
                   blurs=algorithm == "winograd", flops=conv2d_flops)
     alone = tuple(part for one in cases for part in one_gradient(one))
-    backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *ONE_GRADIENT) if chosen else alone,
+    backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *GRADIENTS_ALONE) if chosen else alone,
                    ("dx", "dweight", "dbias"), Bound(conv2d_backward_error, factor=factor), exact=exact,
                    algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd", flops=conv2d_backward_flops)
     return forward, backward
@@ -866,8 +892,8 @@ ROWS: tuple[Row, ...] = (
     *convolution("depthwise", *DEPTHWISE),
     Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error), exact=True, wrt=("x", "weight", "bias"),
         differences=LINEAR, spoil="x", flops=linear_flops),
-    Row("linear_backward", linear_backward_arguments, PRODUCTS, ("dx", "dweight", "dbias"), Bound(linear_backward_error),
-        exact=True, spoil="dy", flops=linear_backward_flops),
+    Row("linear_backward", linear_backward_arguments, (*PRODUCTS, RECTIFIED_PRODUCT), ("dx", "dweight", "dbias"),
+        Bound(linear_backward_error), exact=True, spoil="dy", flops=linear_backward_flops),
     Row("max_pool2d", pool_arguments, MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x"),
     Row("max_pool2d_backward", max_pool2d_backward_arguments, MAXIMA, ("dx",), Bound(3), exact=True, nonzero=0.05,
         spoil="dy"),

@@ -75,7 +75,8 @@ class Trial:
 def trials(row: Row) -> Iterator[Trial]:
     """Give all trials of a row."""
     cases = [case for case in row.cases if not case.bench]
-    always = ["integers"] * row.exact + ["normal", "workers"]
+    rectifies = "relu" in inspect.signature(row.fast).parameters
+    always = ["integers"] * row.exact + ["normal", "workers"] + ["rectified"] * rectifies
     differentiated = ["gradient"] * bool(row.wrt) + ["adjoint"] * (bool(row.wrt) and row.differences is LINEAR)
     for case in cases:
         yield from (Trial(row, case, check, dtype) for check in always for dtype in FLOAT_TYPES)
@@ -364,6 +365,18 @@ def _special(value: float, trial: Trial) -> float:
     return 0.0
 
 
+def _rectified(trial: Trial) -> float:
+    """What an operation gives with `relu` is what ReLU makes of its result, to the last bit; NaN stays NaN."""
+    row, arguments = trial.row, trial.arguments("normal")
+    assert row.spoil is not None
+    result, spoiled = row.results[0], arguments[row.spoil]
+    for value in (spoiled.flat[-1], np.nan):
+        spoiled.flat[-1] = value
+        alone = fast(row, {**arguments, "relu": False})[result]
+        _require_same(result, fast(row, {**arguments, "relu": True})[result], functional.relu(alone))
+    return 0.0
+
+
 def _plain(array: np.ndarray) -> np.ndarray:
     """Give a C-contiguous copy in the native byte order; float16 becomes float32."""
     return np.array(array, np.float32 if array.dtype == np.float16 else array.dtype.newbyteorder("="), order="C")
@@ -403,6 +416,7 @@ CHECKS: dict[str, Callable[[Trial], float]] = {
     "integers": functools.partial(_reference, "integers"),
     "normal": functools.partial(_reference, "normal"),
     "workers": _workers,
+    "rectified": _rectified,
     "gradient": _gradient,
     "adjoint": _adjoint,
     **{name: functools.partial(_layout, change) for name, change in LAYOUTS.items()},

@@ -142,11 +142,19 @@ def row(number, K):
 
 @kernel
 def largest(x, number, K):
-    """Largest element in row `number` of x (rows, K)."""
-    value = x[number * K]
-    for i in row(number, K):
-        value = x[i] if x[i] > value else value
-    return value
+    """Largest element in row `number` of x (rows, K); four at a time, since each comparison waits for the one before."""
+    first = natural(number * K)
+    a = b = c = d = x[first]
+    for i in range(natural(K // 4)):
+        at = first + natural(4) * i
+        a = x[at] if x[at] > a else a
+        b = x[at + natural(1)] if x[at + natural(1)] > b else b
+        c = x[at + natural(2)] if x[at + natural(2)] > c else c
+        d = x[at + natural(3)] if x[at + natural(3)] > d else d
+    for i in range(first + natural(K // 4 * 4), first + natural(K)):
+        a = x[i] if x[i] > a else a
+    a, c = b if b > a else a, d if d > c else c
+    return c if c > a else a
 
 
 @parallel_kernel

@@ -13,6 +13,8 @@ each of the input's row and column phases (Dumoulin and Visin, "A guide to convo
 section 4). The gradient of the weight reduces over the same bands. Linear layers and 1x1 convolutions have R = S = 1.
 """
 
+import math
+
 from ._jit import kernel, parallel_kernel
 from .launch import take
 from .matmul import copy_run, correlate, multiply, pack_row
@@ -98,10 +100,11 @@ def _positions(w, plan, first, rows, positions, at, sources, targets):
 
 
 @parallel_kernel
-def conv2d_forward(x, window, plans, offsets, panels, bias, y, width, bands, positions, queue, worker, workers):
+def conv2d_forward(x, window, plans, offsets, panels, bias, floor, y, width, bands, positions, queue, worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
 
-    x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` is padded in the same way.
+    x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` is padded in the same way. Nothing falls
+    below the floor; NaN is no floor.
     """
     w, plan = window[0], plans[0]
     channels, rows_in_all = w.K // w.groups, w.N * w.P
@@ -127,7 +130,8 @@ def conv2d_forward(x, window, plans, offsets, panels, bias, y, width, bands, pos
         for block in range(blocks * part // plan.parts, blocks * (part + 1) // plan.parts):
             panel, k = group * blocks + block, block * lanes
             multiply(source, positions[sources:], rows * w.Q, offsets, panels, panel * size,
-                     bias, panel * lanes, y, positions[targets:], group * channels + k, channels - k, w.R * w.S == 1, width)
+                     bias, panel * lanes, y, positions[targets:], group * channels + k, channels - k, floor,
+                     w.R * w.S == 1, width)
         task = take(queue)
 
 
@@ -140,33 +144,43 @@ def _meeting(position, dilation, filter_size, output_size):
 
 
 @kernel
-def _add_products(products, start, w, p_first, p_last, n, h, group, dx):
-    """dx[n, h, column, c] = sum over r, s of products[h - r, column - s, r, s, c], for every column."""
+def _sum_vectors(array, start, first, last, step, count):
+    """One vector: the sum of array[start + i * step:] for i from first to last."""
+    total = lanes_zero(array)
+    at = start + first * step
+    for _ in range(first, last):
+        total = lanes_add(total, array, at, count)
+        at += step
+    return total
+
+
+@kernel
+def _add_products(products, start, w, p_first, p_last, n, h, group, dx, sums):
+    """dx[n, h, column, c] = sum over r, s of products[h - r, column - s, r, s, c], for every column.
+
+    First over r, for whole filter rows (s, c) at a time, then over s.
+    """
     depth = w.C // w.groups
-    taps = w.R * w.S * depth
+    row, taps = w.S * depth, w.R * w.S * depth
     r_first, r_last = _meeting(h + w.top - p_first, w.dilation_rows, w.R, p_last - p_first)
-    r_step = w.S * depth - w.dilation_rows * w.Q * taps  # from one filter row to the next: an output row back
-    s_step = depth - w.dilation_columns * taps
+    for q in range(w.Q):
+        source = start + ((h + w.top - p_first) * w.Q + q) * taps
+        for i in range(0, row, lanes_of(dx)):
+            # from one filter row to the next: an output row back
+            total = _sum_vectors(products, source + i, r_first, r_last, row - w.dilation_rows * w.Q * taps, row - i)
+            lanes_store(total, products, sums + q * row + i, row - i)
     for column in range(w.W):
         q = column + w.left
         s_first, s_last = _meeting(q, w.dilation_columns, w.S, w.Q)
         target = ((n * w.H + h) * w.W + column) * w.C + group * depth
-        corner = start + ((h + w.top - p_first) * w.Q + q) * taps + r_first * r_step + s_first * s_step
         for c in range(0, depth, lanes_of(dx)):
-            total = lanes_zero(dx)
-            row = corner + c
-            for _ in range(r_first, r_last):
-                source = row
-                for _ in range(s_first, s_last):
-                    total = lanes_add(total, products, source, depth - c)
-                    source += s_step
-                row += r_step
+            total = _sum_vectors(products, sums + q * row + c, s_first, s_last, depth - w.dilation_columns * row, depth - c)
             lanes_store(total, dx, target + c, depth - c)
 
 
 @kernel
-def _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, last, dx, width, products, start, positions,
-                         sources, targets):
+def _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, last, dx, width, products, start, sums,
+                         positions, sources, targets):
     """Rows first to last of dx, for one image and group: the products of dy that meet them, then their sums."""
     channels = w.K // w.groups
     filter_size = w.R * w.S * (w.C // w.groups)
@@ -182,9 +196,9 @@ def _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, last, d
     for block in range(blocks):
         k = block * lanes
         multiply(dy, positions[sources:], pixels, offsets, panels, (group * blocks + block) * channels * lanes,
-                 zeros, 0, products, positions[targets:], k, filter_size - k, True, width)
+                 zeros, 0, products, positions[targets:], k, filter_size - k, math.nan, True, width)
     for h in range(first, last):
-        _add_products(products, start, w, p_first, p_last, n, h, group, dx)
+        _add_products(products, start, w, p_first, p_last, n, h, group, dx, start + sums)
 
 
 @parallel_kernel
@@ -203,7 +217,7 @@ def conv2d_backward_input_few(dy, window, plans, offsets, panels, zeros, dx, wid
         n, group = divmod(image_group, w.groups)
         first = band * plan.rows
         _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, min(first + plan.rows, w.H), dx, width,
-                             products, worker * plan.products, positions, sources, sources + plan.positions)
+                             products, worker * plan.products, plan.sums, positions, sources, sources + plan.positions)
         task = take(queue)
 
 

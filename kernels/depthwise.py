@@ -1,105 +1,152 @@
 """Depthwise convolution: each channel has its own filter, and vectors run over channels.
 
-Howard et al., "MobileNets", 2017, section 3.1. One output row has one writer; weight gradients are summed over chunks of
-images in a fixed order.
+Howard et al., "MobileNets", 2017, section 3.1. One kernel makes the result and the gradient of the input. Tables (see
+functional/depthwise.py) cut a row of the target into runs of pixels that meet the same filter elements, and list where
+these lie in the source and in the filter. Sums stay in registers: those of PIXELS neighbouring pixels, or those of TAPS
+elements of the gradient of the weight, which is summed over chunks of rows in a fixed order. What the next row needs is
+fetched ahead: the hardware alone does not keep up (measured, 10%).
 """
 
 from ._jit import kernel, parallel_kernel
 from .scalar import natural
+from .simd import PIXELS, TAPS, lanes_load, lanes_of, lanes_store
+from .strips import (
+    lanes_multiply_add,
+    pixels_multiply_add,
+    pixels_multiply_add_3,
+    pixels_prefetch,
+    pixels_start,
+    pixels_store,
+    taps_load,
+    taps_multiply_add,
+    taps_multiply_add_3,
+    taps_store,
+)
+
+BAND = 16  # rows through which a run is followed, so that the rows it reads stay in the nearest cache
+CHANNELS = 256  # of such a run
 
 
 @kernel
-def _columns(count, size, stride, offset):
-    """Half-open range of the q in 0..count whose column q * stride + offset lies inside 0..size."""
-    first = max(0, (-offset + stride - 1) // stride)
-    last = min(count, (size - 1 - offset) // stride + 1)
-    return first, last
+def _pixels(x, start, ahead, run, offsets, numbers, first, last, begin, end, weight, tap, bias, y, target):
+    """PIXELS pixels or more of a row: channels `begin` to `end`, a vector or more. The last of both may be made twice."""
+    lanes = lanes_of(x)
+    for number in range(0, run.pixels, PIXELS):
+        pixel = min(number, run.pixels - PIXELS)
+        for channel in range(begin, end, lanes):
+            c = min(channel, end - lanes)
+            at = start + pixel * run.step + c
+            pixels_prefetch(x, at + ahead, run.step)
+            tile = pixels_start(bias, c)
+            if run.together:
+                for t in range(first, last, 3):
+                    tile = pixels_multiply_add_3(tile, x, at, run.step, offsets, weight, tap + c, numbers, t)
+            else:
+                for t in range(first, last):
+                    tile = pixels_multiply_add(tile, x, at, run.step, offsets, weight, tap + c, numbers, t)
+            pixels_store(tile, y, target + pixel * run.target_step + c, run.target_step)
 
 
 @kernel
-def _forward_row(x, w, weight, bias, y, n, p):
-    """y[n, p, q, c] = bias[c] + sum over r, s of x[n, h, column, c] * weight[r, s, c]."""
-    C = w.C
-    y_row = (n * w.P + p) * w.Q * C
-    for q in range(w.Q):
-        y_pixel = natural(y_row + q * C)
-        for c in range(natural(C)):
-            y[y_pixel + c] = bias[c] if len(bias) > 0 else 0
-    for r in range(w.R):
-        h = p * w.stride_rows + r * w.dilation_rows - w.top
-        if 0 <= h < w.H:
-            for s in range(w.S):
-                offset = s * w.dilation_columns - w.left
-                tap = natural((r * w.S + s) * C)
-                first, last = _columns(w.Q, w.W, w.stride_columns, offset)
-                for q in range(first, last):
-                    x_pixel = natural(((n * w.H + h) * w.W + q * w.stride_columns + offset) * C)
-                    y_pixel = natural(y_row + q * C)
-                    for c in range(natural(C)):
-                        y[y_pixel + c] += x[x_pixel + c] * weight[tap + c]
+def _pixel(x, start, offsets, numbers, first, last, begin, end, weight, tap, bias, y, target):
+    """One pixel."""
+    for c in range(begin, end, lanes_of(x)):
+        total = lanes_load(bias, c, end - c)
+        for t in range(first, last):
+            total = lanes_multiply_add(total, x, start + offsets[t] + c, weight, tap + numbers[t] + c, end - c)
+        lanes_store(total, y, target + c, end - c)
+
+
+@kernel
+def _run(x, image, rows, run, offsets, numbers, first_row, last_row, begin, end, weight, bias, y, target, target_row):
+    """A run in the rows from `first_row` to `last_row`: channels `begin` to `end`."""
+    for i in range(first_row, last_row):
+        row = rows[i]
+        first, last = natural(run.list + row.first * run.taps), natural(run.list + row.last * run.taps)
+        start = image + row.source + run.source
+        goal = target + i * target_row + run.target
+        if run.pixels >= PIXELS and end - begin >= lanes_of(x) and first < last:
+            ahead = rows[min(i + 1, len(rows) - 1)].source - row.source + offsets[last - natural(1)]
+            _pixels(x, start, ahead, run, offsets, numbers, first, last, begin, end, weight, row.weight, bias, y, goal)
+        else:
+            for j in range(run.pixels):
+                _pixel(x, start + j * run.step, offsets, numbers, first, last, begin, end, weight, row.weight, bias, y,
+                       goal + j * run.target_step)
 
 
 @parallel_kernel
-def depthwise_forward(x, window, weight, bias, y, worker, workers):
-    """y[n, p, q, c] = bias[c] + sum over r, s of x[n, p + r, q + s, c] * weight[r, s, c]; `bias` may be empty."""
-    w = window[0]
-    for row in range(w.N * w.P * worker // workers, w.N * w.P * (worker + 1) // workers):
-        _forward_row(x, w, weight, bias, y, row // w.P, row % w.P)
+def convolve(x, rows, runs, offsets, numbers, N, C, weight, bias, y, worker, workers):
+    """y[n, i, j, c] = bias[c] + the sum over the taps that meet of x[n, row, column, c] * weight[tap, c]."""
+    height = len(rows)
+    target_row, image = len(y) // (N * height), len(x) // N
+    number, stop = N * height * worker // workers, N * height * (worker + 1) // workers
+    while number < stop:
+        n, i = divmod(number, height)
+        last = min(i + BAND, height, i + stop - number)
+        for k in range(len(runs)):
+            for c in range(0, C, CHANNELS):
+                _run(x, n * image, rows, runs[k], offsets, numbers, i, last, c, min(C, c + CHANNELS), weight, bias,
+                     y, n * height * target_row, target_row)
+        number += last - i
 
 
 @kernel
-def _backward_input_row(dy, w, weight, dx, n, h):
-    """dx[n, h, column, c] = sum over the p, r that meet row h, and q, s, of dy[n, p, q, c] * weight[r, s, c]."""
-    C = w.C
-    dx_row = (n * w.H + h) * w.W * C
-    for i in range(natural(dx_row), natural(dx_row + w.W * C)):
-        dx[i] = 0
-    for r in range(w.R):
-        p, between = divmod(h + w.top - r * w.dilation_rows, w.stride_rows)
-        if between == 0 and 0 <= p < w.P:
-            for s in range(w.S):
-                offset = s * w.dilation_columns - w.left
-                tap = natural((r * w.S + s) * C)
-                first, last = _columns(w.Q, w.W, w.stride_columns, offset)
-                for q in range(first, last):
-                    dy_pixel = natural(((n * w.P + p) * w.Q + q) * C)
-                    dx_pixel = natural(dx_row + (q * w.stride_columns + offset) * C)
-                    for c in range(natural(C)):
-                        dx[dx_pixel + c] += dy[dy_pixel + c] * weight[tap + c]
+def _add_run(x, image, rows, run, offsets, numbers, first_row, last_row, first, last, dy, target, dy_row, partial, base,
+             begin, end, count):
+    """Add the products of a run of pixels to the sums of its taps: channels from `begin` to `end`.
 
-
-@parallel_kernel
-def depthwise_backward_input(dy, window, weight, dx, worker, workers):
-    """dx[n, h, w, c] = sum over r, s of dy[n, h - r, w - s, c] * weight[r, s, c]."""
-    w = window[0]
-    for row in range(w.N * w.H * worker // workers, w.N * w.H * (worker + 1) // workers):
-        _backward_input_row(dy, w, weight, dx, row // w.H, row % w.H)
+    `count` is None for whole vectors of channels, else the number of channels.
+    """
+    together = run.pixels // PIXELS * PIXELS if run.together and count is None else 0
+    for t in range(first, last, TAPS):
+        for c in range(begin, end, lanes_of(x)):
+            tile = taps_load(partial, base + c, numbers, t, last, count)
+            for i in range(first_row, last_row):
+                start, dy_start = image + rows[i].source + run.source + c, target + i * dy_row + run.target + c
+                ahead = rows[min(i + 1, len(rows) - 1)].source - rows[i].source + offsets[last - 1]
+                if count is None:  # otherwise it is not even compiled
+                    for j in range(0, together, PIXELS):
+                        at, dy_at = start + j * run.step, dy_start + j * run.target_step
+                        pixels_prefetch(x, at + ahead, run.step)
+                        pixels_prefetch(dy, dy_at + dy_row, run.target_step)
+                        tile = taps_multiply_add_3(tile, x, at, run.step, offsets, t, last, dy, dy_at, run.target_step)
+                for j in range(together, run.pixels):
+                    tile = taps_multiply_add(tile, x, start + j * run.step, offsets, t, last,
+                                             dy, dy_start + j * run.target_step, count)
+            taps_store(tile, partial, base + c, numbers, t, last, count)
 
 
 @kernel
-def _weight_chunk(x, w, dy, partial, chunk, chunks):
-    C = w.C
-    base = chunk * w.R * w.S * C
-    for i in range(natural(base), natural(base + w.R * w.S * C)):
-        partial[i] = 0
-    for row in range(w.N * w.P * chunk // chunks, w.N * w.P * (chunk + 1) // chunks):
-        n, p = divmod(row, w.P)
-        for r in range(w.R):
-            h = p * w.stride_rows + r * w.dilation_rows - w.top
-            if 0 <= h < w.H:
-                for s in range(w.S):
-                    offset = s * w.dilation_columns - w.left
-                    first, last = _columns(w.Q, w.W, w.stride_columns, offset)
-                    target = natural(base + (r * w.S + s) * C)
-                    for q in range(first, last):
-                        x_pixel = natural(((n * w.H + h) * w.W + q * w.stride_columns + offset) * C)
-                        dy_pixel = natural((row * w.Q + q) * C)
-                        for c in range(natural(C)):
-                            partial[target + c] += x[x_pixel + c] * dy[dy_pixel + c]
+def _add_band(x, image, rows, run, offsets, numbers, i, last_row, C, dy, target, dy_row, partial, base):
+    """Add the products of a run in the rows from `i` to `last_row`, those together that meet the same rows of the filter."""
+    full = C - C % lanes_of(x)
+    while i < last_row:
+        end = i + 1
+        while end < last_row and rows[end].first == rows[i].first and rows[end].last == rows[i].last:
+            end += 1
+        first, last = run.list + rows[i].first * run.taps, run.list + rows[i].last * run.taps
+        _add_run(x, image, rows, run, offsets, numbers, i, end, first, last, dy, target, dy_row, partial, base,
+                 0, full, None)
+        if full < C:
+            _add_run(x, image, rows, run, offsets, numbers, i, end, first, last, dy, target, dy_row, partial, base,
+                     full, C, C - full)
+        i = end
 
 
 @parallel_kernel
-def depthwise_backward_weight(x, window, dy, partial, chunks, worker, workers):
-    """partial[chunk, r, s, c] = sum over the chunk's output rows of x[n, p + r, q + s, c] * dy[n, p, q, c]."""
+def backward_weight(x, rows, runs, offsets, numbers, N, C, dy, partial, chunks, worker, workers):
+    """partial[chunk, r, s, c] = sum over the chunk's rows of dy of x[n, row, column, c] * dy[n, p, q, c]."""
+    height, size = len(rows), len(partial) // chunks
+    dy_row, image = len(dy) // (N * height), len(x) // N
     for chunk in range(worker, chunks, workers):
-        _weight_chunk(x, window[0], dy, partial, chunk, chunks)
+        base = chunk * size
+        for i in range(natural(base), natural(base + size)):
+            partial[i] = 0
+        number, stop = N * height * chunk // chunks, N * height * (chunk + 1) // chunks
+        while number < stop:
+            n, i = divmod(number, height)
+            last = min(i + BAND, height, i + stop - number)
+            for k in range(len(runs)):
+                _add_band(x, n * image, rows, runs[k], offsets, numbers, i, last, C, dy, n * height * dy_row, dy_row,
+                          partial, base)
+            number += last - i

@@ -25,9 +25,35 @@ def _entropy(logits, number, K, scale, dlogits):
     log_total = log(total)
     loss = logits.dtype.type(0)
     for i in row(number, K):
-        if dlogits[i] != ZERO:
-            loss -= dlogits[i] * (logits[i] - shift - log_total)
+        term = dlogits[i] * (logits[i] - shift - log_total)
+        loss -= term if dlogits[i] != ZERO else ZERO
+    for i in row(number, K):
         dlogits[i] = (exp(logits[i] - shift) / total * mass - dlogits[i]) * scale
+    return loss
+
+
+@kernel
+def _entropy_of_label(logits, number, label, weight, rest, share_of_all, scale, dlogits):
+    """The same where the target is weight * share_of_all, and weight * rest more at the label."""
+    K = len(weight)
+    first, at = natural(number * K), natural(number * K + label)
+    shift = largest(logits, number, K)
+    total = logits.dtype.type(0)
+    for i in row(number, K):
+        dlogits[i] = exp(logits[i] - shift)
+        total += dlogits[i]
+    log_total, of_label = log(total), dlogits[at]
+    mass = weight[label] * rest
+    loss = -mass * (logits[at] - shift - log_total) if mass != ZERO else ZERO
+    if share_of_all != ZERO:
+        for k in range(natural(K)):
+            target = weight[k] * share_of_all
+            term = target * (logits[first + k] - shift - log_total)
+            loss -= term if target != ZERO else ZERO
+            mass += target
+    for k in range(natural(K)):
+        dlogits[first + k] = (dlogits[first + k] / total * mass - weight[k] * share_of_all) * scale
+    dlogits[at] = (of_label / total * mass - (weight[label] * share_of_all + weight[label] * rest)) * scale
     return loss
 
 
@@ -39,14 +65,12 @@ def cross_entropy_of_labels(logits, labels, ignored, weight, smoothing, scale, l
     share_of_all = logits.dtype.type(smoothing / K)
     factor = logits.dtype.type(scale)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
-        losses[n] = 0
-        for i in row(n, K):
-            dlogits[i] = 0
         if labels[n] != ignored:
-            for k in range(natural(K)):
-                dlogits[natural(n * K) + k] = weight[k] * share_of_all
-            dlogits[n * K + labels[n]] += weight[labels[n]] * rest
-            losses[n] = _entropy(logits, n, K, factor, dlogits)
+            losses[n] = _entropy_of_label(logits, n, labels[n], weight, rest, share_of_all, factor, dlogits)
+        else:
+            losses[n] = 0
+            for i in row(n, K):
+                dlogits[i] = 0
 
 
 @parallel_kernel

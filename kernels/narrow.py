@@ -10,16 +10,9 @@ weight dy is transposed to planes, and sums are kept for each lane until the end
 """
 
 from ._jit import kernel, parallel_kernel
+from .planes import planes_load, planes_multiply_add, planes_store, planes_sums, planes_tile
 from .scalar import natural
-from .simd import (
-    PLANES,
-    lanes_of,
-    planes_load,
-    planes_multiply_add,
-    planes_store,
-    planes_sums,
-    planes_tile,
-)
+from .simd import PLANES, lanes_of
 from .tile import tile_multiply_add, tile_store
 
 COLUMNS = 3  # filter columns whose sums a tile keeps
@@ -51,22 +44,22 @@ def _pack_planes(x, w, plan, n, p, rows, planes, start):
 
 
 @kernel
-def _forward_row(w, plan, taps, weight, k, bias, planes, start, y, y_start):
+def _forward_row(w, plan, taps, weight, k, bias, planes, start, floor, y, y_start):
     """One row of output pixels, 8 channels from k on."""
     lanes = lanes_of(y)
     for q in range(0, w.Q, 2 * lanes):
         tile = planes_tile(bias, k, 2)
         for t in range(len(taps)):
             tile = tile_multiply_add(tile, weight, t * plan.channels + k, 0, planes, start + taps[t] + q)
-        planes_store(tile, y, y_start + q * w.K + k, w.K, w.Q - q, w.K - k)
+        planes_store(tile, y, y_start + q * w.K + k, w.K, w.Q - q, w.K - k, floor)
 
 
 @parallel_kernel
-def narrow_forward(x, window, plans, taps, weight, bias, y, scratch, worker, workers):
+def narrow_forward(x, window, plans, taps, weight, bias, floor, y, scratch, worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * weight[r, s, c, k], strided, dilated, padded.
 
     `weight` (R, S, C, plan.channels) and `bias` (plan.channels,) are padded with zeros to a multiple of 8 channels;
-    taps[r, s, c] is where the inputs of a tap begin in the planes.
+    taps[r, s, c] is where the inputs of a tap begin in the planes. Nothing falls below the floor; NaN is no floor.
     """
     w, plan = window[0], plans[0]
     bands = (w.P + plan.rows - 1) // plan.rows
@@ -79,7 +72,7 @@ def narrow_forward(x, window, plans, taps, weight, bias, y, scratch, worker, wor
         for i in range(rows):
             for k in range(0, w.K, PLANES):
                 _forward_row(w, plan, taps, weight, k, bias, scratch, start + i * w.stride_rows * plan.width,
-                             y, (n * w.P + first + i) * w.Q * w.K)
+                             floor, y, (n * w.P + first + i) * w.Q * w.K)
 
 
 @kernel

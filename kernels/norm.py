@@ -32,6 +32,20 @@ def _add_moments(x, shift, first, count, sums, start):
         sums[squares + lane] += (value - shift[lane]) * (value - shift[lane])
 
 
+@kernel
+def _add_moments_of_four(x, shift, first, sums, start):
+    """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
+    width = natural(len(shift))
+    read, total, squares = natural(first), natural(start), natural(start) + width
+    for lane in range(width):
+        at, centre = read + lane, shift[lane]
+        a, b = float(x[at]), float(x[at + width])
+        c, d = float(x[at + width + width]), float(x[at + width + width + width])
+        sums[total + lane] += (a + b) + (c + d)
+        sums[squares + lane] += (((a - centre) * (a - centre) + (b - centre) * (b - centre))
+                                 + ((c - centre) * (c - centre) + (d - centre) * (d - centre)))
+
+
 @parallel_kernel
 def moments(x, shift, sums, chunks, worker, workers):
     """sums (chunks, 2, width) = sum of x and of the square of x - shift."""
@@ -41,7 +55,10 @@ def moments(x, shift, sums, chunks, worker, workers):
         for i in range(natural(start), natural(start + 2 * width)):
             sums[i] = 0
         begin, end = _runs(len(x), width, chunk, chunks)
-        for first in range(begin, end, width):
+        fours = begin + (end - begin) // (4 * width) * (4 * width)
+        for first in range(begin, fours, 4 * width):
+            _add_moments_of_four(x, shift, first, sums, start)
+        for first in range(fours, end, width):
             _add_moments(x, shift, first, min(width, end - first), sums, start)
 
 
@@ -62,6 +79,24 @@ def _add_products(dy, x, y, floor, centre, first, count, sums, start):
         sums[products + lane] += value * (float(x[read + lane]) - centre[lane])
 
 
+@kernel
+def _add_products_of_four(dy, x, y, floor, centre, first, sums, start):
+    """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
+    width, lowest = natural(len(centre)), x.dtype.type(floor)
+    read, total, products = natural(first), natural(start), natural(start) + width
+    for lane in range(width):
+        i = read + lane
+        j = i + width
+        k = j + width
+        m = k + width
+        a, b = float(_above(dy[i], y[i], lowest)), float(_above(dy[j], y[j], lowest))
+        c, d = float(_above(dy[k], y[k], lowest)), float(_above(dy[m], y[m], lowest))
+        middle = float(centre[lane])
+        sums[total + lane] += (a + b) + (c + d)
+        sums[products + lane] += ((a * (float(x[i]) - middle) + b * (float(x[j]) - middle))
+                                  + (c * (float(x[k]) - middle) + d * (float(x[m]) - middle)))
+
+
 @parallel_kernel
 def products(dy, x, y, floor, centre, sums, chunks, worker, workers):
     """sums (chunks, 2, width) = sum of dy and of dy (x - centre), without the dy whose y is not above the floor."""
@@ -71,7 +106,10 @@ def products(dy, x, y, floor, centre, sums, chunks, worker, workers):
         for i in range(natural(start), natural(start + 2 * width)):
             sums[i] = 0
         begin, end = _runs(len(x), width, chunk, chunks)
-        for first in range(begin, end, width):
+        fours = begin + (end - begin) // (4 * width) * (4 * width)
+        for first in range(begin, fours, 4 * width):
+            _add_products_of_four(dy, x, y, floor, centre, first, sums, start)
+        for first in range(fours, end, width):
             _add_products(dy, x, y, floor, centre, first, min(width, end - first), sums, start)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._jit import kernel, parallel_kernel
 from .scalar import natural, quotient
-from .simd import lanes_first_maximum, lanes_of
+from .simd import lanes_first_maximum, lanes_of, lanes_route
 
 
 @kernel
@@ -59,19 +59,45 @@ def _max_of_window(x, image, w, p, q, y, argmax, target):
                                 y, argmax, target + channel, w.C - channel, first == 0)
 
 
+@kernel
+def _max_of_inner_window(x, image, first, C, distances, y, argmax, target):
+    """Output pixel whose window begins at pixel `first` and lies inside the image, its elements `distances` from there."""
+    for i in range(0, len(distances), 4):
+        a, b, c, d = first + distances[i], first + distances[i + 1], first + distances[i + 2], first + distances[i + 3]
+        for channel in range(0, C, lanes_of(x)):
+            lanes_first_maximum(x, image + channel, (a * C, a), (b * C, b), (c * C, c), (d * C, d),
+                                y, argmax, target + channel, C - channel, i == 0)
+
+
+@kernel
+def _inner(count, stride, before, reach, size):
+    """Half-open range of the output rows, or columns, whose window lies inside the image."""
+    first = min(count, (before + stride - 1) // stride)
+    return first, max(first, min(count, (size - 1 - reach + before) // stride + 1))
+
+
 @parallel_kernel
-def max_pool2d(x, window, floor, y, argmax, worker, workers):
+def max_pool2d(x, window, distances, floor, y, argmax, worker, workers):
     """y = first maximum of each window, argmax = its position h * W + w; -inf and -1 where all is padding.
 
-    y does not fall below the floor; NaN is no floor.
+    y does not fall below the floor; NaN is no floor. `distances` are those of the filter elements, in pixels, the last one
+    repeated to a multiple of four.
     """
     lowest = x.dtype.type(floor)
     w = window[0]
     rows = w.N * w.P
+    p_first, p_last = _inner(w.P, w.stride_rows, w.top, (w.R - 1) * w.dilation_rows, w.H)
+    q_first, q_last = _inner(w.Q, w.stride_columns, w.left, (w.S - 1) * w.dilation_columns, w.W)
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
         n, p = divmod(row, w.P)
+        image = n * w.H * w.W * w.C
+        corner = (p * w.stride_rows - w.top) * w.W - w.left
         for q in range(w.Q):
-            _max_of_window(x, n * w.H * w.W * w.C, w, p, q, y, argmax, (row * w.Q + q) * w.C)
+            target = (row * w.Q + q) * w.C
+            if p_first <= p < p_last and q_first <= q < q_last:
+                _max_of_inner_window(x, image, corner + q * w.stride_columns, w.C, distances, y, argmax, target)
+            else:
+                _max_of_window(x, image, w, p, q, y, argmax, target)
         for i in range(natural(row * w.Q * w.C), natural((row + 1) * w.Q * w.C)):
             y[i] = lowest if y[i] < lowest else y[i]
 
@@ -93,6 +119,30 @@ def max_pool2d_backward(dy, argmax, y, floor, N, pixels, C, dx, worker, workers)
                 pixel = argmax[first + channel]
                 if pixel >= 0 and not y[first + channel] <= floor:
                     dx[image + natural(pixel) * natural(C) + channel] += dy[first + channel]
+
+
+@parallel_kernel
+def max_pool2d_backward_disjoint(dy, argmax, y, floor, window, dx, worker, workers):
+    """The same where no two windows share a pixel and all lie inside the image: each pixel looks into its own window."""
+    w = window[0]
+    lanes = lanes_of(dx)
+    covered = w.P * w.R == w.H and w.Q * w.S == w.W
+    for n in range(w.N * worker // workers, w.N * (worker + 1) // workers):
+        image = n * w.H * w.W * w.C
+        if not covered:
+            for i in range(natural(image), natural(image + w.H * w.W * w.C)):
+                dx[i] = 0
+        for p in range(w.P):
+            for r in range(w.R):
+                for s in range(w.S):
+                    source = (n * w.P + p) * w.Q * w.C
+                    pixel = (p * w.stride_rows + r) * w.W + s
+                    for _ in range(w.Q):
+                        for channel in range(0, w.C, lanes):
+                            lanes_route(dy, argmax, y, floor, source + channel, pixel, dx, image + pixel * w.C + channel,
+                                        w.C - channel)
+                        source += w.C
+                        pixel += w.stride_columns
 
 
 @kernel

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 _features = llvmlite.binding.get_host_cpu_features()
-_INDEX = ir.IntType(32)
+INDEX = ir.IntType(32)
 NATURAL = ir.IntType(64)
 
 if _features.get("avx512f"):
@@ -28,11 +28,15 @@ elif _features.get("neon"):
 else:
     VECTOR_BYTES, REGISTERS = 16, 16
 
-# Rows of a tile of so many vectors. With four vectors a step has 10 loads for 24 multiply-adds, the fewest (measured: up to
-# 1.15 times faster than 14 rows of two where a neighbour shares the core's load ports); more rows than 10 of two vectors
-# would need more addresses than there are integer registers.
-ROWS = {1: 14, 2: 10, 3: 8, 4: 6} if REGISTERS == 32 else {1: 6, 2: 6, 3: 4, 4: 3}
+# Rows of a tile of so many vectors: eight sums or more hide the latency of a multiply-add, rows that divide common counts of
+# channels waste none, and each row takes an integer register for its address. With six rows of four vectors a step has the
+# fewest loads, 10 for 24 multiply-adds (measured: up to 1.15 times faster than 14 rows of two where a neighbour shares the
+# core's load ports).
+ROWS = {1: 8, 2: 8, 3: 8, 4: 6} if REGISTERS == 32 else {1: 6, 2: 6, 3: 4, 4: 3}
 MOST_ROWS = max(ROWS.values())
+PLANES = 8  # channels that pixel vectors are turned into at a time, and back
+PIXELS = 6  # neighbouring pixels whose sums `pixels_multiply_add` keeps, and `pixels_prefetch` fetches
+TAPS = 9  # filter elements whose sums `taps_multiply_add` keeps
 
 
 class Tile(types.Type):
@@ -75,8 +79,8 @@ def lane_offset(builder: Any, offset: Any, lanes: int) -> Any:
 def broadcast(builder: Any, scalar: Any, vector: Any) -> Any:
     """Vector with a scalar in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, scalar, _INDEX(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INDEX, vector.count), [0] * vector.count))
+    first = builder.insert_element(undefined, scalar, INDEX(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INDEX, vector.count), [0] * vector.count))
 
 
 def suffix(vector: Any) -> str:
@@ -96,180 +100,22 @@ def lanes_below(builder: Any, count: Any, lanes: int) -> Any:
 def masked_load(builder: Any, pointer: Any, mask: Any, vector: Any) -> Any:
     """Load the lanes of a mask; the others are zeros."""
     declared = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(vector, [vector.as_pointer(), _INDEX, mask.type, vector]),
+        builder.module, ir.FunctionType(vector, [vector.as_pointer(), INDEX, mask.type, vector]),
         f"llvm.masked.load.{suffix(vector)}.p0")
-    return builder.call(declared, [pointer, _INDEX(4), mask, ir.Constant(vector, None)])
+    return builder.call(declared, [pointer, INDEX(4), mask, ir.Constant(vector, None)])
 
 
 def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
     """Store the lanes of a mask."""
     declared = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(ir.VoidType(), [value.type, pointer.type, _INDEX, mask.type]),
+        builder.module, ir.FunctionType(ir.VoidType(), [value.type, pointer.type, INDEX, mask.type]),
         f"llvm.masked.store.{suffix(value.type)}.p0")
-    builder.call(declared, [value, pointer, _INDEX(4), mask])
+    builder.call(declared, [value, pointer, INDEX(4), mask])
 
 
-PLANES = 8  # channels that pixel vectors are turned into at a time, and back
-
-
-def _zip(builder: Any, a: Any, b: Any) -> list[Any]:
-    """a0 b0 a1 b1 ... of two vectors, as two vectors."""
-    lanes = a.type.count
-    order = [lane // 2 + lane % 2 * lanes for lane in range(2 * lanes)]
-    mask = ir.VectorType(_INDEX, lanes)
-    return [builder.shuffle_vector(a, b, ir.Constant(mask, half)) for half in (order[:lanes], order[lanes:])]
-
-
-def _unzip(builder: Any, a: Any, b: Any) -> list[Any]:
-    """The elements of two vectors with even numbers, and those with odd numbers."""
-    lanes = a.type.count
-    mask = ir.VectorType(_INDEX, lanes)
-    return [builder.shuffle_vector(a, b, ir.Constant(mask, list(range(odd, 2 * lanes, 2)))) for odd in (0, 1)]
-
-
-def _interleave(builder: Any, planes: list[Any]) -> list[Any]:
-    """Vectors of pixels, one for each channel, as vectors of channels, pixel after pixel: log2(channels) rounds of zips."""
-    half = len(planes) // 2
-    for _ in range(half.bit_length()):
-        planes = [part for i in range(half) for part in _zip(builder, planes[i], planes[i + half])]
-    return planes
-
-
-def _deinterleave(builder: Any, pixels: list[Any]) -> list[Any]:
-    """The inverse of `_interleave`."""
-    half = len(pixels) // 2
-    for _ in range(half.bit_length()):
-        pairs = [_unzip(builder, pixels[2 * i], pixels[2 * i + 1]) for i in range(half)]
-        pixels = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
-    return pixels
-
-
-def _pixel_parts(lanes: int) -> list[tuple[int, int, int, int]]:
-    """For pixels of PLANES channels in consecutive vectors: (vector, lane, pixel, channel) where each piece begins."""
-    piece = min(lanes, PLANES)
-    starts = range(0, PLANES * lanes, piece)
-    return [(at // lanes, at % lanes, at // PLANES, at % PLANES) for at in starts]
-
-
-def _part_mask(builder: Any, lanes: int, lane: int, channel: int, pixel: int, pixels: Any, channels: Any) -> Any:
-    """Mask of one pixel's channels that exist, in the lanes from `lane` on."""
-    wanted = builder.select(builder.icmp_signed("<", NATURAL(pixel), pixels), channels, NATURAL(0))
-    wanted = builder.sub(wanted, NATURAL(channel))
-    most = NATURAL(min(lanes, PLANES))
-    wanted = builder.select(builder.icmp_signed("<", wanted, most), wanted, most)
-    wanted = builder.select(builder.icmp_signed(">", wanted, NATURAL(0)), wanted, NATURAL(0))
-    bits = builder.shl(builder.sub(builder.shl(NATURAL(1), wanted), NATURAL(1)), NATURAL(lane))
-    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
-
-
-@intrinsic
-def planes_tile(typing, bias, offset, vectors):
-    """Tile of PLANES rows, one for each channel, and vectors of pixels: row k is bias[offset + k] everywhere."""
-    if not isinstance(vectors, types.IntegerLiteral):
-        return None
-    tile = Tile(PLANES, vectors.literal_value, bias.dtype)
-
-    def generate(context, builder, signature, args):
-        pointer = array_data(context, builder, signature.args[0], args[0])
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-        for k in range(tile.rows):
-            row = broadcast(builder, builder.load(builder.gep(pointer, [lane_offset(builder, args[1], k)])), tile.vector)
-            for v in range(tile.vectors):
-                value = builder.insert_value(value, row, k * tile.vectors + v)
-        return value
-
-    return tile(bias, types.intp, vectors), generate
-
-
-@intrinsic
-def planes_store(typing, tile, y, y_offset, step, pixels, channels):
-    """Write a tile of channels by pixels as pixels by channels, `step` elements apart: only those that exist."""
-
-    def generate(context, builder, signature, args):
-        value, array, offset, step, pixels, channels = args
-        pointer = array_data(context, builder, signature.args[1], array)
-        for v in range(tile.vectors):
-            planes = [builder.extract_value(value, k * tile.vectors + v) for k in range(tile.rows)]
-            rows = _interleave(builder, planes)
-            for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
-                number = v * tile.lanes + pixel
-                mask = _part_mask(builder, tile.lanes, lane, channel, number, pixels, channels)
-                at = builder.add(offset, builder.mul(step, NATURAL(number)))
-                target = vector_at(builder, pointer, lane_offset(builder, at, channel - lane), tile.vector)
-                masked_store(builder, rows[vector], target, mask)
-        return context.get_dummy_value()
-
-    return types.void(tile, y, *[types.intp] * 4), generate
-
-
-@intrinsic
-def planes_load(typing, dy, offset, step, pixels, channels, planes, start, distance):
-    """planes[start + k * distance : ... + lanes] = channel k of a vector of pixels, zero where one is missing."""
-    tile = Tile(1, 1, dy.dtype)
-
-    def generate(context, builder, signature, args):
-        dy_array, offset, step, pixels, channels, planes_array, start, distance = args
-        source = array_data(context, builder, signature.args[0], dy_array)
-        target = array_data(context, builder, signature.args[5], planes_array)
-        rows: list[Any] = [None] * PLANES
-        for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
-            mask = _part_mask(builder, tile.lanes, lane, channel, pixel, pixels, channels)
-            at = builder.add(offset, builder.mul(step, NATURAL(pixel)))
-            pointer = vector_at(builder, source, lane_offset(builder, at, channel - lane), tile.vector)
-            part = masked_load(builder, pointer, mask, tile.vector)
-            rows[vector] = part if rows[vector] is None else builder.select(mask, part, rows[vector])
-        for plane in _deinterleave(builder, rows):
-            builder.store(plane, vector_at(builder, target, start, tile.vector), align=4)
-            start = builder.add(start, distance)
-        return context.get_dummy_value()
-
-    return types.void(dy, *[types.intp] * 4, planes, types.intp, types.intp), generate
-
-
-@intrinsic
-def planes_multiply_add(typing, tile, rows, offset, distance, columns, column_offset, column_distance, count):
-    """Tile plus, for every row and vector, the product of a vector of `rows` and `count` lanes of one of `columns`."""
-
-    def generate(context, builder, signature, args):
-        value, row_array, offset, distance, column_array, column_offset, column_distance, count = args
-        row_data = array_data(context, builder, signature.args[1], row_array)
-        column_data = array_data(context, builder, signature.args[4], column_array)
-        columns = []
-        mask = lanes_below(builder, count, tile.lanes)
-        for _ in range(tile.vectors):
-            column = vector_at(builder, column_data, column_offset, tile.vector)
-            columns.append(masked_load(builder, column, mask, tile.vector))
-            column_offset = builder.add(column_offset, column_distance)
-        fused = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
-        for p in range(tile.rows):
-            row = load_vector(builder, row_data, offset, tile.vector)
-            for v in range(tile.vectors):
-                k = p * tile.vectors + v
-                total = builder.call(fused, [row, columns[v], builder.extract_value(value, k)])
-                value = builder.insert_value(value, total, k)
-            offset = builder.add(offset, distance)
-        return value
-
-    return tile(tile, rows, types.intp, types.intp, columns, *[types.intp] * 3), generate
-
-
-@intrinsic
-def planes_sums(typing, array, offset, vectors):
-    """Tile of PLANES rows read from memory, one vector after the other: the running sums of `planes_multiply_add`."""
-    if not isinstance(vectors, types.IntegerLiteral):
-        return None
-    tile = Tile(PLANES, vectors.literal_value, array.dtype)
-
-    def generate(context, builder, signature, args):
-        pointer = array_data(context, builder, signature.args[0], args[0])
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-        for i in range(tile.rows * tile.vectors):
-            loaded = load_vector(builder, pointer, lane_offset(builder, args[1], i * tile.lanes), tile.vector)
-            value = builder.insert_value(value, loaded, i)
-        return value
-
-    return tile(array, types.intp, vectors), generate
+def not_below(builder: Any, value: Any, floor: Any) -> Any:
+    """The vector `value`, or `floor` in the lanes where it is below that; a floor that is NaN is none."""
+    return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
 
 
 def _copy_intrinsic(load_all: bool, store_all: bool) -> Any:
@@ -346,6 +192,18 @@ def lanes_add(typing, tile, array, offset, count):
 
 
 @intrinsic
+def lanes_not_below(typing, tile, floor):
+    """The vector, or the floor where it is below it; a floor that is NaN is none."""
+
+    def generate(context, builder, signature, args):
+        value, floor = args
+        limited = not_below(builder, builder.extract_value(value, 0), broadcast(builder, floor, tile.vector))
+        return builder.insert_value(value, limited, 0)
+
+    return tile(tile, tile.element), generate
+
+
+@intrinsic
 def lanes_store(typing, tile, array, offset, count):
     """Write the first `count` lanes to array[offset : offset + count], at most one vector."""
 
@@ -378,7 +236,7 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
     """
     lanes = VECTOR_BYTES * 8 // x.dtype.bitwidth
     vector = ir.VectorType(ir.FloatType() if x.dtype.bitwidth == 32 else ir.DoubleType(), lanes)
-    numbers = ir.VectorType(_INDEX, lanes)
+    numbers = ir.VectorType(INDEX, lanes)
 
     def generate(context, builder, signature, args):
         x_array, offset, *pairs, y_array, argmax_array, target, count, fresh = args
@@ -395,7 +253,7 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
             wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
             wins = builder.or_(first, wins)
             best = builder.select(wins, value, best)
-            winner = builder.select(wins, broadcast(builder, builder.trunc(number, _INDEX), numbers), winner)
+            winner = builder.select(wins, broadcast(builder, builder.trunc(number, INDEX), numbers), winner)
             first = ir.Constant(first.type, None)
         masked_store(builder, best, y_at, mask)
         masked_store(builder, winner, argmax_at, mask)
@@ -403,6 +261,34 @@ def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count,
 
     pair = types.UniTuple(types.intp, 2)
     return types.void(x, types.intp, pair, pair, pair, pair, y, argmax, types.intp, types.intp, types.boolean), generate
+
+
+@intrinsic
+def lanes_route(typing, dy, argmax, y, floor, source, number, dx, target, count):
+    """dx[target + i] = dy[source + i] where argmax is `number` and y above the floor, else 0, for the lanes i < count.
+
+    A floor that is NaN lets all pass.
+    """
+    tile = Tile(1, 1, dy.dtype)
+    numbers = ir.VectorType(INDEX, tile.lanes)
+
+    def generate(context, builder, signature, args):
+        dy_array, argmax_array, y_array, floor, source, number, dx_array, target, count = args
+        mask = lanes_below(builder, count, tile.lanes)
+        gradient, value = (
+            masked_load(builder, vector_at(builder, array_data(context, builder, signature.args[i], array), source,
+                                           tile.vector), mask, tile.vector) for i, array in ((0, dy_array), (2, y_array)))
+        winner_at = vector_at(builder, array_data(context, builder, signature.args[1], argmax_array), source, numbers)
+        winner = masked_load(builder, winner_at, mask, numbers)
+        wins = builder.icmp_signed("==", winner, broadcast(builder, builder.trunc(number, INDEX), numbers))
+        lowest = broadcast(builder, context.cast(builder, floor, signature.args[3], tile.element), tile.vector)
+        passes = builder.and_(wins, builder.fcmp_unordered(">", value, lowest))
+        result = builder.select(passes, gradient, ir.Constant(tile.vector, None))
+        to = vector_at(builder, array_data(context, builder, signature.args[6], dx_array), target, tile.vector)
+        masked_store(builder, result, to, mask)
+        return context.get_dummy_value()
+
+    return types.void(dy, argmax, y, floor, types.intp, types.intp, dx, types.intp, types.intp), generate
 
 
 def _vector_arithmetic(operation: str) -> Any:
@@ -451,12 +337,9 @@ if config.DISABLE_JIT:
         lanes_copy_padded,
         lanes_first_maximum,
         lanes_load,
+        lanes_not_below,
         lanes_of,
+        lanes_route,
         lanes_store,
         lanes_zero,
-        planes_load,
-        planes_multiply_add,
-        planes_store,
-        planes_sums,
-        planes_tile,
     )

@@ -1,11 +1,11 @@
-"""Vectors and tiles in plain Python: what the intrinsics of simd.py and tile.py mean, for NUMBA_DISABLE_JIT=1.
+"""Vectors and tiles in plain Python, for NUMBA_DISABLE_JIT=1: what the intrinsics of simd, tile, planes and strips mean.
 
 A tile is an array (rows, vectors * lanes). Slow, but a debugger steps through the kernels, and numpy checks every index.
 """
 
 import numpy as np
 
-from .simd import ROWS, VECTOR_BYTES
+from .simd import PIXELS, ROWS, TAPS, VECTOR_BYTES
 
 
 def lanes_of(array):
@@ -75,11 +75,16 @@ def tile_store(tile, y, y_offset, stride):
         _inside(y, y_offset + p * stride, tile.shape[1])[:] = tile[p]
 
 
-def tile_scatter(tile, y, table, start, distance, rows, channels):
+def _not_below(values, floor):
+    """The values, or the floor where they are below it; NaN is no floor."""
+    return np.where(values < floor, values.dtype.type(floor), values)
+
+
+def tile_scatter(tile, y, table, start, distance, rows, channels, floor):
     """Write the first `rows` rows and `channels` lanes (see tile.py)."""
     count = min(channels, tile.shape[1])
     for p in range(min(rows, len(tile))):
-        _inside(y, _inside(table, start + p, 1)[0] + distance, count)[:] = tile[p, :count]
+        _inside(y, _inside(table, start + p, 1)[0] + distance, count)[:] = _not_below(tile[p, :count], floor)
 
 
 def lanes_copy_all(target, target_offset, source, source_offset, count):
@@ -120,6 +125,11 @@ def lanes_add(vector, array, offset, count):
     return total
 
 
+def lanes_not_below(vector, floor):
+    """The vector, or the floor where it is below it; NaN is no floor."""
+    return _not_below(vector, floor)
+
+
 def lanes_store(vector, array, offset, count):
     """Write the first `count` lanes."""
     count = max(0, min(count, len(vector)))
@@ -137,16 +147,24 @@ def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count, fresh):
         y[target + lane], argmax[target + lane] = best, winner
 
 
+def lanes_route(dy, argmax, y, floor, source, number, dx, target, count):
+    """Put into dx the lanes of dy whose argmax is `number` and whose y is above the floor, else 0 (see simd.py)."""
+    for lane in range(min(count, lanes_of(dy))):
+        i = source + lane
+        passes = argmax[i] == number and not y[i] <= floor
+        _inside(dx, target + lane, 1)[0] = _inside(dy, i, 1)[0] if passes else 0
+
+
 def planes_tile(bias, offset, vectors):
     """Tile of 8 rows, row k filled with bias[offset + k]."""
     return np.repeat(_inside(bias, offset, 8)[:, None], vectors * lanes_of(bias), axis=1)
 
 
-def planes_store(tile, y, y_offset, step, pixels, channels):
-    """Write a tile of channels by pixels as pixels by channels."""
+def planes_store(tile, y, y_offset, step, pixels, channels, floor):
+    """Write a tile of channels by pixels as pixels by channels, nothing below the floor."""
     count = min(channels, 8)
     for pixel in range(min(pixels, tile.shape[1])):
-        _inside(y, y_offset + pixel * step, count)[:] = tile[:count, pixel]
+        _inside(y, y_offset + pixel * step, count)[:] = _not_below(tile[:count, pixel], floor)
 
 
 def planes_load(dy, offset, step, pixels, channels, planes, start, distance):
@@ -176,3 +194,69 @@ def planes_sums(array, offset, vectors):
     """Tile of 8 rows read from memory."""
     size = vectors * lanes_of(array)
     return _inside(array, offset, 8 * size).reshape(8, size).copy()
+
+
+def pixels_start(bias, offset):
+    """Tile of one vector for each pixel, all equal to that of the bias."""
+    return np.tile(_inside(bias, offset, lanes_of(bias)), (PIXELS, 1))
+
+
+def pixels_multiply_add(tile, x, start, step, offsets, w, w_start, numbers, t):
+    """Tile plus the products of a vector of x for each pixel and one vector of w."""
+    lanes = lanes_of(x)
+    at, weights = start + int(offsets[t]), _inside(w, w_start + int(numbers[t]), lanes)
+    return tile + [_inside(x, at + p * step, lanes) * weights for p in range(PIXELS)]
+
+
+def pixels_multiply_add_3(tile, x, start, step, offsets, w, w_start, numbers, t):
+    """The same for three taps, each of which lies `step` behind the one before."""
+    for s in range(3):
+        tile = pixels_multiply_add(tile, x, start + s * step, step, offsets[t:t + 1], w, w_start, numbers[t + s:], 0)
+    return tile
+
+
+def pixels_store(tile, y, offset, step):
+    """Write one vector for each pixel."""
+    for p, vector in enumerate(tile):
+        lanes_store(vector, y, offset + p * step, len(vector))
+
+
+def pixels_prefetch(x, offset, step):
+    """Do nothing: fetching ahead changes no result."""
+
+
+def lanes_multiply_add(vector, x, x_offset, w, w_offset, count):
+    """The vector plus the products of the first `count` lanes of two others."""
+    return vector + lanes_load(x, x_offset, count) * lanes_load(w, w_offset, count)
+
+
+def _listed(entries, first, last):
+    """TAPS entries from `first` on; where the list ends, the first three of them, or fewer, again and again."""
+    positions = [first + t if first + t < last else min(first + t % 3, last - 1) for t in range(TAPS)]
+    return [int(_inside(entries, position, 1)[0]) for position in positions]
+
+
+def taps_load(array, offset, numbers, first, last, count):
+    """Tile of one vector for each of the listed taps."""
+    count = lanes_of(array) if count is None else count
+    return np.stack([lanes_load(array, offset + number, count) for number in _listed(numbers, first, last)])
+
+
+def taps_multiply_add(tile, x, start, offsets, first, last, dy, dy_offset, count):
+    """Tile plus the products of a vector of x for each tap and one vector of dy."""
+    count = lanes_of(x) if count is None else count
+    gradient = lanes_load(dy, dy_offset, count)
+    return tile + [lanes_load(x, start + offset, count) * gradient for offset in _listed(offsets, first, last)]
+
+
+def taps_multiply_add_3(tile, x, start, step, offsets, first, last, dy, dy_start, dy_step):
+    """The same for PIXELS pixels, all lanes."""
+    for p in range(PIXELS):
+        tile = taps_multiply_add(tile, x, start + p * step, offsets, first, last, dy, dy_start + p * dy_step, None)
+    return tile
+
+
+def taps_store(tile, array, offset, numbers, first, last, count):
+    """Write one vector for each of the listed taps."""
+    for vector, number in zip(tile, _listed(numbers, first, last), strict=True):
+        lanes_store(vector, array, offset + number, len(vector) if count is None else count)

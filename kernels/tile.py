@@ -31,6 +31,7 @@ from .simd import (
     lanes_below,
     load_vector,
     masked_store,
+    not_below,
     suffix,
     vector_at,
 )
@@ -201,10 +202,14 @@ def tile_prefetch(typing, x, positions, distance):
 
 
 @intrinsic
-def tile_scatter(typing, tile, y, table, start, distance, rows, channels):
-    """Write the first `rows` rows and `channels` lanes: row p to y[table[start + p] + distance]."""
+def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor):
+    """Write the first `rows` rows and `channels` lanes, nothing below the floor: row p to y[table[start + p] + distance].
+
+    A floor that is NaN is none.
+    """
     def generate(context, builder, signature, args):
-        value, y_array, table, start, distance, rows, channels = args
+        value, y_array, table, start, distance, rows, channels, floor = args
+        lowest = broadcast(builder, floor, tile.vector)
         pointer = array_data(context, builder, signature.args[1], y_array)
         positions = array_data(context, builder, signature.args[2], table)
         masks = [lanes_below(builder, builder.sub(channels, NATURAL(v * tile.lanes)), tile.lanes)
@@ -215,10 +220,11 @@ def tile_scatter(typing, tile, y, table, start, distance, rows, channels):
                 row = builder.gep(pointer, [builder.add(position, distance)])
                 for v in range(tile.vectors):
                     target = vector_at(builder, row, NATURAL(v * tile.lanes), tile.vector)
-                    masked_store(builder, builder.extract_value(value, p * tile.vectors + v), target, masks[v])
+                    vector = not_below(builder, builder.extract_value(value, p * tile.vectors + v), lowest)
+                    masked_store(builder, vector, target, masks[v])
         return context.get_dummy_value()
 
-    return types.void(tile, y, table, *[types.intp] * 4), generate
+    return types.void(tile, y, table, *[types.intp] * 4, tile.element), generate
 
 
 if config.DISABLE_JIT:

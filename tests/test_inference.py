@@ -1,10 +1,13 @@
 """Networks in use: batch norms folded into the layers before them, once for an `inference` block."""
 
+import weakref
+
 import numpy as np
 import pytest
 
 import fastcnn
 from fastcnn import functional, manual_seed, models, nn, optim
+from fastcnn.functional import prepared
 from fastcnn.nn import fusion
 from fastcnn.shapes import DTypeError
 
@@ -175,3 +178,74 @@ def test_what_is_prepared_belongs_to_its_owner_and_name():
         cache = nn.inference_cache()
         assert [cache.get(owner, name, lambda number=number: number)
                 for number, (owner, name) in enumerate([(one, "a"), (one, "b"), (other, "a"), (one, "a")])] == [0, 1, 2, 0]
+
+
+# Weights in the form that kernels read
+
+ALGORITHMS = {
+    "direct": (lambda: conv(3, 20, 5), (2, 9, 7, 3)),
+    "groups": (lambda: conv(6, 9, 3, groups=3), (2, 9, 7, 6)),
+    "winograd": (lambda: conv(16, 20, 3, padding=1), (2, 9, 7, 16)),
+    "narrow": (lambda: conv(1, 6, 5, padding=2), (2, 28, 28, 1)),
+    "1x1": (lambda: conv(5, 7, 1), (2, 9, 7, 5)),
+    "depthwise": (lambda: conv(6, 6, 3, groups=6), (2, 9, 7, 6)),
+    "linear": (lambda: nn.Linear(11, 6), (5, 11)),
+}
+
+
+@pytest.fixture
+def forms(monkeypatch):
+    """Counts how often weights and biases are written in another form."""
+    counted, written = [], prepared._written
+    monkeypatch.setattr(prepared, "_written", lambda target, write: counted.append(target) or written(target, write))
+    return counted
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_weights_are_packed_once_in_a_block_with_the_same_bits(name, forms):
+    make, shape = ALGORITHMS[name]
+    manual_seed(0)
+    model, x = settle(nn.Sequential(make(), nn.ReLU())), numbers(*shape)
+    apart = model.forward(x)
+    outside = len(forms)
+    assert outside <= 2
+    with nn.inference():
+        for _ in range(3):
+            np.testing.assert_array_equal(model.forward(x), apart)
+    assert len(forms) == 2 * outside
+    np.testing.assert_array_equal(model.forward(x), apart)
+    assert len(forms) == 3 * outside, "outside of a block nothing is kept"
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_changed_weights_are_packed_again(change):
+    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.ReLU(), nn.BatchNorm(4))), numbers(2, 5, 5, 3)
+    with nn.inference():
+        model.forward(x)
+        change(model)
+        after = model.forward(x)
+    with nn.inference():
+        np.testing.assert_array_equal(after, model.forward(x))
+
+
+def test_weights_that_nobody_promised_are_read_at_every_call(forms):
+    x, weight = numbers(5, 11), numbers(11, 6)
+    with nn.inference():
+        before = functional.linear(x, weight)
+        weight *= 2
+        np.testing.assert_array_equal(functional.linear(x, weight), 2 * before)
+        layer = nn.Linear(11, 6)  # in training
+        layer.forward(x)
+        before = len(forms)
+        layer.forward(x)
+        assert len(forms) == before + 2
+
+
+def test_packed_weights_are_freed_at_the_end_of_the_block(forms):
+    model, x = nn.Linear(11, 6).eval(), numbers(5, 11)
+    with nn.inference():
+        model.forward(x)
+        packed = [weakref.ref(target) for target in forms]
+        forms.clear()
+        assert all(one() is not None for one in packed)
+    assert all(one() is None for one in packed)

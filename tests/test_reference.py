@@ -102,9 +102,11 @@ def test_exports_every_public_function():
 CONV_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 AVERAGE_DEFAULTS = {"stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
 DEFAULTS = {
-    "conv2d": {"bias": None, **CONV_DEFAULTS},
+    "conv2d": {"bias": None, **CONV_DEFAULTS, "relu": False},
+    "linear": {"bias": None, "relu": False},
+    "linear_backward": {"need_dx": True, "y": None},
     "add": {"relu": False},
-    "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dweight": True, "need_dbias": True},
+    "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dweight": True, "need_dbias": True, "y": None},
     "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "relu": False},
     "max_pool2d_backward": {"y": None},
     "avg_pool2d": AVERAGE_DEFAULTS,
@@ -115,8 +117,6 @@ DEFAULTS = {
     "leaky_relu_backward": {"slope": 0.01},
     "elu": {"alpha": 1.0},
     "elu_backward": {"alpha": 1.0},
-    "linear": {"bias": None},
-    "linear_backward": {"need_dx": True},
     "cross_entropy": {"class_weight": None, "label_smoothing": 0.0, "ignore_index": None},
     **{name: {"scale": 1.0, "zero": False} for name in ("sgd", "adam", "rmsprop", "adagrad")},
 }
@@ -936,3 +936,9 @@ def test_rectified_results_are_those_of_relu():
     assert (y.item(), argmax.item()) == (0, 2)
     dx = reference.max_pool2d_backward(np.ones((1, 1, 1, 1)), argmax, (1, 2, 2, 1), y=y)
     np.testing.assert_array_equal(dx, 0)
+    np.testing.assert_array_equal(reference.linear(x, np.eye(2), relu=True), [[0, 1], [2, 0]])
+    np.testing.assert_array_equal(reference.conv2d(image, np.ones((1, 1, 1, 1)), relu=True).ravel(), [0, 1, 2, 0])
+    dx, dweight, dbias = reference.linear_backward(np.ones((2, 2)), x, np.eye(2), y=np.array([[0.0, 1.0], [2.0, 0.0]]))
+    np.testing.assert_array_equal(dx, [[0, 1], [1, 0]])
+    np.testing.assert_array_equal(dweight, [[2, -3], [-4, 1]])
+    np.testing.assert_array_equal(dbias, [1, 1])

@@ -46,6 +46,11 @@ def relu_backward(dy: Any, y: Any) -> np.ndarray:
     return _backward(kernels.relu_backward, "relu_backward", dy, "y", y)
 
 
+def through_relu(function: str, dy: np.ndarray, y: Any) -> np.ndarray:
+    """dy where y is above zero: what reaches an operation that gave y with `relu`. Without it, y is None."""
+    return dy if y is None else _backward(kernels.relu_backward, function, dy, "y", y)
+
+
 def leaky_relu(x: Any, slope: float = 0.01) -> np.ndarray:
     """x where it is above zero, else slope * x."""
     return _forward(kernels.leaky_relu, "leaky_relu", x, shapes.real("leaky_relu", "slope", slope, 0))

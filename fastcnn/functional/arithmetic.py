@@ -20,5 +20,5 @@ def add(a: Any, b: Any, *, relu: bool = False) -> np.ndarray:
     a, b = arrays.floats("add", a=a, b=b)
     shapes.same_shape("add", "b", b.shape, a.shape, "the shape of a")
     y = arrays.empty(a.shape, a.dtype)
-    kernels.add(a.reshape(-1), b.reshape(-1), 0.0 if relu else float("nan"), y.reshape(-1), threads.workers(a.size))
+    kernels.add(a.reshape(-1), b.reshape(-1), arrays.floor(relu), y.reshape(-1), threads.workers(a.size))
     return y

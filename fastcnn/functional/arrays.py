@@ -115,6 +115,11 @@ def as_output(function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) 
     return out
 
 
+def floor(relu: bool) -> float:
+    """What results are not to fall below: NaN sets no limit."""
+    return 0.0 if relu else math.nan
+
+
 @functools.lru_cache(maxsize=4096)
 def record(window: Window) -> np.ndarray:
     """The window as an array of one record, whose fields a kernel reads by name."""
@@ -126,7 +131,7 @@ Allocate = Callable[..., np.ndarray]
 _LINE = 64  # bytes of a cache line; a vector that lies across two of them costs two accesses
 
 
-def _aligned(size: int, dtype: np.dtype, allocate: Allocate) -> np.ndarray:
+def aligned(size: int, dtype: np.dtype, allocate: Allocate) -> np.ndarray:
     """An array that begins at a cache line; its base owns the memory, which `allocate` gives."""
     owner = allocate(size * dtype.itemsize + _LINE, np.uint8)
     start = -owner.ctypes.data % _LINE
@@ -139,7 +144,7 @@ class _Buffer:
     __slots__ = "memory", "owner", "used"
 
     def __init__(self, size: int, allocate: Allocate) -> None:
-        self.memory, self.used = _aligned(size, np.dtype(np.uint8), allocate), 0
+        self.memory, self.used = aligned(size, np.dtype(np.uint8), allocate), 0
         self.owner = self.memory.base  # each array that looks into the memory refers to it
 
     def is_free(self) -> bool:
@@ -206,7 +211,7 @@ class _Pool:
 class _Thread(threading.local):
     def __init__(self) -> None:
         self.pool = _Pool()
-        self.queue = _aligned(_LINE // INT64.itemsize, INT64, np.zeros)
+        self.queue = aligned(_LINE // INT64.itemsize, INT64, np.zeros)
 
 
 _thread = _Thread()
@@ -234,7 +239,7 @@ def scratch(function: str, size: int, dtype: np.dtype) -> np.ndarray:
     key = function, dtype
     array = arrays.get(key)
     if array is None or array.size < size:
-        array = arrays[key] = _aligned(size, dtype, np.zeros)
+        array = arrays[key] = aligned(size, dtype, np.zeros)
     return array
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from .. import shapes
 from ..shapes import ShapeError, Window
 from . import arrays, depthwise, direct, narrow, pointwise, products, winograd
+from .activation import through_relu
 
 # The last one that fits is what `algorithm="auto"` takes.
 _MODULES: dict[str, ModuleType] = {
@@ -59,36 +60,38 @@ def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, str
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
-           dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", out: np.ndarray | None = None) -> np.ndarray:
+           dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", relu: bool = False,
+           out: np.ndarray | None = None) -> np.ndarray:
     """Cross-correlate images x (N, H, W, C) with weight (R, S, C // groups, K): y (N, P, Q, K).
 
     `padding` is an int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"; `bias` is (K,). `algorithm`
     is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a
-    channel) or "auto", which chooses by shape alone. `out` receives y where given. float32 or float64, all of one dtype.
-    ShapeError, DTypeError: arguments that do not fit.
+    channel) or "auto", which chooses by shape alone. `relu` gives max(y, 0) in the same pass. `out` receives y where given.
+    float32 or float64, all of one dtype. ShapeError, DTypeError: arguments that do not fit.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     w = _geometry("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
     chosen = _MODULES[_choose("conv2d", algorithm, w)]
     bias = arrays.as_bias("conv2d", bias, w.K, x.dtype)
     y = arrays.as_output("conv2d", out, (w.N, w.P, w.Q, w.K), x.dtype)
-    chosen.forward(x, weight, bias, w, y)
+    chosen.forward(x, weight, bias, w, y, relu)
     return y
 
 
 def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
                     dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", need_dx: bool = True,
-                    need_dweight: bool = True, need_dbias: bool = True,
+                    need_dweight: bool = True, need_dbias: bool = True, y: Any = None,
                     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients (dx, dweight, dbias) of conv2d from dy (N, P, Q, K); each is None where it is not needed.
 
-    Arguments as in `conv2d`. ShapeError, DTypeError: arguments that do not fit.
+    Arguments as in `conv2d`; `y` is what it gave with `relu`, and None without. ShapeError, DTypeError: arguments that
+    do not fit.
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
     w = _geometry("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups)
     shapes.same_shape("conv2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.K), "the shape of y")
     chosen = _MODULES[_choose("conv2d_backward", algorithm, w)]
-    dx = None
+    dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
         dx = arrays.empty(x.shape, x.dtype)
         chosen.backward_input(dy, weight, w, dx)

@@ -19,6 +19,7 @@ _BAND_PIXELS = 512  # and their positions in the L1 cache
 _CHUNK_PIXELS = 768  # below which adding up the chunks would take as long as making them
 _WEIGHT_PIXELS = 144  # a panel of so many gradients stays in the L1 cache, or nearly
 _PART_BYTES = 1024 * 1024  # weights that all bands pass by before the next ones
+_SMALL_WEIGHTS = 1 << 16  # of a linear layer whose time is not worth a kernel of its own
 _TASKS = 16  # so that workers of different speed end at about the same time
 _PARTIAL_BYTES = 2 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
 
@@ -137,22 +138,29 @@ def _forward_layout(w: Window) -> Layout:
     return Layout(0, channels, w.S * depth * w.K, depth * w.K, w.K, 1, channels, w.groups)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y."""
-    _convolve(x, weight, _forward_layout(w), bias, w, y)
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
+    _convolve(x, weight, _forward_layout(w), bias, w, y, relu)
+
+
+def _width(w: Window, itemsize: int) -> tuple[int, ...]:
+    """Tile width of a window; small linear layers take one vector, for which kernels need not be compiled once more."""
+    if w.W == w.R == w.S == 1 and w.C * w.K <= _SMALL_WEIGHTS:
+        return products.width_for(1, itemsize)
+    return products.width_for(w.K // w.groups, itemsize)
 
 
 def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray,
-              placement: tuple[int, int, int, int] | None = None) -> None:
-    width = products.width_for(layout.channels, x.itemsize)
+              relu: bool = False, placement: tuple[int, int, int, int] | None = None) -> None:
+    width = _width(w, x.itemsize)
     lanes = sum(width)
     plan, offsets = _plan(w, lanes, x.itemsize, placement)
     panels = products.pack(weight, layout, w.R, w.S, w.C // w.groups, lanes)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     kernels.conv2d_forward(
         x.reshape(-1), arrays.record(w), arrays.record(plan), offsets, panels,
-        products.padded_bias(bias, layout.channels, w.groups, lanes), y.reshape(-1), width,
-        arrays.scratch("conv", workers * plan.band, x.dtype),
+        products.padded_bias(bias, layout.channels, w.groups, lanes), arrays.floor(relu), y.reshape(-1),
+        width, arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
 
 
@@ -165,7 +173,7 @@ def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray
     if not covered:
         dx.fill(0)  # input pixels that no filter element meets
     for window, layout, placement in phases:
-        _convolve(dy, weight, layout, arrays.NOTHING[dy.dtype], window, dx, placement)
+        _convolve(dy, weight, layout, arrays.NOTHING[dy.dtype], window, dx, placement=placement)
 
 
 def _few_channels(w: Window, lanes: int) -> bool:
@@ -178,7 +186,8 @@ class _FewPlan(NamedTuple):
     """How `conv2d_backward_input_few` walks a window."""
 
     rows: int  # rows of dx in a band
-    products: int  # working memory for each worker: products
+    products: int  # working memory for each worker: products,
+    sums: int  # where sums of them begin in it,
     positions: int  # and positions of pixels, in dy and in the products
 
 
@@ -190,7 +199,8 @@ def _few_plan(w: Window, itemsize: int) -> tuple[_FewPlan, Layout, np.ndarray]:
     rows = max(1, min(w.H, _BAND_BYTES // row_bytes - reach))
     pixels = min(w.P, rows + reach) * w.Q
     layout = Layout(0, channels, 0, 0, 1, w.K, w.R * w.S * depth, w.groups)
-    plan = _FewPlan(rows, round_up(pixels * w.R * w.S * depth, 16), round_up(pixels + simd.MOST_ROWS, 8))
+    sums = round_up(pixels * w.R * w.S * depth, 16)
+    plan = _FewPlan(rows, sums + round_up(w.Q * w.S * depth, 16), sums, round_up(pixels + simd.MOST_ROWS, 8))
     return plan, layout, np.arange(channels)
 
 
@@ -256,7 +266,7 @@ def _phases(w: Window) -> tuple[list[tuple[Window, Layout, tuple[int, int, int, 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
     channels = w.K // w.groups
-    width = products.width_for(channels, x.itemsize)
+    width = _width(w, x.itemsize)
     lanes = sum(width)
     plan, offsets = _weight_plan(w, lanes, simd.ROWS[len(width)], x.itemsize)
     partial = arrays.empty((plan.chunks * w.groups * round_up(channels, lanes) * offsets.size,), x.dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import shapes
 from . import arrays, direct, pointwise, products
+from .activation import through_relu
 
 
 def _features(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, int, int]:
@@ -22,24 +23,30 @@ def _features(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> tup
     return x[0], weight[0], weight[1]
 
 
-def linear(x: Any, weight: Any, bias: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
-    """y = x @ weight + bias for x (N, in), weight (in, out), bias (out,): y (N, out); ShapeError, DTypeError."""
+def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np.ndarray | None = None) -> np.ndarray:
+    """y = x @ weight + bias for x (N, in), weight (in, out), bias (out,): y (N, out), or max(y, 0) with `relu`.
+
+    `out` receives y where given. ShapeError, DTypeError: arguments that do not fit.
+    """
     x, weight = arrays.floats("linear", x=x, weight=weight)
     N, depth, K = _features("linear", x.shape, weight.shape)
     bias = arrays.as_bias("linear", bias, K, x.dtype)
     y = arrays.as_output("linear", out, (N, K), x.dtype)
-    direct.forward(x, weight, bias, pointwise.rows(N, depth, K), y)
+    direct.forward(x, weight, bias, pointwise.rows(N, depth, K), y, relu)
     return y
 
 
-def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True,
+def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, y: Any = None,
                     ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """Gradients (dx, dweight, dbias) of linear from dy (N, out); dx is None without `need_dx`; ShapeError, DTypeError."""
+    """Gradients (dx, dweight, dbias) of linear from dy (N, out); dx is None without `need_dx`.
+
+    `y` is what linear gave with `relu`, and None without. ShapeError, DTypeError: arguments that do not fit.
+    """
     dy, x, weight = arrays.floats("linear_backward", dy=dy, x=x, weight=weight)
     N, depth, K = _features("linear_backward", x.shape, weight.shape)
     shapes.same_shape("linear_backward", "dy", dy.shape, (N, K), "the shape of y")
     w = pointwise.rows(N, depth, K)
-    dx = None
+    dy, dx = through_relu("linear_backward", dy, y), None
     if need_dx:
         dx = arrays.empty((N, depth), dy.dtype)
         direct.backward_input(dy, weight, w, dx)

@@ -11,7 +11,7 @@ import numpy as np
 from ..kernels import narrow as kernels
 from ..kernels import simd, threads
 from ..shapes import Window
-from . import arrays, direct, products
+from . import arrays, direct, prepared, products
 from .products import GRAIN, round_up
 
 _BAND_BYTES = 32 * 1024  # planes of a band and the gradients beside them stay in the L1 cache
@@ -58,15 +58,26 @@ def _plan(w: Window, itemsize: int) -> tuple[Plan, np.ndarray]:
     return plan, np.array(taps, np.int64)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y."""
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray,
+            relu: bool = False) -> None:
+    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
     plan, taps = _plan(w, x.itemsize)
-    padded = np.zeros((w.R * w.S * w.C + 1, plan.channels), x.dtype)
-    padded[:-1, :w.K] = weight.reshape(-1, w.K)
-    padded[-1, :bias.size] = bias
     workers = threads.workers(products.multiply_adds(w), GRAIN)
-    kernels.narrow_forward(x.reshape(-1), arrays.record(w), arrays.record(plan), taps, padded[:-1].reshape(-1), padded[-1],
-                           y.reshape(-1), arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
+    kernels.narrow_forward(
+        x.reshape(-1), arrays.record(w), arrays.record(plan), taps, _padded(weight, w.K, plan.channels),
+        products.padded_bias(bias, w.K, 1, plan.channels), arrays.floor(relu), y.reshape(-1),
+        arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
+
+
+def _padded(weight: np.ndarray, K: int, channels: int) -> np.ndarray:
+    """The weight with zeros up to so many channels: see `prepared.form`."""
+
+    def write(padded: np.ndarray) -> None:
+        rows = padded.reshape(-1, channels)
+        rows[:, :K] = weight.reshape(-1, K)
+        rows[:, K:] = 0
+
+    return prepared.form(weight, "panels", ("narrow", channels), weight.size // K * channels, write)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:

@@ -23,11 +23,6 @@ def _channels(function: str, shape: tuple[int, ...]) -> int:
     return shape[-1]
 
 
-def _floor(relu: bool) -> float:
-    """What results are not to fall below: NaN sets no limit."""
-    return 0.0 if relu else float("nan")
-
-
 def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
     """Room for the sums of all chunks, and how many these are: a function of the shape alone."""
     chunks = max(1, min(_CHUNKS, size // _CHUNK))
@@ -66,7 +61,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
         mean[:] = old_mean
         kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
     y = arrays.empty(x.shape, dtype)
-    kernels.normalise(flat, centre, scale, offset, _floor(relu), y.reshape(-1), threads.workers(x.size))
+    kernels.normalise(flat, centre, scale, offset, arrays.floor(relu), y.reshape(-1), threads.workers(x.size))
     return y, (mean, inverse_std)
 
 
@@ -83,7 +78,7 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     same_shape("batch_norm_backward", "dy", dy.shape, x.shape, "the shape of x")
     for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
         same_shape("batch_norm_backward", name, array.shape, (C,), "the channels of x")
-    flat_y, floor = x.reshape(-1), _floor(y is not None)
+    flat_y, floor = x.reshape(-1), arrays.floor(y is not None)
     if y is not None:
         (y,) = arrays.floats("batch_norm_backward", y=y)
         same_shape("batch_norm_backward", "y", y.shape, x.shape, "the shape of x")
@@ -102,5 +97,6 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     else:
         zero = np.zeros_like(scale)
         passed = dy if y is None else relu_backward(dy, y)
-        kernels.normalise(passed.reshape(-1), zero, scale, zero, _floor(False), dx.reshape(-1), threads.workers(x.size))
+        kernels.normalise(passed.reshape(-1), zero, scale, zero, arrays.floor(False), dx.reshape(-1),
+                          threads.workers(x.size))
     return dx, dgamma, dbeta

@@ -29,9 +29,9 @@ def _rows(w: Window) -> Window:
     return _image(w.N * w.H, w.W, w.C, w.K)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    """Write x @ weight + bias to y, pixel by pixel."""
-    direct.forward(x, weight, bias, _rows(w), y)
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
+    """Write x @ weight + bias to y, pixel by pixel, or max(y, 0) with `relu`."""
+    direct.forward(x, weight, bias, _rows(w), y, relu)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:

@@ -38,15 +38,33 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     w = _geometry("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
     argmax = arrays.empty((w.N, w.P, w.Q, w.C), arrays.INT32)
-    kernels.max_pool2d(x.reshape(-1), arrays.record(w), 0.0 if relu else float("nan"), y.reshape(-1), argmax.reshape(-1),
-                       threads.workers(x.size, _GRAIN))
+    kernels.max_pool2d(x.reshape(-1), arrays.record(w), _distances(w), arrays.floor(relu), y.reshape(-1),
+                       argmax.reshape(-1), threads.workers(x.size, _GRAIN))
     return y, argmax
 
 
-def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], *, y: Any = None) -> np.ndarray:
+@functools.lru_cache(maxsize=1024)
+def _distances(w: Window) -> np.ndarray:
+    """Distances of a window's elements from its first, in pixels; the last one is repeated to a multiple of four."""
+    r, s = np.ogrid[:w.R, :w.S]
+    distances = (r * w.dilation_rows * w.W + s * w.dilation_columns).reshape(-1)
+    return np.pad(distances, (0, -distances.size % 4), mode="edge")
+
+
+def _disjoint(w: Window) -> bool:
+    """Whether no two windows share a pixel, and all lie inside the image."""
+    inside = (w.P - 1) * w.stride_rows + w.R <= w.H and (w.Q - 1) * w.stride_columns + w.S <= w.W
+    apart = w.stride_rows >= w.R and w.stride_columns >= w.S
+    return inside and apart and (w.top, w.left, w.dilation_rows, w.dilation_columns) == (0, 0, 1, 1)
+
+
+def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], *, y: Any = None,
+                        kernel_size: Pair | None = None, stride: Pair | None = None, padding: Padding = 0,
+                        dilation: Pair = 1, ceil_mode: bool = False) -> np.ndarray:
     """Add each gradient to the pixel that won its window: dy, argmax (N, P, Q, C) -> dx of x_shape.
 
-    `y` is what max_pool2d gave with `relu`, and None without.
+    `y` is what max_pool2d gave with `relu`, and None without. With the `kernel_size` and so on that argmax came from it is
+    faster where windows do not overlap.
     """
     dy = arrays.as_floats("max_pool2d_backward", "dy", dy)
     N, H, W, C = shapes.image_sizes("max_pool2d_backward", "x_shape", x_shape)
@@ -54,13 +72,19 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]
     P, Q = dy.shape[1:3] if dy.ndim == 4 else (1, 1)
     shapes.same_shape("max_pool2d_backward", "dy", dy.shape, (N, P, Q, C), "N, C of x_shape")
     shapes.same_shape("max_pool2d_backward", "argmax", argmax.shape, dy.shape, "the shape of dy")
-    floor = float("nan") if y is None else 0.0
+    floor = arrays.floor(y is not None)
     if y is not None:
         dy, y = arrays.floats("max_pool2d_backward", dy=dy, y=y)
         shapes.same_shape("max_pool2d_backward", "y", y.shape, dy.shape, "the shape of dy")
     dx = arrays.empty((N, H, W, C), dy.dtype)
-    kernels.max_pool2d_backward(dy.reshape(-1), argmax.reshape(-1), (dy if y is None else y).reshape(-1), floor,
-                                N, H * W, C, dx.reshape(-1), min(N, threads.workers(dx.size, _GRAIN)))
+    given = dy.reshape(-1), argmax.reshape(-1), (dy if y is None else y).reshape(-1), floor
+    workers = min(N, threads.workers(dx.size, _GRAIN))
+    w = None if kernel_size is None else _geometry("max_pool2d_backward", (N, H, W, C), kernel_size, stride, padding,
+                                                   dilation, ceil_mode)
+    if w is not None and _disjoint(w) and (w.P, w.Q) == (P, Q):
+        kernels.max_pool2d_backward_disjoint(*given, arrays.record(w), dx.reshape(-1), workers)
+    else:
+        kernels.max_pool2d_backward(*given, N, H * W, C, dx.reshape(-1), workers)
     return dx
 
 

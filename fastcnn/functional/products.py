@@ -9,7 +9,7 @@ import numpy as np
 
 from ..kernels import matmul, simd, threads
 from ..shapes import Window
-from . import arrays
+from . import arrays, prepared
 
 GRAIN = 1 << 20  # multiply-adds that are worth another thread
 # Speed of tiles of one to four vectors, in units of the fastest (measured).
@@ -53,11 +53,13 @@ def width_for(channels: int, itemsize: int) -> tuple[int, ...]:
 
 
 def pack(weight: np.ndarray, layout: Layout, R: int, S: int, depth: int, width: int) -> np.ndarray:
-    """Panels of a filter with R x S taps of `depth` inputs each, for `kernels.matmul.multiply`, until the next call."""
+    """Panels of a filter with R x S taps of `depth` inputs each, for `kernels.matmul.multiply`: see `prepared.form`."""
     size = layout.groups * round_up(layout.channels, width) * R * S * depth
-    panels = arrays.scratch("panels", size, weight.dtype)[:size]
-    matmul.pack_panels(weight.reshape(-1), arrays.record(layout), R, S, depth, width, panels, threads.workers(panels.size))
-    return panels
+
+    def write(panels: np.ndarray) -> None:
+        matmul.pack_panels(weight.reshape(-1), arrays.record(layout), R, S, depth, width, panels, threads.workers(size))
+
+    return prepared.form(weight, "panels", (layout, R, S, depth, width), size, write)
 
 
 def padded_bias(bias: np.ndarray, channels: int, groups: int, width: int) -> np.ndarray:
@@ -66,9 +68,13 @@ def padded_bias(bias: np.ndarray, channels: int, groups: int, width: int) -> np.
         return _zeros(groups * round_up(channels, width), bias.dtype)
     if channels % width == 0:
         return bias
-    padded = np.zeros((groups, round_up(channels, width)), bias.dtype)
-    padded[:, :channels] = bias.reshape(groups, channels)
-    return padded.reshape(-1)
+
+    def write(padded: np.ndarray) -> None:
+        rows = padded.reshape(groups, -1)
+        rows[:, :channels] = bias.reshape(groups, channels)
+        rows[:, channels:] = 0
+
+    return prepared.form(bias, "bias", (groups, width), groups * round_up(channels, width), write)
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ import numpy as np
 from ..kernels import simd, threads
 from ..kernels import winograd as kernels
 from ..shapes import Window
-from . import arrays, products
+from . import arrays, prepared, products
 from .products import GRAIN, Layout, round_up
 
 _PARTIAL_BYTES = 8 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
@@ -42,26 +42,35 @@ def _backward_layout(C: int, K: int) -> Layout:
     return Layout(8 * C * K, 0, -3 * C * K, -C * K, 1, K, C, 1)
 
 
-def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
+def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray,
+              relu: bool = False) -> None:
     width = products.width_for(w.K, x.itemsize)
-    lanes = sum(width)
-    size = kernels.ELEMENTS * round_up(w.K, lanes) * w.C
-    panels = arrays.scratch("panels", size, x.dtype)[:size]
-    workers = threads.workers(panels.size)
-    room = workers * (9 * width[0] + kernels.ELEMENTS * (kernels.STRIP * lanes + width[0]))
-    kernels.winograd_filter(weight.reshape(-1), arrays.record(layout), w.C, lanes, panels,
-                            arrays.scratch("winograd_filter", room, x.dtype)[:room], arrays.queue(), workers)
+    panels = _transformed(weight, layout, w.C, width)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     if panels.nbytes > _STAGED_BYTES:
-        _in_stages(x, panels, bias, w, y, width, workers)
+        _in_stages(x, panels, bias, w, y, relu, width, workers)
     else:
         group = _GROUP[len(width)]
-        kernels.winograd_forward(x.reshape(-1), arrays.record(w), panels, bias, y.reshape(-1), group, width,
-                                 _scratch(x, w, group, width, workers), arrays.queue(), workers)
+        kernels.winograd_forward(x.reshape(-1), arrays.record(w), panels, bias, arrays.floor(relu), y.reshape(-1), group,
+                                 width, _scratch(x, w, group, width, workers), arrays.queue(), workers)
 
 
-def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, width: tuple[int, ...],
-               workers: int) -> None:
+def _transformed(weight: np.ndarray, layout: Layout, depth: int, width: tuple[int, ...]) -> np.ndarray:
+    """Panels of the transformed filter: see `prepared.form`."""
+    lanes = sum(width)
+    size = kernels.ELEMENTS * round_up(layout.channels, lanes) * depth
+
+    def write(panels: np.ndarray) -> None:
+        workers = threads.workers(size)
+        room = workers * (9 * width[0] + kernels.ELEMENTS * (kernels.STRIP * lanes + width[0]))
+        kernels.winograd_filter(weight.reshape(-1), arrays.record(layout), depth, lanes, panels,
+                                arrays.scratch("winograd_filter", room, weight.dtype)[:room], arrays.queue(), workers)
+
+    return prepared.form(weight, "panels", ("winograd", layout, width), size, write)
+
+
+def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool,
+               width: tuple[int, ...], workers: int) -> None:
     """Transform the inputs of many output blocks, then multiply, then transform the products: each panel is read once."""
     lanes = sum(width)
     blocks = -(-w.K // lanes)
@@ -77,8 +86,8 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y
         kernels.winograd_inputs(x.reshape(-1), arrays.record(w), first, count, columns, work, arrays.queue(),
                                 workers)
         kernels.winograd_products(columns, count, w.C, panels, results, width, arrays.queue(), workers)
-        kernels.winograd_outputs(arrays.record(w), first, count, results, lanes, bias, y.reshape(-1), arrays.queue(),
-                                 workers)
+        kernels.winograd_outputs(arrays.record(w), first, count, results, lanes, bias, arrays.floor(relu), y.reshape(-1),
+                                 arrays.queue(), workers)
 
 
 def _spacing(count: int, channels: int) -> int:
@@ -93,9 +102,9 @@ def _scratch(x: np.ndarray, w: Window, group: int, width: tuple[int, ...], worke
     return arrays.scratch("winograd", size, x.dtype)[:size]
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y."""
-    _convolve(x, weight, _forward_layout(w.C, w.K), bias, w, y)
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
+    _convolve(x, weight, _forward_layout(w.C, w.K), bias, w, y, relu)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:

@@ -1,5 +1,7 @@
 """Layers, containers and losses: they own parameters and keep what backward needs."""
 
+from ..functional.prepared import Store as InferenceCache
+from ..functional.prepared import current as inference_cache
 from .activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from .containers import Residual, Sequential
 from .conv import Conv2D
@@ -7,7 +9,7 @@ from .dropout import Dropout
 from .initialise import manual_seed
 from .linear import Flatten, Identity, Linear
 from .loss import BCELoss, CrossEntropyLoss, Loss, MSELoss
-from .module import InferenceCache, Layer, Module, Normalisation, Origin, inference, inference_cache
+from .module import Layer, Module, Normalisation, Origin, inference
 from .norm import BatchNorm
 from .parameter import Flat, Parameter, flatten
 from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
+from ..functional import prepared
 from ..shapes import Padding, Pair, ShapeError
 from .initialise import he_normal
 from .module import Layer
@@ -20,6 +21,8 @@ class Conv2D(Layer):
     (out_channels,), zeros, or None. Padding as in `functional.conv2d`. ShapeError, DTypeError: an argument
     makes no convolution.
     """
+
+    rectifies = "after"
 
     def __init__(
         self,
@@ -61,20 +64,24 @@ class Conv2D(Layer):
             "groups": self.groups,
         }
 
-    def forward(self, x: Any) -> np.ndarray:
-        """Return y (N, P, Q, out_channels)."""
-        self._keep(x)
-        return self.apply(x, self.weight.data, None if self.bias is None else self.bias.data)
+    def forward(self, x: Any, relu: bool = False) -> np.ndarray:
+        """Return y (N, P, Q, out_channels), or max(y, 0) with `relu`."""
+        y = self.apply(x, self.weight.data, None if self.bias is None else self.bias.data, relu)
+        self._keep((x, y if relu else None))
+        return y
 
-    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
-        return functional.conv2d(x, weight, bias, algorithm=self.algorithm, **self._geometry)
+        if not self.training:
+            prepared.promise(weight, bias)
+        return functional.conv2d(x, weight, bias, algorithm=self.algorithm, relu=relu, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
+        x, y = self._take()
         dx, dweight, dbias = functional.conv2d_backward(
-            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx,
-            need_dbias=self.bias is not None, **self._geometry
+            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx,
+            need_dbias=self.bias is not None, y=y, **self._geometry
         )
         self.weight.grad = dweight
         if self.bias is not None:

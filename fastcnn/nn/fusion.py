@@ -3,22 +3,23 @@
 In use, a convolution or linear layer takes over the batch normalisation behind it: each channel's weights times a number,
 and another bias, give the normalised values but for rounding.
 
-A batch normalisation or a residual sum applies the ReLU behind it as it writes its result. Max pooling applies the one
-before it to the pooled result instead: the maximum of rectified values is the rectified maximum, and where it is zero no
-gradient passes either way.
+A convolution, linear layer, batch normalisation or residual sum applies the ReLU behind it as it writes its result. Max
+pooling applies the one before it to the pooled result instead, which is smaller: the maximum of rectified values is the
+rectified maximum, and where it is zero no gradient passes either way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .. import functional
+from ..functional import prepared
 from .activation import ReLU
 from .conv import Conv2D
 from .linear import Linear
-from .module import Module, backward, inference_cache, takes
+from .module import Module, backward, takes
 from .norm import BatchNorm
 
 
@@ -47,13 +48,12 @@ class Normalised(Module):
 
     def forward(self, x: Any) -> Any:
         """Return what the layers make of x: all of them at once in use, inside an `inference` block."""
-        cache = inference_cache()
+        cache = prepared.current()
         if cache is None or self.norm.training:
             return self.norm.forward(self.layer.forward(x), relu=self.relu)
         self.layer._keep(None)
         self.norm._keep(None)
-        y = self.layer.apply(x, *cache.get(self, "folded", self._folded))
-        return functional.relu(y, out=y) if self.relu else y
+        return self.layer.apply(x, *cache.get(self, "folded", self._folded), relu=self.relu)
 
     def _folded(self) -> tuple[np.ndarray, np.ndarray]:
         """Weight and bias of one layer that gives the normalised values."""
@@ -70,31 +70,34 @@ class Normalised(Module):
 
 def fuse(layers: tuple[Module, ...]) -> tuple[Module, ...]:
     """Return the steps that run the layers."""
-    steps: list[Module] = []
-    waiting = list(layers)
-    while waiting:
-        layer = waiting.pop(0)
-        following = waiting[0] if waiting else None
-        if type(following) is ReLU and _rectifies(layer, "after"):
-            waiting.pop(0)
-            layer = Rectified(layer)
-        elif type(layer) is ReLU and following is not None and _rectifies(following, "before"):
-            layer = Rectified(waiting.pop(0))
-        steps.append(layer)
-    return tuple(_normalised(steps))
+    for join in (_rectified_before, _rectified_after, _normalised):
+        layers = _joined(layers, join)
+    return layers
 
 
-def _normalised(steps: list[Module]) -> list[Module]:
-    """Return the steps, a layer and the batch normalisation behind it as one."""
-    merged: list[Module] = []
+def _joined(steps: tuple[Module, ...], join: Callable[[Module, Module], Module | None]) -> tuple[Module, ...]:
+    """Return the steps with those neighbours as one that `join` gives a module for."""
+    joined: list[Module] = []
     for step in steps:
-        relu = isinstance(step, Rectified)
-        norm = step.layer if isinstance(step, Rectified) else step
-        if merged and type(merged[-1]) in (Conv2D, Linear) and type(norm) is BatchNorm:
-            merged[-1] = Normalised(merged[-1], norm, relu)  # type: ignore[arg-type]
-        else:
-            merged.append(step)
-    return merged
+        both = join(joined[-1], step) if joined else None
+        joined[-1 if both else len(joined):] = [both or step]
+    return tuple(joined)
+
+
+def _rectified_before(first: Module, second: Module) -> Module | None:
+    return Rectified(second) if type(first) is ReLU and _rectifies(second, "before") else None
+
+
+def _rectified_after(first: Module, second: Module) -> Module | None:
+    return Rectified(first) if type(second) is ReLU and _rectifies(first, "after") else None
+
+
+def _normalised(first: Module, second: Module) -> Module | None:
+    relu = isinstance(second, Rectified)
+    norm = second.layer if isinstance(second, Rectified) else second
+    if type(first) in (Conv2D, Linear) and type(norm) is BatchNorm:
+        return Normalised(first, norm, relu)  # type: ignore[arg-type]
+    return None
 
 
 def _rectifies(layer: Module, place: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
+from ..functional import prepared
 from ..shapes import ShapeError
 from .initialise import he_normal
 from .module import Layer
@@ -21,6 +22,8 @@ class Linear(Layer):
     positive integer.
     """
 
+    rectifies = "after"
+
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
         """Check the sizes and draw the weights."""
         self.in_features = shapes.integer("Linear", "in_features", in_features, 1)
@@ -29,18 +32,22 @@ class Linear(Layer):
         self.weight = Parameter(he_normal(size, self.in_features), "weight")
         self.bias = Parameter(np.zeros(self.out_features, np.float32), "bias") if bias else None
 
-    def forward(self, x: Any) -> np.ndarray:
-        """Return y (N, out_features)."""
-        self._keep(x)
-        return self.apply(x, self.weight.data, None if self.bias is None else self.bias.data)
+    def forward(self, x: Any, relu: bool = False) -> np.ndarray:
+        """Return y (N, out_features), or max(y, 0) with `relu`."""
+        y = self.apply(x, self.weight.data, None if self.bias is None else self.bias.data, relu)
+        self._keep((x, y if relu else None))
+        return y
 
-    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
-        return functional.linear(x, weight, bias)
+        if not self.training:
+            prepared.promise(weight, bias)
+        return functional.linear(x, weight, bias, relu=relu)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
-        dx, dweight, dbias = functional.linear_backward(dy, self._take(), self.weight.data, need_dx=need_dx)
+        x, y = self._take()
+        dx, dweight, dbias = functional.linear_backward(dy, x, self.weight.data, need_dx=need_dx, y=y)
         self.weight.grad = dweight
         if self.bias is not None:
             self.bias.grad = dbias

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from ..functional import prepared
 from ..shapes import CheckpointError, DTypeError
 from .parameter import Parameter, changes
 
 Self = TypeVar("Self", bound="Module")
-_Prepared = TypeVar("_Prepared")
 Weights = dict[str, tuple[np.ndarray | None, ...]]
 
 
@@ -34,28 +34,8 @@ class Normalisation(NamedTuple):
     std: np.ndarray
 
 
-class InferenceCache:
-    """What layers prepared from their parameters, such as weights in another form, as long as no parameter changes."""
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._prepared: dict[tuple[int, str], tuple[object, Any]] = {}
-        self._number = changes.number
-
-    def get(self, owner: object, name: str, make: Callable[[], _Prepared]) -> _Prepared:
-        """Return what `make` gave for this owner and name, or gives now."""
-        if self._number != changes.number:
-            self._prepared, self._number = {}, changes.number
-        key = id(owner), name
-        if key not in self._prepared:
-            self._prepared[key] = owner, make()  # the owner lives as long as its id is a key
-        prepared: _Prepared = self._prepared[key][1]
-        return prepared
-
-
 class _Mode(threading.local):
     keeping = True
-    cache: InferenceCache | None = None
 
 
 _mode = _Mode()
@@ -69,17 +49,12 @@ def inference() -> Iterator[None]:
     block around many calls is faster than one for each. Parameters may change inside it by `step` of an optimizer,
     `load_state_dict`, `set_weights` and assignment to `.data`, not by writing into that array.
     """
-    before = _mode.keeping, _mode.cache
-    _mode.keeping, _mode.cache = False, _mode.cache or InferenceCache()
+    before, _mode.keeping = _mode.keeping, False
     try:
-        yield
+        with prepared.keeping(lambda: changes.number):
+            yield
     finally:
-        _mode.keeping, _mode.cache = before
-
-
-def inference_cache() -> InferenceCache | None:
-    """Return what is kept for the running `inference` block of this thread, None outside of one."""
-    return _mode.cache
+        _mode.keeping = before
 
 
 class Module:

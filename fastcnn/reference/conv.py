@@ -8,6 +8,7 @@ import numpy as np
 
 from ._types import Array, Padding, Pair
 from ._window import pair, sides, window
+from .activation import relu_backward
 
 
 def conv2d(
@@ -19,10 +20,11 @@ def conv2d(
     padding: Padding = 0,
     dilation: Pair = 1,
     groups: int = 1,
+    relu: bool = False,
 ) -> Array:
     """Correlate images with filters: one matrix product per filter element and group.
 
-    x (N, H, W, C), weight (R, S, C // groups, K), bias (K,) -> y (N, P, Q, K).
+    x (N, H, W, C), weight (R, S, C // groups, K), bias (K,) -> y (N, P, Q, K), or max(y, 0) with relu.
     Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, sections 2 and 5.1.
     """
     N, H, W, C = x.shape
@@ -38,7 +40,8 @@ def conv2d(
         pixels = window(padded, r * dilation[0], s * dilation[1], (P, Q), stride)
         for c, k in _groups(C, K, groups):
             y[..., k] += pixels[..., c] @ weight[r, s, :, k]
-    return y if bias is None else y + bias
+    y = y if bias is None else y + bias
+    return np.maximum(y, 0) if relu else y
 
 
 def conv2d_backward(
@@ -53,12 +56,15 @@ def conv2d_backward(
     need_dx: bool = True,
     need_dweight: bool = True,
     need_dbias: bool = True,
+    y: Array | None = None,
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Send dy back along every product that conv2d made.
 
     dy (N, P, Q, K), x (N, H, W, C), weight (R, S, C // groups, K)
     -> dx like x, dweight like weight, dbias (K,); each None where it is not needed.
+    y is what conv2d gave with relu, and None without.
     """
+    dy = dy if y is None else relu_backward(dy, y)
     _, H, W, C = x.shape
     R, S, _, K = weight.shape
     _, P, Q, _ = dy.shape

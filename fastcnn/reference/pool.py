@@ -50,12 +50,12 @@ def max_pool2d(
 
 
 def max_pool2d_backward(
-    dy: Array, argmax: Integers, x_shape: tuple[int, int, int, int], *, y: Array | None = None
+    dy: Array, argmax: Integers, x_shape: tuple[int, int, int, int], *, y: Array | None = None, **_window: object
 ) -> Array:
     """Add each gradient to the pixel that won its window.
 
     dy (N, P, Q, C), argmax (N, P, Q, C) -> dx of x_shape (N, H, W, C). y is what max_pool2d gave with relu,
-    and None without.
+    and None without; the window's size and so on are not needed.
     """
     dy = dy if y is None else relu_backward(dy, y)
     N, H, W, C = x_shape
