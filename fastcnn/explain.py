@@ -100,8 +100,13 @@ def _prepared(function: str, model: Module, images: Any) -> tuple[Module, np.nda
 
 def _one_hot(function: str, scores: np.ndarray, target: Any) -> np.ndarray:
     """Return 1 for the target's score of each row and 0 for the others."""
+    if scores.ndim != 2:
+        raise ShapeError(f"{function}: the model gives shape {scores.shape}, expected scores (N, K)")
     N, K = scores.shape
-    classes = scores.argmax(axis=1) if target is None else np.broadcast_to(np.asarray(target), (N,))
+    given = scores.argmax(axis=1) if target is None else np.asarray(target)
+    if given.shape not in ((), (N,)):
+        raise ShapeError(f"{function}: target has shape {given.shape}, expected one class or ({N},): one for each image")
+    classes = np.broadcast_to(given, (N,))
     for value in classes:
         integer(function, "target", value.item(), 0)
     if classes.max() >= K:

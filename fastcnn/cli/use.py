@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 
-from .. import data, extras, metrics, models, nn, training
-from ..shapes import DataFormatError, ShapeError
+from .. import data, metrics, models, nn, training
+from ..data.image_files import read_image
+from ..shapes import ShapeError
 from ..warmup import compiling
 from . import UsageError
 from .recipes import Recipe, home_of
@@ -48,7 +48,8 @@ def predict(arguments: Namespace) -> int:
         truths = [f"; truth {split.classes[label]}" for label in split.labels[arguments.index]]
     else:
         names, truths = arguments.images, [""] * len(arguments.images)
-        images = np.stack([read_image(path, input_shape(model), arguments.invert) for path in arguments.images])
+        images = np.stack([read_image("predict", path, input_shape(model), invert=arguments.invert)
+                           for path in arguments.images])
     width = max(map(len, names))
     with compiling():
         predictions = training.predict(model, images)
@@ -96,30 +97,6 @@ def input_shape(model: nn.Module) -> tuple[int, ...]:
     if model.origin is None:
         raise ShapeError("the model does not say which images it takes; expected one made by models.create")
     return model.origin.input_shape
-
-
-def read_image(path: str, shape: tuple[int, ...], invert: bool = False) -> np.ndarray:
-    """Read an image file as uint8 of `shape` (H, W, C), scaled, in grey where C is 1 and in colour where it is 3.
-
-    DataFormatError: it is no image, or too large a one; OSError: it cannot be read.
-    """
-    image_module, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
-    height, width, channels = shape
-    if channels not in (1, 3):
-        raise ShapeError(f"predict: the model takes images of {channels} channels, image files have 1 or 3")
-    if Path(path).is_dir():
-        raise DataFormatError(f"predict: {path} is a folder, expected an image file")
-    try:
-        with image_module.open(path) as file:
-            image = operations.exif_transpose(file).convert("L" if channels == 1 else "RGB")
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
-        raise DataFormatError(f"predict: {path} cannot be read as an image ({error})") from error
-    if image.size != (width, height):
-        image = image.resize((width, height), image_module.Resampling.LANCZOS)
-    pixels = np.asarray(operations.invert(image) if invert else image, np.uint8)
-    return pixels.reshape(shape)
 
 
 def test_images(command: str, dataset: str, data_dir: str | None, model: nn.Module) -> data.Split:

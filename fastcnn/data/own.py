@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import extras
 from ..shapes import DataFormatError, DTypeError, ShapeError, integer, real
 from .dataset import Split
+from .image_files import read_image
 from .sources import StrPath
 
 _ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -54,7 +54,7 @@ def from_folder(folder: StrPath, size: tuple[int, int], *, grey: bool = False) -
                          f"bytes, expected at most {_MOST_PIXELS:,}; give a smaller size")
     images = np.empty((len(files), height, width, channels), np.uint8)
     for image, (path, _) in zip(images, files, strict=True):
-        image[...] = _read(path, height, width, "L" if grey else "RGB").reshape(image.shape)
+        image[...] = read_image("from_folder", path, image.shape)
     return Split(images, [label for _, label in files], classes)
 
 
@@ -155,18 +155,6 @@ def _image_files(folder: Path) -> list[Path]:
         raise DataFormatError(f"from_folder: {folder} has no image files, expected some that end in "
                               f"{', '.join(sorted(_ENDINGS))}")
     return files
-
-
-def _read(path: Path, height: int, width: int, mode: str) -> NDArray[np.uint8]:
-    image_module, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
-    try:
-        with image_module.open(path) as file:
-            image = operations.exif_transpose(file).convert(mode)
-    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
-        raise DataFormatError(f"from_folder: {path} cannot be read as an image ({error}); expected an intact one") from error
-    if image.size != (width, height):
-        image = image.resize((width, height), image_module.Resampling.LANCZOS)
-    return np.asarray(image, np.uint8)
 
 
 def _lines(path: Path, label: int | str) -> Iterator[tuple[int, list[str], int]]:

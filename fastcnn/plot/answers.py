@@ -25,9 +25,7 @@ def predictions(
     pixels, given = figure.pictures("predictions", images), np.asarray(probabilities)
     if given.ndim != 2 or len(given) != len(pixels):
         raise ShapeError(f"predictions: probabilities have shape {given.shape}, expected ({len(pixels)}, K): a row an image")
-    truth = None if labels is None else np.asarray(labels)
-    if truth is not None and truth.shape != (len(pixels),):
-        raise ShapeError(f"predictions: labels have shape {truth.shape}, expected ({len(pixels)},): one label per image")
+    truth = None if labels is None else _truth(labels, *given.shape)
     names = _names("predictions", classes, given.shape[1])
     count = min(len(pixels), integer("predictions", "most", most, 1))
     picture, places = figure.grid(count, side=1.35, room=0.22 if truth is None else 0.4)
@@ -73,6 +71,18 @@ def confusion_matrix(matrix: Any, path: StrPath, *, classes: Sequence[str] = ())
     axes.set(xlabel="predicted class", ylabel="true class", title=f"{right:.2%} of {counts.sum():,} images right")
     picture.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
     figure.save(picture, path)
+
+
+def _truth(labels: Any, count: int, classes: int) -> np.ndarray:
+    """Return the true class of each image."""
+    truth = np.asarray(labels)
+    if truth.shape != (count,):
+        raise ShapeError(f"predictions: labels have shape {truth.shape}, expected ({count},): one label per image")
+    if truth.dtype.kind not in "iu":
+        raise DTypeError(f"predictions: labels are {truth.dtype}, expected integers")
+    if truth.min() < 0 or truth.max() >= classes:
+        raise ValueError(f"predictions: labels hold {truth.min()} to {truth.max()}, expected 0 to {classes - 1}")
+    return truth
 
 
 def _names(function: str, classes: Sequence[str], count: int) -> list[str]:
