@@ -11,14 +11,14 @@ import numpy as np
 from ..kernels import conv as kernels
 from ..kernels import matmul, simd, threads
 from ..shapes import Window
-from . import arrays, products
+from . import arrays, caches, products
 from .products import GRAIN, Layout, round_up
 
-_BAND_BYTES = 192 * 1024  # inputs of a band stay in the L2 cache beside a panel of weights
+_BAND_BYTES = caches.L2 // 10  # inputs of a band stay in the L2 cache beside a panel of weights
 _BAND_PIXELS = 512  # and their positions in the L1 cache
 _CHUNK_PIXELS = 768  # below which adding up the chunks would take as long as making them
-_WEIGHT_PIXELS = 144  # a panel of so many gradients stays in the L1 cache, or nearly
-_PART_BYTES = 1024 * 1024  # weights that all bands pass by before the next ones
+_WEIGHT_PIXELS = caches.L1 * 3 // 4 // 256  # a panel of so many gradients stays in the L1 cache
+_PART_BYTES = caches.L2 // 2  # weights that all bands pass by before the next ones
 _SMALL_WEIGHTS = 1 << 16  # of a linear layer whose time is not worth a kernel of its own
 _TASKS = 16  # so that workers of different speed end at about the same time
 _PARTIAL_BYTES = 2 * 1024 * 1024  # partial sums of the weight gradient, all chunks together

@@ -9,12 +9,12 @@ import numpy as np
 from ..kernels import simd, threads
 from ..kernels import winograd as kernels
 from ..shapes import Window
-from . import arrays, prepared, products
+from . import arrays, caches, prepared, products
 from .products import GRAIN, Layout, round_up
 
 _PARTIAL_BYTES = 8 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
-_GROUP_BYTES = 1024 * 1024  # transformed inputs and gradients that are multiplied together
-_STAGED_BYTES = 4 * 1024 * 1024  # transformed filters that would be read from memory for every group of blocks
+_GROUP_BYTES = caches.L2 // 2  # transformed inputs and gradients that are multiplied together
+_STAGED_BYTES = 2 * caches.L2  # transformed filters that would be read from memory for every group of blocks
 _STAGE_BYTES = 16 * 1024 * 1024  # transformed inputs and products of a pass
 # Output blocks that are transformed and multiplied together: whole tiles of one to four vectors, about 30.
 _GROUP = {vectors: 30 // rows * rows for vectors, rows in simd.ROWS.items()}

@@ -50,12 +50,21 @@ def max_pool2d(
 
 
 def max_pool2d_backward(
-    dy: Array, argmax: Integers, x_shape: tuple[int, int, int, int], *, y: Array | None = None, **_window: object
+    dy: Array,
+    argmax: Integers,
+    x_shape: tuple[int, int, int, int],
+    *,
+    y: Array | None = None,
+    kernel_size: Pair | None = None,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
 ) -> Array:
     """Add each gradient to the pixel that won its window.
 
     dy (N, P, Q, C), argmax (N, P, Q, C) -> dx of x_shape (N, H, W, C). y is what max_pool2d gave with relu,
-    and None without; the window's size and so on are not needed.
+    and None without; the window makes no difference.
     """
     dy = dy if y is None else relu_backward(dy, y)
     N, H, W, C = x_shape

@@ -1,0 +1,88 @@
+"""What the ways to compute a convolution share: values near float64, the same training, the same bits however it is cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastcnn
+from fastcnn import functional, nn, optim
+from fastcnn.functional import caches, direct, winograd
+from fastcnn.nn.module import backward
+
+
+def arrays(N, H, W, C, K, dtype=np.float32):
+    random = np.random.default_rng(0)
+    return tuple(random.standard_normal(shape).astype(dtype) for shape in ((N, H, W, C), (3, 3, C, K), (N, H, W, K)))
+
+
+def results(x, weight, dy, algorithm):
+    dx, dweight, _ = functional.conv2d_backward(dy, x, weight, padding=1, algorithm=algorithm)
+    return functional.conv2d(x, weight, padding=1, algorithm=algorithm), dx, dweight
+
+
+@pytest.mark.parametrize("shape", [(8, 32, 32, 16, 16), (4, 14, 13, 96, 130), (2, 7, 7, 256, 256)])
+def test_winograd_is_within_2e_4_of_the_largest_value(shape):
+    single = results(*arrays(*shape), "winograd")
+    double = results(*arrays(*shape, np.float64), "direct")
+    for ours, exact in zip(single, double, strict=True):
+        assert np.abs(ours - exact).max() <= 2e-4 * np.abs(exact).max()
+
+
+def losses(algorithm):
+    fastcnn.manual_seed(0)
+    layers = [nn.Conv2D(3, 16, 3, padding=1, algorithm="direct"), nn.ReLU(),
+              nn.Conv2D(16, 32, 3, padding=1, algorithm=algorithm), nn.BatchNorm(32), nn.ReLU(), nn.MaxPool2D(2),
+              nn.Conv2D(32, 32, 3, padding=1, algorithm=algorithm), nn.ReLU(), nn.GlobalAvgPool2D(), nn.Linear(32, 10)]
+    model, loss = nn.Sequential(*layers), nn.CrossEntropyLoss()
+    optimizer, random = optim.Adam(model.parameters(), lr=3e-3), np.random.default_rng(1)
+    x, labels = random.standard_normal((32, 12, 12, 3), np.float32), random.integers(0, 10, 32)
+    curve = []
+    for _ in range(40):
+        curve.append(loss.forward(model.forward(x), labels))
+        backward(model, loss.backward(), need_dx=False)
+        optimizer.step()
+    return np.array(curve)
+
+
+def test_winograd_trains_as_direct_does():
+    curve = losses("winograd")
+    assert curve[-1] < 0.2 * curve[0]
+    np.testing.assert_allclose(curve, losses("direct"), rtol=0.02, atol=0.005)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_passes_and_groups_of_blocks_change_no_bit(monkeypatch, workers):
+    before = fastcnn.get_num_threads()
+    x, weight, dy = arrays(5, 9, 10, 40, 70)
+    expected = results(x, weight, dy, "winograd")
+    fastcnn.set_num_threads(workers)
+    try:
+        monkeypatch.setattr(winograd, "_STAGED_BYTES", 0)
+        for stage in (1, 100_000, 1 << 24):
+            monkeypatch.setattr(winograd, "_STAGE_BYTES", stage)
+            for ours, bits in zip(results(x, weight, dy, "winograd"), expected, strict=True):
+                np.testing.assert_array_equal(ours, bits)
+    finally:
+        fastcnn.set_num_threads(before)
+
+
+def test_bands_and_parts_change_no_bit(monkeypatch):
+    x, weight, dy = arrays(3, 9, 10, 40, 70)
+    expected = results(x, weight, dy, "direct")
+    for name, value in (("_BAND_PIXELS", 30), ("_BAND_BYTES", 1 << 14), ("_PART_BYTES", 1 << 12), ("_TASKS", 64)):
+        direct._plan.cache_clear()
+        monkeypatch.setattr(direct, name, value)
+        np.testing.assert_array_equal(functional.conv2d(x, weight, padding=1, algorithm="direct"), expected[0])
+    direct._plan.cache_clear()
+
+
+def test_cache_sizes_are_those_the_system_tells(tmp_path):
+    caches_told = ("1", "Instruction", "64K"), ("1", "Data", "48K"), ("2", "Unified", "2M"), ("3", "Unified", "?")
+    for index, told in enumerate(caches_told):
+        folder = tmp_path / f"index{index}"
+        folder.mkdir()
+        for name, text in zip(("level", "type", "size"), told, strict=True):
+            (folder / name).write_text(text + "\n")
+    assert [caches.size(level, 7, tmp_path) for level in (1, 2, 3, 4)] == [48 << 10, 2 << 20, 7, 7]
+    assert caches.size(1, 7, tmp_path / "missing") == 7
