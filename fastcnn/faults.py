@@ -93,6 +93,8 @@ CONV2D_BACKWARD_FAULTS = (
     bad("y of another shape", ShapeError, r"conv2d_backward: dy has shape \(2, 5, 4, 4\), expected \(2, 5, 4, 1\)",
         y=ones(2, 5, 4, 1)),
     bad("y in float64", DTypeError, r"conv2d_backward: y is float64 and dy is float32", y=ones(2, 5, 4, 4, dtype=float)),
+    bad("out of another shape", ShapeError, r"conv2d_backward: out has shape \(4, 3\), expected \(4,\)",
+        out=(None, ones(4, 3))),
     bad("dy of integers", DTypeError, r"conv2d_backward: dy has dtype int64", dy=ones(2, 5, 4, 4, dtype=int)),
     bad("stride 0", ShapeError, r"conv2d_backward: stride is 0, expected at least 1", stride=0),
     bad("unknown algorithm", ValueError, r"conv2d_backward: algorithm is 'fast', expected one of auto", algorithm="fast"),
@@ -114,6 +116,8 @@ LINEAR_BACKWARD_FAULTS = (
     bad("dy of rank 1", ShapeError, r"linear_backward: dy has shape \(6,\), expected \(5, 6\)", dy=ones(6)),
     bad("y of another shape", ShapeError, r"linear_backward: dy has shape \(5, 6\), expected \(5, 7\) \(the shape of y",
         y=ones(5, 7)),
+    bad("out of another shape", ShapeError, r"linear_backward: out has shape \(7,\), expected \(7, 6\)",
+        out=(ones(7), None)),
     bad("dy in float64", DTypeError, r"linear_backward: x is float32 and dy is float64", dy=ones(5, 6, dtype=float)),
 )
 

@@ -103,8 +103,8 @@ def _positions(w, plan, first, rows, positions, at, sources, targets):
 def conv2d_forward(x, window, plans, offsets, panels, bias, floor, y, width, bands, positions, queue, worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
 
-    x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` is padded in the same way. Nothing falls
-    below the floor; NaN is no floor.
+    x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` may be empty. Nothing falls below the
+    floor; NaN is no floor.
     """
     w, plan = window[0], plans[0]
     channels, rows_in_all = w.K // w.groups, w.N * w.P
@@ -130,7 +130,7 @@ def conv2d_forward(x, window, plans, offsets, panels, bias, floor, y, width, ban
         for block in range(blocks * part // plan.parts, blocks * (part + 1) // plan.parts):
             panel, k = group * blocks + block, block * lanes
             multiply(source, positions[sources:], rows * w.Q, offsets, panels, panel * size,
-                     bias, panel * lanes, y, positions[targets:], group * channels + k, channels - k, floor,
+                     bias, group * channels + k, y, positions[targets:], group * channels + k, channels - k, floor,
                      w.R * w.S == 1, width)
         task = take(queue)
 
@@ -179,7 +179,7 @@ def _add_products(products, start, w, p_first, p_last, n, h, group, dx, sums):
 
 
 @kernel
-def _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, last, dx, width, products, start, sums,
+def _backward_input_band(dy, w, offsets, panels, n, group, first, last, dx, width, products, start, sums,
                          positions, sources, targets):
     """Rows first to last of dx, for one image and group: the products of dy that meet them, then their sums."""
     channels = w.K // w.groups
@@ -196,13 +196,13 @@ def _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, last, d
     for block in range(blocks):
         k = block * lanes
         multiply(dy, positions[sources:], pixels, offsets, panels, (group * blocks + block) * channels * lanes,
-                 zeros, 0, products, positions[targets:], k, filter_size - k, math.nan, True, width)
+                 dy[:0], 0, products, positions[targets:], k, filter_size - k, math.nan, True, width)
     for h in range(first, last):
         _add_products(products, start, w, p_first, p_last, n, h, group, dx, start + sums)
 
 
 @parallel_kernel
-def conv2d_backward_input_few(dy, window, plans, offsets, panels, zeros, dx, width, products, positions, queue,
+def conv2d_backward_input_few(dy, window, plans, offsets, panels, dx, width, products, positions, queue,
                               worker, workers):
     """dx of a stride-1 convolution with few input channels, where lanes run over the whole filter instead.
 
@@ -216,7 +216,7 @@ def conv2d_backward_input_few(dy, window, plans, offsets, panels, zeros, dx, wid
         image_group, band = divmod(task, bands)
         n, group = divmod(image_group, w.groups)
         first = band * plan.rows
-        _backward_input_band(dy, w, offsets, panels, zeros, n, group, first, min(first + plan.rows, w.H), dx, width,
+        _backward_input_band(dy, w, offsets, panels, n, group, first, min(first + plan.rows, w.H), dx, width,
                              products, worker * plan.products, plan.sums, positions, sources, sources + plan.positions)
         task = take(queue)
 
@@ -252,7 +252,7 @@ def _weight_task(x, w, plan, offsets, dy, partial, start, group, k_first, k_last
         else:
             _origins(w, group, top, rows, origins, at)
         gradients = top * w.Q * w.K + group * (w.K // w.groups) + k_first
-        if lanes == w.K:  # dy is a panel
+        if lanes == w.K and w.groups == 1:  # dy is a panel
             correlate(source, origins[at:], rows, w.Q, plan.step, offsets, plan.weights, dy[gradients:],
                       partial, start, width)
             continue

@@ -21,14 +21,15 @@ def multiply(x, sources, pixels, offsets, panels, panel, bias, shift, y, targets
     """y[targets[i] + distance + k] = bias[shift + k] + sum over d of x[sources[i] + offsets[d]] * w[d, k], or the floor if
     that is larger; NaN is no floor.
 
-    The panel of w begins at panels[panel]; `sources` holds whole tiles of positions; k runs to `channels`, at most a panel.
-    Where the inputs of the next tile are all `fresh`, unlike those of overlapping windows, they are asked for in advance.
+    The panel of w begins at panels[panel]; `sources` holds whole tiles of positions; k runs to `channels`, at most a
+    panel. `bias` may be empty. Where the inputs of the next tile are all `fresh`, unlike those of overlapping windows,
+    they are asked for in advance.
     """
     step, rows = len(width) * lanes_of(panels), rows_of(width)
     for first in range(0, pixels, rows):
         positions = tile_positions(sources, first, width)
         following = tile_positions(sources, min(first + rows, pixels - 1), width)
-        tile = tile_rows(bias, shift, width)
+        tile = tile_rows(bias, shift, channels if len(bias) > 0 else 0, width)
         w = panel
         for d in range(0, len(offsets), LINE):
             if fresh:

@@ -48,7 +48,7 @@ def _forward_row(w, plan, taps, weight, k, bias, planes, start, floor, y, y_star
     """One row of output pixels, 8 channels from k on."""
     lanes = lanes_of(y)
     for q in range(0, w.Q, 2 * lanes):
-        tile = planes_tile(bias, k, 2)
+        tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0, 2)
         for t in range(len(taps)):
             tile = tile_multiply_add(tile, weight, t * plan.channels + k, 0, planes, start + taps[t] + q)
         planes_store(tile, y, y_start + q * w.K + k, w.K, w.Q - q, w.K - k, floor)
@@ -58,7 +58,7 @@ def _forward_row(w, plan, taps, weight, k, bias, planes, start, floor, y, y_star
 def narrow_forward(x, window, plans, taps, weight, bias, floor, y, scratch, worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * weight[r, s, c, k], strided, dilated, padded.
 
-    `weight` (R, S, C, plan.channels) and `bias` (plan.channels,) are padded with zeros to a multiple of 8 channels;
+    `weight` (R, S, C, plan.channels) is padded with zeros to a multiple of 8 channels, `bias` may be empty;
     taps[r, s, c] is where the inputs of a tap begin in the planes. Nothing falls below the floor; NaN is no floor.
     """
     w, plan = window[0], plans[0]

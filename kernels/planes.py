@@ -78,22 +78,26 @@ def _part_mask(builder: Any, lanes: int, lane: int, channel: int, pixel: int, pi
 
 
 @intrinsic
-def planes_tile(typing, bias, offset, vectors):
-    """Tile of PLANES rows, one for each channel, and vectors of pixels: row k is bias[offset + k] everywhere."""
+def planes_tile(typing, bias, offset, count, vectors):
+    """Tile of PLANES rows, one for each channel, and vectors of pixels: row k is bias[offset + k], or zero from row `count`
+    on.
+    """
     if not isinstance(vectors, types.IntegerLiteral):
         return None
     tile = Tile(PLANES, vectors.literal_value, bias.dtype)
 
     def generate(context, builder, signature, args):
-        pointer = array_data(context, builder, signature.args[0], args[0])
+        eight = ir.VectorType(tile.scalar, PLANES)
+        pointer = vector_at(builder, array_data(context, builder, signature.args[0], args[0]), args[1], eight)
+        shifts = masked_load(builder, pointer, lanes_below(builder, args[2], PLANES), eight)
         value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
         for k in range(tile.rows):
-            row = broadcast(builder, builder.load(builder.gep(pointer, [lane_offset(builder, args[1], k)])), tile.vector)
+            row = broadcast(builder, builder.extract_element(shifts, INDEX(k)), tile.vector)
             for v in range(tile.vectors):
                 value = builder.insert_value(value, row, k * tile.vectors + v)
         return value
 
-    return tile(bias, types.intp, vectors), generate
+    return tile(bias, types.intp, types.intp, vectors), generate
 
 
 @intrinsic

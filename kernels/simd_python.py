@@ -40,9 +40,12 @@ def tile_zeros(array, width):
     return np.zeros((rows_of(width), len(width) * lanes_of(array)), array.dtype)
 
 
-def tile_rows(w, w_offset, width):
-    """Tile whose every row is w[w_offset : w_offset + lanes]."""
-    return np.tile(_inside(w, w_offset, len(width) * lanes_of(w)), (rows_of(width), 1))
+def tile_rows(w, w_offset, count, width):
+    """Tile whose every row is w[w_offset : w_offset + count], then zeros."""
+    row = np.zeros(len(width) * lanes_of(w), w.dtype)
+    count = max(0, min(count, len(row)))
+    row[:count] = _inside(w, w_offset, count)
+    return np.tile(row, (rows_of(width), 1))
 
 
 def tile_load(y, y_offset, width):
@@ -155,9 +158,12 @@ def lanes_route(dy, argmax, y, floor, source, number, dx, target, count):
         _inside(dx, target + lane, 1)[0] = _inside(dy, i, 1)[0] if passes else 0
 
 
-def planes_tile(bias, offset, vectors):
-    """Tile of 8 rows, row k filled with bias[offset + k]."""
-    return np.repeat(_inside(bias, offset, 8)[:, None], vectors * lanes_of(bias), axis=1)
+def planes_tile(bias, offset, count, vectors):
+    """Tile of 8 rows, row k filled with bias[offset + k], or zeros from row `count` on."""
+    rows = np.zeros((8, 1), bias.dtype)
+    count = max(0, min(count, 8))
+    rows[:count, 0] = _inside(bias, offset, count)
+    return np.repeat(rows, vectors * lanes_of(bias), axis=1)
 
 
 def planes_store(tile, y, y_offset, step, pixels, channels, floor):

@@ -30,6 +30,7 @@ from .simd import (
     lane_offset,
     lanes_below,
     load_vector,
+    masked_load,
     masked_store,
     not_below,
     suffix,
@@ -87,20 +88,21 @@ def tile_zeros(typing, array, width):
 
 
 @intrinsic
-def tile_rows(typing, w, w_offset, width):
-    """Tile whose every row is w[w_offset : w_offset + lanes]: the bias of each output channel."""
+def tile_rows(typing, w, w_offset, count, width):
+    """Tile whose every row is w[w_offset : w_offset + count], then zeros: the bias of each output channel."""
     tile = _tile(width, w)
 
     def generate(context, builder, signature, args):
         pointer = array_data(context, builder, signature.args[0], args[0])
-        row = [load_vector(builder, pointer, lane_offset(builder, args[1], v * tile.lanes), tile.vector)
+        row = [masked_load(builder, vector_at(builder, pointer, lane_offset(builder, args[1], v * tile.lanes), tile.vector),
+                           lanes_below(builder, builder.sub(args[2], NATURAL(v * tile.lanes)), tile.lanes), tile.vector)
                for v in range(tile.vectors)]
         value = _empty(tile)
         for i in range(tile.rows * tile.vectors):
             value = builder.insert_value(value, row[i % tile.vectors], i)
         return value
 
-    return tile(w, types.intp, width), generate
+    return tile(w, types.intp, types.intp, width), generate
 
 
 @intrinsic

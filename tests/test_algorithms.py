@@ -71,10 +71,10 @@ def test_bands_and_parts_change_no_bit(monkeypatch):
     x, weight, dy = arrays(3, 9, 10, 40, 70)
     expected = results(x, weight, dy, "direct")
     for name, value in (("_BAND_PIXELS", 30), ("_BAND_BYTES", 1 << 14), ("_PART_BYTES", 1 << 12), ("_TASKS", 64)):
-        direct._plan.cache_clear()
+        direct._forward_job.cache_clear()
         monkeypatch.setattr(direct, name, value)
         np.testing.assert_array_equal(functional.conv2d(x, weight, padding=1, algorithm="direct"), expected[0])
-    direct._plan.cache_clear()
+    direct._forward_job.cache_clear()
 
 
 def test_cache_sizes_are_those_the_system_tells(tmp_path):

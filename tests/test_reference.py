@@ -108,7 +108,7 @@ DEFAULTS = {
     "add": {"relu": False},
     "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dweight": True, "need_dbias": True, "y": None},
     "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "relu": False},
-    "max_pool2d_backward": {"y": None},
+    "max_pool2d_backward": {"y": None, "kernel_size": None, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
     "avg_pool2d": AVERAGE_DEFAULTS,
     "avg_pool2d_backward": AVERAGE_DEFAULTS,
     "batch_norm": {"momentum": 0.1, "eps": 1e-5, "relu": False},

@@ -51,11 +51,12 @@ def floats(function: str, **values: Any) -> list[np.ndarray]:
     DTypeError: they mix float32 and float64.
     """
     arrays = [as_floats(function, name, value) for name, value in values.items()]
-    for name, array in zip(values, arrays, strict=True):
-        if array.dtype != arrays[0].dtype:
-            first = next(iter(values))
-            raise DTypeError(f"{function}: {name} is {array.dtype} and {first} is {arrays[0].dtype}, expected one dtype for "
-                             f"all (convert one: {name}.astype(np.{arrays[0].dtype}))")
+    dtype = arrays[0].dtype
+    for array in arrays:
+        if array.dtype != dtype:
+            first, name = next(iter(values)), list(values)[[one.dtype == dtype for one in arrays].index(False)]
+            raise DTypeError(f"{function}: {name} is {array.dtype} and {first} is {dtype}, expected one dtype for "
+                             f"all (convert one: {name}.astype(np.{dtype}))")
     return arrays
 
 

@@ -22,19 +22,6 @@ _MODULES: dict[str, ModuleType] = {
 ALGORITHMS = "auto", *_MODULES
 
 
-# The same few geometries come back at every step.
-_window = functools.lru_cache(maxsize=1024, typed=True)(shapes.conv2d)
-
-
-def _geometry(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
-              dilation: shapes.Pair, groups: int) -> Window:
-    try:
-        return _window(function, x, weight, stride, padding, dilation, groups)
-    except TypeError:  # lists are no keys of a cache
-        return shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
-
-
-@functools.lru_cache(maxsize=1024)
 def _best(w: Window) -> str:
     return [name for name, module in _MODULES.items() if module.pays(w)][-1]
 
@@ -51,6 +38,23 @@ def _choose(function: str, algorithm: str, w: Window) -> str:
                          f" with stride {w.stride_rows, w.stride_columns}, dilation {w.dilation_rows, w.dilation_columns},"
                          f" {w.groups} groups, {w.C} to {w.K} channels")
     return algorithm
+
+
+def _plan(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
+          dilation: shapes.Pair, groups: int, algorithm: str) -> tuple[ModuleType, Window]:
+    """Module of the algorithm, and geometry; the same few come back at every step."""
+    w = shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
+    return _MODULES[_choose(function, algorithm, w)], w
+
+
+_known_plan = functools.lru_cache(maxsize=1024, typed=True)(_plan)
+
+
+def _planned(*arguments: Any) -> tuple[ModuleType, Window]:
+    try:
+        return _known_plan(*arguments)
+    except TypeError:  # lists are no keys of a cache
+        return _plan(*arguments)
 
 
 def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1,
@@ -70,8 +74,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     float32 or float64, all of one dtype. ShapeError, DTypeError: arguments that do not fit.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
-    w = _geometry("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
-    chosen = _MODULES[_choose("conv2d", algorithm, w)]
+    chosen, w = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     bias = arrays.as_bias("conv2d", bias, w.K, x.dtype)
     y = arrays.as_output("conv2d", out, (w.N, w.P, w.Q, w.K), x.dtype)
     chosen.forward(x, weight, bias, w, y, relu)
@@ -81,22 +84,25 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
 def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
                     dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", need_dx: bool = True,
                     need_dweight: bool = True, need_dbias: bool = True, y: Any = None,
+                    out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients (dx, dweight, dbias) of conv2d from dy (N, P, Q, K); each is None where it is not needed.
 
-    Arguments as in `conv2d`; `y` is what it gave with `relu`, and None without. ShapeError, DTypeError: arguments that
-    do not fit.
+    Arguments as in `conv2d`; `y` is what it gave with `relu`, and None without. `out` is two arrays that receive dweight
+    and dbias where given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
-    w = _geometry("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups)
+    chosen, w = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     shapes.same_shape("conv2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.K), "the shape of y")
-    chosen = _MODULES[_choose("conv2d_backward", algorithm, w)]
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
         dx = arrays.empty(x.shape, x.dtype)
         chosen.backward_input(dy, weight, w, dx)
-    dweight = None
+    dweight = dbias = None
     if need_dweight:
-        dweight = arrays.empty(weight.shape, weight.dtype)
+        dweight = arrays.as_output("conv2d_backward", out[0], weight.shape, weight.dtype)
         chosen.backward_weight(dy, x, w, dweight)
-    return dx, dweight, products.column_sums(dy, w.K) if need_dbias else None
+    if need_dbias:
+        dbias = arrays.as_output("conv2d_backward", out[1], (w.K,), dy.dtype)
+        products.column_sums(dy, dbias)
+    return dx, dweight, dbias

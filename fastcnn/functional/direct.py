@@ -80,10 +80,8 @@ def _rows(w: Window, plan: Plan, itemsize: int, pixels: int, tasks: int) -> int:
     return -(-rows_in_all // -(-rows_in_all // rows))  # bands of about equal height
 
 
-@functools.lru_cache(maxsize=1024)
-def _plan(w: Window, width: int, itemsize: int, placement: tuple[int, int, int, int] | None = None,
-          ) -> tuple[Plan, np.ndarray]:
-    """Plan of a convolution; `placement` overrides where the output lies in y."""
+def _plan(w: Window, width: int, itemsize: int, placement: tuple[int, int, int, int]) -> tuple[Plan, np.ndarray]:
+    """Plan of a convolution whose output lies in y by `placement`."""
     plan, offsets = _walk(w, _leaves_image(w))
     channels = w.K // w.groups
     blocks = -(-channels // width)
@@ -94,12 +92,11 @@ def _plan(w: Window, width: int, itemsize: int, placement: tuple[int, int, int, 
     parts = min(blocks, max(parts, -(-_TASKS // (bands * w.groups))))
     plan = plan._replace(rows=rows, parts=parts)
     positions = round_up(rows + 2 * (rows * w.Q + simd.MOST_ROWS), 8)
-    y_start, y_image, y_row, y_step = placement or (0, w.P * w.Q * w.K, w.Q * w.K, w.K)
+    y_start, y_image, y_row, y_step = placement
     return plan._replace(band=_band_size(w, plan), positions=positions, y_start=y_start, y_image=y_image, y_row=y_row,
                          y_step=y_step), offsets
 
 
-@functools.lru_cache(maxsize=1024)
 def _weight_plan(w: Window, width: int, size: int, itemsize: int) -> tuple[Plan, np.ndarray]:
     """Plan of a weight gradient on tiles of `size` rows; chunks depend on the shape alone, so that the bits do."""
     plan, offsets = _walk(w, _copies_for_weights(w), size)
@@ -132,17 +129,6 @@ def fits(w: Window) -> bool:
 pays = fits
 
 
-@functools.lru_cache(maxsize=1024)
-def _forward_layout(w: Window) -> Layout:
-    depth, channels = w.C // w.groups, w.K // w.groups
-    return Layout(0, channels, w.S * depth * w.K, depth * w.K, w.K, 1, channels, w.groups)
-
-
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
-    _convolve(x, weight, _forward_layout(w), bias, w, y, relu)
-
-
 def _width(w: Window, itemsize: int) -> tuple[int, ...]:
     """Tile width of a window; small linear layers take one vector, for which kernels need not be compiled once more."""
     if w.W == w.R == w.S == 1 and w.C * w.K <= _SMALL_WEIGHTS:
@@ -150,30 +136,56 @@ def _width(w: Window, itemsize: int) -> tuple[int, ...]:
     return products.width_for(w.K // w.groups, itemsize)
 
 
-def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray,
-              relu: bool = False, placement: tuple[int, int, int, int] | None = None) -> None:
-    width = _width(w, x.itemsize)
-    lanes = sum(width)
-    plan, offsets = _plan(w, lanes, x.itemsize, placement)
-    panels = products.pack(weight, layout, w.R, w.S, w.C // w.groups, lanes)
-    workers = threads.workers(products.multiply_adds(w), GRAIN)
+class _Job(NamedTuple):
+    """All that a convolution needs besides its arrays."""
+
+    window: np.ndarray  # a record
+    plan: Plan
+    plans: np.ndarray  # and as a record
+    offsets: np.ndarray
+    packing: products.Packing
+    width: tuple[int, ...]
+    work: int  # multiply-adds
+
+
+def _job(w: Window, layout: Layout, placement: tuple[int, int, int, int], itemsize: int) -> _Job:
+    width = _width(w, itemsize)
+    plan, offsets = _plan(w, sum(width), itemsize, placement)
+    packing = products.packing(layout, w.R, w.S, w.C // w.groups, sum(width))
+    return _Job(arrays.record(w), plan, arrays.record(plan), offsets, packing, width, products.multiply_adds(w))
+
+
+@functools.lru_cache(maxsize=1024)
+def _forward_job(w: Window, itemsize: int) -> _Job:
+    depth, channels = w.C // w.groups, w.K // w.groups
+    layout = Layout(0, channels, w.S * depth * w.K, depth * w.K, w.K, 1, channels, w.groups)
+    return _job(w, layout, (0, w.P * w.Q * w.K, w.Q * w.K, w.K), itemsize)
+
+
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
+    _convolve(x, weight, bias, _forward_job(w, x.itemsize), y, relu)
+
+
+def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, y: np.ndarray, relu: bool = False) -> None:
+    plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.conv2d_forward(
-        x.reshape(-1), arrays.record(w), arrays.record(plan), offsets, panels,
-        products.padded_bias(bias, layout.channels, w.groups, lanes), arrays.floor(relu), y.reshape(-1),
-        width, arrays.scratch("conv", workers * plan.band, x.dtype),
+        x.reshape(-1), job.window, job.plans, job.offsets, products.pack(weight, job.packing), bias, arrays.floor(relu),
+        y.reshape(-1), job.width, arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
     """Write the gradient of x to dx."""
-    if _few_channels(w, products.lanes(dy)):
-        _backward_input_few(dy, weight, w, dx)
+    few = _few_job(w, dy.itemsize)
+    if few is not None:
+        _backward_input_few(dy, weight, few, dx)
         return
-    phases, covered = _phases(w)
+    jobs, covered = _input_jobs(w, dy.itemsize)
     if not covered:
         dx.fill(0)  # input pixels that no filter element meets
-    for window, layout, placement in phases:
-        _convolve(dy, weight, layout, arrays.NOTHING[dy.dtype], window, dx, placement=placement)
+    for job in jobs:
+        _convolve(dy, weight, arrays.NOTHING[dy.dtype], job, dx)
 
 
 def _few_channels(w: Window, lanes: int) -> bool:
@@ -191,8 +203,22 @@ class _FewPlan(NamedTuple):
     positions: int  # and positions of pixels, in dy and in the products
 
 
+class _FewJob(NamedTuple):
+    """All that `conv2d_backward_input_few` needs besides its arrays."""
+
+    window: np.ndarray  # a record
+    plan: _FewPlan
+    plans: np.ndarray  # and as a record
+    offsets: np.ndarray
+    packing: products.Packing
+    width: tuple[int, ...]
+    work: int  # multiply-adds
+
+
 @functools.lru_cache(maxsize=1024)
-def _few_plan(w: Window, itemsize: int) -> tuple[_FewPlan, Layout, np.ndarray]:
+def _few_job(w: Window, itemsize: int) -> _FewJob | None:
+    if not _few_channels(w, simd.VECTOR_BYTES // itemsize):
+        return None
     depth, channels = w.C // w.groups, w.K // w.groups
     reach = (w.R - 1) * w.dilation_rows
     row_bytes = w.Q * w.R * w.S * depth * itemsize
@@ -201,17 +227,15 @@ def _few_plan(w: Window, itemsize: int) -> tuple[_FewPlan, Layout, np.ndarray]:
     layout = Layout(0, channels, 0, 0, 1, w.K, w.R * w.S * depth, w.groups)
     sums = round_up(pixels * w.R * w.S * depth, 16)
     plan = _FewPlan(rows, sums + round_up(w.Q * w.S * depth, 16), sums, round_up(pixels + simd.MOST_ROWS, 8))
-    return plan, layout, np.arange(channels)
+    width = products.width_for(layout.channels, itemsize)
+    return _FewJob(arrays.record(w), plan, arrays.record(plan), np.arange(channels),
+                   products.packing(layout, 1, 1, channels, sum(width)), width, products.multiply_adds(w))
 
 
-def _backward_input_few(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
-    plan, layout, offsets = _few_plan(w, dy.itemsize)
-    width = products.width_for(layout.channels, dy.itemsize)
-    panels = products.pack(weight, layout, 1, 1, w.K // w.groups, sum(width))
-    workers = threads.workers(products.multiply_adds(w), GRAIN)
+def _backward_input_few(dy: np.ndarray, weight: np.ndarray, job: _FewJob, dx: np.ndarray) -> None:
+    plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.conv2d_backward_input_few(
-        dy.reshape(-1), arrays.record(w), arrays.record(plan), offsets, panels,
-        products.padded_bias(arrays.NOTHING[dy.dtype], sum(width), 1, sum(width)), dx.reshape(-1), width,
+        dy.reshape(-1), job.window, job.plans, job.offsets, products.pack(weight, job.packing), dx.reshape(-1), job.width,
         arrays.scratch("conv", workers * plan.products, dy.dtype),
         arrays.scratch("positions", 2 * workers * plan.positions, arrays.INT64), arrays.queue(), workers)
 
@@ -243,7 +267,7 @@ def _axis_phases(size: int, stride: int, before: int, dilation: int, filter_size
 
 
 @functools.lru_cache(maxsize=1024)
-def _phases(w: Window) -> tuple[list[tuple[Window, Layout, tuple[int, int, int, int]]], bool]:
+def _input_jobs(w: Window, itemsize: int) -> tuple[list[_Job], bool]:
     """The dense convolutions of dy that make dx, one for each pair of phases, and whether they cover all of dx."""
     all_rows = _axis_phases(w.H, w.stride_rows, w.top, w.dilation_rows, w.R)
     all_columns = _axis_phases(w.W, w.stride_columns, w.left, w.dilation_columns, w.S)
@@ -258,22 +282,40 @@ def _phases(w: Window) -> tuple[list[tuple[Window, Layout, tuple[int, int, int, 
                             -columns.step * of_column, 1, w.K, channels, w.groups)
             placement = ((rows.first * w.W + columns.first) * w.C, w.H * w.W * w.C, w.stride_rows * w.W * w.C,
                          w.stride_columns * w.C)
-            result.append((window, layout, placement))
+            result.append(_job(window, layout, placement, itemsize))
     covered = sum(rows.size for rows in all_rows) == w.H and sum(columns.size for columns in all_columns) == w.W
     return result, covered
 
 
+class _WeightJob(NamedTuple):
+    """All that a weight gradient needs besides its arrays."""
+
+    window: np.ndarray  # a record
+    plan: Plan
+    plans: np.ndarray  # and as a record
+    offsets: np.ndarray
+    width: tuple[int, ...]
+    partial: int  # elements of the partial sums
+    work: int  # multiply-adds
+
+
+@functools.lru_cache(maxsize=1024)
+def _weight_job(w: Window, itemsize: int) -> _WeightJob:
+    channels = w.K // w.groups
+    width = _width(w, itemsize)
+    plan, offsets = _weight_plan(w, sum(width), simd.ROWS[len(width)], itemsize)
+    partial = plan.chunks * w.groups * round_up(channels, sum(width)) * offsets.size
+    return _WeightJob(arrays.record(w), plan, arrays.record(plan), offsets, width, partial, products.multiply_adds(w))
+
+
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
-    channels = w.K // w.groups
-    width = _width(w, x.itemsize)
-    lanes = sum(width)
-    plan, offsets = _weight_plan(w, lanes, simd.ROWS[len(width)], x.itemsize)
-    partial = arrays.empty((plan.chunks * w.groups * round_up(channels, lanes) * offsets.size,), x.dtype)
-    workers = threads.workers(products.multiply_adds(w), GRAIN)
+    job = _weight_job(w, x.itemsize)
+    plan, workers = job.plan, threads.workers(job.work, GRAIN)
+    partial = arrays.empty((job.partial,), x.dtype)
     kernels.conv2d_backward_weight(
-        x.reshape(-1), arrays.record(w), arrays.record(plan), offsets, dy.reshape(-1), partial, width,
+        x.reshape(-1), job.window, job.plans, job.offsets, dy.reshape(-1), partial, job.width,
         arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
-    matmul.sum_chunks(partial, plan.chunks, w.groups, plan.weights, offsets.size, channels, lanes, dweight.reshape(-1),
-                      threads.workers(partial.size))
+    matmul.sum_chunks(partial, plan.chunks, w.groups, plan.weights, job.offsets.size, w.K // w.groups, sum(job.width),
+                      dweight.reshape(-1), threads.workers(partial.size))

@@ -37,10 +37,12 @@ def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np
 
 
 def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, y: Any = None,
+                    out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                     ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
     """Gradients (dx, dweight, dbias) of linear from dy (N, out); dx is None without `need_dx`.
 
-    `y` is what linear gave with `relu`, and None without. ShapeError, DTypeError: arguments that do not fit.
+    `y` is what linear gave with `relu`, and None without. `out` is two arrays that receive dweight and dbias where
+    given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("linear_backward", dy=dy, x=x, weight=weight)
     N, depth, K = _features("linear_backward", x.shape, weight.shape)
@@ -50,6 +52,8 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, y: An
     if need_dx:
         dx = arrays.empty((N, depth), dy.dtype)
         direct.backward_input(dy, weight, w, dx)
-    dweight = arrays.empty((depth, K), dy.dtype)
+    dweight = arrays.as_output("linear_backward", out[0], (depth, K), dy.dtype)
     direct.backward_weight(dy, x, w, dweight)
-    return dx, dweight, products.column_sums(dy, K)
+    dbias = arrays.as_output("linear_backward", out[1], (K,), dy.dtype)
+    products.column_sums(dy, dbias)
+    return dx, dweight, dbias

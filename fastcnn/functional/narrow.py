@@ -64,9 +64,8 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: n
     plan, taps = _plan(w, x.itemsize)
     workers = threads.workers(products.multiply_adds(w), GRAIN)
     kernels.narrow_forward(
-        x.reshape(-1), arrays.record(w), arrays.record(plan), taps, _padded(weight, w.K, plan.channels),
-        products.padded_bias(bias, w.K, 1, plan.channels), arrays.floor(relu), y.reshape(-1),
-        arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
+        x.reshape(-1), arrays.record(w), arrays.record(plan), taps, _padded(weight, w.K, plan.channels), bias,
+        arrays.floor(relu), y.reshape(-1), arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
 
 
 def _padded(weight: np.ndarray, K: int, channels: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ..shapes import Window
@@ -16,6 +18,7 @@ def fits(w: Window) -> bool:
 pays = fits
 
 
+@functools.lru_cache(maxsize=1024)
 def rows(count: int, C: int, K: int) -> Window:
     """The product of `count` rows of C with a matrix (C, K), as a convolution of an image of one column."""
     return _image(count, 1, C, K)
@@ -25,6 +28,7 @@ def _image(H: int, W: int, C: int, K: int) -> Window:
     return Window(1, H, W, C, K, 1, 1, H, W, 1, 1, 0, 0, 0, 0, 1, 1, 1)
 
 
+@functools.lru_cache(maxsize=1024)
 def _rows(w: Window) -> Window:
     return _image(w.N * w.H, w.W, w.C, w.K)
 

@@ -73,13 +73,11 @@ def keeping(version: Callable[[], object]) -> Iterator[None]:
         _thread.store = before
 
 
-def promise(*values: np.ndarray | None) -> None:
-    """Let operations keep what they prepare from these arrays, if a store is open: they change with its version only."""
+def promise(array: np.ndarray) -> None:
+    """Let operations keep what they prepare from an array, if a store is open: it changes with the store's version only."""
     store = _thread.store
     if store is not None:
-        for array in values:
-            if array is not None:
-                store.promise(array)
+        store.promise(array)
 
 
 def form(source: np.ndarray, name: str, key: Hashable, size: int, write: Callable[[np.ndarray], None]) -> np.ndarray:

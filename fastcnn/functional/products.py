@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -52,41 +53,41 @@ def width_for(channels: int, itemsize: int) -> tuple[int, ...]:
     return (lanes,) * vectors
 
 
-def pack(weight: np.ndarray, layout: Layout, R: int, S: int, depth: int, width: int) -> np.ndarray:
-    """Panels of a filter with R x S taps of `depth` inputs each, for `kernels.matmul.multiply`: see `prepared.form`."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Packing:
+    """How a filter becomes panels."""
+
+    layout: np.ndarray  # a record
+    R: int
+    S: int
+    depth: int
+    width: int
+    size: int
+
+
+def packing(layout: Layout, R: int, S: int, depth: int, width: int) -> Packing:
+    """How a filter with R x S taps of `depth` inputs each becomes panels of `width` channels."""
     size = layout.groups * round_up(layout.channels, width) * R * S * depth
+    return Packing(arrays.record(layout), R, S, depth, width, size)
+
+
+def pack(weight: np.ndarray, p: Packing) -> np.ndarray:
+    """Panels of a filter for `kernels.matmul.multiply`: see `prepared.form`."""
 
     def write(panels: np.ndarray) -> None:
-        matmul.pack_panels(weight.reshape(-1), arrays.record(layout), R, S, depth, width, panels, threads.workers(size))
+        matmul.pack_panels(weight.reshape(-1), p.layout, p.R, p.S, p.depth, p.width, panels, threads.workers(p.size))
 
-    return prepared.form(weight, "panels", (layout, R, S, depth, width), size, write)
-
-
-def padded_bias(bias: np.ndarray, channels: int, groups: int, width: int) -> np.ndarray:
-    """A bias with the zeros that fill up the panels of each group; an empty one means zeros."""
-    if bias.size == 0:
-        return _zeros(groups * round_up(channels, width), bias.dtype)
-    if channels % width == 0:
-        return bias
-
-    def write(padded: np.ndarray) -> None:
-        rows = padded.reshape(groups, -1)
-        rows[:, :channels] = bias.reshape(groups, channels)
-        rows[:, channels:] = 0
-
-    return prepared.form(bias, "bias", (groups, width), groups * round_up(channels, width), write)
+    return prepared.form(weight, "panels", p, p.size, write)
 
 
-@functools.lru_cache(maxsize=256)
-def _zeros(size: int, dtype: np.dtype) -> np.ndarray:
-    return np.zeros(size, dtype)
-
-
-def column_sums(dy: np.ndarray, channels: int) -> np.ndarray:
-    """Sum of dy over all axes but the last (channels,), in an order that depends on the shape alone."""
+def column_sums(dy: np.ndarray, sums: np.ndarray) -> None:
+    """Write the sum of dy over all axes but the last to sums (channels,), in an order that depends on the shape alone."""
+    channels = sums.size
     rows = dy.size // channels
-    fold = max(1, 64 // channels)
+    fold = min(max(1, 64 // channels), rows)
     chunks = max(1, min(32, rows // 64))
-    partial = arrays.empty((chunks * fold, channels), dy.dtype)
-    matmul.sum_rows(dy.reshape(-1), rows, channels, fold, chunks, partial.reshape(-1), threads.workers(dy.size))
-    return partial.sum(axis=0)
+    size = chunks * fold * channels
+    partial = sums if size == channels else arrays.scratch("sums", size, dy.dtype)
+    matmul.sum_rows(dy.reshape(-1), rows, channels, fold, chunks, partial, threads.workers(dy.size))
+    if partial is not sums:
+        np.add.reduce(partial[:size].reshape(-1, channels), axis=0, out=sums)

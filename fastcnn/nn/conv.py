@@ -73,19 +73,16 @@ class Conv2D(Layer):
     def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
         if not self.training:
-            prepared.promise(weight, bias)
+            prepared.promise(weight)
         return functional.conv2d(x, weight, bias, algorithm=self.algorithm, relu=relu, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
         x, y = self._take()
-        dx, dweight, dbias = functional.conv2d_backward(
-            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx,
-            need_dbias=self.bias is not None, y=y, **self._geometry
+        dx, _, _ = functional.conv2d_backward(
+            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dbias=self.bias is not None, y=y,
+            out=(self.weight.grad, None if self.bias is None else self.bias.grad), **self._geometry
         )
-        self.weight.grad = dweight
-        if self.bias is not None:
-            self.bias.grad = dbias
         return dx
 
     def _window(self, x_shape: tuple[int, ...]) -> shapes.Window:

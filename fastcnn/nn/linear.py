@@ -41,16 +41,14 @@ class Linear(Layer):
     def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
         if not self.training:
-            prepared.promise(weight, bias)
+            prepared.promise(weight)
         return functional.linear(x, weight, bias, relu=relu)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
         x, y = self._take()
-        dx, dweight, dbias = functional.linear_backward(dy, x, self.weight.data, need_dx=need_dx, y=y)
-        self.weight.grad = dweight
-        if self.bias is not None:
-            self.bias.grad = dbias
+        out = self.weight.grad, None if self.bias is None else self.bias.grad
+        dx, _, _ = functional.linear_backward(dy, x, self.weight.data, need_dx=need_dx, y=y, out=out)
         return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:

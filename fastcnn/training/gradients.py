@@ -123,6 +123,7 @@ def _function_problem(function: Callable[..., Any], arguments: tuple[Any, ...], 
         if gradient_of is None:
             return [made["saved"]]
         known = {**given, **made, "dy": dy}
+        known.pop("out", None)  # where forward writes, not backward
         wanted = [name for name in inspect.signature(gradient_of).parameters if name in known]
         gradients = gradient_of(**{name: known[name] for name in wanted})
         return list(gradients) if isinstance(gradients, tuple) else [gradients]
