@@ -9,7 +9,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import data, functional, kernels, models, nn, optim, reference, registry, shapes, training  # noqa: F401
+    from . import (  # noqa: F401
+        data,
+        explain,
+        functional,
+        kernels,
+        metrics,
+        models,
+        nn,
+        optim,
+        plot,
+        reference,
+        registry,
+        shapes,
+        training,
+    )
     from .kernels import threads
     from .nn import manual_seed  # noqa: F401
     from .shapes import CheckpointError, DataFormatError, DTypeError, ShapeError  # noqa: F401
@@ -21,11 +35,14 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "data",
+    "explain",
     "functional",
     "kernels",
+    "metrics",
     "models",
     "nn",
     "optim",
+    "plot",
     "reference",
     "registry",
     "shapes",

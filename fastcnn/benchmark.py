@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import verification
-from .kernels import machine, simd, threads
+from .functional.ceiling import multiplying, peak
+from .kernels import machine, threads
 from .registry import ROWS, Arguments, Case, Row
 
 Call = Callable[[], object]
@@ -109,23 +110,6 @@ def work_of(row: Row, arguments: Arguments) -> int:
         return count(arguments, results)
     given = {name: value for name, value in arguments.items() if name not in row.updates}
     return sum(array.nbytes for values in (given, results) for _, array in verification.arrays_of(values))
-
-
-def peak() -> float:
-    """Give the operations in a second of multiply-adds in registers: the best of a few tries."""
-    work, call = multiplying()
-    return work / min(timed(call) for _ in range(20))
-
-
-def multiplying() -> tuple[int, Call]:
-    """Give a call that multiplies and adds in registers, and its operations."""
-    workers, width, rounds = threads.get_num_threads(), (simd.VECTOR_BYTES // 4,) * max(simd.ROWS), 10_000
-    lanes, rows = sum(width), simd.ROWS[len(width)]
-    x = np.full(rows * machine.STEPS, 1e-3, np.float32)
-    w = np.full(machine.STEPS * lanes, 1e-3, np.float32)
-    y = np.empty(workers * rows * lanes, np.float32)
-    work = 2 * workers * rounds * machine.STEPS * rows * lanes
-    return work, lambda: machine.multiply_add(x, w, y, rounds, width, workers)
 
 
 def copying(work: int) -> tuple[int, Call]:

@@ -16,8 +16,8 @@ class Extra(NamedTuple):
 
 
 EXTRAS = {
-    "plot": Extra("matplotlib", "matplotlib", "curves of a training run"),
-    "image": Extra("PIL", "pillow", "prediction of image files"),
+    "plot": Extra("matplotlib", "matplotlib", "drawing of pictures"),
+    "image": Extra("PIL", "pillow", "reading of image files"),
 }
 
 

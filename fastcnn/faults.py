@@ -372,6 +372,11 @@ def train(images: Any = None, labels: Any = None, **options: Any) -> Any:
     return api.fit(network(), (images, labels), **{"epochs": 1, "batch_size": 4, "progress": False, **options})
 
 
+def few() -> Any:
+    """Make a data set of eight images."""
+    return api.data.Split(ones(8, 2, 2, 3), np.arange(8) % 3)
+
+
 def load(path: Path) -> Any:
     """Load a model."""
     return api.load(path)
@@ -640,4 +645,125 @@ TRAINING_REFUSALS = (
             lambda _: api.gradient_check(3, ones(2))),
 )
 
-REFUSALS = LAYER_REFUSALS + OPTIMIZER_REFUSALS + MODEL_REFUSALS + DATA_REFUSALS + TRAINING_REFUSALS
+OWN_DATA_REFUSALS = (
+    Refusal("labels for other images", ShapeError, r"Split: labels have shape \(3,\), expected \(2,\)",
+            lambda _: api.data.from_arrays(np.zeros((2, 4, 4), np.uint8), [0, 1, 1])),
+    Refusal("a name that is no class", ValueError, r"from_arrays: label 'cow' is unknown, expected one of cat, dog",
+            lambda _: api.data.from_arrays(np.zeros((2, 4, 4), np.uint8), ["cat", "cow"], ["cat", "dog"])),
+    Refusal("no folder of images", FileNotFoundError, r"from_folder: there is no folder .*; expected one with a sub-folder",
+            lambda folder: api.data.from_folder(folder / "none", (8, 8))),
+    Refusal("a folder without classes", DataFormatError, r"from_folder: .* has no sub-folders, expected one for each class",
+            lambda folder: api.data.from_folder(folder, (8, 8))),
+    Refusal("a class without images", DataFormatError, r"from_folder: .*cats has no image files, expected some that end in",
+            lambda folder: api.data.from_folder(folder, (8, 8)),
+            lambda folder: written("cats/a.txt", b"")(folder).parents[1]),
+    Refusal("a file that is no image", DataFormatError, r"from_folder: .*a\.png cannot be read as an image",
+            lambda folder: api.data.from_folder(folder, (8, 8)),
+            lambda folder: written("cats/a.png", b"text")(folder).parents[1]),
+    Refusal("images of one size", ShapeError, r"from_folder: size is 8, expected \(height, width\)",
+            lambda folder: api.data.from_folder(folder, 8)),
+    Refusal("images larger than memory", ShapeError, r"from_folder: 1 images of size .* expected at most .* smaller size",
+            lambda folder: api.data.from_folder(folder, (1 << 16, 1 << 16)),
+            lambda folder: written("cats/a.png", b"")(folder).parents[1]),
+    Refusal("no table", FileNotFoundError, r"No such file", lambda folder: api.data.from_csv(folder / "none.csv", (1, 2))),
+    Refusal("a table without lines", DataFormatError, r"from_csv: .* has no images, expected a line for each",
+            lambda path: api.data.from_csv(path, (1, 2)), written("a.csv", b"label,a,b\n")),
+    Refusal("a line too short", DataFormatError, r"line 2 has 2 values, expected 3: a label and 1 x 2 pixels",
+            lambda path: api.data.from_csv(path, (1, 2)), written("a.csv", b"0,1,2\n0,1\n")),
+    Refusal("a pixel of 256", DataFormatError, r"line 1 has pixel 256, expected whole numbers from 0 to 255",
+            lambda path: api.data.from_csv(path, (1, 2)), written("a.csv", b"0,1,256\n")),
+    Refusal("a pixel of NaN", DataFormatError, r"line 1 has pixel nan, expected whole numbers",
+            lambda path: api.data.from_csv(path, (1, 2)), written("a.csv", b"0,1,nan\n")),
+    Refusal("a pixel of letters", DataFormatError, r"line 1: could not convert .*; expected pixels from 0 to 255",
+            lambda path: api.data.from_csv(path, (1, 2)), written("a.csv", b"0,1,x\n")),
+    Refusal("a label in no column", DataFormatError, r"line 1 has 3 values, expected a label in column 7",
+            lambda path: api.data.from_csv(path, (1, 2), label=7), written("a.csv", b"0,1,2\n")),
+    Refusal("a label of another name", DataFormatError, r"has no column 'y' in its first line, expected one of label, a, b",
+            lambda path: api.data.from_csv(path, (1, 2), label="y"), written("a.csv", b"label,a,b\n0,1,2\n")),
+    Refusal("a picture for a table", DataFormatError, r"from_csv: .* is no table of text",
+            lambda path: api.data.from_csv(path, (1, 2)), written("a.csv", b"\x89PNG\r\n\x1a\n\0\xff")),
+    Refusal("a flat shape", ShapeError, r"from_csv: shape is \(784,\), expected \(H, W\) or \(H, W, C\)",
+            lambda path: api.data.from_csv(path, (784,)), written("a.csv", b"")),
+    Refusal("no validation", ValueError, r"train_validation_split: share is 0 of 8 images, which leaves one part empty",
+            lambda _: api.data.train_validation_split(few(), 0)),
+    Refusal("validation alone", ValueError, r"train_validation_split: share is 1\.0, expected .* below 1",
+            lambda _: api.data.train_validation_split(few(), 1)),
+    Refusal("parts of an array", DTypeError, r"train_validation_split: split is a ndarray, expected a Split",
+            lambda _: api.data.train_validation_split(ones(8, 2, 2, 3))),
+    Refusal("weights of float labels", DTypeError, r"class_weights: labels are float32, expected integers",
+            lambda _: api.data.class_weights(ones(3))),
+    Refusal("weights of a label beyond", ValueError, r"class_weights: labels hold 0 to 3, expected 0 to 2",
+            lambda _: api.data.class_weights([0, 3], 3)),
+)
+
+METRIC_REFUSALS = (
+    Refusal("more labels than answers", ShapeError, r"accuracy: labels have shape \(3,\), expected \(2,\)",
+            lambda _: api.metrics.accuracy([0, 1], [0, 1, 1])),
+    Refusal("labels of scores", ShapeError, r"recall: labels has shape \(2, 3\) of float32, expected \(N,\)",
+            lambda _: api.metrics.recall([0, 1], ones(2, 3))),
+    Refusal("float answers", DTypeError, r"precision: prediction has dtype float32, expected integers",
+            lambda _: api.metrics.precision(ones(2), [0, 1])),
+    Refusal("answers of NaN", ValueError, r"f1_score: prediction holds nan, expected numbers",
+            lambda _: api.metrics.f1_score(np.full((2, 3), np.nan), [0, 1])),
+    Refusal("a class below 0", ValueError, r"accuracy: labels holds -1, expected classes from 0",
+            lambda _: api.metrics.accuracy([0, 1], [0, -1])),
+    Refusal("no answers", ShapeError, r"accuracy: prediction has shape \(0,\) .*, N at least 1",
+            lambda _: api.metrics.accuracy([], [])),
+    Refusal("a class beyond the matrix", ValueError, r"confusion_matrix: the largest class is 5, expected 0 to 2",
+            lambda _: api.metrics.confusion_matrix([0, 1], [0, 5], 3)),
+    Refusal("a matrix of gigabytes", ValueError, r"confusion_matrix: the largest class is 1000000, expected 0 to",
+            lambda _: api.metrics.confusion_matrix([0, 1], [0, 10**6])),
+    Refusal("unknown average", ValueError, r"precision: average is 'mean', expected None, 'macro'",
+            lambda _: api.metrics.precision([0, 1], [0, 1], average="mean")),
+    Refusal("more classes than scores", ShapeError, r"top_k_accuracy: k is 4, expected at most the 3 classes",
+            lambda _: api.metrics.top_k_accuracy(ones(2, 3), [0, 1], 4)),
+    Refusal("top k of classes", ShapeError, r"top_k_accuracy: scores have shape \(2,\), expected \(N, K\)",
+            lambda _: api.metrics.top_k_accuracy([0, 1], [0, 1])),
+)
+
+INSIGHT_REFUSALS = (
+    Refusal("profile of bytes", DTypeError, r"linear: x has dtype uint8, expected float32",
+            lambda _: network().profile(np.zeros((4, 2, 2, 3), np.uint8))),
+    Refusal("profile of no steps", ShapeError, r"profile: repeats is 0, expected at least 1",
+            lambda _: network().profile(ones(4, 2, 2, 3), repeats=0)),
+    Refusal("profile of one image", ShapeError, r"x has 3 features|expects 12", lambda _: network().profile(ones(2, 2, 3))),
+    Refusal("saliency of one image", ShapeError, r"saliency: images have shape \(2, 3\), expected \(N, H, W, C\)",
+            lambda _: api.explain.saliency(network(), ones(2, 3))),
+    Refusal("saliency for class 3", ValueError, r"saliency: target is 3, expected 0 to 2",
+            lambda _: api.explain.saliency(network(), ones(4, 2, 2, 3), 3)),
+    Refusal("two classes of four images", ShapeError, r"saliency: target has shape \(2,\), expected one class",
+            lambda _: api.explain.saliency(network(), ones(4, 2, 2, 3), [0, 1])),
+    Refusal("saliency for half a class", DTypeError, r"saliency: target is 0\.5, expected an integer",
+            lambda _: api.explain.saliency(network(), ones(4, 2, 2, 3), 0.5)),
+    Refusal("saliency of maps", ShapeError, r"saliency: the model gives shape \(4, 2, 2, 3\), expected scores \(N, K\)",
+            lambda _: api.explain.saliency(api.nn.ReLU(), ones(4, 2, 2, 3))),
+    Refusal("Grad-CAM without maps", ValueError, r"grad_cam: layer is None, expected one that gives images: none here",
+            lambda _: api.explain.grad_cam(api.nn.Sequential(api.nn.Flatten(), api.nn.Linear(12, 3)), ones(4, 2, 2, 3))),
+    Refusal("history without epochs", ValueError, r"curves: history is empty, expected at least one epoch",
+            lambda folder: api.plot.curves([], folder / "curves.png")),
+    Refusal("filters of a linear layer", ValueError, r"filters: layer is '1', expected a Conv2D: one of none here",
+            lambda folder: api.plot.filters(network(), folder / "a.png", "1")),
+    Refusal("maps of an unknown layer", ValueError, r"feature_maps: layer is 'conv9', expected one of 0, 1",
+            lambda folder: api.plot.feature_maps(network(), ones(2, 2, 3), folder / "a.png", "conv9")),
+    Refusal("maps of a linear layer", ShapeError, r"feature_maps: layer 1 gives shape \(1, 3\), expected images",
+            lambda folder: api.plot.feature_maps(network(), ones(2, 2, 3), folder / "a.png", "1")),
+    Refusal("channels of a batch", ShapeError, r"channels: maps have shape \(2, 3, 3, 4\), expected \(H, W, C\)",
+            lambda folder: api.plot.channels(ones(2, 3, 3, 4), folder / "a.png")),
+    Refusal("a picture of two channels", ShapeError, r"predictions: images have shape .* expected \(N, H, W, 1\)",
+            lambda folder: api.plot.predictions(ones(2, 4, 4, 2), ones(2, 3), folder / "a.png")),
+    Refusal("answers for other images", ShapeError, r"predictions: probabilities have shape \(3, 3\), expected \(2, K\)",
+            lambda folder: api.plot.predictions(ones(2, 4, 4, 1), ones(3, 3), folder / "a.png")),
+    Refusal("a true class that is not there", ValueError, r"predictions: labels hold 0 to 3, expected 0 to 2",
+            lambda folder: api.plot.predictions(ones(2, 4, 4, 1), ones(2, 3), folder / "a.png", labels=[0, 3])),
+    Refusal("names for other classes", ShapeError, r"predictions: classes has 2 names, expected 3",
+            lambda folder: api.plot.predictions(ones(2, 4, 4, 1), ones(2, 3), folder / "a.png", classes=["a", "b"])),
+    Refusal("a matrix that is not square", ShapeError, r"confusion_matrix: matrix has shape \(2, 3\), expected \(K, K\)",
+            lambda folder: api.plot.confusion_matrix(ones(2, 3, dtype=int), folder / "a.png")),
+    Refusal("a matrix of shares", DTypeError, r"confusion_matrix: matrix is float32, expected integers",
+            lambda folder: api.plot.confusion_matrix(ones(3, 3), folder / "a.png")),
+    Refusal("a drawing of unknown size", ShapeError, r"architecture: input_shape is None, expected \(H, W, C\)",
+            lambda folder: api.plot.architecture(network(), folder / "a.svg")),
+)
+
+REFUSALS = (LAYER_REFUSALS + OPTIMIZER_REFUSALS + MODEL_REFUSALS + DATA_REFUSALS + OWN_DATA_REFUSALS + METRIC_REFUSALS
+            + INSIGHT_REFUSALS + TRAINING_REFUSALS)

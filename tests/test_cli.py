@@ -270,6 +270,14 @@ WRONG = [
     (["summary", "alexnet"], 1, "MODEL is 'alexnet', expected a file that train wrote or one of lenet5"),
     (["summary", "alexnet.safetensors"], 1, "no file alexnet.safetensors"),
     (["summary", "vgg", "--input-shape", "2,2,1"], 1, "expected at most"),
+    (["plot", "curves"], 2, "required: DIR"),
+    (["plot", "painting", "."], 2, "argument PICTURE: invalid choice: 'painting'"),
+    (["plot", "curves", "none"], 1, "none is no folder, expected one that train wrote"),
+    (["plot", "curves", "tests"], 1, "there is no file tests/model.safetensors"),
+    (["plot", "saliency", "{run}", "--index", "355"], 1, "--index is 355, expected 0 to 354"),
+    (["plot", "filters", "{run}", "--layer", "conv1"], 1, "layer is 'conv1', expected a Conv2D: one of 0, 3"),
+    (["profile", "alexnet"], 1, "profile: MODEL is 'alexnet', expected a file that train wrote or one of lenet5"),
+    (["profile", "lenet5", "--repeats", "0"], 2, "--repeats: '0', expected a whole number of at least 1"),
     (["warmup", "alexnet"], 1, "name is 'alexnet', expected one of lenet5"),
     (["verify", "no-such-row"], 1, "no row has 'no-such-row' in its name"),
     (["bench", "no-such-row"], 1, "no row has 'no-such-row' in its name"),
@@ -279,12 +287,60 @@ WRONG = [
 @pytest.mark.parametrize("arguments, code, pattern", WRONG, ids=[" ".join(row[0]) or "nothing" for row in WRONG])
 def test_wrong_command_lines(arguments, code, pattern, finished, monkeypatch, capsys):
     monkeypatch.chdir(REPOSITORY)
-    arguments = [argument.replace("{model}", str(finished / "model.safetensors")) for argument in arguments]
+    arguments = [argument.replace("{model}", str(finished / "model.safetensors")).replace("{run}", str(finished))
+                 for argument in arguments]
     assert main(arguments) == code
     printed = capsys.readouterr()
     assert pattern in lines(printed.err)[-1]
     assert "Traceback" not in printed.err
     assert len(lines(printed.err)) == 1 or lines(printed.err)[0].startswith("usage: ")
+
+
+# Pictures and profiles
+
+
+def test_every_picture(finished, tmp_path, capsys):
+    assert main(["plot", "all", str(finished), "--out", str(tmp_path / "pictures")]) == 0
+    expected = [f"{name}.{'svg' if name == 'architecture' else 'png'}" for name in recipes.PICTURES]
+    assert lines(capsys.readouterr().out) == [str(tmp_path / "pictures" / name) for name in expected]
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == sorted(expected)
+
+
+def test_pictures_of_a_layer_and_of_chosen_images(finished, tmp_path, capsys):
+    options = ["--layer", "3", "--format", "svg", "--dataset", "digits", "--index", "5", "7", "--out", str(tmp_path)]
+    assert main(["plot", "filters", "features", "gradcam", str(finished), *options]) == 0
+    assert "layer 3: Conv2D(12, 24, 3" in re.sub(r"<!-- (.*?) -->", r"\1", (tmp_path / "features.svg").read_text())
+
+
+def test_plot_without_a_data_set(finished, tmp_path, capsys):
+    (tmp_path / "model.safetensors").write_bytes((finished / "model.safetensors").read_bytes())
+    (tmp_path / "history.jsonl").write_text("[1,")
+    assert main(["plot", "confusion", str(tmp_path)]) == 1
+    assert only_line(capsys) == f"fastcnn: plot: {tmp_path} does not tell its data set, expected --dataset"
+    assert main(["plot", "curves", str(tmp_path)]) == 1
+    assert "history.jsonl is damaged" in only_line(capsys)
+    assert main(["plot", "filters", str(tmp_path)]) == 0
+
+
+def test_plot_without_matplotlib(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(extras.EXTRAS, "plot", extras.EXTRAS["plot"]._replace(module="absent"))
+    assert main(["plot", "filters", str(finished), "--out", str(tmp_path)]) == 1
+    assert only_line(capsys) == "fastcnn: drawing of pictures needs matplotlib: pip install 'fastcnn[plot]'"
+    assert main(["plot", "architecture", str(finished), "--out", str(tmp_path)]) == 0
+
+
+def test_profile(finished, capsys):
+    assert main(["profile", str(finished / "model.safetensors"), "--batch-size", "8", "--repeats", "2"]) == 0
+    out = lines(capsys.readouterr().out)
+    assert out[0].split()[:3] == ["name", "layer", "output"] and out[2].split()[1].startswith("Conv2D(1,")
+    assert re.search(r"whole step of 8 images, neighbours fused: [\d.]+ ms, [\d,]+ images/s, \d+% of .* GFLOP/s", out[-1])
+
+
+def test_report_of_each_class(finished, capsys):
+    assert main(["evaluate", str(finished / "model.safetensors"), "digits", "--report"]) == 0
+    out = lines(capsys.readouterr().out)
+    assert [line.split()[0] for line in out[1:13]] == ["class", *"0123456789", "mean"]
+    assert out[-1].startswith("the true class is among the five likeliest: ")
 
 
 def test_missing_data_without_a_network(tmp_path, monkeypatch, capsys):
@@ -317,7 +373,7 @@ def test_a_model_for_other_images(finished, tmp_path, capsys):
 def test_missing_extra_says_what_to_install(finished, monkeypatch, capsys):
     monkeypatch.setitem(extras.EXTRAS, "image", extras.EXTRAS["image"]._replace(module="absent"))
     assert main(["predict", str(finished / "model.safetensors"), "image.png"]) == 1
-    assert only_line(capsys) == "fastcnn: prediction of image files needs pillow: pip install 'fastcnn[image]'"
+    assert only_line(capsys) == "fastcnn: reading of image files needs pillow: pip install 'fastcnn[image]'"
 
 
 def test_debug_shows_the_traceback(monkeypatch):
@@ -455,3 +511,15 @@ def test_readme_trains_lenet5(tmp_path, monkeypatch, capsys):
 def test_readme_module_of_your_own(capsys):
     exec(readme_blocks("python")[1], {"__name__": "readme"})
     assert float(lines(capsys.readouterr().out)[-1]) > 0.9
+
+
+def test_readme_images_of_your_own(capsys):
+    exec(readme_blocks("python")[2], {"__name__": "readme"})
+    assert float(lines(capsys.readouterr().out)[-1]) > 0.9
+
+
+def test_readme_callback_of_your_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(readme_blocks("python")[3], {"__name__": "readme"})
+    epochs = int(lines(capsys.readouterr().out)[-1].split()[0])
+    assert epochs < 50 and len(lines((tmp_path / "log.csv").read_text())) == epochs + 1

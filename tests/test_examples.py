@@ -1,26 +1,35 @@
-"""The examples, each on a small slice of the real data."""
+"""The examples, each on a small slice of the real data, or of noise in its format, or of the bundled digits."""
 
+import json
 import os
+import re
 import runpy
 import struct
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastcnn
 from fastcnn import data
+from fastcnn.training.history import KEYS
 
 REPOSITORY = Path(__file__).parent.parent
 DATA = Path(os.environ.get("FASTCNN_DATA") or REPOSITORY.parent / "shared" / "data")
 IMAGES = 192
+SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
 
 def real(name):
+    """The data set, or noise of its shape where it is missing."""
     try:
         return data.load(name, DATA, download=False)
-    except FileNotFoundError as error:
-        pytest.skip(f"needs the real data: {error}")
+    except FileNotFoundError:
+        random = np.random.default_rng(0)
+        splits = [data.Split(random.integers(0, 256, (IMAGES, *SHAPES[name]), np.uint8), np.arange(IMAGES) % 10,
+                             [str(number) for number in range(10)]) for _ in range(2)]
+        return data.Dataset(name, *splits)
 
 
 def run(example, monkeypatch, *arguments):
@@ -61,9 +70,21 @@ def cifar10(tmp_path):
     return folder.parent
 
 
-@pytest.mark.parametrize("example", ["train_mnist.py", "train_cifar10.py"])
-def test_examples_are_short(example):
-    assert len((REPOSITORY / "examples" / example).read_text().splitlines()) < 60
+LONGEST = {"train_mnist.py": 60, "train_cifar10.py": 60, "pytorch_style.py": 120, "functional_style.py": 120,
+           "from_paper.py": 120, "two_conv_mnist.py": 120}
+
+
+def test_examples_are_short():
+    assert {path.name for path in (REPOSITORY / "examples").glob("*.py")} == set(LONGEST)
+    for example, lines in LONGEST.items():
+        assert len((REPOSITORY / "examples" / example).read_text().splitlines()) < lines, example
+
+
+def history(folder):
+    """The records of a run, whose keys are those of the command line."""
+    records = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert all(tuple(record) == KEYS for record in records)
+    return records
 
 
 def test_train_mnist(mnist, tmp_path, monkeypatch, capsys):
@@ -78,3 +99,55 @@ def test_train_cifar10(cifar10, tmp_path, monkeypatch, capsys):
     assert "test accuracy " in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"history.jsonl", "model.safetensors",
                                                                    "checkpoint-00000002.safetensors"}
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "mse", "bce"])
+def test_pytorch_style(loss, tmp_path, monkeypatch, capsys):
+    run("pytorch_style.py", monkeypatch, "--images", IMAGES, "--epochs", 2, "--loss", loss, "--out", tmp_path)
+    out = capsys.readouterr().out
+    errors = re.findall(r"\d\.\de-\d\d", out.splitlines()[0])
+    assert len(errors) == 2 and all(float(error) < 1e-6 for error in errors)
+    assert "a twin with the same weights gives the same scores: True" in out
+    assert len(history(tmp_path)) == len(history(tmp_path / "fully-connected")) == 2
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pytorch_style_on_cifar10(cifar10, monkeypatch, capsys):
+    run("pytorch_style.py", monkeypatch, "--dataset", "cifar10", "--data-dir", cifar10, "--epochs", 1)
+    assert "CNN: test accuracy" in capsys.readouterr().out
+
+
+def test_functional_style(tmp_path, monkeypatch):
+    run("functional_style.py", monkeypatch, "--dataset", "digits", "--images", 640, "--epochs", 2, "--out", tmp_path)
+    first, last = history(tmp_path)
+    assert last["test_accuracy"] > 0.5 and last["train_loss"] < first["train_loss"]
+    pictures = {f"{layer}{number}.png" for layer in ("conv", "aconv") for number in range(4)}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"predictions.png", *pictures}
+
+
+def test_functional_style_on_images_whose_size_does_not_halve(mnist, tmp_path, monkeypatch):
+    run("functional_style.py", monkeypatch, "--dataset", "mnist", "--data-dir", mnist, "--images", 70, "--epochs", 1)
+
+
+def test_from_paper_reaches_both_steps(tmp_path, monkeypatch, capsys):
+    run("from_paper.py", monkeypatch, "--dataset", "digits", "--epochs", 3, "--batch-size", 32, "--steps", 50, 100,
+        "--lr", 0.02, "--out", tmp_path)
+    rates = [record["learning_rate"] for record in history(tmp_path)]
+    assert rates == pytest.approx([0.02, 0.002, 0.0002])
+    out = capsys.readouterr().out
+    assert "conv1" in out and "learning rate at the end of each epoch: 0.02, 0.002, 0.0002" in out
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_two_conv_mnist(mnist, tmp_path, monkeypatch, capsys):
+    run("two_conv_mnist.py", monkeypatch, "--data-dir", mnist, "--images", 100, "--epochs", 2, "--out", tmp_path)
+    out = capsys.readouterr().out
+    assert re.search(r"Epoch 2 Loss= \d\.\d{6} Run in: \d+\.\d\d seconds", out)
+    assert len(re.findall(r"pred: \d \ttrue: \d", out)) == 10
+    assert len(history(tmp_path)) == 2 and (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("options", [["--model", "resnet20"], ["--dropout", 0.5]], ids=["resnet", "dropout"])
+def test_two_conv_mnist_can_be_another_network(options, monkeypatch, capsys):
+    run("two_conv_mnist.py", monkeypatch, "--dataset", "digits", "--images", 64, "--epochs", 1, *options)
+    assert "Epoch 1 Loss=" in capsys.readouterr().out

@@ -17,14 +17,16 @@ HOUSE = Path(__file__).parents[1]
 PACKAGE, KERNELS = HOUSE / "fastcnn", HOUSE / "kernels"
 
 # Floor of each part; a part imports parts of lower floors, and itself.
-FLOORS = {"shapes": 0, "kernels": 1, "reference": 1, "functional": 2, "nn": 3, "optim": 3, "data": 3, "models": 4,
-          "training": 4, "faults": 5, "registry": 5, "verification": 5, "benchmark": 5}
+FLOORS = {"shapes": 0, "extras": 0, "kernels": 1, "reference": 1, "functional": 2, "nn": 3, "optim": 3, "data": 3,
+          "models": 4, "training": 4, "metrics": 4, "explain": 5, "faults": 5, "registry": 5,
+          "verification": 5, "benchmark": 5}
 # Parts that import less than their floor allows.
 NARROW = {"shapes": set(), "kernels": set(), "reference": set(), "functional": {"shapes", "kernels"},
-          "nn": {"shapes", "functional"}, "optim": {"shapes", "functional", "nn"}, "data": {"shapes"}}
+          "nn": {"shapes", "functional"}, "optim": {"shapes", "functional", "nn"}, "data": {"shapes", "extras"},
+          "metrics": {"shapes"}}
 FACE = 6  # command line, plots, interoperation
 STANDARD = {"__future__"} | set(__import__("sys").stdlib_module_names)
-OUTSIDE = {"shapes": STANDARD, "reference": STANDARD | {"numpy"}, "functional": STANDARD | {"numpy"},
+OUTSIDE = {"shapes": STANDARD, "extras": STANDARD, "reference": STANDARD | {"numpy"}, "functional": STANDARD | {"numpy"},
            "kernels": STANDARD | {"numpy", "numba", "llvmlite", "platformdirs"}}
 # One family, one file name: kernels, reference, functional (and the layers, where there are any).
 LIKE = {"linear": "conv"}  # families whose kernels are those of another: a linear layer is a convolution of one pixel
@@ -137,7 +139,7 @@ def test_families_have_a_file_on_each_floor(family):
 
 
 def test_files_of_functional_belong_to_families():
-    helpers = {"__init__", "arrays", "caches", "prepared", "products"}
+    helpers = {"__init__", "arrays", "caches", "ceiling", "prepared", "products"}
     algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()}
     assert {path.stem for path in (PACKAGE / "functional").glob("*.py")} == {*FAMILIES, *algorithms, *helpers}
 

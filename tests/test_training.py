@@ -1,5 +1,6 @@
 """The training loop, its callbacks, and what it leaves on the disk."""
 
+import csv
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from fastcnn.training import (
     BestModel,
     Callback,
     Checkpoint,
+    CSVLogger,
     EarlyStopping,
     JSONLogger,
     NonFiniteError,
@@ -782,3 +784,52 @@ def test_public_names_are_there():
         assert getattr(fastcnn, name) is not None and name in dir(fastcnn)
     with pytest.raises(AttributeError, match="'fastfit'"):
         _ = fastcnn.fastfit
+
+
+def test_csv_logger(tmp_path):
+    path = tmp_path / "log.csv"
+    history = train(network(), validation=DIGITS.test, epochs=2, callbacks=[CSVLogger(path), Checkpoint(tmp_path)])
+    history = train(network(), epochs=4, callbacks=[CSVLogger(path)], resume=tmp_path)
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [tuple(row) for row in rows] == [KEYS] * 4
+    assert [float(row["train_loss"]) for row in rows] == [record["train_loss"] for record in history]
+    assert rows[1]["test_loss"] and rows[3]["test_loss"] == ""
+
+
+# Profiles
+
+
+def test_profile_has_every_layer_and_leaves_the_model_alone():
+    model = models.create("resnet20", (8, 8, 1), 10)
+    before = model.state_dict()
+    profile = model.profile(np.ones((4, 8, 8, 1), np.float32), repeats=2)
+    assert [row.name for row in profile.rows] == [row.name for row in model.summary((8, 8, 1)).rows]
+    assert all(row.forward > 0 and row.backward > 0 for row in profile.rows)
+    assert all(np.array_equal(value, before[name]) for name, value in model.state_dict().items())
+    assert profile.step > 0 and profile.peak > 1e9 and profile.batch_size == 4
+
+
+def test_profile_counts_the_work_of_both_directions():
+    model = nn.Sequential(nn.Conv2D(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10))
+    convolution, relu, _, linear = model.profile(np.ones((2, 8, 8, 1), np.float32), repeats=1).rows
+    assert convolution.forward_work == 2 * 2 * 64 * 36
+    assert convolution.backward_work == convolution.forward_work  # nobody needs the gradient of the images
+    assert linear.forward_work == 2 * 2 * 2560 and linear.backward_work == 2 * linear.forward_work
+    assert relu.forward_work == relu.backward_work == 0
+
+
+def test_profile_of_a_module_of_your_own():
+    class Twice(nn.Module):
+        def __init__(self):
+            self.inner = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return 2 * self.inner(x)
+
+        def backward(self, dy):
+            return self.inner.backward(2 * dy)
+
+    profile = Twice().profile(np.ones((5, 3), np.float32), repeats=1)
+    assert [row.name for row in profile.rows] == ["inner"]
+    assert "whole step of 5 images" in str(profile)

@@ -13,7 +13,8 @@ from .parser import build
 __all__ = ["main"]
 
 _USAGE, _PROBLEM, _INTERRUPTED = 2, 1, 130
-_MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "bench": "check", "verify": "check",
+_MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "profile": "use", "plot": "draw",
+            "bench": "check", "verify": "check",
             "doctor": "check", "warmup": "check"}
 
 

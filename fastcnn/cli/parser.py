@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from .. import __version__
-from .recipes import AUGMENTATIONS, MODELS, OPTIMIZERS, RECIPES, SCHEDULES
+from .recipes import AUGMENTATIONS, MODELS, OPTIMIZERS, PICTURES, RECIPES, SCHEDULES
 
 
 def build() -> argparse.ArgumentParser:
@@ -22,6 +22,8 @@ def build() -> argparse.ArgumentParser:
         ("evaluate", _evaluate, "loss and accuracy of a saved model"),
         ("predict", _predict, "classes of image files or of test images"),
         ("summary", _summary, "layers, shapes, parameters, work and memory of a model"),
+        ("profile", _profile, "time of each layer in a training step"),
+        ("plot", _plot, "pictures of a training run and of what the model does"),
         ("bench", _bench, "time the kernels against the reference"),
         ("verify", _verify, "check the kernels against the reference on this machine"),
         ("doctor", _doctor, "what this machine offers, and what to fix"),
@@ -56,6 +58,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     _model_file(parser)
     _dataset(parser)
     parser.add_argument("--batch-size", type=_count, default=256, metavar="N", help="images at once (256)")
+    parser.add_argument("--report", action="store_true", help="also precision, recall and F1 of each class")
     _threads(parser)
     _data_dir(parser)
 
@@ -71,11 +74,29 @@ def _predict(parser: argparse.ArgumentParser) -> None:
 
 
 def _summary(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a file that train wrote, or one of " + ", ".join(MODELS))
-    parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels, such as 28,28,1")
-    parser.add_argument("--classes", type=_count, metavar="N", help="number of classes")
+    _network(parser)
     parser.add_argument("--batch-size", type=_count, metavar="N", help="images per step of a training")
     parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), metavar="NAME", help=", ".join(OPTIMIZERS))
+
+
+def _profile(parser: argparse.ArgumentParser) -> None:
+    _network(parser)
+    parser.add_argument("--batch-size", type=_count, metavar="N", help="images per step")
+    parser.add_argument("--repeats", type=_count, default=10, metavar="N", help="steps to time, whose medians count (10)")
+    _threads(parser)
+
+
+def _plot(parser: argparse.ArgumentParser) -> None:
+    names = (*PICTURES, "all")
+    parser.add_argument("pictures", nargs="+", choices=names, metavar="PICTURE", help=", ".join(names))
+    parser.add_argument("run", metavar="DIR", help="folder that train wrote: model.safetensors and history.jsonl")
+    parser.add_argument("--out", metavar="DIR", help="folder for the pictures (that of the run)")
+    parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png", metavar="NAME",
+                        help="png, svg or pdf (png; architecture is always svg)")
+    parser.add_argument("--layer", metavar="NAME", help="layer for filters, features and gradcam, as summary names it")
+    parser.add_argument("--index", type=_natural, nargs="+", metavar="N", help="numbers of test images, from 0 (the first)")
+    parser.add_argument("--dataset", metavar="DATASET", help="whose test images (those that the run was trained for)")
+    _data_dir(parser)
 
 
 def _bench(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +119,12 @@ def _warmup(parser: argparse.ArgumentParser) -> None:
 
 def _dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help=", ".join(RECIPES))
+
+
+def _network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a file that train wrote, or one of " + ", ".join(MODELS))
+    parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels, such as 28,28,1")
+    parser.add_argument("--classes", type=_count, metavar="N", help="number of classes")
 
 
 def _model_file(parser: argparse.ArgumentParser) -> None:

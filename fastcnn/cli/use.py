@@ -1,18 +1,18 @@
-"""`fastcnn evaluate`, `predict` and `summary`: a saved model at work."""
+"""`fastcnn evaluate`, `predict`, `summary` and `profile`: a saved model at work."""
 
 from __future__ import annotations
 
 import os
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 
-from .. import data, extras, models, nn, training
-from ..shapes import DataFormatError, ShapeError
+from .. import data, metrics, models, nn, training
+from ..data.image_files import read_image
+from ..shapes import ShapeError
 from ..warmup import compiling
 from . import UsageError
-from .recipes import home_of
+from .recipes import Recipe, home_of
 from .train import kind_of, use_threads
 
 
@@ -20,10 +20,15 @@ def evaluate(arguments: Namespace) -> int:
     """Print loss and accuracy of a saved model on the test images."""
     model = training.load(arguments.model)
     use_threads(arguments.threads)
-    test = _test_images("evaluate", arguments.dataset, arguments.data_dir, model)
+    test = test_images("evaluate", arguments.dataset, arguments.data_dir, model)
     with compiling():
         result = training.evaluate(model, test, batch_size=arguments.batch_size)
     print(f"test accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}, {len(test):,} images of {arguments.dataset}")
+    if arguments.report:
+        probabilities = training.predict(model, test.images, batch_size=arguments.batch_size)
+        print(metrics.report(probabilities, test.labels, test.classes))
+        if len(test.classes) > 5:
+            print(f"the true class is among the five likeliest: {metrics.top_k_accuracy(probabilities, test.labels):.2%}")
     return 0
 
 
@@ -35,7 +40,7 @@ def predict(arguments: Namespace) -> int:
         raise UsageError("predict needs either image files or --index with --dataset")
     model = training.load(arguments.model)
     if arguments.index:
-        split = _test_images("predict", arguments.dataset, arguments.data_dir, model)
+        split = test_images("predict", arguments.dataset, arguments.data_dir, model)
         beyond = [index for index in arguments.index if index >= len(split)]
         if beyond:
             raise ShapeError(f"predict: --index is {beyond[0]}, expected 0 to {len(split) - 1}")
@@ -43,7 +48,8 @@ def predict(arguments: Namespace) -> int:
         truths = [f"; truth {split.classes[label]}" for label in split.labels[arguments.index]]
     else:
         names, truths = arguments.images, [""] * len(arguments.images)
-        images = np.stack([read_image(path, input_shape(model), arguments.invert) for path in arguments.images])
+        images = np.stack([read_image("predict", path, input_shape(model), invert=arguments.invert)
+                           for path in arguments.images])
     width = max(map(len, names))
     with compiling():
         predictions = training.predict(model, images)
@@ -54,21 +60,36 @@ def predict(arguments: Namespace) -> int:
 
 def summary(arguments: Namespace) -> int:
     """Print the table of a saved model's layers, or of a named one's, and what memory its training takes."""
+    model, shape, home = _network("summary", arguments)
+    kept = len(kind_of(arguments.optimizer or home.optimizer).slots)
+    print(model.summary(shape, batch_size=arguments.batch_size or home.batch_size, optimizer_arrays=kept))
+    return 0
+
+
+def profile(arguments: Namespace) -> int:
+    """Print the time of each layer of a saved model, or of a named one, in training steps on noise."""
+    model, shape, home = _network("profile", arguments)
+    use_threads(arguments.threads)
+    size = (arguments.batch_size or home.batch_size, *shape)
+    with compiling():
+        timings = model.profile(np.random.default_rng(0).standard_normal(size, np.float32), repeats=arguments.repeats)
+    print(timings)
+    return 0
+
+
+def _network(command: str, arguments: Namespace) -> tuple[nn.Module, tuple[int, ...], Recipe]:
+    """Return a saved or a named model, the shape of its images, and the recipe that it belongs to."""
     name = arguments.model
     if name in models.names() and not os.path.exists(name):
         home = home_of(name)
         shape = arguments.input_shape or home.image
-        model: nn.Module = models.create(name, shape, arguments.classes or home.classes)
-    elif os.path.exists(name) or os.path.splitext(name)[1]:
+        return models.create(name, shape, arguments.classes or home.classes), shape, home
+    if os.path.exists(name) or os.path.splitext(name)[1]:
         model = training.load(name)
         shape = arguments.input_shape or input_shape(model)
-        home = home_of(model.origin.name if model.origin else "")
-    else:
-        raise ValueError(f"summary: MODEL is {name!r}, expected a file that train wrote or one of "
-                         f"{', '.join(models.names())}")
-    kept = len(kind_of(arguments.optimizer or home.optimizer).slots)
-    print(model.summary(shape, batch_size=arguments.batch_size or home.batch_size, optimizer_arrays=kept))
-    return 0
+        return model, shape, home_of(model.origin.name if model.origin else "")
+    raise ValueError(f"{command}: MODEL is {name!r}, expected a file that train wrote or one of "
+                     f"{', '.join(models.names())}")
 
 
 def input_shape(model: nn.Module) -> tuple[int, ...]:
@@ -78,31 +99,7 @@ def input_shape(model: nn.Module) -> tuple[int, ...]:
     return model.origin.input_shape
 
 
-def read_image(path: str, shape: tuple[int, ...], invert: bool = False) -> np.ndarray:
-    """Read an image file as uint8 of `shape` (H, W, C), scaled, in grey where C is 1 and in colour where it is 3.
-
-    DataFormatError: it is no image, or too large a one; OSError: it cannot be read.
-    """
-    image_module, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
-    height, width, channels = shape
-    if channels not in (1, 3):
-        raise ShapeError(f"predict: the model takes images of {channels} channels, image files have 1 or 3")
-    if Path(path).is_dir():
-        raise DataFormatError(f"predict: {path} is a folder, expected an image file")
-    try:
-        with image_module.open(path) as file:
-            image = operations.exif_transpose(file).convert("L" if channels == 1 else "RGB")
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
-        raise DataFormatError(f"predict: {path} cannot be read as an image ({error})") from error
-    if image.size != (width, height):
-        image = image.resize((width, height), image_module.Resampling.LANCZOS)
-    pixels = np.asarray(operations.invert(image) if invert else image, np.uint8)
-    return pixels.reshape(shape)
-
-
-def _test_images(command: str, dataset: str, data_dir: str | None, model: nn.Module) -> data.Split:
+def test_images(command: str, dataset: str, data_dir: str | None, model: nn.Module) -> data.Split:
     """Return the test images, where they are such as the model takes; ShapeError where they are not."""
     split = data.load(dataset, data_dir).test
     if model.origin is not None:

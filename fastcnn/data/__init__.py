@@ -2,7 +2,8 @@
 
 "digits" is part of the package and needs no network. The others are looked for in `root`, else in the folder
 that the environment variable FASTCNN_DATA names, else in the user cache folder, each under its own name, by
-the file names their publishers gave them; what is missing is downloaded to the same place.
+the file names their publishers gave them; what is missing is downloaded to the same place. Images of your own come
+from arrays, from a folder of image files or from a table: `from_arrays`, `from_folder`, `from_csv`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from pathlib import Path
 from . import formats, sources
 from .dataset import Dataset, Split
 from .download import DownloadError, fetch
+from .own import class_weights, from_arrays, from_csv, from_folder, train_validation_split
 from .sources import CifarSource, IdxSource, RemoteFile, StrPath
 
 Splits = tuple[Split, Split]
 
-__all__ = ["Dataset", "DownloadError", "Split", "load", "names"]
+__all__ = ["Dataset", "DownloadError", "Split", "class_weights", "from_arrays", "from_csv", "from_folder", "load", "names",
+           "train_validation_split"]
 
 
 def names() -> tuple[str, ...]:

@@ -236,6 +236,15 @@ class Module:
 
         return summarise(self, input_shape, batch_size, optimizer_arrays)
 
+    def profile(self, x: Any, *, repeats: int = 10) -> Any:
+        """Return a table of each layer's time in training steps on the batch x, forward and backward; print it to read it.
+
+        x is what the network takes, such as float32 images (N, H, W, C). ShapeError, DTypeError: it does not fit.
+        """
+        from .profile import profile
+
+        return profile(self, x, repeats)
+
     def _keep(self, values: Any) -> None:
         """Hold `values` for backward, unless nothing is to be kept."""
         self._kept = values if _mode.keeping else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +65,7 @@ class Summary:
             for row in self.rows
         ]
         foot = ("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", _bytes(self.memory), "")
-        lines = _aligned([head, *body, foot])
+        lines = aligned([head, *body, foot])
         rule = "-" * max(map(len, lines))
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], self._note()])
 
@@ -129,10 +129,9 @@ def _bytes(count: int) -> str:
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Return lines with columns of equal width: words to the left, numbers to the right."""
+def aligned(rows: list[tuple[str, ...]], right: Container[int] = (3, 4, 5)) -> list[str]:
+    """Return lines with columns of equal width: words to the left, numbers, those in the columns `right`, to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    right = {3, 4, 5}
     return [
         "  ".join(
             cell.rjust(width) if index in right else cell.ljust(width)

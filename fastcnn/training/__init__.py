@@ -1,6 +1,6 @@
 """Training: fit, evaluate, predict, callbacks, and models and training states on disk."""
 
-from .callbacks import BestModel, Callback, EarlyStopping, JSONLogger
+from .callbacks import BestModel, Callback, CSVLogger, EarlyStopping, JSONLogger
 from .checkpoint import Checkpoint, load, load_checkpoint, save, save_checkpoint
 from .diagnosis import NonFiniteError
 from .evaluation import evaluate, predict
@@ -10,6 +10,7 @@ from .loop import Run, fit
 
 __all__ = [
     "BestModel",
+    "CSVLogger",
     "Callback",
     "Checkpoint",
     "EarlyStopping",

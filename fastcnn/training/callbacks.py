@@ -138,26 +138,49 @@ class BestModel(_Monitor):
         self.best, self.epoch, self.weights = state["best"], state["epoch"], dict(state["weights"])
 
 
-class JSONLogger(Callback):
-    """Writes each epoch's record as one line of the file `path`; a resumed run cuts what came after its
-    start.
-    """
+class _Logger(Callback):
+    """Writes each epoch's record as one line of a file; a resumed run cuts what came after its start."""
+
+    head = ""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Take the path."""
         self.path = Path(path)
 
+    def line(self, record: Record) -> str:
+        """Return the record as a line."""
+        raise NotImplementedError
+
     def on_train_begin(self, run: Run) -> None:
         """Start the file with the epochs that are done."""
-        write_atomically(self.path, "".join(map(_line, run.history)).encode())
+        write_atomically(self.path, (self.head + "".join(map(self.line, run.history))).encode())
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Add a line, on the disk before training goes on."""
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(_line(record))
+            file.write(self.line(record))
             file.flush()
             os.fsync(file.fileno())
 
 
-def _line(record: Record) -> str:
-    return json.dumps(record) + "\n"
+class JSONLogger(_Logger):
+    """Writes each epoch's record to the file `path`, one JSON object a line; a resumed run cuts what came after its
+    start.
+    """
+
+    def line(self, record: Record) -> str:
+        """Return the record as JSON."""
+        return json.dumps(record) + "\n"
+
+
+class CSVLogger(_Logger):
+    """Writes each epoch's record to the file `path`, a table with commas between the values and names in the first line.
+
+    What was not measured is empty. A resumed run cuts what came after its start.
+    """
+
+    head = ",".join(KEYS) + "\n"
+
+    def line(self, record: Record) -> str:
+        """Return the values, in the order of the names."""
+        return ",".join("" if record[key] is None else repr(record[key]) for key in KEYS) + "\n"

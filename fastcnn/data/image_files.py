@@ -1,0 +1,35 @@
+"""Image files, read by Pillow: the extra `image`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .. import extras
+from ..shapes import DataFormatError, ShapeError
+from .sources import StrPath
+
+
+def read_image(function: str, path: StrPath, shape: tuple[int, ...], *, invert: bool = False) -> np.ndarray:
+    """Read an image file as uint8 of `shape` (H, W, C), scaled, in grey where C is 1 and in colour where it is 3.
+
+    DataFormatError: it is no image, or too large a one; OSError: it cannot be read; ShapeError: C is another number.
+    """
+    image_module, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
+    height, width, channels = shape
+    if channels not in (1, 3):
+        raise ShapeError(f"{function}: images are to have {channels} channels, expected 1 or 3, as image files have")
+    if Path(path).is_dir():
+        raise DataFormatError(f"{function}: {path} is a folder, expected an image file")
+    try:
+        with image_module.open(path) as file:
+            image = operations.exif_transpose(file).convert("L" if channels == 1 else "RGB")
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
+        raise DataFormatError(f"{function}: {path} cannot be read as an image ({error})") from error
+    if image.size != (width, height):
+        image = image.resize((width, height), image_module.Resampling.LANCZOS)
+    pixels = np.asarray(operations.invert(image) if invert else image, np.uint8)
+    return pixels.reshape(shape)

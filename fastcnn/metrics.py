@@ -1,0 +1,145 @@
+"""Metrics of a classifier: what share of its answers is right, in all and for each class.
+
+`prediction` is what `predict` gives, scores (N, K), or the predicted classes (N,) themselves; `labels` are the
+true classes (N,). Where a share has nothing to count, such as the precision of a class that was never
+predicted, it is 0, as in scikit-learn. All raise ShapeError, DTypeError or ValueError for arrays that do not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .shapes import DTypeError, ShapeError, integer
+
+__all__ = ["accuracy", "confusion_matrix", "f1_score", "per_class_accuracy", "precision", "recall", "report",
+           "top_k_accuracy"]
+
+_MOST_CLASSES = 1 << 14  # one wild label must not make a matrix of gigabytes
+
+
+def accuracy(prediction: Any, labels: Any) -> float:
+    """Share of the images whose class is right."""
+    classes, truth = _pair("accuracy", prediction, labels)
+    return float(np.mean(classes == truth))
+
+
+def top_k_accuracy(scores: Any, labels: Any, k: int = 5) -> float:
+    """Share of the images whose class is among the k of the highest scores (N, K); of equal scores the first wins."""
+    array = np.asarray(scores)
+    if array.ndim != 2:
+        raise ShapeError(f"top_k_accuracy: scores have shape {array.shape}, expected (N, K): a score for each class")
+    _, truth = _pair("top_k_accuracy", array, labels)
+    count = integer("top_k_accuracy", "k", k, 1)
+    if count > array.shape[1]:
+        raise ShapeError(f"top_k_accuracy: k is {k}, expected at most the {array.shape[1]} classes")
+    best = np.argsort(-array, axis=1, kind="stable")[:, :count]
+    return float(np.mean((best == truth[:, None]).any(axis=1)))
+
+
+def confusion_matrix(prediction: Any, labels: Any, num_classes: int | None = None) -> np.ndarray:
+    """How often each true class (row) was given each class (column): (K, K) int64.
+
+    `num_classes` is the number of scores where not given, else one more than the largest class that occurs.
+    """
+    return _matrix("confusion_matrix", prediction, labels, num_classes)
+
+
+def precision(prediction: Any, labels: Any, *, average: str | None = None) -> Any:
+    """Share of the images given a class that belong to it: (K,), or one number with `average`.
+
+    `average` is None, "macro" (all classes alike), "weighted" (by their images) or "micro" (all images alike).
+    """
+    return _averaged("precision", prediction, labels, average)
+
+
+def recall(prediction: Any, labels: Any, *, average: str | None = None) -> Any:
+    """Share of the images of a class that were given it: (K,), or one number with `average` as in `precision`."""
+    return _averaged("recall", prediction, labels, average)
+
+
+def f1_score(prediction: Any, labels: Any, *, average: str | None = None) -> Any:
+    """Harmonic mean of precision and recall: (K,), or one number with `average` as in `precision`."""
+    return _averaged("f1_score", prediction, labels, average)
+
+
+def per_class_accuracy(prediction: Any, labels: Any) -> np.ndarray:
+    """Share of the images of each class that were given it: (K,), NaN for a class without images."""
+    matrix = _matrix("per_class_accuracy", prediction, labels)
+    images = matrix.sum(axis=1)
+    return np.where(images > 0, _share(np.diag(matrix), images), np.nan)
+
+
+def report(prediction: Any, labels: Any, classes: Sequence[str] | None = None) -> str:
+    """A table of precision, recall, F1 and number of images of each class, and their means."""
+    matrix = _matrix("report", prediction, labels, None if classes is None else len(classes))
+    names = [str(number) for number in range(len(matrix))] if classes is None else list(map(str, classes))
+    shares = _shares(matrix)
+    images = matrix.sum(axis=1)
+    width = max(len("class"), len("mean"), *map(len, names))
+    rows = [(name, *(share[index] for share in shares.values()), images[index]) for index, name in enumerate(names)]
+    mean = ("mean", *(share.mean() for share in shares.values()), images.sum())
+    lines = [f"{name:{width}}  {first:9.2%}  {second:7.2%}  {third:7.2%}  {count:>8,}"
+             for name, first, second, third, count in (*rows, mean)]
+    head = f"{'class':{width}}  {'precision':>9}  {'recall':>7}  {'F1':>7}  {'images':>8}"
+    return "\n".join([head, *lines])
+
+
+def _averaged(function: str, prediction: Any, labels: Any, average: str | None) -> Any:
+    if average not in (None, "macro", "weighted", "micro"):
+        raise ValueError(f"{function}: average is {average!r}, expected None, 'macro', 'weighted' or 'micro'")
+    if average == "micro":
+        return accuracy(prediction, labels)
+    matrix = _matrix(function, prediction, labels)
+    shares = _shares(matrix)[function]
+    if average is None:
+        return shares
+    return float(np.average(shares, weights=matrix.sum(axis=1) if average == "weighted" else None))
+
+
+def _matrix(function: str, prediction: Any, labels: Any, num_classes: int | None = None) -> np.ndarray:
+    classes, truth = _pair(function, prediction, labels)
+    scores = np.asarray(prediction)
+    largest = int(max(classes.max(), truth.max()))
+    K = scores.shape[1] if scores.ndim == 2 else largest + 1
+    if num_classes is not None:
+        K = integer(function, "num_classes", num_classes, 1)
+    if largest >= K or K > _MOST_CLASSES:
+        raise ValueError(f"{function}: the largest class is {largest}, expected 0 to {min(K, _MOST_CLASSES) - 1}")
+    return np.bincount(truth * K + classes, minlength=K * K).reshape(K, K)
+
+
+def _shares(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of each class."""
+    right, given, true = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    return {"precision": _share(right, given), "recall": _share(right, true), "f1_score": _share(2 * right, given + true)}
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def _pair(function: str, prediction: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return predicted and true classes, int64 (N,) both."""
+    given = np.asarray(prediction)
+    if given.ndim == 2 and given.dtype.kind == "f" and given.size:
+        if np.isnan(given).any():
+            raise ValueError(f"{function}: prediction holds nan, expected numbers")
+        given = given.argmax(axis=1)
+    classes, truth = _classes(function, "prediction", given), _classes(function, "labels", np.asarray(labels))
+    if len(classes) != len(truth):
+        raise ShapeError(f"{function}: labels have shape {truth.shape}, expected {classes.shape}: one label per prediction")
+    return classes, truth
+
+
+def _classes(function: str, name: str, array: np.ndarray) -> np.ndarray:
+    if array.ndim != 1 or not len(array):
+        expected = "(N,) or float scores (N, K)" if name == "prediction" else "(N,)"
+        raise ShapeError(f"{function}: {name} has shape {array.shape} of {array.dtype}, expected {expected}, N at least 1")
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{function}: {name} has dtype {array.dtype}, expected integers")
+    if array.min() < 0:
+        raise ValueError(f"{function}: {name} holds {array.min()}, expected classes from 0")
+    return array.astype(np.int64)

@@ -1,0 +1,171 @@
+"""The drawing of a network, as SVG and as text, from its summary alone: nothing has to be installed for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from ..nn import Module, Residual
+from ..nn.summary import Row
+from ..shapes import ShapeError
+from .figure import StrPath
+
+_JOINED = ("BatchNorm", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "ELU", "GELU", "SiLU", "Dropout")
+# Fill and edge of a box by what is in it; dark letters are readable on all of them.
+_COLOURS = {"Conv": ("#dbe9f9", "#2f6db3"), "Linear": ("#fde8cf", "#c77a1c"), "Pool": ("#d9f2e0", "#2e8b57"),
+            "": ("#f0f0f2", "#7a7a85")}
+_LETTER, _LINE, _GAP, _MARGIN = 7.3, 30, 22, 16  # width of a letter, height of a box, between boxes, around all
+
+
+@dataclass
+class _Box:
+    """Layers that are drawn as one, what they give, and the residual block that they are part of."""
+
+    layers: list[str]
+    shape: tuple[int, ...]
+    parameters: int
+    group: str
+    names: list[str] = field(default_factory=list)
+    bypass: bool = False
+
+    @property
+    def words(self) -> str:
+        return ("around: " if self.bypass else "") + " + ".join(self.layers)
+
+    @property
+    def gives(self) -> str:
+        return " x ".join(map(str, self.shape))
+
+
+def architecture(model: Module, path: StrPath, input_shape: Sequence[int] | None = None) -> None:
+    """Draw the network as an SVG file: a box for each layer, with the shape that it gives and its parameters.
+
+    Norms and activations share the box of the layer before them; a residual block has a line around it.
+    `input_shape` is (H, W, C), that of the model's origin where not given. ShapeError: it does not fit, or none is
+    known; OSError: the file cannot be written.
+    """
+    shape = _input_shape(model, input_shape)
+    drawing = _svg(_boxes(model, shape), shape)
+    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(drawing, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def architecture_text(model: Module, input_shape: Sequence[int] | None = None) -> str:
+    """Return the same drawing as text; errors as for `architecture`."""
+    shape = _input_shape(model, input_shape)
+    boxes = _boxes(model, shape)
+    width = max(len("input"), *(len(box.words) + 2 * bool(box.group) for box in boxes))
+    lines = [f"{'input':{width}}   {' x '.join(map(str, shape))}"]
+    group = ""
+    for box in boxes:
+        if group and box.group != group:
+            lines.append("+-> sum")
+        if box.group and box.group != group:
+            lines.append("+--.")
+        group = box.group
+        words = ("| " if box.group else "") + box.words
+        counted = f"   {box.parameters:,} parameters" if box.parameters else ""
+        lines.append(f"{words:{width}}   {box.gives}{counted}")
+    return "\n".join([*lines, "+-> sum"] if group else lines)
+
+
+def _input_shape(model: Module, given: Sequence[int] | None) -> tuple[int, ...]:
+    if given is not None:
+        return tuple(given)
+    if model.origin is None:
+        raise ShapeError("architecture: input_shape is None, expected (H, W, C) for a model that models.create has not made")
+    return model.origin.input_shape
+
+
+def _boxes(model: Module, input_shape: tuple[int, ...]) -> list[_Box]:
+    """Return the layers in the order in which they run, joined where they belong together."""
+    residuals = [name for name, module in model.named_modules() if isinstance(module, Residual)]
+    boxes: list[_Box] = []
+    for row in model.summary(input_shape).rows:
+        group = max((name for name in residuals if _inside(row, name)), key=len, default="")
+        kind = row.layer.partition("(")[0]
+        bypass = bool(group) and row.name.removeprefix(group and f"{group}.").startswith("shortcut")
+        last = boxes[-1] if boxes else None
+        if last is not None and kind in _JOINED and (last.group, last.bypass) == (group, bypass):
+            last.layers.append(kind)
+            last.parameters += row.parameters
+            last.names.append(row.name)
+        else:
+            words = row.layer if len(row.layer) <= 60 else kind
+            boxes.append(_Box([words], row.output_shape, row.parameters, group, [row.name], bypass))
+    return boxes
+
+
+def _inside(row: Row, residual: str) -> bool:
+    return not residual or row.name.startswith(f"{residual}.")
+
+
+def _svg(boxes: list[_Box], input_shape: tuple[int, ...]) -> str:
+    inside = max(len(box.words) for box in boxes) * _LETTER + 24
+    left = _MARGIN + 34
+    right = max(len(f"{box.gives}   {box.parameters:,} parameters") for box in boxes) * _LETTER
+    width = left + inside + 20 + right + _MARGIN
+    height = 2 * _MARGIN + (len(boxes) + 1) * (_LINE + _GAP) - _GAP
+    parts = list(_parts(boxes, input_shape, left, inside))
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" '
+            f'viewBox="0 0 {width:.0f} {height}" font-family="DejaVu Sans Mono, Menlo, monospace" font-size="12">\n'
+            '<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n")
+
+
+def _parts(boxes: list[_Box], input_shape: tuple[int, ...], left: float, inside: float) -> Iterator[str]:
+    """Give the elements of the drawing from top to bottom."""
+    middle = left + inside / 2
+    tops = [_MARGIN + (index + 1) * (_LINE + _GAP) for index in range(len(boxes))]
+    yield from (_arrow(middle, _end_of_main(boxes, index), top)
+                for index, top in enumerate(tops) if not boxes[index].bypass)
+    yield from _box(_Box(["input"], input_shape, 0, ""), _MARGIN, left, inside)
+    for index, (box, top) in enumerate(zip(boxes, tops, strict=True)):
+        yield from _box(box, top, left, inside)
+        if box.group and (index == 0 or boxes[index - 1].group != box.group):
+            yield _way_around(boxes, index, left, middle)
+
+
+def _box(box: _Box, top: float, left: float, inside: float) -> Iterator[str]:
+    fill, edge = next(colours for kind, colours in _COLOURS.items() if kind in box.layers[0])
+    middle = top + _LINE / 2 + 4
+    dashes = ' stroke-dasharray="5 3"' if box.bypass else ""
+    yield (f'<rect x="{left:.0f}" y="{top}" width="{inside:.0f}" height="{_LINE}" rx="5" fill="{fill}" '
+           f'stroke="{edge}"{dashes}/>')
+    yield f'<text x="{left + inside / 2:.0f}" y="{middle}" text-anchor="middle" fill="#1b1b1f">{escape(box.words)}</text>'
+    counted = f"   {box.parameters:,} parameters" if box.parameters else ""
+    yield (f'<text x="{left + inside + 20:.0f}" y="{middle}" fill="#44444c" xml:space="preserve">'
+           f"{escape(box.gives + counted)}</text>")
+
+
+def _arrow(x: float, top: float, bottom: float) -> str:
+    return (f'<path d="M{x:.0f} {top} V{bottom - 1}" stroke="#7a7a85" fill="none"/>'
+            f'<path d="M{x - 4:.0f} {bottom - 6} L{x:.0f} {bottom} L{x + 4:.0f} {bottom - 6} Z" fill="#7a7a85"/>')
+
+
+def _end_of_main(boxes: list[_Box], index: int) -> float:
+    """Return where the arrow to a box begins: below the last box before it that is not on the way around."""
+    before = index - 1
+    while before >= 0 and boxes[before].bypass:
+        before -= 1
+    return _MARGIN + (before + 1) * (_LINE + _GAP) + _LINE
+
+
+def _way_around(boxes: list[_Box], first: int, left: float, middle: float) -> str:
+    """Return the line from before a residual block to the sum behind it."""
+    last = first
+    while last + 1 < len(boxes) and boxes[last + 1].group == boxes[first].group:
+        last += 1
+    top = _MARGIN + (first + 1) * (_LINE + _GAP) - _GAP + 8
+    bottom = _MARGIN + (last + 2) * (_LINE + _GAP) - _GAP + 8
+    x = left - 22
+    line = 'stroke="#b3482f" stroke-width="1.5"'
+    return (f'<path d="M{middle:.0f} {top} H{x} V{bottom} H{middle:.0f}" fill="none" {line}/>'
+            f'<circle cx="{middle:.0f}" cy="{bottom}" r="6" fill="white" {line}/>'
+            f'<path d="M{middle - 3.5:.1f} {bottom} h7 M{middle:.0f} {bottom - 3.5} v7" {line}/>')

@@ -1,0 +1,80 @@
+"""What all pictures share: a figure, a grid of small images, and writing the file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import extras
+from ..shapes import ShapeError
+
+StrPath = str | os.PathLike[str]
+TRAIN, TEST = "#1f6fb4", "#d1495b"
+RIGHT, WRONG = "#1a7f37", "#c62828"
+
+
+def new(width: float, height: float) -> Any:
+    """Return an empty figure of a size in inches."""
+    return extras.require("plot", "figure").Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def save(figure: Any, path: StrPath) -> None:
+    """Write the figure to a file whose name says the format."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format=target.suffix.lstrip(".") or "png", facecolor="white")
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def grid(count: int, *, side: float = 1.2, title: str = "", room: float = 0.0) -> tuple[Any, Iterator[Any]]:
+    """Return a figure with `count` places for images of `side` inches, about square, and the places one by one.
+
+    `room` is the height in inches that each place has above its image for words.
+    """
+    usual = max(1, round(np.sqrt(1.4 * count)))
+    columns = min(range(max(1, usual - 1), usual + 3), key=lambda columns: (-count % columns, abs(columns - usual)))
+    rows = -(-count // columns)
+    figure = new(max(2.4, columns * side), rows * (side + room) + (0.45 if title else 0.1))
+    if title:
+        figure.suptitle(title, fontsize=10)
+    places = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    for place in places[count:]:
+        place.axis("off")
+    return figure, iter(places[:count])
+
+
+def show(place: Any, image: np.ndarray, **options: Any) -> None:
+    """Draw an image (H, W), (H, W, 1) or (H, W, 3) without smoothing its pixels."""
+    flat = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    if flat.ndim == 2:
+        options.setdefault("cmap", "gray")
+    place.imshow(flat, interpolation="nearest", **options)
+    place.set(xticks=[], yticks=[])
+    for edge in place.spines.values():  # white images need one on a white page
+        edge.set(color="0.6", linewidth=0.5)
+
+
+def pictures(function: str, images: Any) -> np.ndarray:
+    """Return images (N, H, W, 1 or 3) as they can be drawn: bytes as they are, floats scaled to 0 to 1."""
+    array = np.asarray(images)
+    if array.ndim != 4 or array.shape[3] not in (1, 3) or not array.size:
+        raise ShapeError(f"{function}: images have shape {array.shape}, expected (N, H, W, 1) or (N, H, W, 3)")
+    return array if array.dtype == np.uint8 else scaled(array)
+
+
+def scaled(array: np.ndarray) -> np.ndarray:
+    """Return floats from 0 for the smallest element to 1 for the largest."""
+    low, high = float(array.min()), float(array.max())
+    return (array.astype(np.float64) - low) / (high - low if high > low else 1.0)
+
+
+def shortened(words: Iterable[str], most: int) -> list[str]:
+    """Return words of at most so many letters."""
+    return [word if len(word) <= most else word[: most - 1] + "…" for word in words]

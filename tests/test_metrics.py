@@ -1,0 +1,55 @@
+"""Metrics, against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from fastcnn import metrics
+
+# Five images of class 0, three of class 1, two of class 2; class 3 is never there and given once.
+LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 1, 2, 2])
+GIVEN = np.array([0, 0, 0, 1, 3, 1, 1, 0, 2, 1])
+MATRIX = [[3, 1, 0, 1], [1, 2, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+
+
+def test_confusion_matrix_has_truth_in_rows():
+    assert metrics.confusion_matrix(GIVEN, LABELS).tolist() == MATRIX
+    assert metrics.confusion_matrix(GIVEN, LABELS, 6).shape == (6, 6)
+
+
+def test_scores_count_as_the_class_of_the_highest():
+    scores = np.eye(7)[GIVEN]
+    assert metrics.confusion_matrix(scores, LABELS).shape == (7, 7)
+    assert metrics.accuracy(scores, LABELS) == metrics.accuracy(GIVEN, LABELS) == 0.6
+
+
+def test_precision_recall_f1():
+    assert metrics.precision(GIVEN, LABELS) == pytest.approx([3 / 4, 2 / 4, 1, 0])
+    assert metrics.recall(GIVEN, LABELS) == pytest.approx([3 / 5, 2 / 3, 1 / 2, 0])
+    assert metrics.f1_score(GIVEN, LABELS) == pytest.approx([6 / 9, 4 / 7, 2 / 3, 0])
+
+
+def test_averages():
+    assert metrics.precision(GIVEN, LABELS, average="macro") == pytest.approx(2.25 / 4)
+    assert metrics.precision(GIVEN, LABELS, average="weighted") == pytest.approx((5 * 0.75 + 3 * 0.5 + 2) / 10)
+    for metric in (metrics.precision, metrics.recall, metrics.f1_score):
+        assert metric(GIVEN, LABELS, average="micro") == 0.6
+
+
+def test_per_class_accuracy_is_nan_where_there_is_no_image():
+    shares = metrics.per_class_accuracy(GIVEN, LABELS)
+    assert shares[:3] == pytest.approx([3 / 5, 2 / 3, 1 / 2]) and np.isnan(shares[3])
+
+
+def test_top_k():
+    scores = np.array([[0.1, 0.2, 0.7], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]])
+    assert [metrics.top_k_accuracy(scores, [1, 1, 2], k) for k in (1, 2, 3)] == pytest.approx([1 / 3, 1, 1])
+    assert metrics.top_k_accuracy(scores, [0, 0, 0], 2) == pytest.approx(1 / 3)
+
+
+def test_report_has_a_line_for_each_class():
+    lines = metrics.report(GIVEN, LABELS, ["cat", "dog", "automobile", "ship"]).splitlines()
+    assert lines[0].split() == ["class", "precision", "recall", "F1", "images"]
+    assert lines[3].split() == ["automobile", "100.00%", "50.00%", "66.67%", "2"]
+    assert lines[-1].split()[0] == "mean" and lines[-1].split()[-1] == "10"
+    assert len({len(line) for line in lines}) == 1
+    assert len(metrics.report(GIVEN, LABELS).splitlines()) == 6

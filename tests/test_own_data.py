@@ -1,0 +1,104 @@
+"""Data of one's own: arrays, folders of images, tables, parts and weights."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastcnn import data, extras
+
+PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+
+
+def test_arrays_of_grey_images_and_numbers():
+    split = data.from_arrays(PIXELS, [1, 0])
+    assert split.images.shape == (2, 3, 4, 1) and split.labels.tolist() == [1, 0] and split.classes == ("0", "1")
+    assert np.shares_memory(split.images, PIXELS)
+
+
+def test_arrays_with_names():
+    split = data.from_arrays(PIXELS, ["dog", "cat"])
+    assert split.classes == ("cat", "dog") and split.labels.tolist() == [1, 0]
+    split = data.from_arrays(PIXELS, np.array(["dog", "cat"]), ["dog", "cow", "cat"])
+    assert split.classes == ("dog", "cow", "cat") and split.labels.tolist() == [0, 2]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A red and a green image, one of another size, and files that are no images."""
+    for name, colour, size in (("red/b.png", (255, 0, 0), (4, 3)), ("red/a.png", (250, 0, 0), (4, 3)),
+                               ("green/deep/c.bmp", (0, 255, 0), (40, 30))):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, colour).save(tmp_path / name)
+    (tmp_path / "red" / "notes.txt").write_text("nothing")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "README").write_text("nothing")
+    return tmp_path
+
+
+def test_folder(folder):
+    split = data.from_folder(folder, (3, 4))
+    assert split.classes == ("green", "red") and split.labels.tolist() == [0, 1, 1]
+    assert split.images.shape == (3, 3, 4, 3)
+    assert split.images[:, 1, 1].tolist() == [[0, 255, 0], [250, 0, 0], [255, 0, 0]]
+
+
+def test_folder_in_grey(folder):
+    split = data.from_folder(folder, (3, 4), grey=True)
+    assert split.images.shape == (3, 3, 4, 1) and split.images[0, 0, 0, 0] == 150
+
+
+def test_folder_without_pillow(folder, monkeypatch):
+    monkeypatch.setitem(extras.EXTRAS, "image", extras.EXTRAS["image"]._replace(module="absent"))
+    with pytest.raises(extras.MissingExtraError, match=r"pip install 'fastcnn\[image\]'"):
+        data.from_folder(folder, (3, 4))
+
+
+@pytest.mark.parametrize("text, options", [
+    ("1,0,10,20,30\n0,40,50,60,70\n", {}),
+    ("label,a,b,c,d\n1,0,10,20,30\n\n0,40,50,60,70", {}),
+    ("a,b,c,d,label\r\n0,10,20,30,1\r\n40,50,60,70,0\r\n", {"label": -1}),
+    ("\ufeffa,b,truth,c,d\n0,10,1,20,30\n40,50,0,60,70\n", {"label": "truth"}),
+], ids=["plain", "named", "last", "by name"])
+def test_csv(text, options, tmp_path):
+    (tmp_path / "table.csv").write_text(text, encoding="utf-8")
+    split = data.from_csv(tmp_path / "table.csv", (2, 2), **options)
+    assert split.images.reshape(2, 4).tolist() == [[0, 10, 20, 30], [40, 50, 60, 70]]
+    assert split.images.shape == (2, 2, 2, 1) and split.labels.tolist() == [1, 0]
+
+
+def test_csv_with_words_for_classes(tmp_path):
+    (tmp_path / "table.csv").write_text("dog,0,1,2\ncat,3,4,5\n")
+    split = data.from_csv(tmp_path / "table.csv", (1, 1, 3))
+    assert split.classes == ("cat", "dog") and split.labels.tolist() == [1, 0] and split.images.shape == (2, 1, 1, 3)
+
+
+def numbered(labels):
+    """Images that say their own number."""
+    return data.from_arrays(np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1), labels, ["a", "b", "c"])
+
+
+def test_parts_are_stratified_and_follow_from_the_seed():
+    labels = np.repeat([0, 1, 2], [70, 20, 10])
+    train, validation = data.train_validation_split(numbered(labels), 0.1, seed=3)
+    assert np.bincount(train.labels).tolist() == [63, 18, 9] and np.bincount(validation.labels).tolist() == [7, 2, 1]
+    numbers = np.concatenate([train.images.reshape(-1), validation.images.reshape(-1)])
+    assert sorted(numbers) == list(range(100)) and (np.diff(train.images.reshape(-1)) > 0).all()
+    again = data.train_validation_split(numbered(labels), 0.1, seed=3)[1]
+    other = data.train_validation_split(numbered(labels), 0.1, seed=4)[1]
+    assert np.array_equal(again.images, validation.images) and not np.array_equal(other.images, validation.images)
+
+
+def test_parts_without_strata():
+    train, validation = data.train_validation_split(numbered(np.repeat([0, 1], [99, 1])), 0.25, stratified=False)
+    assert (len(train), len(validation)) == (75, 25) and validation.classes == ("a", "b", "c")
+
+
+def test_small_classes_are_in_both_parts():
+    train, validation = data.train_validation_split(numbered([0, 0, 1, 1, 2]), 0.1)
+    assert sorted(validation.labels) == [0, 1] and sorted(train.labels) == [0, 1, 2]
+
+
+def test_class_weights():
+    assert data.class_weights([0, 0, 0, 1]) == pytest.approx([4 / 6, 2])
+    assert data.class_weights([0, 2], 4) == pytest.approx([1, 0, 1, 0])
+    assert data.class_weights(numbered([0, 0, 1])) == pytest.approx([0.75, 1.5, 0])

@@ -1,0 +1,170 @@
+"""Pictures and what they show: filters, maps, answers, attention, architecture."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fastcnn
+from fastcnn import data, explain, extras, metrics, models, nn, plot
+
+DIGITS = data.load("digits")
+FEW = DIGITS.test.images[:6]
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A small network, trained a little."""
+    fastcnn.manual_seed(0)
+    made = models.create("smallcnn", (8, 8, 1), 10)
+    fastcnn.fit(made, DIGITS.train, epochs=1, progress=False)
+    made.classes = DIGITS.classes
+    return made
+
+
+def looked_at(path):
+    """The picture as an array, neither empty nor all of one colour."""
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    assert pixels.shape[0] > 60 and pixels.shape[1] > 60 and pixels.std() > 5
+    assert (pixels[[0, -1]] > 250).all() and (pixels[:, [0, -1]] > 250).all(), "something is cut off"
+    return pixels
+
+
+def same_state(model, before):
+    return all(np.array_equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("layer, channels", [(None, 1), ("2", 32)], ids=["first", "deeper"])
+def test_filters(layer, channels, model, tmp_path):
+    plot.filters(model, tmp_path / "filters.png", layer)
+    looked_at(tmp_path / "filters.png")
+
+
+def test_filters_in_colour_and_few(tmp_path):
+    plot.filters(models.create("lenet5", (32, 32, 3), 10), tmp_path / "filters.png", most=3)
+    pixels = looked_at(tmp_path / "filters.png").astype(int)
+    assert (np.abs(pixels - pixels.mean(axis=2, keepdims=True)).max() > 20), "no colours"
+
+
+@pytest.mark.parametrize("layer", [None, "4"], ids=["first", "pooled"])
+def test_feature_maps(layer, model, tmp_path):
+    before = model.state_dict()
+    plot.feature_maps(model, FEW[0], tmp_path / "maps.png", layer)
+    looked_at(tmp_path / "maps.png")
+    assert same_state(model, before)
+
+
+def test_channels(tmp_path):
+    plot.channels(np.random.default_rng(0).standard_normal((5, 7, 100)), tmp_path / "maps.png", "a title", most=9)
+    looked_at(tmp_path / "maps.png")
+
+
+@pytest.mark.parametrize("labels", [None, DIGITS.test.labels[:6]], ids=["alone", "with truth"])
+def test_predictions(labels, model, tmp_path):
+    probabilities = fastcnn.predict(model, FEW)
+    plot.predictions(FEW, probabilities, tmp_path / "answers.png", labels=labels, classes=DIGITS.classes)
+    looked_at(tmp_path / "answers.png")
+
+
+@pytest.mark.parametrize("classes", [10, 30, 100])
+def test_confusion_matrix(classes, tmp_path):
+    labels = np.arange(classes * 20) % classes
+    given = np.where(np.arange(len(labels)) % 7, labels, labels[::-1])
+    matrix = metrics.confusion_matrix(given, labels)
+    plot.confusion_matrix(matrix, tmp_path / "matrix.png", classes=[f"class number {n}" for n in range(classes)])
+    looked_at(tmp_path / "matrix.png")
+
+
+def test_saliency_and_grad_cam(model, tmp_path):
+    before = model.state_dict()
+    plot.saliency(model, FEW, tmp_path / "saliency.png")
+    plot.grad_cam(model, FEW, tmp_path / "cam.png", layer="3", target=3)
+    plot.grad_cam(model, FEW, tmp_path / "hirescam.png", elementwise=True)
+    for name in ("saliency", "cam", "hirescam"):
+        looked_at(tmp_path / f"{name}.png")
+    assert same_state(model, before) and model.training is not None
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_formats(ending, tmp_path):
+    path = tmp_path / f"maps.{ending}"
+    plot.channels(np.eye(4)[..., None], path)
+    assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml", b"%PDF-")
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_unknown_format_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="docx"):
+        plot.channels(np.eye(4)[..., None], tmp_path / "maps.docx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_matplotlib(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(extras.EXTRAS, "plot", extras.EXTRAS["plot"]._replace(module="absent"))
+    for draw in (lambda path: plot.filters(model, path), lambda path: plot.saliency(model, FEW, path),
+                 lambda path: plot.confusion_matrix(np.eye(3, dtype=int), path)):
+        with pytest.raises(extras.MissingExtraError, match=r"pip install 'fastcnn\[plot\]'"):
+            draw(tmp_path / "picture.png")
+    plot.architecture(model, tmp_path / "architecture.svg")
+
+
+# What they show
+
+
+def test_activations_are_those_of_the_layers(model):
+    given = explain.activations(model, FEW)
+    assert list(given) == [str(number) for number in range(len(model))]
+    scores = given[str(len(model) - 1)]
+    assert np.array_equal(scores.argmax(axis=1), fastcnn.predict(model, FEW).argmax(axis=1))
+    assert np.array_equal(given["1"], np.maximum(given["0"], 0))
+
+
+def test_saliency_is_the_gradient_of_the_score():
+    fastcnn.manual_seed(1)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    images = np.random.default_rng(0).standard_normal((2, 2, 2, 3)).astype(np.float32)
+    weight = linear[1].weight.data.reshape(2, 2, 3, 3)
+    assert explain.saliency(linear, images, 2) == pytest.approx(np.abs(weight[..., 2]).max(axis=2)[None].repeat(2, axis=0))
+    assert explain.saliency(linear, images, [0, 1])[1] == pytest.approx(np.abs(weight[..., 1]).max(axis=2))
+
+
+def test_grad_cam_of_a_network_that_averages_is_its_class_activation_map():
+    fastcnn.manual_seed(2)
+    network = nn.Sequential(nn.Conv2D(1, 4, 3, padding=1), nn.ReLU(), nn.GlobalAvgPool2D(), nn.Linear(4, 3))
+    images = np.random.default_rng(0).standard_normal((3, 6, 5, 1)).astype(np.float32)
+    maps = explain.activations(network, images)["1"]
+    expected = np.maximum(maps @ network[3].weight.data[:, 1], 0)
+    expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-30)
+    assert explain.grad_cam(network, images, 1) == pytest.approx(expected, abs=1e-5)
+    assert explain.grad_cam(network, images, 1, elementwise=True) == pytest.approx(expected, abs=1e-5)
+
+
+def test_maps_grow_to_the_size_of_the_image():
+    maps = np.array([[[0.0, 1.0]]])
+    assert explain._resized(maps, 2, 4)[0].tolist() == [[0, 0.25, 0.75, 1]] * 2
+    assert explain._resized(np.ones((1, 1, 1)), 3, 2).tolist() == np.ones((1, 3, 2)).tolist()
+
+
+# Architecture
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_architecture(name, tmp_path):
+    network = models.create(name, (32, 32, 3), 10)
+    plot.architecture(network, tmp_path / "drawing.svg")
+    tree = ElementTree.parse(tmp_path / "drawing.svg")
+    words = [element.text for element in tree.iter() if element.tag.endswith("text")]
+    counted = sum(int(number.replace(",", "")) for text in words for number in re.findall(r"([\d,]+) parameters", text))
+    assert counted == network.num_parameters()
+    drawing = plot.architecture_text(network)
+    assert drawing.count("+-> sum") == drawing.count("+--.") == sum(
+        isinstance(module, nn.Residual) for _, module in network.named_modules())
+    assert drawing.splitlines()[0].split() == ["input", "32", "x", "32", "x", "3"]
+
+
+def test_architecture_of_a_network_of_your_own():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Softmax())
+    assert [line.split("  ")[0] for line in plot.architecture_text(network, (2, 2, 3)).splitlines()] == [
+        "input", "Flatten()", "Linear(12, 3)", "Softmax()"]
