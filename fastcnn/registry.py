@@ -576,9 +576,30 @@ def silu_size(a: Arguments) -> dict[str, float]:
     return {"dx": float(np.abs(a["dy"] * (1 + np.abs(a["x"]))).max())}
 
 
-def by_input(draw: Draw, x: tuple[int, ...], scale: float = 1.0) -> Arguments:
+def slope_size(a: Arguments) -> dict[str, float]:
+    """A slope near zero is the sum of two parts of either sign, up to 1 in size."""
+    return {"dx": float(np.abs(a["dy"]).max())}
+
+
+def by_input(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
     """Arguments of a gradient that is told by the input."""
-    return {"dy": draw(*x), "x": draw.scaled(scale, *x)}
+    return {"dy": draw(*x), "x": draw.scaled(scale, *x), **options}
+
+
+def prelu_arguments(draw: Draw, x: tuple[int, ...], slopes: int = 1, scale: float = 1.0, below: bool = False) -> Arguments:
+    """Numbers, on request below zero alone, and slopes."""
+    numbers = draw.scaled(scale, *x)
+    return {"x": -np.abs(numbers) if below else numbers, "slope": draw(slopes)}
+
+
+def prelu_backward_arguments(draw: Draw, x: tuple[int, ...], **settings: Any) -> Arguments:
+    """Gradient of the result, numbers and slopes."""
+    return {"dy": draw(*x), **prelu_arguments(draw, x, **settings)}
+
+
+def prelu_backward_error(a: Arguments) -> dict[str, float]:
+    """Sums over all that has one slope."""
+    return {"dx": 1, "dslope": of_sum(a["x"].size // len(a["slope"]))}
 
 
 ELEMENTS = (
@@ -596,6 +617,22 @@ ELEMENTS = (
     bench("4M elements", x=(64, 32, 32, 64)),
 )
 
+SLOPED = (
+    case("images, a slope each", x=(2, 3, 5, 7), slopes=7),
+    case("images, one slope", x=(2, 3, 5, 7)),
+    case("rows", x=(9, 5), slopes=5),
+    case("one element", x=(1,), below=True),
+    case("one channel", x=(3, 4, 5, 1)),
+    case("a run short of two", x=(511,)),
+    case("an element more than two runs", x=(513,)),
+    case("a channel short of a vector", x=(2, 3, 4, WIDTH // 2 - 1), slopes=WIDTH // 2 - 1),
+    case("a channel more than a vector", x=(2, 3, 4, WIDTH // 2 + 1), slopes=WIDTH // 2 + 1),
+    case("many channels", x=(3, 2, 2, 300), slopes=300),
+    case("large numbers", x=(40, 7), slopes=7, scale=40.0),
+    case("several chunks of pixels, threads meet", x=(8, 20, 18, 40), slopes=40),
+    bench("64 images of 32x32, 64 channels", x=(64, 32, 32, 64), slopes=64),
+)
+
 CLASSES = (
     case("10 classes", x=(6, 10)),
     trivial("one class", x=(5, 1)),
@@ -610,6 +647,8 @@ CLASSES = (
     case("threads meet", x=(900, 21)),
     bench("100 classes", x=(4096, 100)),
 )
+
+
 
 def sum_arguments(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
     """Two arrays of one shape."""
@@ -850,6 +889,7 @@ def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
 
 SLOPES = (*ELEMENTS, case("another slope", x=(5, 7), slope=0.3))
 ALPHAS = (*ELEMENTS, case("another alpha", x=(5, 7), alpha=0.5))
+BETAS = (*ELEMENTS, case("another beta", x=(5, 7), beta=2.0), case("a low threshold", x=(50, 7), scale=3.0, threshold=1.5))
 
 sgd = optimizer("velocity", lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.01, step=2)
 adam = optimizer("first", squares=("second",), lr=0.1, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01, decoupled=False,
@@ -894,6 +934,18 @@ ROWS: tuple[Row, ...] = (
     Row("gelu_backward", by_input, ELEMENTS, ("dx",), Bound(3), spoil="dy"),
     Row("silu", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x"),
     Row("silu_backward", by_input, ELEMENTS, ("dx",), Bound(2, size=silu_size), spoil="dy"),
+    Row("prelu", prelu_arguments, SLOPED, ("y",), Bound(1, each=True), exact=True, wrt=("x", "slope"), differences=KINKED,
+        spoil="x"),
+    Row("prelu_backward", prelu_backward_arguments, SLOPED, ("dx", "dslope"), Bound(prelu_backward_error), exact=True,
+        spoil="dy"),
+    Row("selu", elements, ELEMENTS, ("y",), Bound(3, each=True), wrt=("x",), differences=KINKED, spoil="x"),
+    Row("selu_backward", by_output("selu"), ELEMENTS, ("dx",), Bound(2), spoil="dy"),
+    Row("softplus", elements, BETAS, ("y",), Bound(4, each=True), wrt=("x",), spoil="x"),
+    Row("softplus_backward", by_input, BETAS, ("dx",), Bound(3, each=True), spoil="dy"),
+    Row("hardswish", elements, ELEMENTS, ("y",), Bound(3, each=True), wrt=("x",), differences=KINKED, spoil="x"),
+    Row("hardswish_backward", by_input, ELEMENTS, ("dx",), Bound(2, size=slope_size), spoil="dy"),
+    Row("mish", elements, ELEMENTS, ("y",), Bound(5, each=True), wrt=("x",), spoil="x"),
+    Row("mish_backward", by_input, ELEMENTS, ("dx",), Bound(4, size=slope_size), spoil="dy"),
     Row("softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x"),
     Row("softmax_backward", by_output("softmax"), CLASSES, ("dx",), Bound(4, size=softmax_size), spoil="dy"),
     Row("log_softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x"),

@@ -12,14 +12,7 @@ where the mean is large.
 import math
 
 from ._jit import inline_kernel, kernel, parallel_kernel
-from .scalar import ZERO, natural
-
-
-@kernel
-def _runs(size, width, part, parts):
-    """First and last + 1 element of one of several parts of an array, cut between runs of `width` elements."""
-    runs = (size + width - 1) // width
-    return runs * part // parts * width, min(size, runs * (part + 1) // parts * width)
+from .scalar import ZERO, natural, runs
 
 
 @kernel
@@ -40,7 +33,7 @@ def moments(x, shift, sums, chunks, worker, workers):
         start = chunk * 2 * width
         for i in range(natural(start), natural(start + 2 * width)):
             sums[i] = 0
-        begin, end = _runs(len(x), width, chunk, chunks)
+        begin, end = runs(len(x), width, chunk, chunks)
         for first in range(begin, end, width):
             _add_moments(x, shift, first, min(width, end - first), sums, start)
 
@@ -70,7 +63,7 @@ def products(dy, x, y, floor, centre, sums, chunks, worker, workers):
         start = chunk * 2 * width
         for i in range(natural(start), natural(start + 2 * width)):
             sums[i] = 0
-        begin, end = _runs(len(x), width, chunk, chunks)
+        begin, end = runs(len(x), width, chunk, chunks)
         for first in range(begin, end, width):
             _add_products(dy, x, y, floor, centre, first, min(width, end - first), sums, start)
 
@@ -140,7 +133,7 @@ def _normalise(x, centre, scale, offset, floor, y, first, count):
 def normalise(x, centre, scale, offset, floor, y, worker, workers):
     """y = (x - centre) * scale + offset, but not below the floor; NaN is no floor."""
     width = len(scale)
-    begin, end = _runs(len(x), width, worker, workers)
+    begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
         _normalise(x, centre, scale, offset, floor, y, first, min(width, end - first))
 
@@ -176,6 +169,6 @@ def _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, count):
 def gradient(dy, x, y, floor, centre, scale, slope, offset, dx, worker, workers):
     """dx = dy * scale + (x - centre) * slope + offset, where dy counts as zero unless y is above the floor."""
     width = len(scale)
-    begin, end = _runs(len(x), width, worker, workers)
+    begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
         _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, min(width, end - first))

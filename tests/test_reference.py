@@ -115,6 +115,8 @@ DEFAULTS = {
     "leaky_relu_backward": {"slope": 0.01},
     "elu": {"alpha": 1.0},
     "elu_backward": {"alpha": 1.0},
+    "softplus": {"beta": 1.0, "threshold": 20.0},
+    "softplus_backward": {"beta": 1.0, "threshold": 20.0},
     "linear": {"bias": None},
     "linear_backward": {"need_dx": True},
     "cross_entropy": {"class_weight": None, "label_smoothing": 0.0, "ignore_index": None},
@@ -141,8 +143,10 @@ def every_result(x):
     yield from (y := reference.global_avg_pool2d(x), reference.global_avg_pool2d_backward(y, x.shape))
     y, saved = reference.batch_norm(x, ones, ones, ones.copy(), ones.copy(), training=True)
     yield from (y, *saved, *reference.batch_norm_backward(y, x, ones, saved))
-    for name in ("relu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softmax", "log_softmax"):
+    for name in ("relu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "silu", "selu", "softplus", "hardswish", "mish",
+                 "softmax", "log_softmax"):
         yield from (getattr(reference, name)(x), getattr(reference, f"{name}_backward")(x, x))
+    yield from (reference.prelu(x, ones), *reference.prelu_backward(x, x, ones))
     rows = x[0, 0]
     yield from (reference.linear(rows, rows[:2], ones), *reference.linear_backward(rows, rows, rows[:2]))
     y, mask = reference.dropout(x, 0.25, seed=3)
@@ -578,8 +582,14 @@ ACTIVATIONS = {
         LN3: (LN3 * 3 / 4, 3 / 4 + LN3 * 3 / 16),
         -LN3: (-LN3 / 4, 1 / 4 - LN3 * 3 / 16),
     },
+    # scale alpha = 1.7580993408473766
+    "selu": {-LN2: (-1.7580993408473766 / 2, 1.7580993408473766 / 2), 2.0: (2 * 1.0507009873554805, 1.0507009873554805)},
+    "softplus": {0.0: (LN2, 1 / 2), LN3: (LN4, 3 / 4), 1000.0: (1000, 1), -1000.0: (0, 0)},
+    "hardswish": {-3.0: (0, 0), -4.0: (0, 0), -1.0: (-1 / 3, 1 / 6), 1.0: (2 / 3, 5 / 6), 3.0: (3, 1), 4.0: (4, 1)},
+    # tanh(log 4) = 15/17, 1 - t^2 = 64/289
+    "mish": {0.0: (0, 3 / 5), LN3: (LN3 * 15 / 17, 15 / 17 + LN3 * 64 / 289 * 3 / 4), 1000.0: (1000, 1)},
 }
-FROM_X = {"gelu", "silu"}  # their backward takes x, the others y
+FROM_X = {"gelu", "silu", "softplus", "hardswish", "mish"}  # their backward takes x, the others y
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -596,6 +606,13 @@ def test_activation_parameters_by_hand():
     assert reference.leaky_relu_backward(np.array([4.0, 4]), np.array([-1.0, 3]), 0.5).tolist() == [2, 4]
     close(reference.elu(np.array([-LN2, 3]), 4.0), [-2, 3])
     close(reference.elu_backward(np.array([5.0, 5, 5]), np.array([-2.0, 3, 0]), 4.0), [10, 5, 20])
+    close(reference.softplus(np.array([LN3 / 2, 1.0]), 2.0, 1.5), [LN4 / 2, 1])
+    close(reference.softplus_backward(np.array([4.0, 4.0]), np.array([LN3 / 2, 1.0]), 2.0, 1.5), [3, 4])
+    x, slopes = np.array([[-2.0, 3], [4, -6]]), np.array([0.5, -1])
+    assert reference.prelu(x, slopes).tolist() == [[-1, 3], [4, 6]]
+    dx, dslope = reference.prelu_backward(np.array([[1.0, 2], [3, 4]]), x, slopes)
+    assert (dx.tolist(), dslope.tolist()) == ([[0.5, 2], [3, -4]], [-2, -24])
+    assert reference.prelu_backward(np.array([[1.0, 2], [3, 4]]), x, slopes[:1])[1].tolist() == [-26]
 
 
 @pytest.mark.parametrize("name", ["relu", "elu"])
@@ -613,7 +630,7 @@ def test_activation_backward(name):
     dy = normal(9, 9, seed=1)
     forward, backward = getattr(reference, name), getattr(reference, f"{name}_backward")
     gradient = backward(dy, x if name in FROM_X else forward(x))
-    bounds = KINKED if name.endswith("relu") or name == "elu" else SMOOTH
+    bounds = KINKED if name.endswith("lu") or name == "hardswish" else SMOOTH
     assert_gradient(gradient, lambda: np.vdot(dy, forward(x)), x, **bounds)
 
 

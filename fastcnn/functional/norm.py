@@ -12,9 +12,6 @@ from ..shapes import ShapeError, real, same_shape
 from . import arrays
 from .activation import relu_backward
 
-_CHUNK = 32768  # elements at least that are summed apart, in at most _CHUNKS chunks
-_CHUNKS = 64
-
 
 def _channels(function: str, shape: tuple[int, ...]) -> int:
     if len(shape) not in (2, 4):
@@ -30,7 +27,7 @@ def _floor(relu: bool) -> float:
 
 def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
     """Room for the sums of all chunks, and how many these are: a function of the shape alone."""
-    chunks = max(1, min(_CHUNKS, size // _CHUNK))
+    chunks = arrays.chunks(size)
     return arrays.scratch("norm", chunks * 2 * width, arrays.FLOAT64), chunks
 
 

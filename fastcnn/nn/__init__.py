@@ -1,6 +1,21 @@
 """Layers, containers and losses: they own parameters and keep what backward needs."""
 
-from .activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from .activation import (
+    ELU,
+    GELU,
+    SELU,
+    Hardswish,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from .containers import Residual, Sequential
 from .conv import Conv2D
 from .dropout import Dropout
@@ -15,6 +30,7 @@ from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 __all__ = [
     "ELU",
     "GELU",
+    "SELU",
     "AvgPool2D",
     "BCELoss",
     "BatchNorm",
@@ -24,6 +40,7 @@ __all__ = [
     "Flat",
     "Flatten",
     "GlobalAvgPool2D",
+    "Hardswish",
     "Identity",
     "InferenceCache",
     "Layer",
@@ -33,9 +50,11 @@ __all__ = [
     "Loss",
     "MSELoss",
     "MaxPool2D",
+    "Mish",
     "Module",
     "Normalisation",
     "Origin",
+    "PReLU",
     "Parameter",
     "ReLU",
     "Residual",
@@ -43,6 +62,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
     "flatten",
     "inference",
