@@ -250,6 +250,39 @@ PAIR_FAULTS = (
     bad("target in float64", DTypeError, r": target is float64 and .* is float32", target=ones(2, 3, 5, 7, dtype=float)),
 )
 
+LABEL_FAULTS = (
+    bad("label -1", ValueError, r"_loss: labels\[0\] is -1, expected 0 to 9", labels=np.full(12, -1)),
+    bad("label 10", ValueError, r"_loss: labels\[11\] is 10, expected 0 to 9", labels=np.arange(12) // 11 * 10),
+    bad("labels of floats", DTypeError, r"_loss: labels has dtype float32, expected", labels=ones(12)),
+    bad("probabilities for labels", DTypeError, r"_loss: labels has dtype float32, expected int64", labels=ones(12, 10)),
+    bad("other number of labels", ShapeError, r"_loss: labels has shape \(11,\), expected \(12,\)",
+        labels=np.zeros(11, np.int64)),
+)
+
+NLL_FAULTS = (
+    *LABEL_FAULTS,
+    bad("one row", ShapeError, r"nll_loss: log_probabilities has 1 dimensions \(shape \(10,\)\), expected 2",
+        log_probabilities=ones(10)),
+    bad("weights of another length", ShapeError, r"nll_loss: class_weight has shape \(9,\), expected \(10,\)",
+        class_weight=ones(9)),
+    bad("negative weights", ValueError, r"nll_loss: class_weight holds -1\.0 to -1\.0, expected", class_weight=-ones(10)),
+    bad("ignore_index is a float", DTypeError, r"nll_loss: ignore_index is 0\.5, expected an integer",
+        labels=np.full(12, -1), ignore_index=0.5),
+)
+
+HINGE_FAULTS = (
+    *LABEL_FAULTS,
+    bad("scores of integers", DTypeError, r"hinge_loss: scores has dtype int64", scores=ones(12, 10, dtype=int)),
+    bad("negative margin", ValueError, r"hinge_loss: margin is -1\.0, expected a finite number of at least 0", margin=-1),
+)
+
+L2_FAULTS = (
+    bad("gradient of another shape", ShapeError, r"l2_penalty: gradient has shape \(38,\), expected \(37,\)",
+        gradient=ones(38)),
+    bad("gradient is a list", DTypeError, r"l2_penalty: gradient is a list, expected a C-contiguous", gradient=[1.0]),
+    bad("negative weight", ValueError, r"l2_penalty: weight is -1\.0, expected a finite number of at least 0", weight=-1),
+)
+
 DROPOUT_FAULTS = (
     bad("p above 1", ValueError, r"dropout: p is 1\.5, expected .* below 1", p=1.5),
     bad("p of 1", ValueError, r"dropout: p is 1\.0, expected .* below 1", p=1.0),
@@ -337,6 +370,11 @@ FAULTS = {
     "batch_norm_backward": NORM_BACKWARD_FAULTS,
     "cross_entropy": ENTROPY_FAULTS,
     "mse_loss": PAIR_FAULTS,
+    "l1_loss": PAIR_FAULTS,
+    "huber_loss": (*PAIR_FAULTS, bad("delta 0", ValueError, r"huber_loss: delta is 0\.0, expected", delta=0)),
+    "nll_loss": NLL_FAULTS,
+    "hinge_loss": HINGE_FAULTS,
+    "l2_penalty": L2_FAULTS,
     "binary_cross_entropy": PAIR_FAULTS,
     "dropout": DROPOUT_FAULTS,
     "dropout_backward": DROPOUT_BACKWARD_FAULTS,
@@ -500,6 +538,11 @@ LAYER_REFUSALS = (
     Refusal("negative slope", ValueError, r"LeakyReLU: slope is -1\.0, expected", lambda _: api.nn.LeakyReLU(-1)),
     Refusal("no slopes", ShapeError, r"PReLU: channels is 0, expected at least 1", lambda _: api.nn.PReLU(0)),
     Refusal("softplus of beta 0", ValueError, r"Softplus: beta is 0\.0, expected", lambda _: api.nn.Softplus(0)),
+    Refusal("a corner of no size", ValueError, r"HuberLoss: delta is 0\.0, expected", lambda _: api.nn.HuberLoss(0)),
+    Refusal("margin NaN", ValueError, r"HingeLoss: margin is nan, expected", lambda _: api.nn.HingeLoss(math.nan)),
+    Refusal("penalty of a layer", DTypeError, r"L2: parameters is Linear\(2, 3\), expected a list",
+            lambda _: api.nn.L2(api.nn.Linear(2, 3), 0.1)),
+    Refusal("penalty of nothing", ShapeError, r"L2: parameters is empty, expected", lambda _: api.nn.L2([], 0.1)),
     Refusal("no module", DTypeError, r"Sequential: argument 0 is 3, expected a Module", lambda _: api.nn.Sequential(3)),
     Refusal("a class for a module", DTypeError, r"Sequential: argument 1 is <class .*ReLU'>, expected a Module",
             lambda _: api.nn.Sequential(api.nn.ReLU(), api.nn.ReLU)),

@@ -92,6 +92,8 @@ class Differences:
 LINEAR = Differences(step=1.0, kind="normal", bound=1e-11)
 SMOOTH = Differences(step=1e-5, kind="normal", bound=1e-8)
 KINKED = Differences(step=1e-5, kind="spread", bound=1e-9)
+# A longer step for what is made of straight lines: the mean of large numbers hides a small change.
+STRAIGHT = Differences(step=2e-3, kind="spread", bound=1e-9)
 
 
 @dataclass(frozen=True)
@@ -732,13 +734,36 @@ def cross_entropy_arguments(draw: Draw, N: int, K: int, target: str = "labels", 
 
 
 def pairs(first: str, between: bool = False) -> Callable[..., Arguments]:
-    """Arguments of a loss of two equal shapes; the target on request between 0 and 1."""
+    """Arguments of a loss of two equal shapes, the target on request between 0 and 1; no "spread" ones differ by 0 or 1."""
 
-    def arguments(draw: Draw, x: tuple[int, ...], scale: float = 1.0) -> Arguments:
+    def arguments(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
         target = np.asarray(draw.random.random(x), draw.dtype) if between else draw(*x)
-        return {first: draw.scaled(scale, *x), "target": target}
+        shift = draw.dtype.type(0.03 if draw.kind == "spread" else 0)
+        return {first: draw.scaled(scale, *x), "target": target + shift, **options}
 
     return arguments
+
+
+def nll_arguments(draw: Draw, N: int, K: int, weighted: bool = False, scale: float = 1.0, **options: Any) -> Arguments:
+    """Numbers below zero, and labels; label 1 may be ignored."""
+    return {"log_probabilities": -np.abs(draw.scaled(scale, N, K)), "labels": draw.below(K, N),
+            "class_weight": draw.positive(K) if weighted else None, **options}
+
+
+def hinge_arguments(draw: Draw, N: int, K: int, scale: float = 1.0, **options: Any) -> Arguments:
+    """Scores, of which no two "spread" ones differ by the margin 1, and labels."""
+    scores = draw.scaled(scale, N, K)
+    return {"scores": scores * draw.dtype.type(0.97 if draw.kind == "spread" else 1), "labels": draw.below(K, N), **options}
+
+
+def l2_arguments(draw: Draw, n: tuple[int, ...], weight: float = 0.01) -> Arguments:
+    """Parameters, gradients and a weight."""
+    return {"parameter": draw(*n), "gradient": draw(*n), "weight": weight}
+
+
+def l2_error(a: Arguments) -> dict[str, float]:
+    """A sum over all parameters."""
+    return {"loss": of_sum(a["parameter"].size), "gradient": 2}
 
 
 ENTROPIES = (
@@ -770,6 +795,10 @@ ENTROPIES = (
     bench("128 rows of 10 classes", N=128, K=10),
     bench("4096 rows of 100 classes", N=4096, K=100),
 )
+
+LABELLED = (*(one for one in ENTROPIES if not {"target", "label_smoothing"} & one.settings.keys()),)
+HINGES = (*(one for one in LABELLED if not {"weighted", "ignore_index"} & one.settings.keys()),
+          case("another margin", N=12, K=10, margin=0.25))
 
 # Dropout, optimizers, batches ----------------------------------------------------------------------------------------------
 
@@ -962,6 +991,16 @@ ROWS: tuple[Row, ...] = (
         spoil="prediction"),
     Row("binary_cross_entropy", pairs("logits", between=True), ELEMENTS, ("loss", "dlogits"), Bound(3), wrt=("logits",),
         spoil="logits"),
+    Row("l1_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
+        differences=STRAIGHT, spoil="prediction"),
+    Row("huber_loss", pairs("prediction"), (*ELEMENTS, case("another delta", x=(7, 33), delta=0.25)),
+        ("loss", "dprediction"), Bound(2), wrt=("prediction",), differences=STRAIGHT, spoil="prediction"),
+    Row("nll_loss", nll_arguments, LABELLED, ("loss", "dlog_probabilities"), Bound(2), wrt=("log_probabilities",),
+        nonzero=0.001),
+    Row("hinge_loss", hinge_arguments, HINGES, ("loss", "dscores"), Bound(4), wrt=("scores",), differences=STRAIGHT,
+        spoil="scores"),
+    Row("l2_penalty", l2_arguments, (*GRADIENTS, case("no weight", n=(50,), weight=0.0)), ("loss",), Bound(l2_error),
+        updates=("gradient",), spoil="parameter"),
     Row("sgd", sgd, DESCENTS, (), Bound(2), updates=("parameter", "velocity"), spoil="gradient"),
     Row("adam", adam, ADAPTIVE, (), Bound(2), updates=("parameter", "first", "second"), spoil="gradient"),
     Row("rmsprop", rmsprop, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),

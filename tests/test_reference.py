@@ -120,6 +120,9 @@ DEFAULTS = {
     "linear": {"bias": None},
     "linear_backward": {"need_dx": True},
     "cross_entropy": {"class_weight": None, "label_smoothing": 0.0, "ignore_index": None},
+    "huber_loss": {"delta": 1.0},
+    "nll_loss": {"class_weight": None, "ignore_index": None},
+    "hinge_loss": {"margin": 1.0},
     **{name: {"scale": 1.0, "zero": False} for name in ("sgd", "adam", "rmsprop", "adagrad")},
 }
 
@@ -154,6 +157,9 @@ def every_result(x):
     yield reference.cross_entropy(rows, np.array([0, 1, 1, 0]), class_weight=ones, label_smoothing=0.1)[1]
     yield reference.cross_entropy(rows, rows)[1]
     yield from (reference.mse_loss(x, x + 1)[1], reference.binary_cross_entropy(x, x)[1])
+    yield from (reference.l1_loss(x, x + 1)[1], reference.huber_loss(x, x + 1)[1])
+    yield reference.nll_loss(rows, np.array([0, 1, 1, 0]), class_weight=ones)[1]
+    yield reference.hinge_loss(rows, np.array([0, 1, 1, 0]))[1]
     yield reference.gather(np.ones((3, 2, 2, 2), np.uint8), np.array([2, 0]), ones, ones)
 
 
@@ -838,6 +844,39 @@ def test_binary_cross_entropy_by_hand():
     loss, dlogits = reference.binary_cross_entropy(np.array([1000.0, -1000, 1000, -1000]), np.array([1.0, 1, 0, 0]))
     assert loss == 500  # (0 + 1000 + 1000 + 0) / 4
     assert dlogits.tolist() == [0, -0.25, 0.25, 0]
+
+
+def test_l1_and_huber_loss_by_hand():
+    prediction, target = np.array([1.0, 5, 2, -3]), np.array([1.0, 1, 2.5, 1])  # differences 0, 4, -1/2, -4
+    loss, gradient = reference.l1_loss(prediction, target)
+    assert (loss, gradient.tolist()) == (8.5 / 4, [0, 1 / 4, -1 / 4, -1 / 4])
+    loss, gradient = reference.huber_loss(prediction, target, delta=2.0)
+    assert (loss, gradient.tolist()) == ((6 + 1 / 8 + 6) / 4, [0, 2 / 4, -1 / 8, -2 / 4])
+
+
+def test_nll_loss_by_hand():
+    rows, labels = np.array([[-1.0, -2], [-4, -8], [-3, -5]]), np.array([0, 1, 1])
+    loss, gradient = reference.nll_loss(rows, labels)
+    close(loss, (1 + 8 + 5) / 3)
+    close(gradient, [[-1 / 3, 0], [0, -1 / 3], [0, -1 / 3]])
+    loss, gradient = reference.nll_loss(rows, labels, class_weight=np.array([2.0, 1]))
+    assert (loss, gradient.tolist()) == ((2 + 8 + 5) / 4, [[-1 / 2, 0], [0, -1 / 4], [0, -1 / 4]])
+    loss, gradient = reference.nll_loss(rows, labels, ignore_index=1)
+    assert (loss, gradient.tolist()) == (1, [[-1, 0], [0, 0], [0, 0]])
+    assert reference.nll_loss(rows, labels - labels, ignore_index=0)[0] == 0
+
+
+def test_hinge_loss_by_hand():
+    scores = np.array([[3.0, 1, 2.5, 4], [0, 5, 0, 0]])  # row 0 lacks 0, 0, 1/2 and 2; row 1 nothing
+    loss, gradient = reference.hinge_loss(scores, np.array([0, 1]))
+    assert (loss, gradient.tolist()) == (2.5 / 8, [[-1 / 4, 0, 1 / 8, 1 / 8], [0, 0, 0, 0]])
+    assert reference.hinge_loss(scores, np.array([0, 1]), margin=2.0)[0] == (1.5 + 3) / 8
+
+
+def test_l2_penalty_by_hand():
+    gradient = np.array([1.0, 1])
+    assert reference.l2_penalty(np.array([2.0, -4]), gradient, weight=0.5) == 5
+    assert gradient.tolist() == [2, -1]
 
 
 @pytest.mark.parametrize("loss", [reference.mse_loss, reference.binary_cross_entropy])

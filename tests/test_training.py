@@ -782,3 +782,19 @@ def test_public_names_are_there():
         assert getattr(fastcnn, name) is not None and name in dir(fastcnn)
     with pytest.raises(AttributeError, match="'fastfit'"):
         _ = fastcnn.fastfit
+
+
+def test_a_penalty_of_all_parameters_is_weight_decay():
+    images, labels = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32), np.arange(8) % 3
+
+    def trained(decay, weight):
+        fastcnn.manual_seed(0)
+        model = nn.Linear(5, 3)
+        penalty = nn.L2(model.parameters(), weight)
+        history = train(model, (images, labels), epochs=2, batch_size=4, penalty=penalty,
+                        optimizer=optim.SGD(model.parameters(), 0.1, weight_decay=decay))
+        return model.weight.data, history[0]["train_loss"]
+
+    (with_penalty, larger), (with_decay, smaller) = trained(0.0, 0.5), trained(0.5, 0.0)
+    np.testing.assert_allclose(with_penalty, with_decay, rtol=1e-5)
+    assert larger > smaller

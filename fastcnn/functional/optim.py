@@ -38,10 +38,14 @@ def _end(function: str, scale: float, zero: bool) -> tuple[float, bool]:
 
 def gradient_norm(gradient: Any) -> float:
     """Root of the sum of squares of gradient (n,); not finite where an element is not."""
-    gradient = arrays.as_floats("gradient_norm", "gradient", gradient)
-    sums = np.empty(-(-gradient.size // kernels.CHUNK))
-    kernels.sum_of_squares(gradient.reshape(-1), sums, threads.workers(gradient.size, 8 * _GRAIN))
-    return math.sqrt(sums.sum())
+    return math.sqrt(sum_of_squares(arrays.as_floats("gradient_norm", "gradient", gradient)))
+
+
+def sum_of_squares(array: np.ndarray) -> float:
+    """Sum of the squares of all elements, taken in float64."""
+    sums = np.empty(-(-array.size // kernels.CHUNK))
+    kernels.sum_of_squares(array.reshape(-1), sums, threads.workers(array.size, 8 * _GRAIN))
+    return float(sums.sum())
 
 
 def sgd(parameter: np.ndarray, gradient: Any, velocity: np.ndarray, *, lr: float, momentum: float, nesterov: bool,

@@ -21,7 +21,7 @@ from .conv import Conv2D
 from .dropout import Dropout
 from .initialise import manual_seed
 from .linear import Flatten, Identity, Linear
-from .loss import BCELoss, CrossEntropyLoss, Loss, MSELoss
+from .loss import L2, BCELoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
 from .module import InferenceCache, Layer, Module, Normalisation, Origin, inference, inference_cache
 from .norm import BatchNorm
 from .parameter import Flat, Parameter, flatten
@@ -30,6 +30,7 @@ from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 __all__ = [
     "ELU",
     "GELU",
+    "L2",
     "SELU",
     "AvgPool2D",
     "BCELoss",
@@ -41,8 +42,11 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2D",
     "Hardswish",
+    "HingeLoss",
+    "HuberLoss",
     "Identity",
     "InferenceCache",
+    "L1Loss",
     "Layer",
     "LeakyReLU",
     "Linear",
@@ -52,6 +56,7 @@ __all__ = [
     "MaxPool2D",
     "Mish",
     "Module",
+    "NLLLoss",
     "Normalisation",
     "Origin",
     "PReLU",

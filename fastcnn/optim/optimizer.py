@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..nn.parameter import Flat, Parameter, changes, flatten
-from ..shapes import CheckpointError, DTypeError, ShapeError, real
+from ..nn.parameter import Flat, Parameter, changes, distinct, flatten
+from ..shapes import CheckpointError, real
 
 
 class Optimizer:
@@ -25,7 +25,7 @@ class Optimizer:
 
     def __init__(self, parameters: Iterable[Parameter], lr: float, weight_decay: float) -> None:
         """Gather the parameters; the state begins with zeros."""
-        self.parameters = _distinct(type(self).__name__, parameters)
+        self.parameters = distinct(type(self).__name__, parameters)
         self.lr = lr
         self.weight_decay = self._real("weight_decay", weight_decay)
         self.steps = 0
@@ -114,17 +114,3 @@ class Optimizer:
     def __repr__(self) -> str:
         """Name and learning rate."""
         return f"{type(self).__name__}(lr={self.lr})"
-
-
-def _distinct(optimizer: str, parameters: Iterable[Parameter]) -> list[Parameter]:
-    """Return the parameters, each once."""
-    if isinstance(parameters, Parameter) or not isinstance(parameters, Iterable):
-        raise DTypeError(f"{optimizer}: parameters is {parameters!r}, expected a list such as model.parameters()")
-    distinct: dict[int, Parameter] = {}
-    for parameter in parameters:
-        if not isinstance(parameter, Parameter):
-            raise DTypeError(f"{optimizer}: parameters holds {parameter!r}, expected Parameters such as model.parameters()")
-        distinct.setdefault(id(parameter), parameter)
-    if not distinct:
-        raise ShapeError(f"{optimizer}: parameters is empty, expected at least one Parameter")
-    return list(distinct.values())

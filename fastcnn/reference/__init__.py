@@ -39,7 +39,16 @@ from .batch import gather
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward, philox
 from .linear import linear, linear_backward
-from .loss import binary_cross_entropy, cross_entropy, mse_loss
+from .loss import (
+    binary_cross_entropy,
+    cross_entropy,
+    hinge_loss,
+    huber_loss,
+    l1_loss,
+    l2_penalty,
+    mse_loss,
+    nll_loss,
+)
 from .norm import batch_norm, batch_norm_backward
 from .optim import adagrad, adam, gradient_norm, rmsprop, sgd
 from .pool import (
@@ -75,6 +84,10 @@ __all__ = [
     "gradient_norm",
     "hardswish",
     "hardswish_backward",
+    "hinge_loss",
+    "huber_loss",
+    "l1_loss",
+    "l2_penalty",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
@@ -86,6 +99,7 @@ __all__ = [
     "mish",
     "mish_backward",
     "mse_loss",
+    "nll_loss",
     "philox",
     "prelu",
     "prelu_backward",
