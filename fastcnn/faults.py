@@ -161,6 +161,80 @@ PLANE_BACKWARD_FAULTS = (
         dy=ones(2, 4)),
 )
 
+PART_FAULTS = (
+    bad("x of rank 3", ShapeError, r"pool2d: x has 3 dimensions \(shape \(6, 8, 3\)\), expected 4", x=ones(6, 8, 3)),
+    bad("integers", DTypeError, r"pool2d: x has dtype int64, expected float32", x=ones(2, 6, 8, 3, dtype=int)),
+    bad("no parts", ShapeError, r"pool2d: output_size is 0, expected at least 1", output_size=0),
+    bad("half a part", DTypeError, r"pool2d: output_size is 2\.5, expected an integer", output_size=2.5),
+    bad("three sizes", ShapeError, r"pool2d: output_size is \(1, 2, 3\), expected an int or a pair", output_size=(1, 2, 3)),
+)
+
+PARTS_BACKWARD_FAULTS = (
+    bad("dy of rank 2", ShapeError, r"_backward: dy has .*\(2, 3\).* expected", dy=ones(2, 3)),
+    bad("dy of other channels", ShapeError, r"_backward: dy has shape .* expected \(2, ", dy=ones(2, 3, 4, 5)),
+    bad("x_shape of rank 3", ShapeError, r"_backward: x_shape is \(6, 8, 3\), expected four sizes", x_shape=(6, 8, 3)),
+)
+
+PAD_FAULTS = (
+    bad("x of rank 3", ShapeError, r"pad2d: x has 3 dimensions \(shape \(5, 6, 3\)\), expected 4", x=ones(5, 6, 3)),
+    bad("negative padding", ShapeError, r"pad2d: padding is -1, expected at least 0", padding=-1),
+    bad("padding by name", ShapeError, r"pad2d: padding is 'same', expected an int, \(rows, columns\)", padding="same"),
+    bad("float padding", DTypeError, r"pad2d: padding is 1\.5, expected an integer", padding=1.5),
+    bad("unknown mode", ValueError, r"pad2d: mode is 'circular', expected one of constant, reflect, replicate",
+        mode="circular"),
+    bad("mirrored too far", ShapeError, r"pad2d: padding is 5, expected less than the rows and columns of x \(3, 5, 6, 3\)",
+        padding=5, mode="reflect"),
+    bad("value of a string", DTypeError, r"pad2d: value is 'zero', expected a number", value="zero"),
+)
+
+SCALE_FAULTS = (
+    bad("x of rank 3", ShapeError, r"upsample2d: x has 3 dimensions \(shape \(3, 4, 3\)\), expected 4", x=ones(3, 4, 3)),
+    bad("scale 0", ShapeError, r"upsample2d: scale is 0, expected at least 1", scale=0),
+    bad("scale 1.5", DTypeError, r"upsample2d: scale is 1\.5, expected an integer", scale=1.5),
+    bad("unknown mode", ValueError, r"upsample2d: mode is 'cubic', expected one of nearest, bilinear", mode="cubic"),
+)
+
+TRANSPOSED_FAULTS = (
+    bad("x of rank 3", ShapeError, r"conv_transpose2d: x has 3 dimensions \(shape \(5, 4, 3\)\), expected 4",
+        x=ones(5, 4, 3)),
+    bad("weight of rank 2", ShapeError, r"conv_transpose2d: weight has 2 dimensions \(shape \(3, 4\)\), expected 4",
+        weight=ones(3, 4)),
+    bad("channel mismatch", ShapeError, r"conv_transpose2d: x has 5 channels \(shape .*\), weight .* expects 3",
+        x=ones(2, 5, 4, 5)),
+    bad("bias of another length", ShapeError, r"conv_transpose2d: bias has shape \(3,\), expected \(4,\)", bias=ones(3)),
+    bad("mixed types", DTypeError, r"conv_transpose2d: weight is float64 and x is float32",
+        weight=ones(3, 3, 4, 3, dtype=float)),
+    bad("stride 0", ShapeError, r"conv_transpose2d: stride is 0, expected at least 1", stride=0),
+    bad("output padding of a stride", ShapeError, r"conv_transpose2d: output_padding is 2, expected less than the stride 2",
+        stride=2, output_padding=2),
+    bad("padding by name", ShapeError, r"conv_transpose2d: padding is 'same', expected an int", padding="same"),
+    bad("padding that leaves nothing", ShapeError, r"conv_transpose2d: padding is 4, expected to leave some of the 7 rows",
+        padding=4),
+    bad("groups that divide nothing", ShapeError, r"conv_transpose2d: groups is 2, expected a divisor", groups=2),
+)
+
+TRANSPOSED_BACKWARD_FAULTS = (
+    bad("dy of another shape", ShapeError,
+        r"conv_transpose2d_backward: dy has shape \(2, 5, 4, 4\), expected \(2, 7, 6, 4\)", dy=ones(2, 5, 4, 4)),
+    bad("dy in float64", DTypeError, r"conv_transpose2d_backward: x is float32 and dy is float64",
+        dy=ones(2, 7, 6, 4, dtype=float)),
+)
+
+CONCAT_FAULTS = (
+    bad("no parts", DTypeError, r"concat: parts is \(\), expected a tuple of at least one array", parts=()),
+    bad("one array", DTypeError, r"concat: parts is array.*, expected a tuple", parts=ones(2)),
+    bad("other rows", ShapeError, r"concat: parts\[1\] has shape \(3, 2\), expected \(2, 2\)",
+        parts=(ones(2, 3), ones(3, 2))),
+    bad("mixed types", DTypeError, r"concat: parts\[1\] is float64 and parts\[0\] is float32",
+        parts=(ones(2, 3), ones(2, 3, dtype=float))),
+)
+
+CONCAT_BACKWARD_FAULTS = (
+    bad("other channels", ShapeError, r"concat_backward: dy has shape \(2, 3, 4, 9\), expected \(2, 3, 4, 5\)",
+        channels=(2, 3)),
+    bad("no channels", ShapeError, r"concat_backward: channels is 0, expected at least 1", channels=(0, 9)),
+)
+
 ELEMENT_FAULTS = (
     bad("integers", DTypeError, r": x has dtype int64, expected float32 or float64", x=ones(3, dtype=int)),
     bad("truth values", DTypeError, r": x has dtype bool, expected float32 or float64", x=ones(3, dtype=bool)),
@@ -299,6 +373,18 @@ DROPOUT_BACKWARD_FAULTS = (
     bad("mask of floats", DTypeError, r"dropout_backward: mask has dtype float32, expected bool", mask=ones(2, 3, 5, 7)),
 )
 
+DROPOUT2D_FAULTS = (
+    bad("rows", ShapeError, r"dropout2d: x has 2 dimensions \(shape \(3, 7\)\), expected 4", x=ones(3, 7)),
+    bad("p of 1", ValueError, r"dropout2d: p is 1\.0, expected .* below 1", p=1.0),
+    bad("float seed", DTypeError, r"dropout2d: seed is 0\.5, expected an integer", seed=0.5),
+)
+
+DROPOUT2D_BACKWARD_FAULTS = (
+    bad("mask of another shape", ShapeError, r"dropout2d_backward: mask has shape \(3,\), expected \(3, 7\)",
+        mask=ones(3, dtype=bool)),
+    bad("mask of floats", DTypeError, r"dropout2d_backward: mask has dtype float32, expected bool", mask=ones(3, 7)),
+)
+
 BUFFER_FAULTS = (
     bad("gradient of another shape", ShapeError, r": gradient has shape \(38,\), expected \(37,\)", gradient=ones(38)),
     bad("gradient in float64", DTypeError,
@@ -340,6 +426,38 @@ FAULTS = {
     "max_pool2d_backward": MAX_BACKWARD_FAULTS,
     "avg_pool2d": WINDOW_FAULTS,
     "avg_pool2d_backward": AVG_BACKWARD_FAULTS,
+    "conv_transpose2d": TRANSPOSED_FAULTS,
+    "conv_transpose2d_backward": TRANSPOSED_BACKWARD_FAULTS,
+    "adaptive_max_pool2d": PART_FAULTS,
+    "adaptive_avg_pool2d": PART_FAULTS,
+    "global_max_pool2d": (
+        bad("x of rank 2", ShapeError, r"global_max_pool2d: x has 2 dimensions \(shape \(4, 5\)\), expected 4",
+            x=ones(4, 5)),
+    ),
+    "adaptive_max_pool2d_backward": PARTS_BACKWARD_FAULTS,
+    "adaptive_avg_pool2d_backward": PARTS_BACKWARD_FAULTS,
+    "global_max_pool2d_backward": (
+        bad("argmax outside the image", ValueError, r"global_max_pool2d_backward: argmax holds 20 to 20, expected positions",
+            argmax=np.full((2, 3), 20, np.int32)),
+        bad("dy of another shape", ShapeError, r"global_max_pool2d_backward: dy has shape \(2, 4\), expected \(2, 3\)",
+            dy=ones(2, 4)),
+    ),
+    "pad2d": PAD_FAULTS,
+    "pad2d_backward": (
+        bad("dy of another shape", ShapeError, r"pad2d_backward: dy has shape \(3, 5, 6, 3\), expected \(3, 7, 8, 3\)",
+            dy=ones(3, 5, 6, 3)),
+        bad("unknown mode", ValueError, r"pad2d_backward: mode is 'wrap', expected one of constant", mode="wrap"),
+    ),
+    "upsample2d": SCALE_FAULTS,
+    "upsample2d_backward": (
+        bad("dy of another shape", ShapeError, r"upsample2d_backward: dy has shape \(2, 3, 4, 3\), expected \(2, 6, 8, 3\)",
+            dy=ones(2, 3, 4, 3)),
+        bad("dy of integers", DTypeError, r"upsample2d_backward: dy has dtype int64", dy=ones(2, 6, 8, 3, dtype=int)),
+    ),
+    "concat": CONCAT_FAULTS,
+    "concat_backward": CONCAT_BACKWARD_FAULTS,
+    "dropout2d": DROPOUT2D_FAULTS,
+    "dropout2d_backward": DROPOUT2D_BACKWARD_FAULTS,
     "global_avg_pool2d": PLANE_FAULTS,
     "global_avg_pool2d_backward": PLANE_BACKWARD_FAULTS,
     **dict.fromkeys(("relu", "sigmoid", "tanh", "gelu", "silu", "selu", "hardswish", "mish", "softmax", "log_softmax"),
@@ -543,6 +661,19 @@ LAYER_REFUSALS = (
     Refusal("penalty of a layer", DTypeError, r"L2: parameters is Linear\(2, 3\), expected a list",
             lambda _: api.nn.L2(api.nn.Linear(2, 3), 0.1)),
     Refusal("penalty of nothing", ShapeError, r"L2: parameters is empty, expected", lambda _: api.nn.L2([], 0.1)),
+    Refusal("no parts", ShapeError, r"AdaptiveAvgPool2D: output_size is 0, expected at least 1",
+            lambda _: api.nn.AdaptiveAvgPool2D(0)),
+    Refusal("padding by an unknown mode", ValueError, r"Pad2D: mode is 'circular', expected one of constant",
+            lambda _: api.nn.Pad2D(1, "circular")),
+    Refusal("upsampling by nothing", ShapeError, r"Upsample2D: scale is 0, expected at least 1",
+            lambda _: api.nn.Upsample2D(0)),
+    Refusal("output padding of a stride", ShapeError, r"ConvTranspose2D: output_padding is \(1, 1\), expected less than",
+            lambda _: api.nn.ConvTranspose2D(3, 4, 3, output_padding=1)),
+    Refusal("transposed groups that divide nothing", ShapeError, r"ConvTranspose2D: groups is 2, expected a divisor",
+            lambda _: api.nn.ConvTranspose2D(3, 4, 3, groups=2)),
+    Refusal("no branches", DTypeError, r"Concat: no branches came, expected at least one Module", lambda _: api.nn.Concat()),
+    Refusal("branches of other pixels", ShapeError, r"concat: parts\[1\] has shape \(1, 2, 2, 1\), expected \(1, 4, 4, 1\)",
+            lambda _: api.nn.Concat(api.nn.Identity(), api.nn.MaxPool2D(2))(ones(1, 4, 4, 1))),
     Refusal("no module", DTypeError, r"Sequential: argument 0 is 3, expected a Module", lambda _: api.nn.Sequential(3)),
     Refusal("a class for a module", DTypeError, r"Sequential: argument 1 is <class .*ReLU'>, expected a Module",
             lambda _: api.nn.Sequential(api.nn.ReLU(), api.nn.ReLU)),

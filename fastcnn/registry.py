@@ -376,6 +376,67 @@ ONE_GRADIENT = (
     case("frozen layer without dweight", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), bias=False, need_dweight=False),
 )
 
+
+def transposed_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True, groups: int = 1,
+                         **geometry: Any) -> Arguments:
+    """Images, filters and bias."""
+    return {"x": draw(*x), "weight": draw(*weight), "bias": draw(weight[2] * groups) if bias else None, "groups": groups,
+            **geometry}
+
+
+def transposed_backward_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True,
+                                  need_dx: bool = True, need_dweight: bool = True, **geometry: Any) -> Arguments:
+    """Gradient of the result, images and filters."""
+    y = reference.conv_transpose2d(np.zeros(x), np.zeros(weight), **geometry)
+    return {"dy": draw(*y.shape), "x": draw(*x), "weight": draw(*weight), "need_dx": need_dx,
+            "need_dweight": need_dweight, "need_dbias": bias, **geometry}
+
+
+def transposed_error(a: Arguments) -> float:
+    """Sums over filter and input channels."""
+    return 1 + of_sum(a["weight"][:, :, 0].size)
+
+
+def transposed_backward_error(a: Arguments) -> dict[str, float]:
+    """Sums over filter and output channels, or over images and pixels."""
+    return {"dx": of_sum(a["weight"][..., 0].size), "dweight": of_sum(a["x"][..., 0].size),
+            "dbias": of_sum(a["dy"][..., 0].size)}
+
+
+def transposed_flops(a: Arguments, results: Arguments) -> int:
+    """Two for each product."""
+    return int(2 * a["x"].size * a["weight"][..., 0].size)
+
+
+def transposed_backward_flops(a: Arguments, results: Arguments) -> int:
+    """As many for dx as forward, and again for dweight."""
+    return transposed_flops(a, results) * (a["need_dx"] + a["need_dweight"])
+
+
+TRANSPOSED = (
+    case("batch of two", x=(2, 5, 4, 3), weight=(3, 3, 4, 3)),
+    case("without bias", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), bias=False),
+    case("one pixel", x=(2, 1, 1, 3), weight=(2, 3, 4, 3)),
+    case("stride", x=(2, 4, 5, 3), weight=(2, 2, 4, 3), stride=2),
+    case("stride larger than the filter", x=(2, 4, 5, 3), weight=(2, 2, 4, 3), stride=3),
+    case("output padding", x=(2, 4, 5, 3), weight=(3, 3, 4, 3), stride=2, padding=1, output_padding=1),
+    case("output padding of rows alone", x=(2, 4, 5, 3), weight=(3, 3, 4, 3), stride=(3, 2), output_padding=(2, 0)),
+    case("padding", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), padding=1),
+    case("padding on one side", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), stride=2, padding=((0, 1), (2, 0))),
+    case("dilation", x=(2, 5, 4, 3), weight=(3, 2, 4, 3), dilation=2, stride=3),
+    case("non-square image and filter", x=(2, 3, 6, 3), weight=(2, 5, 4, 3), padding=(0, 2)),
+    case("two groups", x=(2, 4, 5, 6), weight=(3, 3, 2, 6), groups=2, stride=2, padding=1),
+    case("1x1 filter", x=(2, 4, 5, 6), weight=(1, 1, 4, 6)),
+    case("3x3 filter, 16 channels", x=(2, 7, 6, 16), weight=(3, 3, 16, 16), padding=1),
+    case("threads meet", x=(4, 12, 13, 24), weight=(4, 4, 16, 24), stride=2, padding=1),
+    bench("4x4, stride 2, 64 to 32 channels", x=(64, 16, 16, 64), weight=(4, 4, 32, 64), stride=2, padding=1),
+)
+
+ONE_GRADIENT_TRANSPOSED = (
+    case("first layer without dx", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), need_dx=False),
+    case("frozen layer without dweight", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), bias=False, need_dweight=False),
+)
+
 # Linear layers -------------------------------------------------------------------------------------------------------------
 
 
@@ -549,6 +610,105 @@ PLANES = (
     bench("64 images of 8x8, 512 channels", x=(64, 8, 8, 512)),
 )
 
+
+def adaptive_arguments(draw: Draw, x: tuple[int, ...], output_size: Any, **odd: bool) -> Arguments:
+    """Images, on request with many equal pixels or with some NaN, and how many parts."""
+    return {"x": pool_arguments(draw, x, output_size, **odd)["x"], "output_size": output_size}
+
+
+def adaptive_max_pool2d_backward_arguments(draw: Draw, **settings: Any) -> Arguments:
+    """Gradient of the result, and where the maxima lie."""
+    forward = adaptive_arguments(draw, **settings)
+    y, argmax = reference.adaptive_max_pool2d(**forward)
+    return {"dy": draw(*y.shape), "argmax": argmax, "x_shape": forward["x"].shape}
+
+
+def adaptive_avg_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...], output_size: Any) -> Arguments:
+    """Gradient of the result."""
+    return {"dy": draw(x[0], *np.broadcast_to(output_size, 2).tolist(), x[3]), "x_shape": x}
+
+
+def global_max_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...]) -> Arguments:
+    """Gradient of the result, and where the maxima lie."""
+    return {"dy": draw(x[0], x[3]), "argmax": reference.global_max_pool2d(draw(*x))[1], "x_shape": x}
+
+
+def part_error(a: Arguments) -> float:
+    """Sums over a part, whose pixels are weighed one by one."""
+    parts = np.broadcast_to(a["output_size"], 2)
+    return 2 + of_sum(math.prod((-(-np.array(a["x"].shape[1:3]) // parts) + 1).tolist()))
+
+
+PARTS = (
+    case("parts of one size", x=(2, 6, 8, 3), output_size=(3, 4)),
+    case("parts that share pixels", x=(2, 7, 8, 3), output_size=(3, 5)),
+    case("more parts than pixels", x=(2, 3, 4, 3), output_size=(5, 7)),
+    case("as many parts as pixels", x=(2, 3, 4, 3), output_size=(3, 4)),
+    case("one part", x=(3, 5, 4, 3), output_size=1),
+    case("one pixel", x=(2, 1, 1, 3), output_size=1),
+    case("one channel", x=(2, 5, 6, 1), output_size=2),
+    case("a channel more than a vector", x=(1, 4, 5, WIDTH // 2 + 1), output_size=3),
+    case("threads meet", x=(5, 24, 26, 24), output_size=(7, 5)),
+    bench("64 images of 32x32, 64 channels, to 7x7", x=(64, 32, 32, 64), output_size=7),
+)
+
+ADAPTIVE_MAXIMA = (
+    *PARTS,
+    case("ties go to the first", x=(2, 6, 7, 3), output_size=(3, 5), ties=True),
+    case("NaN wins", x=(2, 6, 7, 3), output_size=3, nans=True),
+)
+
+# Padding, upsampling -------------------------------------------------------------------------------------------------------
+
+
+def image_arguments(draw: Draw, x: tuple[int, ...], **settings: Any) -> Arguments:
+    """Images and settings."""
+    return {"x": draw(*x), **settings}
+
+
+def resampled(operation: str) -> Callable[..., Arguments]:
+    """Arguments of a gradient: that of the result, the shape of x and the settings but for the value of padding."""
+
+    def arguments(draw: Draw, x: tuple[int, ...], **settings: Any) -> Arguments:
+        y = getattr(reference, operation)(np.zeros(x), **settings)
+        return {"dy": draw(*y.shape), "x_shape": x, **{name: value for name, value in settings.items() if name != "value"}}
+
+    return arguments
+
+
+PADDINGS = (
+    case("zeros around", x=(3, 5, 6, 3), padding=1),
+    case("ones around", x=(2, 5, 6, 3), padding=1, value=1.0),
+    trivial("infinities around", x=(2, 5, 6, 3), padding=(0, 1), value=-math.inf),
+    case("rows and columns", x=(2, 5, 6, 3), padding=(2, 1)),
+    case("sides differ", x=(2, 5, 6, 3), padding=((0, 1), (2, 3))),
+    case("nothing around", x=(2, 5, 6, 3), padding=0),
+    case("one pixel", x=(1, 1, 1, 4), padding=1, value=0.5),
+    case("mirrored", x=(2, 5, 6, 3), padding=2, mode="reflect"),
+    case("mirrored on both sides", x=(2, 3, 4, 3), padding=((2, 1), (3, 2)), mode="reflect"),
+    case("one pixel, mirrored nowhere", x=(2, 1, 1, 3), padding=0, mode="reflect"),
+    case("repeated", x=(2, 5, 6, 3), padding=2, mode="replicate"),
+    case("one pixel repeated", x=(2, 1, 1, 3), padding=((3, 1), (0, 2)), mode="replicate"),
+    case("a channel more than a vector", x=(1, 4, 5, WIDTH // 2 + 1), padding=1),
+    case("threads meet", x=(5, 24, 26, 24), padding=2, mode="reflect"),
+    bench("64 images of 32x32, 64 channels", x=(64, 32, 32, 64), padding=1),
+)
+
+SCALES = (
+    case("twice as large", x=(2, 3, 4, 3), scale=2),
+    case("rows and columns differ", x=(2, 3, 4, 3), scale=(3, 2)),
+    case("as large as before", x=(2, 3, 4, 3), scale=1),
+    case("one pixel", x=(2, 1, 1, 3), scale=3),
+    case("bilinear", x=(2, 3, 4, 3), scale=2, mode="bilinear"),
+    case("bilinear, an odd scale", x=(2, 3, 4, 3), scale=3, mode="bilinear"),
+    case("bilinear, rows and columns differ", x=(2, 3, 4, 3), scale=(4, 1), mode="bilinear"),
+    case("bilinear of one pixel", x=(2, 1, 1, 3), scale=2, mode="bilinear"),
+    case("bilinear, a channel more than a vector", x=(1, 4, 5, WIDTH // 2 + 1), scale=2, mode="bilinear"),
+    case("threads meet", x=(5, 12, 13, 24), scale=2, mode="bilinear"),
+    bench("64 images of 16x16, 64 channels", x=(64, 16, 16, 64), scale=2),
+    bench("bilinear, 64 images of 16x16, 64 channels", x=(64, 16, 16, 64), scale=2, mode="bilinear"),
+)
+
 # Activations ---------------------------------------------------------------------------------------------------------------
 
 
@@ -656,6 +816,25 @@ def sum_arguments(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options:
     """Two arrays of one shape."""
     return {"a": draw.scaled(scale, *x), "b": draw(*x), **options}
 
+
+def concat_arguments(draw: Draw, outer: tuple[int, ...], channels: tuple[int, ...]) -> Arguments:
+    """Arrays that differ in their last size."""
+    return {"parts": tuple(draw(*outer, C) for C in channels)}
+
+
+def concat_backward_arguments(draw: Draw, outer: tuple[int, ...], channels: tuple[int, ...]) -> Arguments:
+    """Gradient of the result, and the last sizes."""
+    return {"dy": draw(*outer, sum(channels)), "channels": channels}
+
+
+BRANCHES = (
+    case("three branches", outer=(2, 3, 4), channels=(3, 1, 5)),
+    case("branches of one channel", outer=(2, 3, 4), channels=(1, 1, 1)),
+    case("rows", outer=(7,), channels=(2, 4, 3)),
+    case("one row", outer=(1,), channels=(WIDTH, 1, WIDTH + 1)),
+    case("threads meet", outer=(5, 20, 21), channels=(17, 8, 32)),
+    bench("64 images of 32x32, 3 times 32 channels", outer=(64, 32, 32), channels=(32, 32, 32)),
+)
 
 # Batch normalisation -------------------------------------------------------------------------------------------------------
 
@@ -813,6 +992,11 @@ def dropout_backward_arguments(draw: Draw, x: tuple[int, ...], p: float = 0.5, s
     return {"dy": draw(*x), "mask": reference.dropout(np.zeros(x), p, seed=seed)[1], "p": p}
 
 
+def dropout2d_backward_arguments(draw: Draw, x: tuple[int, ...], p: float = 0.5, seed: int = 7) -> Arguments:
+    """Gradient of the result, and the channels kept."""
+    return {"dy": draw(*x), "mask": reference.dropout2d(np.zeros(x), p, seed=seed)[1], "p": p}
+
+
 def optimizer(*means: str, squares: tuple[str, ...] = (), **usual: Any) -> Callable[..., Arguments]:
     """Arguments of an update: parameters, gradients, running means and running squares."""
 
@@ -851,6 +1035,17 @@ DROPPED = (
     case("another seed", x=(2, 3, 5, 7), seed=2**40 + 3),
     case("threads meet", x=(70001,)),
     bench("4M elements", x=(64, 32, 32, 64)),
+)
+
+DROPPED_CHANNELS = (
+    case("images", x=(3, 4, 5, 7)),
+    case("one channel kept", x=(1, 2, 3, 1), p=0.1),
+    case("nothing dropped", x=(2, 3, 5, 7), p=0.0),
+    case("most dropped", x=(9, 2, 3, 12), p=0.7),
+    case("another seed", x=(3, 4, 5, 7), seed=2**40 + 3),
+    case("a channel more than a vector", x=(2, 3, 4, WIDTH // 2 + 1)),
+    case("threads meet", x=(5, 24, 26, 24)),
+    bench("64 images of 32x32, 64 channels", x=(64, 32, 32, 64)),
 )
 
 BUFFERS = (
@@ -933,6 +1128,11 @@ ROWS: tuple[Row, ...] = (
     *convolution("winograd", *BLOCKS),
     *convolution("matmul", *POINTWISE),
     *convolution("depthwise", *DEPTHWISE),
+    Row("conv_transpose2d", transposed_arguments, TRANSPOSED, ("y",), Bound(transposed_error, factor=WINOGRAD),
+        wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x", blurs=True, flops=transposed_flops),
+    Row("conv_transpose2d_backward", transposed_backward_arguments, (*TRANSPOSED, *ONE_GRADIENT_TRANSPOSED),
+        ("dx", "dweight", "dbias"), Bound(transposed_backward_error, factor=WINOGRAD), spoil="dy", blurs=True, nonzero=0.1,
+        flops=transposed_backward_flops),
     Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error), exact=True, wrt=("x", "weight", "bias"),
         differences=LINEAR, spoil="x", flops=linear_flops),
     Row("linear_backward", linear_backward_arguments, PRODUCTS, ("dx", "dweight", "dbias"), Bound(linear_backward_error),
@@ -947,6 +1147,23 @@ ROWS: tuple[Row, ...] = (
         spoil="x"),
     Row("global_avg_pool2d_backward", global_avg_pool2d_backward_arguments, PLANES, ("dx",), Bound(1), exact=True,
         spoil="dy"),
+    Row("global_max_pool2d", elements, PLANES, ("y", "argmax"), EXACT, wrt=("x",), differences=KINKED, spoil="x"),
+    Row("global_max_pool2d_backward", global_max_pool2d_backward_arguments, PLANES, ("dx",), EXACT, exact=True,
+        nonzero=0.0005, spoil="dy"),
+    Row("adaptive_max_pool2d", adaptive_arguments, ADAPTIVE_MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",),
+        differences=KINKED, spoil="x"),
+    Row("adaptive_max_pool2d_backward", adaptive_max_pool2d_backward_arguments, ADAPTIVE_MAXIMA, ("dx",), Bound(3),
+        exact=True, nonzero=0.02, spoil="dy"),
+    Row("adaptive_avg_pool2d", adaptive_arguments, PARTS, ("y",), Bound(part_error), wrt=("x",), differences=LINEAR,
+        spoil="x"),
+    Row("adaptive_avg_pool2d_backward", adaptive_avg_pool2d_backward_arguments, PARTS, ("dx",), Bound(5), spoil="dy"),
+    Row("pad2d", image_arguments, PADDINGS, ("y",), EXACT, exact=True, wrt=("x",), differences=LINEAR, nonzero=0.1,
+        spoil="x"),
+    Row("pad2d_backward", resampled("pad2d"), PADDINGS, ("dx",), Bound(4), exact=True, spoil="dy"),
+    Row("upsample2d", image_arguments, SCALES, ("y",), Bound(3), wrt=("x",), differences=LINEAR, spoil="x"),
+    Row("upsample2d_backward", resampled("upsample2d"), SCALES, ("dx",), Bound(6), spoil="dy"),
+    Row("concat", concat_arguments, BRANCHES, ("y",), EXACT, exact=True),
+    Row("concat_backward", concat_backward_arguments, BRANCHES, ("first", "second", "third"), EXACT, exact=True, spoil="dy"),
     Row("add", sum_arguments, (*ELEMENTS, case("with ReLU", x=(2, 3, 5, 7), relu=True)), ("y",), Bound(1), exact=True,
         spoil="a"),
     Row("relu", elements, ELEMENTS, ("y",), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x"),
@@ -986,6 +1203,9 @@ ROWS: tuple[Row, ...] = (
     Row("dropout", dropout_arguments, DROPPED, ("y", "mask"), Bound(1, each=True), wrt=("x",), differences=LINEAR,
         nonzero=0.1, spoil="x"),
     Row("dropout_backward", dropout_backward_arguments, DROPPED, ("dx",), Bound(1, each=True), nonzero=0.1, spoil="dy"),
+    Row("dropout2d", dropout_arguments, DROPPED_CHANNELS, ("y", "mask"), Bound(1, each=True), wrt=("x",), differences=LINEAR,
+        nonzero=0.1),
+    Row("dropout2d_backward", dropout2d_backward_arguments, DROPPED_CHANNELS, ("dx",), Bound(1, each=True), nonzero=0.1),
     Row("cross_entropy", cross_entropy_arguments, ENTROPIES, ("loss", "dlogits"), Bound(4), wrt=("logits",), spoil="logits"),
     Row("mse_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
         spoil="prediction"),

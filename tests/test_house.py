@@ -26,7 +26,8 @@ STANDARD = {"__future__"} | set(__import__("sys").stdlib_module_names)
 OUTSIDE = {"shapes": STANDARD, "reference": STANDARD | {"numpy"}, "functional": STANDARD | {"numpy"},
            "kernels": STANDARD | {"numpy", "numba", "llvmlite", "platformdirs"}}
 # One family, one file name: kernels, reference, functional (and the layers, where there are any).
-FAMILIES = ("activation", "arithmetic", "batch", "conv", "dropout", "linear", "loss", "norm", "optim", "pool")
+FAMILIES = ("activation", "arithmetic", "batch", "conv", "dropout", "linear", "loss", "norm", "optim", "pool",
+            "resample")
 
 FILES = sorted([*PACKAGE.rglob("*.py"), *KERNELS.glob("*.py")])
 SOURCES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}

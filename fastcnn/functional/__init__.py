@@ -30,10 +30,10 @@ from .activation import (
     tanh,
     tanh_backward,
 )
-from .arithmetic import add
+from .arithmetic import add, concat, concat_backward
 from .batch import gather
-from .conv import conv2d, conv2d_backward
-from .dropout import dropout, dropout_backward
+from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
+from .dropout import dropout, dropout2d, dropout2d_backward, dropout_backward
 from .linear import linear, linear_backward
 from .loss import (
     binary_cross_entropy,
@@ -48,27 +48,44 @@ from .loss import (
 from .norm import batch_norm, batch_norm_backward
 from .optim import adagrad, adam, gradient_norm, rmsprop, sgd
 from .pool import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_backward,
     avg_pool2d,
     avg_pool2d_backward,
     global_avg_pool2d,
     global_avg_pool2d_backward,
+    global_max_pool2d,
+    global_max_pool2d_backward,
     max_pool2d,
     max_pool2d_backward,
 )
+from .resample import pad2d, pad2d_backward, upsample2d, upsample2d_backward
 
 __all__ = [
     "adagrad",
     "adam",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
     "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
     "binary_cross_entropy",
+    "concat",
+    "concat_backward",
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "cross_entropy",
     "dropout",
+    "dropout2d",
+    "dropout2d_backward",
     "dropout_backward",
     "elu",
     "elu_backward",
@@ -77,6 +94,8 @@ __all__ = [
     "gelu_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "global_max_pool2d",
+    "global_max_pool2d_backward",
     "gradient_norm",
     "hardswish",
     "hardswish_backward",
@@ -96,6 +115,8 @@ __all__ = [
     "mish_backward",
     "mse_loss",
     "nll_loss",
+    "pad2d",
+    "pad2d_backward",
     "prelu",
     "prelu_backward",
     "relu",
@@ -114,4 +135,6 @@ __all__ = [
     "softplus_backward",
     "tanh",
     "tanh_backward",
+    "upsample2d",
+    "upsample2d_backward",
 ]

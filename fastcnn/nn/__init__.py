@@ -16,31 +16,38 @@ from .activation import (
     Softplus,
     Tanh,
 )
-from .containers import Residual, Sequential
-from .conv import Conv2D
-from .dropout import Dropout
+from .containers import Concat, Residual, Sequential
+from .conv import Conv2D, ConvTranspose2D
+from .dropout import Dropout, Dropout2D
 from .initialise import manual_seed
 from .linear import Flatten, Identity, Linear
 from .loss import L2, BCELoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
 from .module import InferenceCache, Layer, Module, Normalisation, Origin, inference, inference_cache
 from .norm import BatchNorm
 from .parameter import Flat, Parameter, flatten
-from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
+from .resample import Pad2D, Upsample2D
 
 __all__ = [
     "ELU",
     "GELU",
     "L2",
     "SELU",
+    "AdaptiveAvgPool2D",
+    "AdaptiveMaxPool2D",
     "AvgPool2D",
     "BCELoss",
     "BatchNorm",
+    "Concat",
     "Conv2D",
+    "ConvTranspose2D",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout2D",
     "Flat",
     "Flatten",
     "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
     "Hardswish",
     "HingeLoss",
     "HuberLoss",
@@ -60,6 +67,7 @@ __all__ = [
     "Normalisation",
     "Origin",
     "PReLU",
+    "Pad2D",
     "Parameter",
     "ReLU",
     "Residual",
@@ -69,6 +77,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Upsample2D",
     "flatten",
     "inference",
     "inference_cache",
