@@ -286,6 +286,19 @@ NORM_BACKWARD_FAULTS = (
         saved=(ones(5), ones(5))),
 )
 
+APART_FAULTS = (
+    bad("gamma of another length", ShapeError, r"_norm: gamma has shape \(5,\), expected \(\d+,\)", gamma=ones(5)),
+    bad("gamma in float64", DTypeError, r"_norm: gamma is float64 and x is float32", gamma=ones(6, dtype=float)),
+    bad("beta of rank 2", ShapeError, r"_norm: beta has shape \(1, 6\), expected", beta=ones(1, 6)),
+    bad("eps NaN", ValueError, r"_norm: eps is nan, expected a finite number", eps=math.nan),
+)
+
+APART_BACKWARD_FAULTS = (
+    bad("dy of another shape", ShapeError, r"_norm_backward: dy has shape \(3, 4\), expected", dy=ones(3, 4)),
+    bad("saved of another length", ShapeError, r"_norm_backward: saved mean has shape \(5,\), expected",
+        saved=(ones(5), ones(5))),
+)
+
 ENTROPY_FAULTS = (
     bad("logits of rank 1", ShapeError,
         r"cross_entropy: logits has 1 dimensions \(shape \(10,\)\), expected 2", logits=ones(10)),
@@ -486,6 +499,14 @@ FAULTS = {
     ),
     "batch_norm": NORM_FAULTS,
     "batch_norm_backward": NORM_BACKWARD_FAULTS,
+    "layer_norm": APART_FAULTS,
+    "layer_norm_backward": APART_BACKWARD_FAULTS,
+    "group_norm": (
+        *APART_FAULTS,
+        bad("groups that divide nothing", ShapeError, r"group_norm: groups is 4, expected a divisor of the 6", groups=4),
+        bad("x of rank 3", ShapeError, r"group_norm: x .*\(4, 5, 6\).* expected", x=ones(4, 5, 6)),
+    ),
+    "group_norm_backward": APART_BACKWARD_FAULTS,
     "cross_entropy": ENTROPY_FAULTS,
     "mse_loss": PAIR_FAULTS,
     "l1_loss": PAIR_FAULTS,
@@ -674,6 +695,8 @@ LAYER_REFUSALS = (
     Refusal("no branches", DTypeError, r"Concat: no branches came, expected at least one Module", lambda _: api.nn.Concat()),
     Refusal("branches of other pixels", ShapeError, r"concat: parts\[1\] has shape \(1, 2, 2, 1\), expected \(1, 4, 4, 1\)",
             lambda _: api.nn.Concat(api.nn.Identity(), api.nn.MaxPool2D(2))(ones(1, 4, 4, 1))),
+    Refusal("groups that divide no channels", ShapeError, r"GroupNorm: groups is 4, expected a divisor of the 6 channels",
+            lambda _: api.nn.GroupNorm(4, 6)),
     Refusal("no module", DTypeError, r"Sequential: argument 0 is 3, expected a Module", lambda _: api.nn.Sequential(3)),
     Refusal("a class for a module", DTypeError, r"Sequential: argument 1 is <class .*ReLU'>, expected a Module",
             lambda _: api.nn.Sequential(api.nn.ReLU(), api.nn.ReLU)),

@@ -901,6 +901,67 @@ NORMALISED = (
     bench("inference of 64 images of 32x32, 64 channels", x=(64, 32, 32, 64), training=False),
 )
 
+def apart_arguments(draw: Draw, x: tuple[int, ...], **options: Any) -> Arguments:
+    """Images or rows, gamma and beta."""
+    return {"x": draw(*x), "gamma": draw.positive(x[-1]), "beta": draw(x[-1]), **options}
+
+
+def apart_backward(operation: str) -> Callable[..., Arguments]:
+    """Arguments of a gradient: that of the result, images or rows, and what forward saved."""
+
+    def arguments(draw: Draw, x: tuple[int, ...], **options: Any) -> Arguments:
+        forward = apart_arguments(draw, x, **options)
+        _, saved = getattr(reference, operation)(**forward)
+        groups = {name: value for name, value in options.items() if name == "groups"}
+        return {"dy": draw(*x), "x": forward["x"], "gamma": forward["gamma"],
+                "saved": tuple(np.asarray(array, draw.dtype) for array in saved), **groups}
+
+    return arguments
+
+
+def apart_error(a: Arguments) -> float:
+    """Sums over a row or a group of an image; those of float32 are taken in float64."""
+    return 8 if a["x"].dtype == np.float32 else 8 + of_sum(a["x"][0].size)
+
+
+def apart_size(a: Arguments) -> dict[str, float]:
+    """Numbers that are close together lose digits, those of float64 in their squares too; a mean may be small."""
+    return {"saved[0]": float(np.abs(a["x"]).max())}
+
+
+def apart_backward_size(a: Arguments) -> dict[str, float]:
+    """What is left of dy when its mean and its slope are taken away may be little, and x - mean is rounded."""
+    inverse_std = float(a["saved"][1].max())
+    largest = float(np.abs(a["dy"]).max())
+    return {"dx": largest * inverse_std * float(np.abs(a["x"]).max()) * inverse_std, "dgamma": largest * inverse_std}
+
+
+ROWS_APART = (
+    case("rows", x=(9, 12)),
+    case("images", x=(2, 3, 4, 12)),
+    case("one row", x=(1, 12)),
+    case("one row without a batch", x=(12,)),
+    case("a channel short of a vector", x=(5, WIDTH // 2 - 1)),
+    case("a channel more than a vector", x=(5, WIDTH // 2 + 1)),
+    case("many channels", x=(3, 700)),
+    case("another epsilon", x=(9, 12), eps=0.1),
+    case("threads meet", x=(8, 20, 18, 40)),
+    bench("4096 rows of 512", x=(4096, 512)),
+)
+
+GROUPS_APART = (
+    case("two groups", x=(3, 4, 5, 6), groups=2),
+    case("one group", x=(3, 4, 5, 6), groups=1),
+    case("a group each", x=(3, 4, 5, 3), groups=3),
+    case("rows", x=(9, 12), groups=2),
+    case("one image", x=(1, 4, 5, 6), groups=3),
+    case("groups more than a vector", x=(2, 3, 4, WIDTH + 2), groups=2),
+    case("many pixels", x=(2, 31, 29, 4), groups=2),
+    case("another epsilon", x=(3, 4, 5, 6), groups=2, eps=0.1),
+    case("threads meet", x=(8, 20, 18, 40), groups=5),
+    bench("64 images of 32x32, 64 channels, 32 groups", x=(64, 32, 32, 64), groups=32),
+)
+
 # Losses --------------------------------------------------------------------------------------------------------------------
 
 
@@ -1200,6 +1261,14 @@ ROWS: tuple[Row, ...] = (
         wrt=("x", "gamma", "beta"), updates=("running_mean", "running_var"), spoil="x"),
     Row("batch_norm_backward", batch_norm_backward_arguments, NORMALISED, ("dx", "dgamma", "dbeta"),
         Bound(norm_backward_error, size=norm_backward_size), spoil="dy"),
+    Row("layer_norm", apart_arguments, ROWS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
+        wrt=("x", "gamma", "beta"), spoil="x"),
+    Row("layer_norm_backward", apart_backward("layer_norm"), ROWS_APART, ("dx", "dgamma", "dbeta"),
+        Bound(norm_backward_error, size=apart_backward_size), spoil="dy"),
+    Row("group_norm", apart_arguments, GROUPS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
+        wrt=("x", "gamma", "beta"), spoil="x"),
+    Row("group_norm_backward", apart_backward("group_norm"), GROUPS_APART, ("dx", "dgamma", "dbeta"),
+        Bound(norm_backward_error, size=apart_backward_size), spoil="dy"),
     Row("dropout", dropout_arguments, DROPPED, ("y", "mask"), Bound(1, each=True), wrt=("x",), differences=LINEAR,
         nonzero=0.1, spoil="x"),
     Row("dropout_backward", dropout_backward_arguments, DROPPED, ("dx",), Bound(1, each=True), nonzero=0.1, spoil="dy"),

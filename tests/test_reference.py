@@ -118,6 +118,8 @@ DEFAULTS = {
     "avg_pool2d_backward": AVERAGE_DEFAULTS,
     "batch_norm": {"momentum": 0.1, "eps": 1e-5, "relu": False},
     "batch_norm_backward": {"training": True, "y": None},
+    "layer_norm": {"eps": 1e-5},
+    "group_norm": {"eps": 1e-5},
     "leaky_relu": {"slope": 0.01},
     "leaky_relu_backward": {"slope": 0.01},
     "elu": {"alpha": 1.0},
@@ -168,6 +170,10 @@ def every_result(x):
     yield from (y, reference.dropout2d_backward(y, mask, 0.25))
     y, saved = reference.batch_norm(x, ones, ones, ones.copy(), ones.copy(), training=True)
     yield from (y, *saved, *reference.batch_norm_backward(y, x, ones, saved))
+    y, saved = reference.layer_norm(x, ones, ones)
+    yield from (y, *saved, *reference.layer_norm_backward(y, x, ones, saved))
+    y, saved = reference.group_norm(x, ones, ones, 2)
+    yield from (y, *saved, *reference.group_norm_backward(y, x, ones, saved, 2))
     for name in ("relu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "silu", "selu", "softplus", "hardswish", "mish",
                  "softmax", "log_softmax"):
         yield from (getattr(reference, name)(x), getattr(reference, f"{name}_backward")(x, x))
@@ -581,6 +587,28 @@ def test_batch_norm_backward(shape, training):
     gradients = reference.batch_norm_backward(dy, x, gamma, forward()[1], training=training)
     for gradient, argument in zip(gradients, (x, gamma, beta), strict=True):
         assert_gradient(gradient, lambda: np.vdot(dy, forward()[0]), argument, **SMOOTH)
+
+
+def test_layer_and_group_norm_by_hand():
+    x = np.array([[1.0, 3, 4, 8]])  # of the row: mean 4, deviation sqrt(26/4); of its halves: 2 and 6, deviations 1 and 2
+    gamma, beta = np.array([1.0, 2, 3, 4]), np.array([0.0, 0, 10, 0])
+    y, (mean, inverse_std) = reference.layer_norm(x, gamma, beta, eps=0.0)
+    assert mean.tolist() == [4]
+    close(1 / inverse_std**2, [6.5])
+    close(y * math.sqrt(6.5), np.array([[-3, -2, 10 * math.sqrt(6.5), 16]]))
+    y, (mean, inverse_std) = reference.group_norm(x, gamma, beta, 2, eps=0.0)
+    assert (mean.tolist(), inverse_std.tolist()) == ([[2, 6]], [[1, 1 / 2]])
+    close(y, [[-1, 2, 7, 4]])
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (2, 3, 2, 8)])
+@pytest.mark.parametrize("operation, options", [("layer_norm", ()), ("group_norm", (2,))])
+def test_norms_of_images_backward(operation, options, shape):
+    x, dy, gamma, beta = normal(*shape), normal(*shape, seed=1), normal(8, seed=2), normal(8, seed=3)
+    forward, backward = getattr(reference, operation), getattr(reference, f"{operation}_backward")
+    gradients = backward(dy, x, gamma, forward(x, gamma, beta, *options)[1], *options)
+    for gradient, argument in zip(gradients, (x, gamma, beta), strict=True):
+        assert_gradient(gradient, lambda: np.vdot(dy, forward(x, gamma, beta, *options)[0]), argument, **SMOOTH)
 
 
 # ---- padding, upsampling, branches -------------------------------------------------------------------------

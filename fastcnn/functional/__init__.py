@@ -45,7 +45,14 @@ from .loss import (
     mse_loss,
     nll_loss,
 )
-from .norm import batch_norm, batch_norm_backward
+from .norm import (
+    batch_norm,
+    batch_norm_backward,
+    group_norm,
+    group_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+)
 from .optim import adagrad, adam, gradient_norm, rmsprop, sgd
 from .pool import (
     adaptive_avg_pool2d,
@@ -97,12 +104,16 @@ __all__ = [
     "global_max_pool2d",
     "global_max_pool2d_backward",
     "gradient_norm",
+    "group_norm",
+    "group_norm_backward",
     "hardswish",
     "hardswish_backward",
     "hinge_loss",
     "huber_loss",
     "l1_loss",
     "l2_penalty",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",

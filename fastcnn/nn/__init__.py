@@ -23,7 +23,7 @@ from .initialise import manual_seed
 from .linear import Flatten, Identity, Linear
 from .loss import L2, BCELoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
 from .module import InferenceCache, Layer, Module, Normalisation, Origin, inference, inference_cache
-from .norm import BatchNorm
+from .norm import BatchNorm, GroupNorm, LayerNorm
 from .parameter import Flat, Parameter, flatten
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
 from .resample import Pad2D, Upsample2D
@@ -48,6 +48,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2D",
     "GlobalMaxPool2D",
+    "GroupNorm",
     "Hardswish",
     "HingeLoss",
     "HuberLoss",
@@ -55,6 +56,7 @@ __all__ = [
     "InferenceCache",
     "L1Loss",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
