@@ -1073,6 +1073,11 @@ def gradient_arguments(draw: Draw, n: tuple[int, ...]) -> Arguments:
     return {"gradient": draw(*n)}
 
 
+def clip_arguments(draw: Draw, n: tuple[int, ...], limit: float = 0.75) -> Arguments:
+    """Gradients and a limit."""
+    return {"gradient": draw(*n), "limit": limit}
+
+
 def gather_arguments(draw: Draw, images: tuple[int, ...], N: int) -> Arguments:
     """Bytes, which of the images, and mean and deviation of each channel."""
     C = images[3]
@@ -1181,6 +1186,9 @@ adam = optimizer("first", squares=("second",), lr=0.1, beta1=0.9, beta2=0.999, e
                  step=2)
 rmsprop = optimizer(squares=("square",), lr=0.1, alpha=0.99, eps=1e-8, weight_decay=0.01)
 adagrad = optimizer(squares=("square",), lr=0.1, eps=1e-10, weight_decay=0.01)
+adadelta = optimizer(squares=("square", "change"), lr=0.1, rho=0.9, eps=1e-6, weight_decay=0.01)
+adamax = optimizer("first", squares=("largest",), lr=0.1, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01, step=2)
+lion = optimizer("first", lr=0.1, beta1=0.9, beta2=0.99, weight_decay=0.01)
 
 ROWS: tuple[Row, ...] = (
     *convolution(None, CONVOLUTIONS[0], POINTWISE[0], DEPTHWISE[0], BLOCKS[0], LARGE),
@@ -1294,6 +1302,11 @@ ROWS: tuple[Row, ...] = (
     Row("adam", adam, ADAPTIVE, (), Bound(2), updates=("parameter", "first", "second"), spoil="gradient"),
     Row("rmsprop", rmsprop, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
     Row("adagrad", adagrad, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
+    Row("adadelta", adadelta, BUFFERS, (), Bound(4), updates=("parameter", "square", "change"), spoil="gradient"),
+    Row("adamax", adamax, (*BUFFERS, case("first step", n=(50,), step=1), case("a late step", n=(50,), step=1000)), (),
+        Bound(2), updates=("parameter", "first", "largest"), spoil="gradient"),
+    Row("lion", lion, BUFFERS, (), Bound(2), updates=("parameter", "first"), spoil="gradient"),
+    Row("clip_values", clip_arguments, GRADIENTS, (), EXACT, exact=True, updates=("gradient",), spoil="gradient"),
     Row("gradient_norm", gradient_arguments, GRADIENTS, ("norm",), Bound(2), spoil="gradient"),
     Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes),
 )

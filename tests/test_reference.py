@@ -132,7 +132,7 @@ DEFAULTS = {
     "huber_loss": {"delta": 1.0},
     "nll_loss": {"class_weight": None, "ignore_index": None},
     "hinge_loss": {"margin": 1.0},
-    **{name: {"scale": 1.0, "zero": False} for name in ("sgd", "adam", "rmsprop", "adagrad")},
+    **{name: {"scale": 1.0, "zero": False} for name in ("sgd", "adam", "rmsprop", "adagrad", "adadelta", "adamax", "lion")},
 }
 
 
@@ -1015,7 +1015,7 @@ def steps(update, parameter, gradients, *, states, **options):
     state = [np.full(2, float(start)) for start in states]
     for number, value in enumerate(gradients, 1):
         gradient = np.array([value, -value])
-        counted = {"step": number} if update in (reference.sgd, reference.adam) else {}
+        counted = {"step": number} if update in (reference.sgd, reference.adam, reference.adamax) else {}
         update(parameters, gradient, *state, **options, **counted)
         assert gradient.tolist() == [value, -value]
     assert parameters[1] == -parameters[0]
@@ -1066,18 +1066,55 @@ def test_adagrad_by_hand():
     close(steps(reference.adagrad, 1, [2.8], weight_decay=0.2, **settings), 1 - 0.3 / 4)
 
 
+def test_adadelta_by_hand():
+    # square 4 / 4 = 1, change 3: step sqrt(4 / 2) 2, times 0.1
+    settings = {"lr": 0.1, "rho": 0.75, "eps": 1.0}
+    close(steps(reference.adadelta, 1, [2.0], states=[0, 3], weight_decay=0.0, **settings), 1 - 0.2 * math.sqrt(2))
+    # the change becomes 3 * 3 / 4 + 8 / 4, square 3 / 4 + 36 / 4
+    second = 1 - 0.2 * math.sqrt(2) - 0.6 * math.sqrt(5.25 / 10.75)
+    close(steps(reference.adadelta, 1, [2.0, 6.0], states=[0, 3], weight_decay=0.0, **settings), second)
+    close(steps(reference.adadelta, 1, [1.8], states=[0, 3], weight_decay=0.2, **settings), 1 - 0.2 * math.sqrt(2))
+
+
+def test_adamax_by_hand():
+    settings = {"states": [0, 0], "lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.0}
+    # step 1: first 0.5 g over 1 - 0.5, largest |g|; step 2: first (-0.5 + 1) / 2 over 3/4, largest max(3/4, 1)
+    close(steps(reference.adamax, 1, [-1.0], weight_decay=0.0, **settings), 1.1)
+    close(steps(reference.adamax, 1, [-1.0, 1.0], weight_decay=0.0, **settings), 1.1 - 0.1 * 0.25 / 0.75)
+    close(steps(reference.adamax, 1, [-1.0, 0.5], weight_decay=0.0, **settings), 1.1)
+    close(steps(reference.adamax, 1, [-1.2], weight_decay=0.2, **settings), 1.1)
+
+
+def test_lion_by_hand():
+    settings = {"states": [0], "lr": 0.1, "beta1": 0.5, "beta2": 0.75}
+    # the mean is 0.5 after step 1; in step 2 a gradient of -0.4 is weaker than it, one of -0.6 stronger
+    assert steps(reference.lion, 1, [2.0], weight_decay=0.0, **settings) == 0.9
+    close(steps(reference.lion, 1, [2.0, -0.4], weight_decay=0.0, **settings), 0.8)
+    close(steps(reference.lion, 1, [2.0, -0.6], weight_decay=0.0, **settings), 1.0)
+    close(steps(reference.lion, 1, [2.0], weight_decay=0.5, **settings), 0.85)
+
+
+def test_clip_values_by_hand():
+    gradient = np.array([-3.0, -1, 0.5, 2, NAN, INF])
+    reference.clip_values(gradient, 1.5)
+    np.testing.assert_array_equal(gradient, [-1.5, -1, 0.5, 1.5, NAN, 1.5])
+
+
 UPDATES = {
     reference.sgd: {**SGD, "momentum": 0.9, "step": 2, "weight_decay": 0.5},
     reference.adam: {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.5, "weight_decay": 0.5, "decoupled": True, "step": 2},
     reference.rmsprop: {"lr": 0.1, "alpha": 0.75, "eps": 1.0, "weight_decay": 0.5},
     reference.adagrad: {"lr": 0.1, "eps": 1.0, "weight_decay": 0.5},
+    reference.adadelta: {"lr": 0.1, "rho": 0.5, "eps": 1.0, "weight_decay": 0.5},
+    reference.adamax: {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.5, "weight_decay": 0.5, "step": 2},
+    reference.lion: {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "weight_decay": 0.5},
 }
 
 
 @pytest.mark.parametrize("update", UPDATES, ids=lambda update: update.__name__)
 def test_a_scaled_gradient_is_that_gradient(update):
     options = UPDATES[update]
-    count = 4 if update is reference.adam else 3
+    count = 4 if update in (reference.adam, reference.adadelta, reference.adamax) else 3
     one, other = ([np.array([1.5]) for _ in range(count)] for _ in range(2))
     other[1] /= 4
     update(*one, scale=0.25, zero=True, **options)

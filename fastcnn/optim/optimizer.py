@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import functional
 from ..nn.parameter import Flat, Parameter, changes, distinct, flatten
-from ..shapes import CheckpointError, real
+from ..shapes import CheckpointError, ShapeError, real
 
 
 class Optimizer:
@@ -45,6 +45,11 @@ class Optimizer:
     def _real(self, name: str, value: object, minimum: float = 0.0, **limits: float) -> float:
         return real(type(self).__name__, name, value, minimum, **limits)
 
+    def _pair_of_betas(self, betas: object) -> tuple[float, float]:
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ShapeError(f"{type(self).__name__}: betas is {betas!r}, expected a pair of numbers")
+        return self._real("betas[0]", betas[0], below=1.0), self._real("betas[1]", betas[1], below=1.0)
+
     @property
     def flat(self) -> Flat:
         """All parameters as one array (n,), all gradients as another."""
@@ -79,6 +84,10 @@ class Optimizer:
         """
         limit = self._real("max_norm", max_norm)
         return min(1.0, limit / ((self.grad_norm() if norm is None else norm) + 1e-6))
+
+    def clip_values(self, limit: float) -> None:
+        """Bring each element of all gradients into -limit to limit; ValueError: the limit is NaN, infinite or negative."""
+        functional.clip_values(self.flat.grad, self._real("limit", limit))
 
     def zero_grad(self) -> None:
         """Set all gradients to zero."""

@@ -57,7 +57,17 @@ from .norm import (
     layer_norm,
     layer_norm_backward,
 )
-from .optim import adagrad, adam, gradient_norm, rmsprop, sgd
+from .optim import (
+    adadelta,
+    adagrad,
+    adam,
+    adamax,
+    clip_values,
+    gradient_norm,
+    lion,
+    rmsprop,
+    sgd,
+)
 from .pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -75,8 +85,10 @@ from .pool import (
 from .resample import pad2d, pad2d_backward, upsample2d, upsample2d_backward
 
 __all__ = [
+    "adadelta",
     "adagrad",
     "adam",
+    "adamax",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "adaptive_max_pool2d",
@@ -87,6 +99,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_backward",
     "binary_cross_entropy",
+    "clip_values",
     "concat",
     "concat_backward",
     "conv2d",
@@ -122,6 +135,7 @@ __all__ = [
     "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "lion",
     "log_softmax",
     "log_softmax_backward",
     "max_pool2d",
