@@ -701,6 +701,8 @@ LAYER_REFUSALS = (
             lambda _: api.nn.Concat(api.nn.Identity(), api.nn.MaxPool2D(2))(ones(1, 4, 4, 1))),
     Refusal("groups that divide no channels", ShapeError, r"GroupNorm: groups is 4, expected a divisor of the 6 channels",
             lambda _: api.nn.GroupNorm(4, 6)),
+    Refusal("unknown initialiser", ValueError, r"init_weights: how is 'ones', expected one of he_normal, he_uniform",
+            lambda _: api.nn.init_weights(network(), "ones")),
     Refusal("no module", DTypeError, r"Sequential: argument 0 is 3, expected a Module", lambda _: api.nn.Sequential(3)),
     Refusal("a class for a module", DTypeError, r"Sequential: argument 1 is <class .*ReLU'>, expected a Module",
             lambda _: api.nn.Sequential(api.nn.ReLU(), api.nn.ReLU)),

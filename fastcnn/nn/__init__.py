@@ -19,7 +19,7 @@ from .activation import (
 from .containers import Concat, Residual, Sequential
 from .conv import Conv2D, ConvTranspose2D
 from .dropout import Dropout, Dropout2D
-from .initialise import manual_seed
+from .initialise import init_weights, manual_seed
 from .linear import Flatten, Identity, Linear
 from .loss import L2, BCELoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
 from .module import InferenceCache, Layer, Module, Normalisation, Origin, inference, inference_cache
@@ -83,5 +83,6 @@ __all__ = [
     "flatten",
     "inference",
     "inference_cache",
+    "init_weights",
     "manual_seed",
 ]
