@@ -446,9 +446,10 @@ def linear_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool =
 
 
 def linear_backward_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool = True,
-                              need_dx: bool = True) -> Arguments:
+                              need_dx: bool = True, need_dweight: bool = True) -> Arguments:
     """Gradient of the result, rows and weights."""
-    return {"dy": draw(N, outputs), "x": draw(N, inputs), "weight": draw(inputs, outputs), "need_dx": need_dx}
+    return {"dy": draw(N, outputs), "x": draw(N, inputs), "weight": draw(inputs, outputs), "need_dx": need_dx,
+            "need_dweight": need_dweight}
 
 
 def linear_error(a: Arguments) -> float:
@@ -1204,7 +1205,10 @@ ROWS: tuple[Row, ...] = (
         flops=transposed_backward_flops),
     Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error), exact=True, wrt=("x", "weight", "bias"),
         differences=LINEAR, spoil="x", flops=linear_flops),
-    Row("linear_backward", linear_backward_arguments, PRODUCTS, ("dx", "dweight", "dbias"), Bound(linear_backward_error),
+    Row("linear_backward", linear_backward_arguments,
+        (*PRODUCTS, case("first layer without dx", N=5, inputs=7, outputs=6, need_dx=False),
+         case("frozen layer without dweight", N=5, inputs=7, outputs=6, need_dweight=False)),
+        ("dx", "dweight", "dbias"), Bound(linear_backward_error),
         exact=True, spoil="dy", flops=linear_backward_flops),
     Row("max_pool2d", pool_arguments, MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x"),
     Row("max_pool2d_backward", max_pool2d_backward_arguments, MAXIMA, ("dx",), Bound(3), exact=True, nonzero=0.05,

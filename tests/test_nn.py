@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastcnn import gradient_check, manual_seed, nn
+from fastcnn import gradient_check, manual_seed, nn, optim
 from fastcnn.nn.initialise import he_normal, mix, orthogonal
 from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
 
@@ -628,3 +628,31 @@ def test_a_relu_that_rides_along_gives_the_bits_of_one_that_runs_alone():
     assert (few, many) == (6, 9)
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_frozen_layers_stay_as_they_are_and_the_others_train():
+    manual_seed(0)
+    model = nn.Sequential(nn.Conv2D(1, 3, 3), nn.BatchNorm(3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4), nn.Linear(4, 2))
+    model[0].freeze()
+    model[1].freeze()
+    model[5].freeze()
+    assert [parameter.name for parameter in model.parameters()] == ["4.weight", "4.bias"]
+    before = model.state_dict()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    x, dy = numbers(5, 4, 4, 1), numbers(5, 2)
+    for need_dx in (True, False):
+        model.forward(x)
+        dx = model.backward(dy, need_dx=need_dx)
+        assert (dx is not None) == need_dx
+        optimizer.step()
+    after = model.state_dict()
+    assert {name for name in before if not np.array_equal(before[name], after[name])} == {"4.weight", "4.bias"}
+    assert not any(parameter.grad.any() for parameter in (model[0].weight, model[0].bias))
+    assert len(model.unfreeze().parameters()) == 8
+
+
+def test_nothing_runs_before_the_first_layer_that_trains():
+    model = nn.Sequential(nn.Conv2D(1, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(12, 2))
+    model[0].freeze()
+    model.backward(model.forward(numbers(2, 4, 4, 1)), need_dx=False)
+    assert model[0]._kept is not None and model[3].weight.grad.any()

@@ -127,7 +127,7 @@ DEFAULTS = {
     "softplus": {"beta": 1.0, "threshold": 20.0},
     "softplus_backward": {"beta": 1.0, "threshold": 20.0},
     "linear": {"bias": None},
-    "linear_backward": {"need_dx": True},
+    "linear_backward": {"need_dx": True, "need_dweight": True},
     "cross_entropy": {"class_weight": None, "label_smoothing": 0.0, "ignore_index": None},
     "huber_loss": {"delta": 1.0},
     "nll_loss": {"class_weight": None, "ignore_index": None},

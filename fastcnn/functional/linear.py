@@ -32,9 +32,12 @@ def linear(x: Any, weight: Any, bias: Any = None, *, out: np.ndarray | None = No
     return y
 
 
-def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True,
-                    ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-    """Gradients (dx, dweight, dbias) of linear from dy (N, out); dx is None without `need_dx`; ShapeError, DTypeError."""
+def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_dweight: bool = True,
+                    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Gradients (dx, dweight, dbias) of linear from dy (N, out); ShapeError, DTypeError.
+
+    dx is None without `need_dx`, dweight and dbias without `need_dweight`.
+    """
     dy, x, weight = arrays.floats("linear_backward", dy=dy, x=x, weight=weight)
     N, depth, K = _features("linear_backward", x.shape, weight.shape)
     shapes.same_shape("linear_backward", "dy", dy.shape, (N, K), "the shape of y")
@@ -43,6 +46,8 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True,
     if need_dx:
         dx = arrays.empty((N, depth), dy.dtype)
         direct.backward_input(dy, weight, w, dx)
+    if not need_dweight:
+        return dx, None, None
     dweight = arrays.empty((depth, K), dy.dtype)
     direct.backward_weight(dy, x, w, dweight)
     return dx, dweight, products.column_sums(dy, K)

@@ -156,14 +156,14 @@ class Concat(Module):
 
 
 def _first_trained(steps: tuple[Module, ...]) -> int:
-    """Index of the first step with parameters; the number of steps when none has any."""
+    """Index of the first step with parameters to train; the number of steps when none has any."""
     return next((index for index, step in enumerate(steps) if _has_parameters(step)), len(steps))
 
 
 def _has_parameters(module: Module) -> bool:
-    """Whether there is any parameter in the module; those of layers are found at once."""
-    own = any(isinstance(value, Parameter) for value in vars(module).values())
-    return own or any(True for _ in module.named_parameters())
+    """Whether there is any parameter to train in the module; those of layers are found at once."""
+    own = not module.frozen and any(isinstance(value, Parameter) for value in vars(module).values())
+    return own or bool(module.parameters())
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

@@ -73,12 +73,13 @@ class Conv2D(Layer):
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
         dx, dweight, dbias = functional.conv2d_backward(
-            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx,
-            need_dbias=self.bias is not None, **self._geometry
+            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
+            need_dbias=self.bias is not None and not self.frozen, **self._geometry
         )
-        self.weight.grad = dweight
-        if self.bias is not None:
-            self.bias.grad = dbias
+        if not self.frozen:
+            self.weight.grad = dweight
+            if self.bias is not None:
+                self.bias.grad = dbias
         return dx
 
     def _window(self, x_shape: tuple[int, ...]) -> shapes.Window:
@@ -166,11 +167,14 @@ class ConvTranspose2D(Layer):
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
-        dx, self.weight.grad, dbias = functional.conv_transpose2d_backward(
-            dy, self._take(), self.weight.data, need_dx=need_dx, need_dbias=self.bias is not None, **self._geometry
+        dx, dweight, dbias = functional.conv_transpose2d_backward(
+            dy, self._take(), self.weight.data, need_dx=need_dx, need_dweight=not self.frozen,
+            need_dbias=self.bias is not None and not self.frozen, **self._geometry
         )
-        if self.bias is not None:
-            self.bias.grad = dbias
+        if not self.frozen:
+            self.weight.grad = dweight
+            if self.bias is not None:
+                self.bias.grad = dbias
         return dx
 
     def _window(self, x_shape: tuple[int, ...]) -> shapes.Window:

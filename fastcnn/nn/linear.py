@@ -40,10 +40,13 @@ class Linear(Layer):
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
-        dx, dweight, dbias = functional.linear_backward(dy, self._take(), self.weight.data, need_dx=need_dx)
-        self.weight.grad = dweight
-        if self.bias is not None:
-            self.bias.grad = dbias
+        dx, dweight, dbias = functional.linear_backward(
+            dy, self._take(), self.weight.data, need_dx=need_dx, need_dweight=not self.frozen
+        )
+        if not self.frozen:
+            self.weight.grad = dweight
+            if self.bias is not None:
+                self.bias.grad = dbias
         return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -34,20 +34,21 @@ class BatchNorm(Layer):
 
     def forward(self, x: Any, relu: bool = False) -> np.ndarray:
         """Return y like x, or max(y, 0) with `relu`."""
+        training = self.training and not self.frozen
         y, saved = functional.batch_norm(
             x,
             self.gamma.data,
             self.beta.data,
             self.running_mean,
             self.running_var,
-            training=self.training,
+            training=training,
             momentum=self.momentum,
             eps=self.eps,
             relu=relu,
         )
-        if self.training:
+        if training:
             changes.note()
-        self._keep((x, saved, self.training, y if relu else None))
+        self._keep((x, saved, training, y if relu else None))
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:

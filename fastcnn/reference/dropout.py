@@ -56,7 +56,7 @@ def dropout2d(x: Array, p: float, *, seed: int) -> tuple[Array, Booleans]:
     x (N, H, W, C) -> y like x, mask bool (N, C), drawn as that of dropout.
     Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015, section 3.2.
     """
-    _, mask = dropout(np.empty((x.shape[0], x.shape[3])), p, seed=seed)
+    _, mask = dropout(np.zeros((x.shape[0], x.shape[3])), p, seed=seed)
     return dropout2d_backward(x, mask, p), mask
 
 

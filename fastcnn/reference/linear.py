@@ -12,8 +12,8 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 def linear_backward(
-    dy: Array, x: Array, weight: Array, *, need_dx: bool = True
-) -> tuple[Array | None, Array, Array]:
-    """Differentiate linear: dy (N, out) -> dx like x, or None without need_dx; dweight; dbias (out,)."""
+    dy: Array, x: Array, weight: Array, *, need_dx: bool = True, need_dweight: bool = True
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Differentiate linear: dy (N, out) -> dx like x, or None without need_dx; dweight and dbias (out,), or None both."""
     dx = dy @ weight.T if need_dx else None
-    return dx, x.T @ dy, dy.sum(axis=0)
+    return (dx, x.T @ dy, dy.sum(axis=0)) if need_dweight else (dx, None, None)
