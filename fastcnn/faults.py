@@ -170,6 +170,80 @@ PLANE_BACKWARD_FAULTS = (
         dy=ones(2, 4)),
 )
 
+PART_FAULTS = (
+    bad("x of rank 3", ShapeError, r"pool2d: x has 3 dimensions \(shape \(6, 8, 3\)\), expected 4", x=ones(6, 8, 3)),
+    bad("integers", DTypeError, r"pool2d: x has dtype int64, expected float32", x=ones(2, 6, 8, 3, dtype=int)),
+    bad("no parts", ShapeError, r"pool2d: output_size is 0, expected at least 1", output_size=0),
+    bad("half a part", DTypeError, r"pool2d: output_size is 2\.5, expected an integer", output_size=2.5),
+    bad("three sizes", ShapeError, r"pool2d: output_size is \(1, 2, 3\), expected an int or a pair", output_size=(1, 2, 3)),
+)
+
+PARTS_BACKWARD_FAULTS = (
+    bad("dy of rank 2", ShapeError, r"_backward: dy has .*\(2, 3\).* expected", dy=ones(2, 3)),
+    bad("dy of other channels", ShapeError, r"_backward: dy has shape .* expected \(2, ", dy=ones(2, 3, 4, 5)),
+    bad("x_shape of rank 3", ShapeError, r"_backward: x_shape is \(6, 8, 3\), expected four sizes", x_shape=(6, 8, 3)),
+)
+
+PAD_FAULTS = (
+    bad("x of rank 3", ShapeError, r"pad2d: x has 3 dimensions \(shape \(5, 6, 3\)\), expected 4", x=ones(5, 6, 3)),
+    bad("negative padding", ShapeError, r"pad2d: padding is -1, expected at least 0", padding=-1),
+    bad("padding by name", ShapeError, r"pad2d: padding is 'same', expected an int, \(rows, columns\)", padding="same"),
+    bad("float padding", DTypeError, r"pad2d: padding is 1\.5, expected an integer", padding=1.5),
+    bad("unknown mode", ValueError, r"pad2d: mode is 'circular', expected one of constant, reflect, replicate",
+        mode="circular"),
+    bad("mirrored too far", ShapeError, r"pad2d: padding is 5, expected less than the rows and columns of x \(3, 5, 6, 3\)",
+        padding=5, mode="reflect"),
+    bad("value of a string", DTypeError, r"pad2d: value is 'zero', expected a number", value="zero"),
+)
+
+SCALE_FAULTS = (
+    bad("x of rank 3", ShapeError, r"upsample2d: x has 3 dimensions \(shape \(3, 4, 3\)\), expected 4", x=ones(3, 4, 3)),
+    bad("scale 0", ShapeError, r"upsample2d: scale is 0, expected at least 1", scale=0),
+    bad("scale 1.5", DTypeError, r"upsample2d: scale is 1\.5, expected an integer", scale=1.5),
+    bad("unknown mode", ValueError, r"upsample2d: mode is 'cubic', expected one of nearest, bilinear", mode="cubic"),
+)
+
+TRANSPOSED_FAULTS = (
+    bad("x of rank 3", ShapeError, r"conv_transpose2d: x has 3 dimensions \(shape \(5, 4, 3\)\), expected 4",
+        x=ones(5, 4, 3)),
+    bad("weight of rank 2", ShapeError, r"conv_transpose2d: weight has 2 dimensions \(shape \(3, 4\)\), expected 4",
+        weight=ones(3, 4)),
+    bad("channel mismatch", ShapeError, r"conv_transpose2d: x has 5 channels \(shape .*\), weight .* expects 3",
+        x=ones(2, 5, 4, 5)),
+    bad("bias of another length", ShapeError, r"conv_transpose2d: bias has shape \(3,\), expected \(4,\)", bias=ones(3)),
+    bad("mixed types", DTypeError, r"conv_transpose2d: weight is float64 and x is float32",
+        weight=ones(3, 3, 4, 3, dtype=float)),
+    bad("stride 0", ShapeError, r"conv_transpose2d: stride is 0, expected at least 1", stride=0),
+    bad("output padding of a stride", ShapeError, r"conv_transpose2d: output_padding is 2, expected less than the stride 2",
+        stride=2, output_padding=2),
+    bad("padding by name", ShapeError, r"conv_transpose2d: padding is 'same', expected an int", padding="same"),
+    bad("padding that leaves nothing", ShapeError, r"conv_transpose2d: padding is 4, expected to leave some of the 7 rows",
+        padding=4),
+    bad("groups that divide nothing", ShapeError, r"conv_transpose2d: groups is 2, expected a divisor", groups=2),
+)
+
+TRANSPOSED_BACKWARD_FAULTS = (
+    bad("dy of another shape", ShapeError,
+        r"conv_transpose2d_backward: dy has shape \(2, 5, 4, 4\), expected \(2, 7, 6, 4\)", dy=ones(2, 5, 4, 4)),
+    bad("dy in float64", DTypeError, r"conv_transpose2d_backward: x is float32 and dy is float64",
+        dy=ones(2, 7, 6, 4, dtype=float)),
+)
+
+CONCAT_FAULTS = (
+    bad("no parts", DTypeError, r"concat: parts is \(\), expected a tuple of at least one array", parts=()),
+    bad("one array", DTypeError, r"concat: parts is array.*, expected a tuple", parts=ones(2)),
+    bad("other rows", ShapeError, r"concat: parts\[1\] has shape \(3, 2\), expected \(2, 2\)",
+        parts=(ones(2, 3), ones(3, 2))),
+    bad("mixed types", DTypeError, r"concat: parts\[1\] is float64 and parts\[0\] is float32",
+        parts=(ones(2, 3), ones(2, 3, dtype=float))),
+)
+
+CONCAT_BACKWARD_FAULTS = (
+    bad("other channels", ShapeError, r"concat_backward: dy has shape \(2, 3, 4, 9\), expected \(2, 3, 4, 5\)",
+        channels=(2, 3)),
+    bad("no channels", ShapeError, r"concat_backward: channels is 0, expected at least 1", channels=(0, 9)),
+)
+
 ELEMENT_FAULTS = (
     bad("integers", DTypeError, r": x has dtype int64, expected float32 or float64", x=ones(3, dtype=int)),
     bad("truth values", DTypeError, r": x has dtype bool, expected float32 or float64", x=ones(3, dtype=bool)),
@@ -221,6 +295,19 @@ NORM_BACKWARD_FAULTS = (
         saved=(ones(5), ones(5))),
 )
 
+APART_FAULTS = (
+    bad("gamma of another length", ShapeError, r"_norm: gamma has shape \(5,\), expected \(\d+,\)", gamma=ones(5)),
+    bad("gamma in float64", DTypeError, r"_norm: gamma is float64 and x is float32", gamma=ones(6, dtype=float)),
+    bad("beta of rank 2", ShapeError, r"_norm: beta has shape \(1, 6\), expected", beta=ones(1, 6)),
+    bad("eps NaN", ValueError, r"_norm: eps is nan, expected a finite number", eps=math.nan),
+)
+
+APART_BACKWARD_FAULTS = (
+    bad("dy of another shape", ShapeError, r"_norm_backward: dy has shape \(3, 4\), expected", dy=ones(3, 4)),
+    bad("saved of another length", ShapeError, r"_norm_backward: saved mean has shape \(5,\), expected",
+        saved=(ones(5), ones(5))),
+)
+
 ENTROPY_FAULTS = (
     bad("logits of rank 1", ShapeError,
         r"cross_entropy: logits has 1 dimensions \(shape \(10,\)\), expected 2", logits=ones(10)),
@@ -259,6 +346,39 @@ PAIR_FAULTS = (
     bad("target in float64", DTypeError, r": target is float64 and .* is float32", target=ones(2, 3, 5, 7, dtype=float)),
 )
 
+LABEL_FAULTS = (
+    bad("label -1", ValueError, r"_loss: labels\[0\] is -1, expected 0 to 9", labels=np.full(12, -1)),
+    bad("label 10", ValueError, r"_loss: labels\[11\] is 10, expected 0 to 9", labels=np.arange(12) // 11 * 10),
+    bad("labels of floats", DTypeError, r"_loss: labels has dtype float32, expected", labels=ones(12)),
+    bad("probabilities for labels", DTypeError, r"_loss: labels has dtype float32, expected int64", labels=ones(12, 10)),
+    bad("other number of labels", ShapeError, r"_loss: labels has shape \(11,\), expected \(12,\)",
+        labels=np.zeros(11, np.int64)),
+)
+
+NLL_FAULTS = (
+    *LABEL_FAULTS,
+    bad("one row", ShapeError, r"nll_loss: log_probabilities has 1 dimensions \(shape \(10,\)\), expected 2",
+        log_probabilities=ones(10)),
+    bad("weights of another length", ShapeError, r"nll_loss: class_weight has shape \(9,\), expected \(10,\)",
+        class_weight=ones(9)),
+    bad("negative weights", ValueError, r"nll_loss: class_weight holds -1\.0 to -1\.0, expected", class_weight=-ones(10)),
+    bad("ignore_index is a float", DTypeError, r"nll_loss: ignore_index is 0\.5, expected an integer",
+        labels=np.full(12, -1), ignore_index=0.5),
+)
+
+HINGE_FAULTS = (
+    *LABEL_FAULTS,
+    bad("scores of integers", DTypeError, r"hinge_loss: scores has dtype int64", scores=ones(12, 10, dtype=int)),
+    bad("negative margin", ValueError, r"hinge_loss: margin is -1\.0, expected a finite number of at least 0", margin=-1),
+)
+
+L2_FAULTS = (
+    bad("gradient of another shape", ShapeError, r"l2_penalty: gradient has shape \(38,\), expected \(37,\)",
+        gradient=ones(38)),
+    bad("gradient is a list", DTypeError, r"l2_penalty: gradient is a list, expected a C-contiguous", gradient=[1.0]),
+    bad("negative weight", ValueError, r"l2_penalty: weight is -1\.0, expected a finite number of at least 0", weight=-1),
+)
+
 DROPOUT_FAULTS = (
     bad("p above 1", ValueError, r"dropout: p is 1\.5, expected .* below 1", p=1.5),
     bad("p of 1", ValueError, r"dropout: p is 1\.0, expected .* below 1", p=1.0),
@@ -273,6 +393,18 @@ DROPOUT_BACKWARD_FAULTS = (
     bad("mask of another shape", ShapeError,
         r"dropout_backward: (mask|dy) has shape .*, expected", mask=ones(3, dtype=bool)),
     bad("mask of floats", DTypeError, r"dropout_backward: mask has dtype float32, expected bool", mask=ones(2, 3, 5, 7)),
+)
+
+DROPOUT2D_FAULTS = (
+    bad("rows", ShapeError, r"dropout2d: x has 2 dimensions \(shape \(3, 7\)\), expected 4", x=ones(3, 7)),
+    bad("p of 1", ValueError, r"dropout2d: p is 1\.0, expected .* below 1", p=1.0),
+    bad("float seed", DTypeError, r"dropout2d: seed is 0\.5, expected an integer", seed=0.5),
+)
+
+DROPOUT2D_BACKWARD_FAULTS = (
+    bad("mask of another shape", ShapeError, r"dropout2d_backward: mask has shape \(3,\), expected \(3, 7\)",
+        mask=ones(3, dtype=bool)),
+    bad("mask of floats", DTypeError, r"dropout2d_backward: mask has dtype float32, expected bool", mask=ones(3, 7)),
 )
 
 BUFFER_FAULTS = (
@@ -316,23 +448,89 @@ FAULTS = {
     "max_pool2d_backward": MAX_BACKWARD_FAULTS,
     "avg_pool2d": WINDOW_FAULTS,
     "avg_pool2d_backward": AVG_BACKWARD_FAULTS,
+    "conv_transpose2d": TRANSPOSED_FAULTS,
+    "conv_transpose2d_backward": TRANSPOSED_BACKWARD_FAULTS,
+    "adaptive_max_pool2d": PART_FAULTS,
+    "adaptive_avg_pool2d": PART_FAULTS,
+    "global_max_pool2d": (
+        bad("x of rank 2", ShapeError, r"global_max_pool2d: x has 2 dimensions \(shape \(4, 5\)\), expected 4",
+            x=ones(4, 5)),
+    ),
+    "adaptive_max_pool2d_backward": PARTS_BACKWARD_FAULTS,
+    "adaptive_avg_pool2d_backward": PARTS_BACKWARD_FAULTS,
+    "global_max_pool2d_backward": (
+        bad("argmax outside the image", ValueError, r"global_max_pool2d_backward: argmax holds 20 to 20, expected positions",
+            argmax=np.full((2, 3), 20, np.int32)),
+        bad("dy of another shape", ShapeError, r"global_max_pool2d_backward: dy has shape \(2, 4\), expected \(2, 3\)",
+            dy=ones(2, 4)),
+    ),
+    "pad2d": PAD_FAULTS,
+    "pad2d_backward": (
+        bad("dy of another shape", ShapeError, r"pad2d_backward: dy has shape \(3, 5, 6, 3\), expected \(3, 7, 8, 3\)",
+            dy=ones(3, 5, 6, 3)),
+        bad("unknown mode", ValueError, r"pad2d_backward: mode is 'wrap', expected one of constant", mode="wrap"),
+    ),
+    "upsample2d": SCALE_FAULTS,
+    "upsample2d_backward": (
+        bad("dy of another shape", ShapeError, r"upsample2d_backward: dy has shape \(2, 3, 4, 3\), expected \(2, 6, 8, 3\)",
+            dy=ones(2, 3, 4, 3)),
+        bad("dy of integers", DTypeError, r"upsample2d_backward: dy has dtype int64", dy=ones(2, 6, 8, 3, dtype=int)),
+    ),
+    "concat": CONCAT_FAULTS,
+    "concat_backward": CONCAT_BACKWARD_FAULTS,
+    "dropout2d": DROPOUT2D_FAULTS,
+    "dropout2d_backward": DROPOUT2D_BACKWARD_FAULTS,
     "global_avg_pool2d": PLANE_FAULTS,
     "global_avg_pool2d_backward": PLANE_BACKWARD_FAULTS,
-    **dict.fromkeys(("relu", "sigmoid", "tanh", "gelu", "silu", "softmax", "log_softmax"), ELEMENT_FAULTS),
+    **dict.fromkeys(("relu", "sigmoid", "tanh", "gelu", "silu", "selu", "hardswish", "mish", "softmax", "log_softmax"),
+                    ELEMENT_FAULTS),
     "add": SUM_FAULTS,
     "leaky_relu": (*ELEMENT_FAULTS, bad("negative slope", ValueError, r"leaky_relu: slope is -1\.0, expected", slope=-1)),
     "elu": (*ELEMENT_FAULTS, bad("alpha NaN", ValueError, r"elu: alpha is nan, expected a finite number", alpha=math.nan)),
     **dict.fromkeys(("relu_backward", "leaky_relu_backward", "sigmoid_backward", "tanh_backward", "elu_backward",
-                     "softmax_backward", "log_softmax_backward"), BY_OUTPUT_FAULTS),
-    **dict.fromkeys(("gelu_backward", "silu_backward"), BY_INPUT_FAULTS),
+                     "selu_backward", "softmax_backward", "log_softmax_backward"), BY_OUTPUT_FAULTS),
+    **dict.fromkeys(("gelu_backward", "silu_backward", "softplus_backward", "hardswish_backward", "mish_backward"),
+                    BY_INPUT_FAULTS),
+    "softplus": (
+        *ELEMENT_FAULTS,
+        bad("beta 0", ValueError, r"softplus: beta is 0\.0, expected a finite number of at least 1e-30", beta=0),
+        bad("threshold NaN", ValueError, r"softplus: threshold is nan, expected a finite", threshold=math.nan),
+    ),
+    "prelu": (
+        *ELEMENT_FAULTS[:-1],
+        bad("slopes of other channels", ShapeError, r"prelu: slope has shape \(5,\), expected \(7,\)", slope=ones(5)),
+        bad("slopes of rank 2", ShapeError, r"prelu: slope has shape \(1, 7\), expected \(7,\)", slope=ones(1, 7)),
+        bad("slopes in float64", DTypeError, r"prelu: slope is float64 and x is float32", slope=ones(7, dtype=float)),
+    ),
+    "prelu_backward": (
+        *BY_INPUT_FAULTS,
+        bad("slopes of other channels", ShapeError, r"prelu_backward: slope has shape \(5,\)", slope=ones(5)),
+    ),
     "batch_norm": NORM_FAULTS,
     "batch_norm_backward": NORM_BACKWARD_FAULTS,
+    "layer_norm": APART_FAULTS,
+    "layer_norm_backward": APART_BACKWARD_FAULTS,
+    "group_norm": (
+        *APART_FAULTS,
+        bad("groups that divide nothing", ShapeError, r"group_norm: groups is 4, expected a divisor of the 6", groups=4),
+        bad("x of rank 3", ShapeError, r"group_norm: x .*\(4, 5, 6\).* expected", x=ones(4, 5, 6)),
+    ),
+    "group_norm_backward": APART_BACKWARD_FAULTS,
     "cross_entropy": ENTROPY_FAULTS,
     "mse_loss": PAIR_FAULTS,
+    "l1_loss": PAIR_FAULTS,
+    "huber_loss": (*PAIR_FAULTS, bad("delta 0", ValueError, r"huber_loss: delta is 0\.0, expected", delta=0)),
+    "nll_loss": NLL_FAULTS,
+    "hinge_loss": HINGE_FAULTS,
+    "l2_penalty": L2_FAULTS,
     "binary_cross_entropy": PAIR_FAULTS,
     "dropout": DROPOUT_FAULTS,
     "dropout_backward": DROPOUT_BACKWARD_FAULTS,
-    **dict.fromkeys(("sgd", "adam", "rmsprop", "adagrad"), BUFFER_FAULTS),
+    **dict.fromkeys(("sgd", "adam", "rmsprop", "adagrad", "adadelta", "adamax", "lion"), BUFFER_FAULTS),
+    "clip_values": (
+        bad("gradient is a list", DTypeError, r"clip_values: gradient is a list, expected a C-contiguous", gradient=[1.0]),
+        bad("negative limit", ValueError, r"clip_values: limit is -1\.0, expected a finite number of at least 0", limit=-1),
+    ),
     "gradient_norm": (
         bad("gradient of integers", DTypeError, r"gradient_norm: gradient has dtype int64", gradient=ones(37, dtype=int)),
         bad("no gradient", ShapeError, r"gradient_norm: gradient is empty", gradient=ones(0)),
@@ -495,6 +693,30 @@ LAYER_REFUSALS = (
     Refusal("dropping a string", DTypeError, r"Dropout: p is 'half', expected a finite number",
             lambda _: api.nn.Dropout("half")),
     Refusal("negative slope", ValueError, r"LeakyReLU: slope is -1\.0, expected", lambda _: api.nn.LeakyReLU(-1)),
+    Refusal("no slopes", ShapeError, r"PReLU: channels is 0, expected at least 1", lambda _: api.nn.PReLU(0)),
+    Refusal("softplus of beta 0", ValueError, r"Softplus: beta is 0\.0, expected", lambda _: api.nn.Softplus(0)),
+    Refusal("a corner of no size", ValueError, r"HuberLoss: delta is 0\.0, expected", lambda _: api.nn.HuberLoss(0)),
+    Refusal("margin NaN", ValueError, r"HingeLoss: margin is nan, expected", lambda _: api.nn.HingeLoss(math.nan)),
+    Refusal("penalty of a layer", DTypeError, r"L2: parameters is Linear\(2, 3\), expected a list",
+            lambda _: api.nn.L2(api.nn.Linear(2, 3), 0.1)),
+    Refusal("penalty of nothing", ShapeError, r"L2: parameters is empty, expected", lambda _: api.nn.L2([], 0.1)),
+    Refusal("no parts", ShapeError, r"AdaptiveAvgPool2D: output_size is 0, expected at least 1",
+            lambda _: api.nn.AdaptiveAvgPool2D(0)),
+    Refusal("padding by an unknown mode", ValueError, r"Pad2D: mode is 'circular', expected one of constant",
+            lambda _: api.nn.Pad2D(1, "circular")),
+    Refusal("upsampling by nothing", ShapeError, r"Upsample2D: scale is 0, expected at least 1",
+            lambda _: api.nn.Upsample2D(0)),
+    Refusal("output padding of a stride", ShapeError, r"ConvTranspose2D: output_padding is \(1, 1\), expected less than",
+            lambda _: api.nn.ConvTranspose2D(3, 4, 3, output_padding=1)),
+    Refusal("transposed groups that divide nothing", ShapeError, r"ConvTranspose2D: groups is 2, expected a divisor",
+            lambda _: api.nn.ConvTranspose2D(3, 4, 3, groups=2)),
+    Refusal("no branches", DTypeError, r"Concat: no branches came, expected at least one Module", lambda _: api.nn.Concat()),
+    Refusal("branches of other pixels", ShapeError, r"concat: parts\[1\] has shape \(1, 2, 2, 1\), expected \(1, 4, 4, 1\)",
+            lambda _: api.nn.Concat(api.nn.Identity(), api.nn.MaxPool2D(2))(ones(1, 4, 4, 1))),
+    Refusal("groups that divide no channels", ShapeError, r"GroupNorm: groups is 4, expected a divisor of the 6 channels",
+            lambda _: api.nn.GroupNorm(4, 6)),
+    Refusal("unknown initialiser", ValueError, r"init_weights: how is 'ones', expected one of he_normal, he_uniform",
+            lambda _: api.nn.init_weights(network(), "ones")),
     Refusal("no module", DTypeError, r"Sequential: argument 0 is 3, expected a Module", lambda _: api.nn.Sequential(3)),
     Refusal("a class for a module", DTypeError, r"Sequential: argument 1 is <class .*ReLU'>, expected a Module",
             lambda _: api.nn.Sequential(api.nn.ReLU(), api.nn.ReLU)),
@@ -533,6 +755,12 @@ OPTIMIZER_REFUSALS = (
             lambda _: api.optim.AdamW(parameters(), betas=(0.9, 1))),
     Refusal("negative decay", ValueError, r"RMSprop: weight_decay is -1\.0, expected a finite number of at least 0",
             lambda _: api.optim.RMSprop(parameters(), weight_decay=-1)),
+    Refusal("one beta of Lion", ShapeError, r"Lion: betas is 0\.9, expected a pair of numbers",
+            lambda _: api.optim.Lion(parameters(), betas=0.9)),
+    Refusal("rho above 1", ValueError, r"Adadelta: rho is 1\.5, expected .* at most 1",
+            lambda _: api.optim.Adadelta(parameters(), rho=1.5)),
+    Refusal("clipping to NaN", ValueError, r"SGD: limit is nan, expected a finite number",
+            lambda _: api.optim.SGD(parameters(), lr=0.1).clip_values(math.nan)),
     Refusal("nothing to optimize", ShapeError, r"Adagrad: parameters is empty, expected at least one",
             lambda _: api.optim.Adagrad([])),
     Refusal("arrays to optimize", DTypeError, r"SGD: parameters holds .* expected Parameters",
@@ -630,6 +858,14 @@ TRAINING_REFUSALS = (
     Refusal("batches of no images", ShapeError, r"fit: batch_size is 0, expected at least 1", lambda _: train(batch_size=0)),
     Refusal("negative norm", ValueError, r"fit: max_norm is -1\.0, expected a finite number of at least 0",
             lambda _: train(max_norm=-1)),
+    Refusal("average that never moves", ValueError, r"WeightAverage: decay is 1\.0, expected .* below 1",
+            lambda _: api.training.WeightAverage(1)),
+    Refusal("average before training", RuntimeError, r"WeightAverage: there is no average yet, expected fit",
+            lambda _: api.training.WeightAverage().swap()),
+    Refusal("search of one step", ShapeError, r"find_lr: steps is 1, expected at least 2",
+            lambda _: api.training.find_lr(network(), (ones(8, 2, 2, 3), np.arange(8) % 3), steps=1)),
+    Refusal("search with an optimizer that is no class", DTypeError, r"find_lr: optimizer is 'adam', expected a class",
+            lambda _: api.training.find_lr(network(), (ones(8, 2, 2, 3), np.arange(8) % 3), optimizer="adam")),
     Refusal("unknown augmentation", ValueError, r"fit: augment is 'mixup', expected one of",
             lambda _: train(augment="mixup")),
     Refusal("schedule of a number", DTypeError, r"fit: schedule is 0\.1, expected a Schedule",

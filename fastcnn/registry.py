@@ -92,6 +92,8 @@ class Differences:
 LINEAR = Differences(step=1.0, kind="normal", bound=1e-11)
 SMOOTH = Differences(step=1e-5, kind="normal", bound=1e-8)
 KINKED = Differences(step=1e-5, kind="spread", bound=1e-9)
+# A longer step for what is made of straight lines: the mean of large numbers hides a small change.
+STRAIGHT = Differences(step=2e-3, kind="spread", bound=1e-9)
 
 
 @dataclass(frozen=True)
@@ -396,6 +398,67 @@ GRADIENTS_ALONE = (
     case("frozen layer without dweight", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), bias=False, need_dweight=False),
 )
 
+
+def transposed_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True, groups: int = 1,
+                         **geometry: Any) -> Arguments:
+    """Images, filters and bias."""
+    return {"x": draw(*x), "weight": draw(*weight), "bias": draw(weight[2] * groups) if bias else None, "groups": groups,
+            **geometry}
+
+
+def transposed_backward_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True,
+                                  need_dx: bool = True, need_dweight: bool = True, **geometry: Any) -> Arguments:
+    """Gradient of the result, images and filters."""
+    y = reference.conv_transpose2d(np.zeros(x), np.zeros(weight), **geometry)
+    return {"dy": draw(*y.shape), "x": draw(*x), "weight": draw(*weight), "need_dx": need_dx,
+            "need_dweight": need_dweight, "need_dbias": bias, **geometry}
+
+
+def transposed_error(a: Arguments) -> float:
+    """Sums over filter and input channels."""
+    return 1 + of_sum(a["weight"][:, :, 0].size)
+
+
+def transposed_backward_error(a: Arguments) -> dict[str, float]:
+    """Sums over filter and output channels, or over images and pixels."""
+    return {"dx": of_sum(a["weight"][..., 0].size), "dweight": of_sum(a["x"][..., 0].size),
+            "dbias": of_sum(a["dy"][..., 0].size)}
+
+
+def transposed_flops(a: Arguments, results: Arguments) -> int:
+    """Two for each product."""
+    return int(2 * a["x"].size * a["weight"][..., 0].size)
+
+
+def transposed_backward_flops(a: Arguments, results: Arguments) -> int:
+    """As many for dx as forward, and again for dweight."""
+    return transposed_flops(a, results) * (a["need_dx"] + a["need_dweight"])
+
+
+TRANSPOSED = (
+    case("batch of two", x=(2, 5, 4, 3), weight=(3, 3, 4, 3)),
+    case("without bias", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), bias=False),
+    case("one pixel", x=(2, 1, 1, 3), weight=(2, 3, 4, 3)),
+    case("stride", x=(2, 4, 5, 3), weight=(2, 2, 4, 3), stride=2),
+    case("stride larger than the filter", x=(2, 4, 5, 3), weight=(2, 2, 4, 3), stride=3),
+    case("output padding", x=(2, 4, 5, 3), weight=(3, 3, 4, 3), stride=2, padding=1, output_padding=1),
+    case("output padding of rows alone", x=(2, 4, 5, 3), weight=(3, 3, 4, 3), stride=(3, 2), output_padding=(2, 0)),
+    case("padding", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), padding=1),
+    case("padding on one side", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), stride=2, padding=((0, 1), (2, 0))),
+    case("dilation", x=(2, 5, 4, 3), weight=(3, 2, 4, 3), dilation=2, stride=3),
+    case("non-square image and filter", x=(2, 3, 6, 3), weight=(2, 5, 4, 3), padding=(0, 2)),
+    case("two groups", x=(2, 4, 5, 6), weight=(3, 3, 2, 6), groups=2, stride=2, padding=1),
+    case("1x1 filter", x=(2, 4, 5, 6), weight=(1, 1, 4, 6)),
+    case("3x3 filter, 16 channels", x=(2, 7, 6, 16), weight=(3, 3, 16, 16), padding=1),
+    case("threads meet", x=(4, 12, 13, 24), weight=(4, 4, 16, 24), stride=2, padding=1),
+    bench("4x4, stride 2, 64 to 32 channels", x=(64, 16, 16, 64), weight=(4, 4, 32, 64), stride=2, padding=1),
+)
+
+ONE_GRADIENT_TRANSPOSED = (
+    case("first layer without dx", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), need_dx=False),
+    case("frozen layer without dweight", x=(2, 5, 4, 3), weight=(3, 3, 4, 3), bias=False, need_dweight=False),
+)
+
 # Linear layers -------------------------------------------------------------------------------------------------------------
 
 
@@ -405,10 +468,10 @@ def linear_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool =
 
 
 def linear_backward_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool = True,
-                              need_dx: bool = True, relu: bool = False) -> Arguments:
+                              need_dx: bool = True, need_dweight: bool = True, relu: bool = False) -> Arguments:
     """Gradient of the result, rows and weights; the result too where it was rectified."""
     return {"dy": draw(N, outputs), "x": draw(N, inputs), "weight": draw(inputs, outputs), "need_dx": need_dx,
-            "y": np.maximum(draw(N, outputs), 0) if relu else None}
+            "need_dweight": need_dweight, "y": np.maximum(draw(N, outputs), 0) if relu else None}
 
 
 def linear_error(a: Arguments) -> float:
@@ -575,6 +638,105 @@ PLANES = (
     bench("64 images of 8x8, 512 channels", x=(64, 8, 8, 512)),
 )
 
+
+def adaptive_arguments(draw: Draw, x: tuple[int, ...], output_size: Any, **odd: bool) -> Arguments:
+    """Images, on request with many equal pixels or with some NaN, and how many parts."""
+    return {"x": pool_arguments(draw, x, output_size, **odd)["x"], "output_size": output_size}
+
+
+def adaptive_max_pool2d_backward_arguments(draw: Draw, **settings: Any) -> Arguments:
+    """Gradient of the result, and where the maxima lie."""
+    forward = adaptive_arguments(draw, **settings)
+    y, argmax = reference.adaptive_max_pool2d(**forward)
+    return {"dy": draw(*y.shape), "argmax": argmax, "x_shape": forward["x"].shape}
+
+
+def adaptive_avg_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...], output_size: Any) -> Arguments:
+    """Gradient of the result."""
+    return {"dy": draw(x[0], *np.broadcast_to(output_size, 2).tolist(), x[3]), "x_shape": x}
+
+
+def global_max_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...]) -> Arguments:
+    """Gradient of the result, and where the maxima lie."""
+    return {"dy": draw(x[0], x[3]), "argmax": reference.global_max_pool2d(draw(*x))[1], "x_shape": x}
+
+
+def part_error(a: Arguments) -> float:
+    """Sums over a part, whose pixels are weighed one by one."""
+    parts = np.broadcast_to(a["output_size"], 2)
+    return 2 + of_sum(math.prod((-(-np.array(a["x"].shape[1:3]) // parts) + 1).tolist()))
+
+
+PARTS = (
+    case("parts of one size", x=(2, 6, 8, 3), output_size=(3, 4)),
+    case("parts that share pixels", x=(2, 7, 8, 3), output_size=(3, 5)),
+    case("more parts than pixels", x=(2, 3, 4, 3), output_size=(5, 7)),
+    case("as many parts as pixels", x=(2, 3, 4, 3), output_size=(3, 4)),
+    case("one part", x=(3, 5, 4, 3), output_size=1),
+    case("one pixel", x=(2, 1, 1, 3), output_size=1),
+    case("one channel", x=(2, 5, 6, 1), output_size=2),
+    case("a channel more than a vector", x=(1, 4, 5, WIDTH // 2 + 1), output_size=3),
+    case("threads meet", x=(5, 24, 26, 24), output_size=(7, 5)),
+    bench("64 images of 32x32, 64 channels, to 7x7", x=(64, 32, 32, 64), output_size=7),
+)
+
+ADAPTIVE_MAXIMA = (
+    *PARTS,
+    case("ties go to the first", x=(2, 6, 7, 3), output_size=(3, 5), ties=True),
+    case("NaN wins", x=(2, 6, 7, 3), output_size=3, nans=True),
+)
+
+# Padding, upsampling -------------------------------------------------------------------------------------------------------
+
+
+def image_arguments(draw: Draw, x: tuple[int, ...], **settings: Any) -> Arguments:
+    """Images and settings."""
+    return {"x": draw(*x), **settings}
+
+
+def resampled(operation: str) -> Callable[..., Arguments]:
+    """Arguments of a gradient: that of the result, the shape of x and the settings but for the value of padding."""
+
+    def arguments(draw: Draw, x: tuple[int, ...], **settings: Any) -> Arguments:
+        y = getattr(reference, operation)(np.zeros(x), **settings)
+        return {"dy": draw(*y.shape), "x_shape": x, **{name: value for name, value in settings.items() if name != "value"}}
+
+    return arguments
+
+
+PADDINGS = (
+    case("zeros around", x=(3, 5, 6, 3), padding=1),
+    case("ones around", x=(2, 5, 6, 3), padding=1, value=1.0),
+    trivial("infinities around", x=(2, 5, 6, 3), padding=(0, 1), value=-math.inf),
+    case("rows and columns", x=(2, 5, 6, 3), padding=(2, 1)),
+    case("sides differ", x=(2, 5, 6, 3), padding=((0, 1), (2, 3))),
+    case("nothing around", x=(2, 5, 6, 3), padding=0),
+    case("one pixel", x=(1, 1, 1, 4), padding=1, value=0.5),
+    case("mirrored", x=(2, 5, 6, 3), padding=2, mode="reflect"),
+    case("mirrored on both sides", x=(2, 3, 4, 3), padding=((2, 1), (3, 2)), mode="reflect"),
+    case("one pixel, mirrored nowhere", x=(2, 1, 1, 3), padding=0, mode="reflect"),
+    case("repeated", x=(2, 5, 6, 3), padding=2, mode="replicate"),
+    case("one pixel repeated", x=(2, 1, 1, 3), padding=((3, 1), (0, 2)), mode="replicate"),
+    case("a channel more than a vector", x=(1, 4, 5, WIDTH // 2 + 1), padding=1),
+    case("threads meet", x=(5, 24, 26, 24), padding=2, mode="reflect"),
+    bench("64 images of 32x32, 64 channels", x=(64, 32, 32, 64), padding=1),
+)
+
+SCALES = (
+    case("twice as large", x=(2, 3, 4, 3), scale=2),
+    case("rows and columns differ", x=(2, 3, 4, 3), scale=(3, 2)),
+    case("as large as before", x=(2, 3, 4, 3), scale=1),
+    case("one pixel", x=(2, 1, 1, 3), scale=3),
+    case("bilinear", x=(2, 3, 4, 3), scale=2, mode="bilinear"),
+    case("bilinear, an odd scale", x=(2, 3, 4, 3), scale=3, mode="bilinear"),
+    case("bilinear, rows and columns differ", x=(2, 3, 4, 3), scale=(4, 1), mode="bilinear"),
+    case("bilinear of one pixel", x=(2, 1, 1, 3), scale=2, mode="bilinear"),
+    case("bilinear, a channel more than a vector", x=(1, 4, 5, WIDTH // 2 + 1), scale=2, mode="bilinear"),
+    case("threads meet", x=(5, 12, 13, 24), scale=2, mode="bilinear"),
+    bench("64 images of 16x16, 64 channels", x=(64, 16, 16, 64), scale=2),
+    bench("bilinear, 64 images of 16x16, 64 channels", x=(64, 16, 16, 64), scale=2, mode="bilinear"),
+)
+
 # Activations ---------------------------------------------------------------------------------------------------------------
 
 
@@ -604,9 +766,30 @@ def silu_size(a: Arguments) -> dict[str, float]:
     return {"dx": float(np.abs(a["dy"] * (1 + np.abs(a["x"]))).max())}
 
 
-def by_input(draw: Draw, x: tuple[int, ...], scale: float = 1.0) -> Arguments:
+def slope_size(a: Arguments) -> dict[str, float]:
+    """A slope near zero is the sum of two parts of either sign, up to 1 in size."""
+    return {"dx": float(np.abs(a["dy"]).max())}
+
+
+def by_input(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
     """Arguments of a gradient that is told by the input."""
-    return {"dy": draw(*x), "x": draw.scaled(scale, *x)}
+    return {"dy": draw(*x), "x": draw.scaled(scale, *x), **options}
+
+
+def prelu_arguments(draw: Draw, x: tuple[int, ...], slopes: int = 1, scale: float = 1.0, below: bool = False) -> Arguments:
+    """Numbers, on request below zero alone, and slopes."""
+    numbers = draw.scaled(scale, *x)
+    return {"x": -np.abs(numbers) if below else numbers, "slope": draw(slopes)}
+
+
+def prelu_backward_arguments(draw: Draw, x: tuple[int, ...], **settings: Any) -> Arguments:
+    """Gradient of the result, numbers and slopes."""
+    return {"dy": draw(*x), **prelu_arguments(draw, x, **settings)}
+
+
+def prelu_backward_error(a: Arguments) -> dict[str, float]:
+    """Sums over all that has one slope."""
+    return {"dx": 1, "dslope": of_sum(a["x"].size // len(a["slope"]))}
 
 
 ELEMENTS = (
@@ -624,6 +807,22 @@ ELEMENTS = (
     bench("4M elements", x=(64, 32, 32, 64)),
 )
 
+SLOPED = (
+    case("images, a slope each", x=(2, 3, 5, 7), slopes=7),
+    case("images, one slope", x=(2, 3, 5, 7)),
+    case("rows", x=(9, 5), slopes=5),
+    case("one element", x=(1,), below=True),
+    case("one channel", x=(3, 4, 5, 1)),
+    case("a run short of two", x=(511,)),
+    case("an element more than two runs", x=(513,)),
+    case("a channel short of a vector", x=(2, 3, 4, WIDTH // 2 - 1), slopes=WIDTH // 2 - 1),
+    case("a channel more than a vector", x=(2, 3, 4, WIDTH // 2 + 1), slopes=WIDTH // 2 + 1),
+    case("many channels", x=(3, 2, 2, 300), slopes=300),
+    case("large numbers", x=(40, 7), slopes=7, scale=40.0),
+    case("several chunks of pixels, threads meet", x=(8, 20, 18, 40), slopes=40),
+    bench("64 images of 32x32, 64 channels", x=(64, 32, 32, 64), slopes=64),
+)
+
 CLASSES = (
     case("10 classes", x=(6, 10)),
     trivial("one class", x=(5, 1)),
@@ -639,10 +838,31 @@ CLASSES = (
     bench("100 classes", x=(4096, 100)),
 )
 
+
+
 def sum_arguments(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
     """Two arrays of one shape."""
     return {"a": draw.scaled(scale, *x), "b": draw(*x), **options}
 
+
+def concat_arguments(draw: Draw, outer: tuple[int, ...], channels: tuple[int, ...]) -> Arguments:
+    """Arrays that differ in their last size."""
+    return {"parts": tuple(draw(*outer, C) for C in channels)}
+
+
+def concat_backward_arguments(draw: Draw, outer: tuple[int, ...], channels: tuple[int, ...]) -> Arguments:
+    """Gradient of the result, and the last sizes."""
+    return {"dy": draw(*outer, sum(channels)), "channels": channels}
+
+
+BRANCHES = (
+    case("three branches", outer=(2, 3, 4), channels=(3, 1, 5)),
+    case("branches of one channel", outer=(2, 3, 4), channels=(1, 1, 1)),
+    case("rows", outer=(7,), channels=(2, 4, 3)),
+    case("one row", outer=(1,), channels=(WIDTH, 1, WIDTH + 1)),
+    case("threads meet", outer=(5, 20, 21), channels=(17, 8, 32)),
+    bench("64 images of 32x32, 3 times 32 channels", outer=(64, 32, 32), channels=(32, 32, 32)),
+)
 
 # Batch normalisation -------------------------------------------------------------------------------------------------------
 
@@ -709,6 +929,67 @@ NORMALISED = (
     bench("inference of 64 images of 32x32, 64 channels", x=(64, 32, 32, 64), training=False),
 )
 
+def apart_arguments(draw: Draw, x: tuple[int, ...], **options: Any) -> Arguments:
+    """Images or rows, gamma and beta."""
+    return {"x": draw(*x), "gamma": draw.positive(x[-1]), "beta": draw(x[-1]), **options}
+
+
+def apart_backward(operation: str) -> Callable[..., Arguments]:
+    """Arguments of a gradient: that of the result, images or rows, and what forward saved."""
+
+    def arguments(draw: Draw, x: tuple[int, ...], **options: Any) -> Arguments:
+        forward = apart_arguments(draw, x, **options)
+        _, saved = getattr(reference, operation)(**forward)
+        groups = {name: value for name, value in options.items() if name == "groups"}
+        return {"dy": draw(*x), "x": forward["x"], "gamma": forward["gamma"],
+                "saved": tuple(np.asarray(array, draw.dtype) for array in saved), **groups}
+
+    return arguments
+
+
+def apart_error(a: Arguments) -> float:
+    """Sums over a row or a group of an image; those of float32 are taken in float64."""
+    return 8 if a["x"].dtype == np.float32 else 8 + of_sum(a["x"][0].size)
+
+
+def apart_size(a: Arguments) -> dict[str, float]:
+    """Numbers that are close together lose digits, those of float64 in their squares too; a mean may be small."""
+    return {"saved[0]": float(np.abs(a["x"]).max())}
+
+
+def apart_backward_size(a: Arguments) -> dict[str, float]:
+    """What is left of dy when its mean and its slope are taken away may be little, and x - mean is rounded."""
+    inverse_std = float(a["saved"][1].max())
+    largest = float(np.abs(a["dy"]).max())
+    return {"dx": largest * inverse_std * float(np.abs(a["x"]).max()) * inverse_std, "dgamma": largest * inverse_std}
+
+
+ROWS_APART = (
+    case("rows", x=(9, 12)),
+    case("images", x=(2, 3, 4, 12)),
+    case("one row", x=(1, 12)),
+    case("one row without a batch", x=(12,)),
+    case("a channel short of a vector", x=(5, WIDTH // 2 - 1)),
+    case("a channel more than a vector", x=(5, WIDTH // 2 + 1)),
+    case("many channels", x=(3, 700)),
+    case("another epsilon", x=(9, 12), eps=0.1),
+    case("threads meet", x=(8, 20, 18, 40)),
+    bench("4096 rows of 512", x=(4096, 512)),
+)
+
+GROUPS_APART = (
+    case("two groups", x=(3, 4, 5, 6), groups=2),
+    case("one group", x=(3, 4, 5, 6), groups=1),
+    case("a group each", x=(3, 4, 5, 3), groups=3),
+    case("rows", x=(9, 12), groups=2),
+    case("one image", x=(1, 4, 5, 6), groups=3),
+    case("groups more than a vector", x=(2, 3, 4, WIDTH + 2), groups=2),
+    case("many pixels", x=(2, 31, 29, 4), groups=2),
+    case("another epsilon", x=(3, 4, 5, 6), groups=2, eps=0.1),
+    case("threads meet", x=(8, 20, 18, 40), groups=5),
+    bench("64 images of 32x32, 64 channels, 32 groups", x=(64, 32, 32, 64), groups=32),
+)
+
 # Losses --------------------------------------------------------------------------------------------------------------------
 
 
@@ -721,13 +1002,36 @@ def cross_entropy_arguments(draw: Draw, N: int, K: int, target: str = "labels", 
 
 
 def pairs(first: str, between: bool = False) -> Callable[..., Arguments]:
-    """Arguments of a loss of two equal shapes; the target on request between 0 and 1."""
+    """Arguments of a loss of two equal shapes, the target on request between 0 and 1; no "spread" ones differ by 0 or 1."""
 
-    def arguments(draw: Draw, x: tuple[int, ...], scale: float = 1.0) -> Arguments:
+    def arguments(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
         target = np.asarray(draw.random.random(x), draw.dtype) if between else draw(*x)
-        return {first: draw.scaled(scale, *x), "target": target}
+        shift = draw.dtype.type(0.03 if draw.kind == "spread" else 0)
+        return {first: draw.scaled(scale, *x), "target": target + shift, **options}
 
     return arguments
+
+
+def nll_arguments(draw: Draw, N: int, K: int, weighted: bool = False, scale: float = 1.0, **options: Any) -> Arguments:
+    """Numbers below zero, and labels; label 1 may be ignored."""
+    return {"log_probabilities": -np.abs(draw.scaled(scale, N, K)), "labels": draw.below(K, N),
+            "class_weight": draw.positive(K) if weighted else None, **options}
+
+
+def hinge_arguments(draw: Draw, N: int, K: int, scale: float = 1.0, **options: Any) -> Arguments:
+    """Scores, of which no two "spread" ones differ by the margin 1, and labels."""
+    scores = draw.scaled(scale, N, K)
+    return {"scores": scores * draw.dtype.type(0.97 if draw.kind == "spread" else 1), "labels": draw.below(K, N), **options}
+
+
+def l2_arguments(draw: Draw, n: tuple[int, ...], weight: float = 0.01) -> Arguments:
+    """Parameters, gradients and a weight."""
+    return {"parameter": draw(*n), "gradient": draw(*n), "weight": weight}
+
+
+def l2_error(a: Arguments) -> dict[str, float]:
+    """A sum over all parameters."""
+    return {"loss": of_sum(a["parameter"].size), "gradient": 2}
 
 
 ENTROPIES = (
@@ -760,6 +1064,10 @@ ENTROPIES = (
     bench("4096 rows of 100 classes", N=4096, K=100),
 )
 
+LABELLED = (*(one for one in ENTROPIES if not {"target", "label_smoothing"} & one.settings.keys()),)
+HINGES = (*(one for one in LABELLED if not {"weighted", "ignore_index"} & one.settings.keys()),
+          case("another margin", N=12, K=10, margin=0.25))
+
 # Dropout, optimizers, batches ----------------------------------------------------------------------------------------------
 
 
@@ -771,6 +1079,11 @@ def dropout_arguments(draw: Draw, x: tuple[int, ...], p: float = 0.5, seed: int 
 def dropout_backward_arguments(draw: Draw, x: tuple[int, ...], p: float = 0.5, seed: int = 7) -> Arguments:
     """Gradient of the result, and the elements kept."""
     return {"dy": draw(*x), "mask": reference.dropout(np.zeros(x), p, seed=seed)[1], "p": p}
+
+
+def dropout2d_backward_arguments(draw: Draw, x: tuple[int, ...], p: float = 0.5, seed: int = 7) -> Arguments:
+    """Gradient of the result, and the channels kept."""
+    return {"dy": draw(*x), "mask": reference.dropout2d(np.zeros(x), p, seed=seed)[1], "p": p}
 
 
 def optimizer(*means: str, squares: tuple[str, ...] = (), **usual: Any) -> Callable[..., Arguments]:
@@ -786,6 +1099,11 @@ def optimizer(*means: str, squares: tuple[str, ...] = (), **usual: Any) -> Calla
 def gradient_arguments(draw: Draw, n: tuple[int, ...]) -> Arguments:
     """Gradients."""
     return {"gradient": draw(*n)}
+
+
+def clip_arguments(draw: Draw, n: tuple[int, ...], limit: float = 0.75) -> Arguments:
+    """Gradients and a limit."""
+    return {"gradient": draw(*n), "limit": limit}
 
 
 def gather_arguments(draw: Draw, images: tuple[int, ...], N: int) -> Arguments:
@@ -811,6 +1129,17 @@ DROPPED = (
     case("another seed", x=(2, 3, 5, 7), seed=2**40 + 3),
     case("threads meet", x=(70001,)),
     bench("4M elements", x=(64, 32, 32, 64)),
+)
+
+DROPPED_CHANNELS = (
+    case("images", x=(3, 4, 5, 7)),
+    case("one channel kept", x=(1, 2, 3, 1), p=0.1),
+    case("nothing dropped", x=(2, 3, 5, 7), p=0.0),
+    case("most dropped", x=(9, 2, 3, 12), p=0.7),
+    case("another seed", x=(3, 4, 5, 7), seed=2**40 + 3),
+    case("a channel more than a vector", x=(2, 3, 4, WIDTH // 2 + 1)),
+    case("threads meet", x=(5, 24, 26, 24)),
+    bench("64 images of 32x32, 64 channels", x=(64, 32, 32, 64)),
 )
 
 BUFFERS = (
@@ -878,12 +1207,16 @@ def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
 
 SLOPES = (*ELEMENTS, case("another slope", x=(5, 7), slope=0.3))
 ALPHAS = (*ELEMENTS, case("another alpha", x=(5, 7), alpha=0.5))
+BETAS = (*ELEMENTS, case("another beta", x=(5, 7), beta=2.0), case("a low threshold", x=(50, 7), scale=3.0, threshold=1.5))
 
 sgd = optimizer("velocity", lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.01, step=2)
 adam = optimizer("first", squares=("second",), lr=0.1, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01, decoupled=False,
                  step=2)
 rmsprop = optimizer(squares=("square",), lr=0.1, alpha=0.99, eps=1e-8, weight_decay=0.01)
 adagrad = optimizer(squares=("square",), lr=0.1, eps=1e-10, weight_decay=0.01)
+adadelta = optimizer(squares=("square", "change"), lr=0.1, rho=0.9, eps=1e-6, weight_decay=0.01)
+adamax = optimizer("first", squares=("largest",), lr=0.1, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.01, step=2)
+lion = optimizer("first", lr=0.1, beta1=0.9, beta2=0.99, weight_decay=0.01)
 
 ROWS: tuple[Row, ...] = (
     *convolution(None, CONVOLUTIONS[0], POINTWISE[0], DEPTHWISE[0], BLOCKS[0], LARGE),
@@ -892,10 +1225,18 @@ ROWS: tuple[Row, ...] = (
     *convolution("winograd", *BLOCKS),
     *convolution("matmul", *POINTWISE),
     *convolution("depthwise", *DEPTHWISE),
+    Row("conv_transpose2d", transposed_arguments, TRANSPOSED, ("y",), Bound(transposed_error, factor=WINOGRAD),
+        wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x", blurs=True, flops=transposed_flops),
+    Row("conv_transpose2d_backward", transposed_backward_arguments, (*TRANSPOSED, *ONE_GRADIENT_TRANSPOSED),
+        ("dx", "dweight", "dbias"), Bound(transposed_backward_error, factor=WINOGRAD), spoil="dy", blurs=True, nonzero=0.1,
+        flops=transposed_backward_flops),
     Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error), exact=True, wrt=("x", "weight", "bias"),
         differences=LINEAR, spoil="x", flops=linear_flops),
-    Row("linear_backward", linear_backward_arguments, (*PRODUCTS, RECTIFIED_PRODUCT), ("dx", "dweight", "dbias"),
-        Bound(linear_backward_error), exact=True, spoil="dy", flops=linear_backward_flops),
+    Row("linear_backward", linear_backward_arguments,
+        (*PRODUCTS, RECTIFIED_PRODUCT, case("first layer without dx", N=5, inputs=7, outputs=6, need_dx=False),
+         case("frozen layer without dweight", N=5, inputs=7, outputs=6, need_dweight=False)),
+        ("dx", "dweight", "dbias"), Bound(linear_backward_error),
+        exact=True, spoil="dy", flops=linear_backward_flops),
     Row("max_pool2d", pool_arguments, MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x"),
     Row("max_pool2d_backward", max_pool2d_backward_arguments, MAXIMA, ("dx",), Bound(3), exact=True, nonzero=0.05,
         spoil="dy"),
@@ -906,6 +1247,23 @@ ROWS: tuple[Row, ...] = (
         spoil="x"),
     Row("global_avg_pool2d_backward", global_avg_pool2d_backward_arguments, PLANES, ("dx",), Bound(1), exact=True,
         spoil="dy"),
+    Row("global_max_pool2d", elements, PLANES, ("y", "argmax"), EXACT, wrt=("x",), differences=KINKED, spoil="x"),
+    Row("global_max_pool2d_backward", global_max_pool2d_backward_arguments, PLANES, ("dx",), EXACT, exact=True,
+        nonzero=0.0005, spoil="dy"),
+    Row("adaptive_max_pool2d", adaptive_arguments, ADAPTIVE_MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",),
+        differences=KINKED, spoil="x"),
+    Row("adaptive_max_pool2d_backward", adaptive_max_pool2d_backward_arguments, ADAPTIVE_MAXIMA, ("dx",), Bound(3),
+        exact=True, nonzero=0.02, spoil="dy"),
+    Row("adaptive_avg_pool2d", adaptive_arguments, PARTS, ("y",), Bound(part_error), wrt=("x",), differences=LINEAR,
+        spoil="x"),
+    Row("adaptive_avg_pool2d_backward", adaptive_avg_pool2d_backward_arguments, PARTS, ("dx",), Bound(5), spoil="dy"),
+    Row("pad2d", image_arguments, PADDINGS, ("y",), EXACT, exact=True, wrt=("x",), differences=LINEAR, nonzero=0.1,
+        spoil="x"),
+    Row("pad2d_backward", resampled("pad2d"), PADDINGS, ("dx",), Bound(4), exact=True, spoil="dy"),
+    Row("upsample2d", image_arguments, SCALES, ("y",), Bound(3), wrt=("x",), differences=LINEAR, spoil="x"),
+    Row("upsample2d_backward", resampled("upsample2d"), SCALES, ("dx",), Bound(6), spoil="dy"),
+    Row("concat", concat_arguments, BRANCHES, ("y",), EXACT, exact=True),
+    Row("concat_backward", concat_backward_arguments, BRANCHES, ("first", "second", "third"), EXACT, exact=True, spoil="dy"),
     Row("add", sum_arguments, (*ELEMENTS, case("with ReLU", x=(2, 3, 5, 7), relu=True)), ("y",), Bound(1), exact=True,
         spoil="a"),
     Row("relu", elements, ELEMENTS, ("y",), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x"),
@@ -922,6 +1280,18 @@ ROWS: tuple[Row, ...] = (
     Row("gelu_backward", by_input, ELEMENTS, ("dx",), Bound(3), spoil="dy"),
     Row("silu", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x"),
     Row("silu_backward", by_input, ELEMENTS, ("dx",), Bound(2, size=silu_size), spoil="dy"),
+    Row("prelu", prelu_arguments, SLOPED, ("y",), Bound(1, each=True), exact=True, wrt=("x", "slope"), differences=KINKED,
+        spoil="x"),
+    Row("prelu_backward", prelu_backward_arguments, SLOPED, ("dx", "dslope"), Bound(prelu_backward_error), exact=True,
+        spoil="dy"),
+    Row("selu", elements, ELEMENTS, ("y",), Bound(3, each=True), wrt=("x",), differences=KINKED, spoil="x"),
+    Row("selu_backward", by_output("selu"), ELEMENTS, ("dx",), Bound(2), spoil="dy"),
+    Row("softplus", elements, BETAS, ("y",), Bound(4, each=True), wrt=("x",), spoil="x"),
+    Row("softplus_backward", by_input, BETAS, ("dx",), Bound(3, each=True), spoil="dy"),
+    Row("hardswish", elements, ELEMENTS, ("y",), Bound(3, each=True), wrt=("x",), differences=KINKED, spoil="x"),
+    Row("hardswish_backward", by_input, ELEMENTS, ("dx",), Bound(2, size=slope_size), spoil="dy"),
+    Row("mish", elements, ELEMENTS, ("y",), Bound(5, each=True), wrt=("x",), spoil="x"),
+    Row("mish_backward", by_input, ELEMENTS, ("dx",), Bound(4, size=slope_size), spoil="dy"),
     Row("softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x"),
     Row("softmax_backward", by_output("softmax"), CLASSES, ("dx",), Bound(4, size=softmax_size), spoil="dy"),
     Row("log_softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x"),
@@ -930,18 +1300,44 @@ ROWS: tuple[Row, ...] = (
         wrt=("x", "gamma", "beta"), updates=("running_mean", "running_var"), spoil="x"),
     Row("batch_norm_backward", batch_norm_backward_arguments, NORMALISED, ("dx", "dgamma", "dbeta"),
         Bound(norm_backward_error, size=norm_backward_size), spoil="dy"),
+    Row("layer_norm", apart_arguments, ROWS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
+        wrt=("x", "gamma", "beta"), spoil="x"),
+    Row("layer_norm_backward", apart_backward("layer_norm"), ROWS_APART, ("dx", "dgamma", "dbeta"),
+        Bound(norm_backward_error, size=apart_backward_size), spoil="dy"),
+    Row("group_norm", apart_arguments, GROUPS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
+        wrt=("x", "gamma", "beta"), spoil="x"),
+    Row("group_norm_backward", apart_backward("group_norm"), GROUPS_APART, ("dx", "dgamma", "dbeta"),
+        Bound(norm_backward_error, size=apart_backward_size), spoil="dy"),
     Row("dropout", dropout_arguments, DROPPED, ("y", "mask"), Bound(1, each=True), wrt=("x",), differences=LINEAR,
         nonzero=0.1, spoil="x"),
     Row("dropout_backward", dropout_backward_arguments, DROPPED, ("dx",), Bound(1, each=True), nonzero=0.1, spoil="dy"),
+    Row("dropout2d", dropout_arguments, DROPPED_CHANNELS, ("y", "mask"), Bound(1, each=True), wrt=("x",), differences=LINEAR,
+        nonzero=0.1),
+    Row("dropout2d_backward", dropout2d_backward_arguments, DROPPED_CHANNELS, ("dx",), Bound(1, each=True), nonzero=0.1),
     Row("cross_entropy", cross_entropy_arguments, ENTROPIES, ("loss", "dlogits"), Bound(4), wrt=("logits",), spoil="logits"),
     Row("mse_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
         spoil="prediction"),
     Row("binary_cross_entropy", pairs("logits", between=True), ELEMENTS, ("loss", "dlogits"), Bound(3), wrt=("logits",),
         spoil="logits"),
+    Row("l1_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
+        differences=STRAIGHT, spoil="prediction"),
+    Row("huber_loss", pairs("prediction"), (*ELEMENTS, case("another delta", x=(7, 33), delta=0.25)),
+        ("loss", "dprediction"), Bound(2), wrt=("prediction",), differences=STRAIGHT, spoil="prediction"),
+    Row("nll_loss", nll_arguments, LABELLED, ("loss", "dlog_probabilities"), Bound(2), wrt=("log_probabilities",),
+        nonzero=0.001),
+    Row("hinge_loss", hinge_arguments, HINGES, ("loss", "dscores"), Bound(4), wrt=("scores",), differences=STRAIGHT,
+        spoil="scores"),
+    Row("l2_penalty", l2_arguments, (*GRADIENTS, case("no weight", n=(50,), weight=0.0)), ("loss",), Bound(l2_error),
+        updates=("gradient",), spoil="parameter"),
     Row("sgd", sgd, DESCENTS, (), Bound(2), updates=("parameter", "velocity"), spoil="gradient"),
     Row("adam", adam, ADAPTIVE, (), Bound(2), updates=("parameter", "first", "second"), spoil="gradient"),
     Row("rmsprop", rmsprop, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
     Row("adagrad", adagrad, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient"),
+    Row("adadelta", adadelta, BUFFERS, (), Bound(4), updates=("parameter", "square", "change"), spoil="gradient"),
+    Row("adamax", adamax, (*BUFFERS, case("first step", n=(50,), step=1), case("a late step", n=(50,), step=1000)), (),
+        Bound(2), updates=("parameter", "first", "largest"), spoil="gradient"),
+    Row("lion", lion, BUFFERS, (), Bound(2), updates=("parameter", "first"), spoil="gradient"),
+    Row("clip_values", clip_arguments, GRADIENTS, (), EXACT, exact=True, updates=("gradient",), spoil="gradient"),
     Row("gradient_norm", gradient_arguments, GRADIENTS, ("norm",), Bound(2), spoil="gradient"),
     Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes),
 )

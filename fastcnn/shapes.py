@@ -211,3 +211,74 @@ def pool2d(function: str, x: tuple[int, ...], kernel_size: object, stride: objec
         sizes.append(count)
     P, Q = sizes
     return Window(N, H, W, C, C, R, S, P, Q, *strides, top, left, bottom, right, *dilations, 1)
+
+
+PADDING_MODES = "constant", "reflect", "replicate"
+UPSAMPLING_MODES = "nearest", "bilinear"
+
+
+def one_of(function: str, name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless `value` is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{function}: {name} is {value!r}, expected one of {', '.join(choices)}")
+
+
+def numeric_padding(function: str, padding: object) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right); ShapeError for a padding given by name."""
+    if isinstance(padding, str):
+        raise ShapeError(f"{function}: padding is {padding!r}, expected an int, (rows, columns) or "
+                         "((top, bottom), (left, right))")
+    return _explicit_padding(function, padding)
+
+
+def padding2d(function: str, x: tuple[int, ...] | None, padding: object, mode: str) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right) of a padding of x (N, H, W, C), given in numbers.
+
+    ShapeError: an image is too small to be mirrored so far. ValueError: the mode is unknown.
+    """
+    one_of(function, "mode", mode, PADDING_MODES)
+    given = numeric_padding(function, padding)
+    if x is not None and mode == "reflect" and (max(given[:2]) >= x[1] or max(given[2:]) >= x[2]):
+        raise ShapeError(f"{function}: padding is {padding!r}, expected less than the rows and columns of x {tuple(x)} "
+                         "in mode 'reflect'")
+    return given
+
+
+def scale2d(function: str, scale: object, mode: str) -> tuple[int, int]:
+    """Return how many times as many rows and columns an upsampling gives; ShapeError, DTypeError, ValueError."""
+    one_of(function, "mode", mode, UPSAMPLING_MODES)
+    return pair(function, "scale", scale)
+
+
+def parts(size: int, outputs: int) -> tuple[list[int], list[int]]:
+    """Return first and last + 1 pixel of each of `outputs` parts that cover `size` pixels, as PyTorch divides them."""
+    return [size * p // outputs for p in range(outputs)], [-(-size * (p + 1) // outputs) for p in range(outputs)]
+
+
+def conv_transpose2d(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: object, padding: object,
+                     output_padding: object, dilation: object, groups: object) -> Window:
+    """Geometry of the convolution with weight (R, S, K // groups, C) that gives x (N, H, W, C) its shape.
+
+    The input of that convolution, (N, P, Q, K), is the result of the transposed one, so that its H and W are the result's;
+    `output_padding` is what the stride would drop of it. ShapeError when they do not fit.
+    """
+    N, H, W, C = images(function, "x", x)
+    if len(weight) != 4:
+        raise ShapeError(f"{function}: weight has {len(weight)} dimensions (shape {weight}), "
+                         "expected 4: (R, S, K // groups, C)")
+    nonempty(function, "weight", weight)
+    R, S, depth, channels = weight
+    if channels != C:
+        raise ShapeError(f"{function}: x has {C} channels (shape {x}), weight {weight} expects {channels}")
+    top, bottom, left, right = numeric_padding(function, padding)
+    strides, dilations = pair(function, "stride", stride), pair(function, "dilation", dilation)
+    dropped = pair(function, "output_padding", output_padding, 0)
+    if dropped[0] >= strides[0] or dropped[1] >= strides[1]:
+        raise ShapeError(f"{function}: output_padding is {output_padding!r}, expected less than the stride {stride!r}")
+    P = (H - 1) * strides[0] + (R - 1) * dilations[0] + 1 + dropped[0] - top - bottom
+    Q = (W - 1) * strides[1] + (S - 1) * dilations[1] + 1 + dropped[1] - left - right
+    if P < 1 or Q < 1:
+        raise ShapeError(f"{function}: padding is {padding!r}, expected to leave some of the {P + top + bottom} rows and "
+                         f"{Q + left + right} columns")
+    K = depth * integer(function, "groups", groups, 1)
+    return conv2d(function, (N, P, Q, K), weight, strides, ((top, bottom), (left, right)), dilations, groups)

@@ -4,10 +4,16 @@ An activation is written as a function of one element, which a decorator turns i
 Formulas and sources: fastcnn/reference/activation.py.
 """
 
+import numpy as np
+
 from . import elementary
 from ._jit import inline_kernel, kernel, parallel_kernel
-from .elementary import exp, log, normal_density, normal_distribution
-from .scalar import ONE, ZERO, natural, positions
+from .elementary import exp, log, log1p, normal_density, normal_distribution
+from .scalar import HALF, ONE, TWO, ZERO, constant, natural, positions, runs
+
+THREE, SIX = np.float32(3), np.float32(6)
+_selu_scale = constant(1.0507009873554805, 1.0507009873554805)
+_selu_floor = constant(1.0507009873554805 * 1.6732632423543772, 1.0507009873554805 * 1.6732632423543772)
 
 
 def named(function, name):
@@ -132,6 +138,105 @@ def silu_backward(dy, x, _):
     """y' = s (1 + x (1 - s)) with s = sigmoid(x)."""
     s = elementary.sigmoid(x)
     return dy * s * (ONE + x * (ONE - s))
+
+
+@_forward
+def selu(x, _):
+    """x above zero, else alpha (exp(x) - 1), times a scale."""
+    return _selu_scale(x) * x if x > ZERO else _selu_floor(x) * elementary.expm1(ZERO if x > ZERO else x)
+
+
+@_backward
+def selu_backward(dy, y, _):
+    """y' is the scale above zero, else y + scale alpha."""
+    return dy * (y + _selu_floor(y)) if y <= ZERO else dy * _selu_scale(y)
+
+
+@_forward
+def hardswish(x, _):
+    """x times a line that rises from 0 at -3 to 1 at 3."""
+    line = x + THREE
+    line = ZERO if line < ZERO else line
+    line = SIX if line > SIX else line
+    return x * (line / SIX)
+
+
+@_backward
+def hardswish_backward(dy, x, _):
+    """y' = x / 3 + 1 / 2 between -3 and 3, 0 below and 1 above."""
+    inside = dy * (x / THREE + HALF) if x < THREE else dy
+    return ZERO if x <= -THREE else inside
+
+
+@inline_kernel
+def _tanh_of_softplus(x):
+    """(t, 1 - t^2) with t = tanh(log(1 + exp(x))), a ratio of polynomials of exp(-|x|): nothing cancels or overflows."""
+    e = exp(-abs(x))
+    above = ONE + TWO * e if x > ZERO else e * (e + TWO)
+    rest = TWO * e * e if x > ZERO else TWO
+    below = above + rest
+    return above / below, (rest / below) * ((above + below) / below)
+
+
+@_forward
+def mish(x, _):
+    """x tanh(softplus(x))."""
+    return x * _tanh_of_softplus(x)[0]
+
+
+@_backward
+def mish_backward(dy, x, _):
+    """y' = t + x (1 - t^2) sigmoid(x) with t = tanh(softplus(x))."""
+    t, rest = _tanh_of_softplus(x)
+    return dy * (t + x * rest * elementary.sigmoid(x))
+
+
+@parallel_kernel
+def softplus(x, y, beta, threshold, worker, workers):
+    """y = log(1 + exp(beta x)) / beta, and x where beta x is above the threshold."""
+    factor, limit = x.dtype.type(beta), x.dtype.type(threshold)
+    for i in positions(len(x), worker, workers):
+        z = factor * x[i]
+        smooth = ((ZERO if z < ZERO else z) + log1p(exp(-abs(z)))) / factor
+        y[i] = x[i] if z > limit else smooth
+
+
+@parallel_kernel
+def softplus_backward(dy, x, dx, beta, threshold, worker, workers):
+    """dx = dy sigmoid(beta x), and dy where beta x is above the threshold."""
+    factor, limit = x.dtype.type(beta), x.dtype.type(threshold)
+    for i in positions(len(x), worker, workers):
+        z = factor * x[i]
+        dx[i] = dy[i] if z > limit else dy[i] * elementary.sigmoid(z)
+
+
+@parallel_kernel
+def prelu(x, slope, y, worker, workers):
+    """y = x above zero, else slope * x; slope (width,) repeats those of the channels along runs of whole pixels."""
+    width = len(slope)
+    begin, end = runs(len(x), width, worker, workers)
+    for first in range(begin, end, width):
+        start = natural(first)
+        for lane in range(natural(min(width, end - first))):
+            value = x[start + lane]
+            y[start + lane] = value if value > ZERO else slope[lane] * value
+
+
+@parallel_kernel
+def prelu_backward(dy, x, slope, dx, sums, chunks, worker, workers):
+    """dx = dy above zero, else slope * dy; sums (chunks, width) = sum of dy x below zero, for each lane."""
+    width = len(slope)
+    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
+        total = natural(chunk * width)
+        for lane in range(natural(width)):
+            sums[total + lane] = 0
+        begin, end = runs(len(x), width, chunk, chunks)
+        for first in range(begin, end, width):
+            start = natural(first)
+            for lane in range(natural(min(width, end - first))):
+                value, slant = x[start + lane], dy[start + lane]
+                dx[start + lane] = slant if value > ZERO else slope[lane] * slant
+                sums[total + lane] += 0.0 if value > ZERO else float(slant) * float(value)
 
 
 @kernel

@@ -1,7 +1,7 @@
-"""Sums of arrays: where the branches of a network meet."""
+"""Sums of arrays, and arrays side by side: where the branches of a network meet."""
 
 from ._jit import parallel_kernel
-from .scalar import positions
+from .scalar import natural, positions, runs
 
 
 @parallel_kernel
@@ -11,3 +11,24 @@ def add(a, b, floor, y, worker, workers):
     for i in positions(len(y), worker, workers):
         total = a[i] + b[i]
         y[i] = lowest if total < lowest else total
+
+
+@parallel_kernel
+def add_to_channels(y, offset, worker, workers):
+    """y += offset (width,), which repeats those of the channels along runs of whole pixels."""
+    width = len(offset)
+    begin, end = runs(len(y), width, worker, workers)
+    for first in range(begin, end, width):
+        start = natural(first)
+        for lane in range(natural(min(width, end - first))):
+            y[start + lane] += offset[lane]
+
+
+@parallel_kernel
+def copy_channels(x, x_channels, x_first, y, y_channels, y_first, count, worker, workers):
+    """y[..., y_first:] = x[..., x_first:] for `count` channels of x (rows, x_channels) and y (rows, y_channels)."""
+    rows = len(x) // x_channels
+    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
+        source, goal = natural(row * x_channels + x_first), natural(row * y_channels + y_first)
+        for i in range(natural(count)):
+            y[goal + i] = x[source + i]

@@ -44,3 +44,14 @@ def dropout(x, mask, scale, y, worker, workers):
     factor = x.dtype.type(scale)
     for i in positions(len(x), worker, workers):
         y[i] = x[i] * factor if mask[i] else ZERO
+
+
+@parallel_kernel
+def dropout2d(x, pixels, C, mask, scale, y, worker, workers):
+    """y = x * scale where mask (N, C) kept the channel of x (N, pixels, C), else 0."""
+    factor = x.dtype.type(scale)
+    rows = len(x) // C
+    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
+        start, kept = natural(row * C), natural(row // pixels * C)
+        for i in range(natural(C)):
+            y[start + i] = x[start + i] * factor if mask[kept + i] else ZERO

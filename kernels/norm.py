@@ -1,6 +1,7 @@
-"""Batch normalisation and its gradient, for x (rows, C): rows are images, or pixels of images.
+"""Batch, layer and group normalisation and their gradients, for x (rows, C): rows are images, or pixels of images.
 
-Formulas: Ioffe and Szegedy, "Batch Normalization", ICML 2015, section 3.
+Formulas: Ioffe and Szegedy, "Batch Normalization", ICML 2015, section 3; Wu and He, "Group Normalization", ECCV 2018,
+section 3, of which layer normalisation is the case of one group and one pixel.
 
 Inner loops run over `width` elements, a multiple of C, so that they are long for few channels too: what belongs
 to a channel is repeated in arrays (width,), and sums are kept for each of these lanes. Sums are float64. Chunks
@@ -12,14 +13,7 @@ where the mean is large.
 import math
 
 from ._jit import inline_kernel, kernel, parallel_kernel
-from .scalar import ZERO, natural
-
-
-@kernel
-def _runs(size, width, part, parts):
-    """First and last + 1 element of one of several parts of an array, cut between runs of `width` elements."""
-    runs = (size + width - 1) // width
-    return runs * part // parts * width, min(size, runs * (part + 1) // parts * width)
+from .scalar import ZERO, natural, runs
 
 
 @kernel
@@ -54,7 +48,7 @@ def moments(x, shift, sums, chunks, worker, workers):
         start = chunk * 2 * width
         for i in range(natural(start), natural(start + 2 * width)):
             sums[i] = 0
-        begin, end = _runs(len(x), width, chunk, chunks)
+        begin, end = runs(len(x), width, chunk, chunks)
         fours = begin + (end - begin) // (4 * width) * (4 * width)
         for first in range(begin, fours, 4 * width):
             _add_moments_of_four(x, shift, first, sums, start)
@@ -105,7 +99,7 @@ def products(dy, x, y, floor, centre, sums, chunks, worker, workers):
         start = chunk * 2 * width
         for i in range(natural(start), natural(start + 2 * width)):
             sums[i] = 0
-        begin, end = _runs(len(x), width, chunk, chunks)
+        begin, end = runs(len(x), width, chunk, chunks)
         fours = begin + (end - begin) // (4 * width) * (4 * width)
         for first in range(begin, fours, 4 * width):
             _add_products_of_four(dy, x, y, floor, centre, first, sums, start)
@@ -178,7 +172,7 @@ def _normalise(x, centre, scale, offset, floor, y, first, count):
 def normalise(x, centre, scale, offset, floor, y, worker, workers):
     """y = (x - centre) * scale + offset, but not below the floor; NaN is no floor."""
     width = len(scale)
-    begin, end = _runs(len(x), width, worker, workers)
+    begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
         _normalise(x, centre, scale, offset, floor, y, first, min(width, end - first))
 
@@ -214,6 +208,92 @@ def _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, count):
 def gradient(dy, x, y, floor, centre, scale, slope, offset, dx, worker, workers):
     """dx = dy * scale + (x - centre) * slope + offset, where dy counts as zero unless y is above the floor."""
     width = len(scale)
-    begin, end = _runs(len(x), width, worker, workers)
+    begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
         _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, min(width, end - first))
+
+
+@kernel
+def _group_moments(x, start, pixels, C, width):
+    """Mean and variance of the `width` channels from `start` on, over pixels that lie C apart."""
+    shift = float(x[start])
+    total, squares = 0.0, 0.0
+    for pixel in range(pixels):
+        first = natural(start + pixel * C)
+        for i in range(first, first + natural(width)):
+            value = float(x[i]) - shift
+            total += value
+            squares += value * value
+    count = pixels * width
+    variance = squares / count - (total / count) * (total / count)
+    return shift + total / count, 0.0 if variance < 0 else variance
+
+
+@parallel_kernel
+def group_norm(x, gamma, beta, pixels, groups, eps, y, mean, inverse_std, worker, workers):
+    """y = (x - mean) * inverse_std * gamma + beta for x (N, pixels, C), mean and inverse_std (N, groups)."""
+    C = len(gamma)
+    width, parts = C // groups, len(mean)
+    for part in range(parts * worker // workers, parts * (worker + 1) // workers):
+        n, group = divmod(part, groups)
+        start, channel = n * pixels * C + group * width, natural(group * width)
+        centre, variance = _group_moments(x, start, pixels, C, width)
+        mean[part] = centre
+        inverse_std[part] = 1 / math.sqrt(variance + eps)
+        middle, factor = mean[part], inverse_std[part]
+        rest = x.dtype.type((float(middle) - centre) * float(factor))
+        for pixel in range(pixels):
+            first = natural(start + pixel * C)
+            for i in range(natural(width)):
+                normalised = (x[first + i] - middle) * factor + rest
+                y[first + i] = normalised * gamma[channel + i] + beta[channel + i]
+
+
+@kernel
+def _group_slopes(dy, x, gamma, start, channel, pixels, C, width, centre, factor):
+    """Means of dy * gamma, and of it times the normalised x."""
+    total, products = 0.0, 0.0
+    for pixel in range(pixels):
+        first = natural(start + pixel * C)
+        for i in range(natural(width)):
+            slope = float(dy[first + i]) * float(gamma[natural(channel) + i])
+            total += slope
+            products += slope * (float(x[first + i]) - centre)
+    return total / (pixels * width), products * factor / (pixels * width)
+
+
+@parallel_kernel
+def group_norm_backward(dy, x, gamma, mean, inverse_std, pixels, groups, dx, worker, workers):
+    """dx (N, pixels, C), also through mean and inverse_std (N, groups)."""
+    C = len(gamma)
+    width, parts = C // groups, len(mean)
+    for part in range(parts * worker // workers, parts * (worker + 1) // workers):
+        n, group = divmod(part, groups)
+        start, channel = n * pixels * C + group * width, natural(group * width)
+        centre, factor = float(mean[part]), float(inverse_std[part])
+        total, product = _group_slopes(dy, x, gamma, start, channel, pixels, C, width, centre, factor)
+        offset, slope = x.dtype.type(total), x.dtype.type(product * factor)
+        for pixel in range(pixels):
+            first = natural(start + pixel * C)
+            for i in range(natural(width)):
+                rest = offset + (x[first + i] - mean[part]) * slope
+                dx[first + i] = (dy[first + i] * gamma[channel + i] - rest) * inverse_std[part]
+
+
+@parallel_kernel
+def group_products(dy, x, mean, inverse_std, pixels, groups, C, sums, chunks, worker, workers):
+    """sums (chunks, 2, C) = sum of dy and of dy times the normalised x, over the pixels of some of the N images each."""
+    N, width = len(mean) // groups, C // groups
+    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
+        total, products = natural(chunk * 2 * C), natural((chunk * 2 + 1) * C)
+        for i in range(total, total + natural(2 * C)):
+            sums[i] = 0
+        for row in range(N * chunk // chunks * pixels, N * (chunk + 1) // chunks * pixels):
+            for group in range(groups):
+                part = row // pixels * groups + group
+                centre, factor = float(mean[part]), float(inverse_std[part])
+                first, channel = natural(row * C + group * width), natural(group * width)
+                for i in range(natural(width)):
+                    value = float(dy[first + i])
+                    sums[total + channel + i] += value
+                    sums[products + channel + i] += value * (float(x[first + i]) - centre) * factor

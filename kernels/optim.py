@@ -7,7 +7,7 @@ Formulas and sources: fastcnn/reference/optim.py.
 import numpy as np
 
 from ._jit import parallel_kernel
-from .scalar import ZERO, natural, positions
+from .scalar import ONE, ZERO, natural, positions
 
 CHUNK = 4096  # elements whose squares are added up by one worker
 
@@ -83,3 +83,60 @@ def sum_of_squares(gradient, sums, worker, workers):
         for i in range(natural(chunk * CHUNK), natural(min((chunk + 1) * CHUNK, len(gradient)))):
             total += np.float64(gradient[i]) * np.float64(gradient[i])
         sums[chunk] = total
+
+
+@parallel_kernel
+def adadelta(parameter, gradient, square, change, lr, rho, rest, eps, weight_decay, scale, zero, worker, workers):
+    """Step by lr sqrt(change + eps) / sqrt(square + eps) gradient, with running means of squares, rest = 1 - rho."""
+    real = parameter.dtype.type
+    rate, old, new, small, decay, share = real(lr), real(rho), real(rest), real(eps), real(weight_decay), real(scale)
+    for i in positions(len(parameter), worker, workers):
+        slope = share * gradient[i] + decay * parameter[i]
+        square[i] = old * square[i] + new * (slope * slope)
+        step = np.sqrt(change[i] + small) / np.sqrt(square[i] + small) * slope
+        change[i] = old * change[i] + new * (step * step)
+        parameter[i] -= rate * step
+        if zero:
+            gradient[i] = ZERO
+
+
+@parallel_kernel
+def adamax(parameter, gradient, first, largest, rate, beta1, rest1, beta2, eps, weight_decay, scale, zero, worker, workers):
+    """Step by rate first / largest, with first the running mean of gradients and largest their fading maximum."""
+    real = parameter.dtype.type
+    step, old, new, fade = real(rate), real(beta1), real(rest1), real(beta2)
+    small, decay, share = real(eps), real(weight_decay), real(scale)
+    for i in positions(len(parameter), worker, workers):
+        slope = share * gradient[i] + decay * parameter[i]
+        first[i] = old * first[i] + new * slope
+        size, faded = abs(slope) + small, fade * largest[i]
+        largest[i] = faded if faded > size else size
+        parameter[i] -= step * first[i] / largest[i]
+        if zero:
+            gradient[i] = ZERO
+
+
+@parallel_kernel
+def lion(parameter, gradient, first, lr, beta1, rest1, beta2, rest2, weight_decay, scale, zero, worker, workers):
+    """Step by lr against the sign of beta1 first + rest1 gradient; first = beta2 first + rest2 gradient, rest = 1 - beta."""
+    real = parameter.dtype.type
+    rate, decay, share = real(lr), real(weight_decay), real(scale)
+    old1, new1, old2, new2 = real(beta1), real(rest1), real(beta2), real(rest2)
+    for i in positions(len(parameter), worker, workers):
+        slope = share * gradient[i]
+        mean = old1 * first[i] + new1 * slope
+        sign = ONE if mean > ZERO else -ONE if mean < ZERO else mean
+        parameter[i] -= rate * (sign + decay * parameter[i])
+        first[i] = old2 * first[i] + new2 * slope
+        if zero:
+            gradient[i] = ZERO
+
+
+@parallel_kernel
+def clip_values(gradient, limit, worker, workers):
+    """gradient within -limit and limit; NaN stays."""
+    bound = gradient.dtype.type(limit)
+    for i in positions(len(gradient), worker, workers):
+        value = gradient[i]
+        value = bound if value > bound else value
+        gradient[i] = -bound if value < -bound else value

@@ -34,29 +34,40 @@ def _following(r, s, r_last, s_first, s_last):
 
 
 @kernel
-def _max_of_window(x, image, w, p, q, y, argmax, target):
-    """Output pixel (p, q): filter elements are compared four at a time, so that a 2x2 window takes one pass."""
-    top, left = p * w.stride_rows - w.top, q * w.stride_columns - w.left
-    r, r_last = _inside(top, w.dilation_rows, w.R, w.H)
-    s_first, s_last = _inside(left, w.dilation_columns, w.S, w.W)
+def _max_of_pixels(x, image, W, C, top, left, dilation_rows, dilation_columns, rows, columns, y, argmax, target):
+    """Largest of the filter elements in a range of rows and one of columns, the first of which meets pixel (top, left).
+
+    They are compared four at a time, so that a 2x2 window takes one pass.
+    """
+    r, r_last = rows
+    s_first, s_last = columns
     s = s_first
     count = (r_last - r) * (s_last - s_first)
     if count == 0:
-        for i in range(natural(target), natural(target + w.C)):
+        for i in range(natural(target), natural(target + C)):
             y[i] = -np.inf
             argmax[i] = -1
     for first in range(0, count, 4):
-        a = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+        a = (top + r * dilation_rows) * W + left + s * dilation_columns
         r, s = _following(r, s, r_last, s_first, s_last)
-        b = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+        b = (top + r * dilation_rows) * W + left + s * dilation_columns
         r, s = _following(r, s, r_last, s_first, s_last)
-        c = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+        c = (top + r * dilation_rows) * W + left + s * dilation_columns
         r, s = _following(r, s, r_last, s_first, s_last)
-        d = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+        d = (top + r * dilation_rows) * W + left + s * dilation_columns
         r, s = _following(r, s, r_last, s_first, s_last)
-        for channel in range(0, w.C, lanes_of(x)):
-            lanes_first_maximum(x, image + channel, (a * w.C, a), (b * w.C, b), (c * w.C, c), (d * w.C, d),
-                                y, argmax, target + channel, w.C - channel, first == 0)
+        for channel in range(0, C, lanes_of(x)):
+            lanes_first_maximum(x, image + channel, (a * C, a), (b * C, b), (c * C, c), (d * C, d),
+                                y, argmax, target + channel, C - channel, first == 0)
+
+
+@kernel
+def _max_of_window(x, image, w, p, q, y, argmax, target):
+    """Output pixel (p, q)."""
+    top, left = p * w.stride_rows - w.top, q * w.stride_columns - w.left
+    rows = _inside(top, w.dilation_rows, w.R, w.H)
+    columns = _inside(left, w.dilation_columns, w.S, w.W)
+    _max_of_pixels(x, image, w.W, w.C, top, left, w.dilation_rows, w.dilation_columns, rows, columns, y, argmax, target)
 
 
 @kernel
@@ -100,6 +111,19 @@ def max_pool2d(x, window, distances, floor, y, argmax, worker, workers):
                 _max_of_window(x, image, w, p, q, y, argmax, target)
         for i in range(natural(row * w.Q * w.C), natural((row + 1) * w.Q * w.C)):
             y[i] = lowest if y[i] < lowest else y[i]
+
+
+@parallel_kernel
+def adaptive_max_pool2d(x, H, W, C, P, Q, y, argmax, worker, workers):
+    """y (N, P, Q, C) = first maximum of each part of x (N, H, W, C), argmax = its position h * W + w."""
+    rows = len(y) // (Q * C)
+    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
+        n, p = divmod(row, P)
+        top, bottom = H * p // P, (H * (p + 1) + P - 1) // P
+        for q in range(Q):
+            left, right = W * q // Q, (W * (q + 1) + Q - 1) // Q
+            _max_of_pixels(x, n * H * W * C, W, C, top, left, 1, 1, (0, bottom - top), (0, right - left), y, argmax,
+                           (row * Q + q) * C)
 
 
 @parallel_kernel

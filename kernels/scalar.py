@@ -142,3 +142,10 @@ def positions(count, worker, workers):
     """
     start, stop = share(count, worker, workers)
     return range(natural(start), natural(stop))
+
+
+@kernel
+def runs(size, width, part, parts):
+    """First and last + 1 element of one of several parts of an array, cut between runs of `width` elements."""
+    count = (size + width - 1) // width
+    return count * part // parts * width, min(size, count * (part + 1) // parts * width)

@@ -30,7 +30,8 @@ OUTSIDE = {"shapes": STANDARD, "extras": STANDARD, "reference": STANDARD | {"num
            "kernels": STANDARD | {"numpy", "numba", "llvmlite", "platformdirs"}}
 # One family, one file name: kernels, reference, functional (and the layers, where there are any).
 LIKE = {"linear": "conv"}  # families whose kernels are those of another: a linear layer is a convolution of one pixel
-FAMILIES = ("activation", "arithmetic", "batch", "conv", "dropout", "linear", "loss", "norm", "optim", "pool")
+FAMILIES = ("activation", "arithmetic", "batch", "conv", "dropout", "linear", "loss", "norm", "optim", "pool",
+            "resample")
 
 FILES = sorted([*PACKAGE.rglob("*.py"), *KERNELS.glob("*.py")])
 SOURCES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}

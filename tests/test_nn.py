@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from fastcnn import gradient_check, manual_seed, nn
-from fastcnn.nn.initialise import he_normal, mix
+from fastcnn import gradient_check, manual_seed, nn, optim
+from fastcnn.nn.initialise import he_normal, mix, orthogonal
 from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
 
 
@@ -220,12 +220,27 @@ LAYERS = {
     "batch norm of images": (nn.BatchNorm(3), (2, 4, 3, 3)),
     "batch norm of rows": (nn.BatchNorm(3), (6, 3)),
     "batch norm in use": (nn.BatchNorm(3).eval(), (6, 3)),
+    "layer norm": (nn.LayerNorm(4), (2, 3, 2, 4)),
+    "group norm": (nn.GroupNorm(2, 4), (2, 3, 2, 4)),
+    "group norm of rows": (nn.GroupNorm(2, 6), (3, 6)),
     "max pool": (nn.MaxPool2D(2), (2, 5, 4, 2)),
     "max pool, padded, ceil": (nn.MaxPool2D(3, 2, 1, ceil_mode=True), (2, 6, 5, 2)),
     "max pool, dilated": (nn.MaxPool2D(2, 1, dilation=2), (1, 5, 5, 2)),
     "average pool": (nn.AvgPool2D(2), (2, 5, 4, 2)),
     "average pool, padded": (nn.AvgPool2D(3, 2, 1, count_include_pad=False), (2, 5, 6, 2)),
     "global average pool": (nn.GlobalAvgPool2D(), (2, 3, 4, 2)),
+    "global max pool": (nn.GlobalMaxPool2D(), (2, 3, 4, 2)),
+    "adaptive average pool": (nn.AdaptiveAvgPool2D((2, 3)), (2, 5, 4, 2)),
+    "adaptive max pool": (nn.AdaptiveMaxPool2D(2), (2, 5, 4, 2)),
+    "padding": (nn.Pad2D(((1, 0), (2, 1)), value=0.5), (2, 3, 4, 2)),
+    "padding, mirrored": (nn.Pad2D(2, "reflect"), (2, 3, 4, 2)),
+    "upsampling": (nn.Upsample2D((2, 3)), (2, 3, 4, 2)),
+    "upsampling, bilinear": (nn.Upsample2D(2, "bilinear"), (2, 3, 4, 2)),
+    "transposed conv": (nn.ConvTranspose2D(2, 3, 3, stride=2, padding=1, output_padding=1), (2, 3, 4, 2)),
+    "transposed conv, grouped, no bias": (nn.ConvTranspose2D(4, 2, (2, 3), groups=2, bias=False), (2, 3, 4, 4)),
+    "dropout of channels": (nn.Dropout2D(0.4), (5, 2, 3, 6)),
+    "branches": (nn.Concat(nn.Conv2D(2, 3, 1), nn.Sequential(nn.Tanh(), nn.Conv2D(2, 1, 3, padding=1)), nn.Identity()),
+                 (2, 3, 4, 2)),
     "flatten": (nn.Flatten(), (2, 3, 4, 2)),
     "identity": (nn.Identity(), (2, 3)),
     "relu": (nn.ReLU(), (4, 5)),
@@ -235,6 +250,12 @@ LAYERS = {
     "elu": (nn.ELU(), (4, 5)),
     "gelu": (nn.GELU(), (4, 5)),
     "silu": (nn.SiLU(), (4, 5)),
+    "prelu": (nn.PReLU(5), (4, 5)),
+    "prelu with one slope": (nn.PReLU(), (2, 3, 2, 4)),
+    "selu": (nn.SELU(), (4, 5)),
+    "softplus": (nn.Softplus(2.0, 3.0), (4, 5)),
+    "hardswish": (nn.Hardswish(), (4, 5)),
+    "mish": (nn.Mish(), (4, 5)),
     "softmax": (nn.Softmax(), (4, 5)),
     "log softmax": (nn.LogSoftmax(), (4, 5)),
     "dropout": (nn.Dropout(0.3), (6, 7)),
@@ -415,6 +436,28 @@ def test_he_normal_keeps_the_scale_through_relu():
     assert abs(weights.std() - np.sqrt(2 / 100)) < 0.002 and abs(weights.mean()) < 0.002
 
 
+@pytest.mark.parametrize(("how", "deviation"), [("he_normal", np.sqrt(2 / 90)), ("he_uniform", np.sqrt(2 / 90)),
+                                                ("xavier_normal", np.sqrt(2 / 450)), ("xavier_uniform", np.sqrt(2 / 450)),
+                                                ("truncated_normal", 0.02 * 0.8796), ("orthogonal", np.sqrt(1 / 90))])
+def test_initialisers_draw_numbers_of_the_right_size(how, deviation):
+    manual_seed(0)
+    layer = nn.Conv2D(10, 40, 3)
+    nn.init_weights(nn.Sequential(layer, nn.BatchNorm(40)), how)
+    weights = layer.weight.data
+    assert abs(weights.std() / deviation - 1) < 0.03 and abs(weights.mean()) < 0.1 * deviation
+    if how.endswith("uniform"):
+        assert abs(np.abs(weights).max() / (deviation * np.sqrt(3)) - 1) < 0.01
+    if how.startswith("truncated"):
+        assert np.abs(weights).max() <= 0.04
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (5, 8), (3, 3, 2, 7)])
+def test_orthogonal_weights_are_orthogonal(shape):
+    matrix = orthogonal(shape, 2.0).reshape(-1, shape[-1]).astype(np.float64)
+    product = matrix.T @ matrix if len(matrix) >= shape[-1] else matrix @ matrix.T
+    assert np.allclose(product, 4 * np.eye(len(product)), atol=1e-6)
+
+
 @pytest.mark.parametrize(("seed", "error"), [(-1, ShapeError), (1.5, DTypeError), ("1", DTypeError)])
 def test_manual_seed_refuses(seed, error):
     with pytest.raises(error, match="seed"):
@@ -443,7 +486,20 @@ def test_cross_entropy_gradients(loss):
     assert gradient_check(loss, numbers(4, 3), np.array([0, 1, 2, 1])) < 1e-8
 
 
-@pytest.mark.parametrize("loss", [nn.MSELoss(), nn.BCELoss()])
+@pytest.mark.parametrize("loss", [nn.NLLLoss(), nn.NLLLoss([1, 2, 0.5], ignore_index=1), nn.HingeLoss(0.3)])
+def test_labelled_loss_gradients(loss):
+    assert gradient_check(loss, numbers(4, 3), np.array([0, 1, 2, 1])) < 1e-8
+
+
+def test_a_penalty_adds_its_slope_to_the_gradients_and_counts_each_parameter_once():
+    layer = nn.Linear(2, 3)
+    layer.weight.data, layer.bias.data = np.full((2, 3), 2.0), np.ones(3)
+    layer.weight.grad = np.ones((2, 3))
+    assert nn.L2([layer.weight, layer.weight], 0.5)() == 0.25 * 24
+    assert np.array_equal(layer.weight.grad, np.full((2, 3), 2.0)) and not layer.bias.grad.any()
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(), nn.BCELoss(), nn.L1Loss(), nn.HuberLoss(0.4)])
 def test_other_loss_gradients(loss):
     assert gradient_check(loss, numbers(4, 3), np.random.default_rng(0).random((4, 3))) < 1e-8
 
@@ -544,6 +600,12 @@ def test_layers_say_how_they_were_made():
         (nn.Dropout(0.25), "Dropout(0.25)"),
         (nn.Linear(3, 4, bias=False), "Linear(3, 4, bias=False)"),
         (nn.GELU(), "GELU()"),
+        (nn.ConvTranspose2D(3, 4, 2, stride=2, bias=False), "ConvTranspose2D(3, 4, 2, stride=2, bias=False)"),
+        (nn.AdaptiveMaxPool2D(3), "AdaptiveMaxPool2D(3)"),
+        (nn.Pad2D((1, 2), "reflect"), "Pad2D((1, 2), mode='reflect')"),
+        (nn.Upsample2D(2, "bilinear"), "Upsample2D(2, mode='bilinear')"),
+        (nn.Dropout2D(0.25), "Dropout2D(0.25)"),
+        (nn.Concat(nn.ReLU(), nn.Identity()), "Concat(ReLU(), Identity())"),
     ):
         assert repr(layer) == text
 
@@ -567,3 +629,31 @@ def test_a_relu_that_rides_along_gives_the_bits_of_one_that_runs_alone():
     assert (few, many) == (8, 13)
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_frozen_layers_stay_as_they_are_and_the_others_train():
+    manual_seed(0)
+    model = nn.Sequential(nn.Conv2D(1, 3, 3), nn.BatchNorm(3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4), nn.Linear(4, 2))
+    model[0].freeze()
+    model[1].freeze()
+    model[5].freeze()
+    assert [parameter.name for parameter in model.parameters()] == ["4.weight", "4.bias"]
+    before = model.state_dict()
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    x, dy = numbers(5, 4, 4, 1), numbers(5, 2)
+    for need_dx in (True, False):
+        model.forward(x)
+        dx = model.backward(dy, need_dx=need_dx)
+        assert (dx is not None) == need_dx
+        optimizer.step()
+    after = model.state_dict()
+    assert {name for name in before if not np.array_equal(before[name], after[name])} == {"4.weight", "4.bias"}
+    assert not any(parameter.grad.any() for parameter in (model[0].weight, model[0].bias))
+    assert len(model.unfreeze().parameters()) == 8
+
+
+def test_nothing_runs_before_the_first_layer_that_trains():
+    model = nn.Sequential(nn.Conv2D(1, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(12, 2))
+    model[0].freeze()
+    model.backward(model.forward(numbers(2, 4, 4, 1)), need_dx=False)
+    assert model[0]._kept is not None and model[3].weight.grad.any()

@@ -116,7 +116,7 @@ def test_all_parameters_lie_in_one_buffer():
 
 
 KINDS = {"sgd": lambda p: optim.SGD(p, 0.1, momentum=0.9), "adam": optim.Adam, "rmsprop": optim.RMSprop,
-         "adagrad": optim.Adagrad}
+         "adagrad": optim.Adagrad, "adadelta": optim.Adadelta, "adamax": optim.Adamax, "lion": optim.Lion}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -151,6 +151,13 @@ def test_clipping_by_the_norm_of_all_gradients():
             optimizer.clip_scale(wrong)
         with pytest.raises(ValueError, match="scale"):
             optimizer.step(scale=wrong)
+
+
+def test_clipping_each_element():
+    optimizer = optim.SGD(parameters(), 0.1)
+    optimizer.flat.grad[:] = [-3, 0.5, 2]
+    optimizer.clip_values(1.5)
+    assert optimizer.flat.grad.tolist() == [-1.5, 0.5, 1.5]
 
 
 def test_two_optimizers_of_the_same_parameters_take_turns():

@@ -104,7 +104,14 @@ AVERAGE_DEFAULTS = {"stride": None, "padding": 0, "ceil_mode": False, "count_inc
 DEFAULTS = {
     "conv2d": {"bias": None, **CONV_DEFAULTS, "relu": False},
     "linear": {"bias": None, "relu": False},
-    "linear_backward": {"need_dx": True, "y": None},
+    "linear_backward": {"need_dx": True, "need_dweight": True, "y": None},
+    "conv_transpose2d": {"bias": None, "output_padding": 0, **CONV_DEFAULTS},
+    "conv_transpose2d_backward": {"output_padding": 0, **CONV_DEFAULTS, "need_dx": True, "need_dweight": True,
+                                  "need_dbias": True},
+    "pad2d": {"mode": "constant", "value": 0.0},
+    "pad2d_backward": {"mode": "constant"},
+    "upsample2d": {"mode": "nearest"},
+    "upsample2d_backward": {"mode": "nearest"},
     "add": {"relu": False},
     "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dweight": True, "need_dbias": True, "y": None},
     "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "relu": False},
@@ -113,12 +120,19 @@ DEFAULTS = {
     "avg_pool2d_backward": AVERAGE_DEFAULTS,
     "batch_norm": {"momentum": 0.1, "eps": 1e-5, "relu": False},
     "batch_norm_backward": {"training": True, "y": None},
+    "layer_norm": {"eps": 1e-5},
+    "group_norm": {"eps": 1e-5},
     "leaky_relu": {"slope": 0.01},
     "leaky_relu_backward": {"slope": 0.01},
     "elu": {"alpha": 1.0},
     "elu_backward": {"alpha": 1.0},
+    "softplus": {"beta": 1.0, "threshold": 20.0},
+    "softplus_backward": {"beta": 1.0, "threshold": 20.0},
     "cross_entropy": {"class_weight": None, "label_smoothing": 0.0, "ignore_index": None},
-    **{name: {"scale": 1.0, "zero": False} for name in ("sgd", "adam", "rmsprop", "adagrad")},
+    "huber_loss": {"delta": 1.0},
+    "nll_loss": {"class_weight": None, "ignore_index": None},
+    "hinge_loss": {"margin": 1.0},
+    **{name: {"scale": 1.0, "zero": False} for name in ("sgd", "adam", "rmsprop", "adagrad", "adadelta", "adamax", "lion")},
 }
 
 
@@ -139,10 +153,31 @@ def every_result(x):
     yield from (y, reference.max_pool2d_backward(y, argmax, x.shape))
     yield from (y := reference.avg_pool2d(x, 2), reference.avg_pool2d_backward(y, x.shape, 2))
     yield from (y := reference.global_avg_pool2d(x), reference.global_avg_pool2d_backward(y, x.shape))
+    y, argmax = reference.adaptive_max_pool2d(x, 3)
+    yield from (y, reference.adaptive_max_pool2d_backward(y, argmax, x.shape))
+    y, argmax = reference.global_max_pool2d(x)
+    yield from (y, reference.global_max_pool2d_backward(y, argmax, x.shape))
+    yield from (y := reference.adaptive_avg_pool2d(x, 3), reference.adaptive_avg_pool2d_backward(y, x.shape))
+    yield from (y := reference.pad2d(x, 1), reference.pad2d_backward(y, x.shape, 1))
+    yield from (y := reference.upsample2d(x, 2), reference.upsample2d_backward(y, x.shape, 2))
+    y = reference.upsample2d(x, 2, mode="bilinear")
+    yield from (y, reference.upsample2d_backward(y, x.shape, 2, mode="bilinear"))
+    wide = x[:, :2].reshape(2, 2, 4, 2)
+    y = reference.conv_transpose2d(x, wide, np.ones(4, dtype))
+    yield from (y, *reference.conv_transpose2d_backward(y, x, wide))
+    yield from (y := reference.concat((x, x)), *reference.concat_backward(y, (2, 2)))
+    y, mask = reference.dropout2d(x, 0.25, seed=3)
+    yield from (y, reference.dropout2d_backward(y, mask, 0.25))
     y, saved = reference.batch_norm(x, ones, ones, ones.copy(), ones.copy(), training=True)
     yield from (y, *saved, *reference.batch_norm_backward(y, x, ones, saved))
-    for name in ("relu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softmax", "log_softmax"):
+    y, saved = reference.layer_norm(x, ones, ones)
+    yield from (y, *saved, *reference.layer_norm_backward(y, x, ones, saved))
+    y, saved = reference.group_norm(x, ones, ones, 2)
+    yield from (y, *saved, *reference.group_norm_backward(y, x, ones, saved, 2))
+    for name in ("relu", "leaky_relu", "sigmoid", "tanh", "elu", "gelu", "silu", "selu", "softplus", "hardswish", "mish",
+                 "softmax", "log_softmax"):
         yield from (getattr(reference, name)(x), getattr(reference, f"{name}_backward")(x, x))
+    yield from (reference.prelu(x, ones), *reference.prelu_backward(x, x, ones))
     rows = x[0, 0]
     yield from (reference.linear(rows, rows[:2], ones), *reference.linear_backward(rows, rows, rows[:2]))
     y, mask = reference.dropout(x, 0.25, seed=3)
@@ -150,6 +185,9 @@ def every_result(x):
     yield reference.cross_entropy(rows, np.array([0, 1, 1, 0]), class_weight=ones, label_smoothing=0.1)[1]
     yield reference.cross_entropy(rows, rows)[1]
     yield from (reference.mse_loss(x, x + 1)[1], reference.binary_cross_entropy(x, x)[1])
+    yield from (reference.l1_loss(x, x + 1)[1], reference.huber_loss(x, x + 1)[1])
+    yield reference.nll_loss(rows, np.array([0, 1, 1, 0]), class_weight=ones)[1]
+    yield reference.hinge_loss(rows, np.array([0, 1, 1, 0]))[1]
     yield reference.gather(np.ones((3, 2, 2, 2), np.uint8), np.array([2, 0]), ones, ones)
 
 
@@ -551,6 +589,99 @@ def test_batch_norm_backward(shape, training):
         assert_gradient(gradient, lambda: np.vdot(dy, forward()[0]), argument, **SMOOTH)
 
 
+def test_layer_and_group_norm_by_hand():
+    x = np.array([[1.0, 3, 4, 8]])  # of the row: mean 4, deviation sqrt(26/4); of its halves: 2 and 6, deviations 1 and 2
+    gamma, beta = np.array([1.0, 2, 3, 4]), np.array([0.0, 0, 10, 0])
+    y, (mean, inverse_std) = reference.layer_norm(x, gamma, beta, eps=0.0)
+    assert mean.tolist() == [4]
+    close(1 / inverse_std**2, [6.5])
+    close(y * math.sqrt(6.5), np.array([[-3, -2, 10 * math.sqrt(6.5), 16]]))
+    y, (mean, inverse_std) = reference.group_norm(x, gamma, beta, 2, eps=0.0)
+    assert (mean.tolist(), inverse_std.tolist()) == ([[2, 6]], [[1, 1 / 2]])
+    close(y, [[-1, 2, 7, 4]])
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (2, 3, 2, 8)])
+@pytest.mark.parametrize("operation, options", [("layer_norm", ()), ("group_norm", (2,))])
+def test_norms_of_images_backward(operation, options, shape):
+    x, dy, gamma, beta = normal(*shape), normal(*shape, seed=1), normal(8, seed=2), normal(8, seed=3)
+    forward, backward = getattr(reference, operation), getattr(reference, f"{operation}_backward")
+    gradients = backward(dy, x, gamma, forward(x, gamma, beta, *options)[1], *options)
+    for gradient, argument in zip(gradients, (x, gamma, beta), strict=True):
+        assert_gradient(gradient, lambda: np.vdot(dy, forward(x, gamma, beta, *options)[0]), argument, **SMOOTH)
+
+
+# ---- padding, upsampling, branches -------------------------------------------------------------------------
+
+
+@both_axes
+def test_padding_along_one_axis_by_hand(axis):
+    x, padding = line([1, 2, 3], axis), ((0, 0), (2, 1)) if axis == "columns" else ((2, 1), (0, 0))
+    for mode, y in {"constant": [7, 7, 1, 2, 3, 7], "reflect": [3, 2, 1, 2, 3, 2], "replicate": [1, 1, 1, 2, 3, 3]}.items():
+        close(reference.pad2d(x, padding, mode=mode, value=7), line(y, axis))
+    dy = line([1, 10, 100, 1000, 10000, 100000], axis)
+    gradients = {"constant": [100, 1000, 10000], "reflect": [100, 101010, 10001], "replicate": [111, 1000, 110000]}
+    for mode, dx in gradients.items():
+        close(reference.pad2d_backward(dy, x.shape, padding, mode=mode), line(dx, axis))
+
+
+@both_axes
+def test_upsampling_along_one_axis_by_hand(axis):
+    x, scale = line([4, 8], axis), along(2, axis)
+    close(reference.upsample2d(x, scale), line([4, 4, 8, 8], axis))
+    close(reference.upsample2d(x, scale, mode="bilinear"), line([4, 5, 7, 8], axis))
+    dy = line([1, 2, 3, 4], axis)
+    close(reference.upsample2d_backward(dy, x.shape, scale), line([3, 7], axis))
+    close(reference.upsample2d_backward(dy, x.shape, scale, mode="bilinear"), line([1 + 1.5 + 0.75, 0.5 + 2.25 + 4], axis))
+
+
+@both_axes
+def test_adaptive_pools_along_one_axis_by_hand(axis):
+    x, size = line([1, 5, 3, 2, 4], axis), along(2, axis)  # parts 0 to 2 and 2 to 4
+    close(reference.adaptive_avg_pool2d(x, size), line([3, 3], axis))
+    y, argmax = reference.adaptive_max_pool2d(x, size)
+    close(y, line([5, 4], axis))
+    assert argmax.ravel().tolist() == [1, 4]
+    dy = line([3, 6], axis)
+    close(reference.adaptive_avg_pool2d_backward(dy, x.shape), line([1, 1, 3, 2, 2], axis))
+    close(reference.adaptive_max_pool2d_backward(dy, argmax, x.shape), line([0, 3, 0, 0, 6], axis))
+
+
+def test_global_max_pool2d_by_hand():
+    x = np.array([[[1.0, 9], [7, 2]], [[7, 3], [5, 9]]])[np.newaxis]  # the first maximum wins
+    y, argmax = reference.global_max_pool2d(x)
+    assert (y.tolist(), argmax.tolist()) == ([[7, 9]], [[1, 0]])
+    dx = reference.global_max_pool2d_backward(np.array([[3.0, 4]]), argmax, x.shape)
+    assert dx.ravel().tolist() == [0, 4, 3, 0, 0, 0, 0, 0]
+
+
+@both_axes
+def test_transposed_convolution_along_one_axis_by_hand(axis):
+    x, weight = line([1, 10], axis), line([1, 2, 3], axis)[0][..., np.newaxis]
+    options = {"stride": along(2, axis)}
+    bias = np.array([100.0])
+    close(reference.conv_transpose2d(x, weight, bias, **options), line([101, 102, 113, 120, 130], axis))
+    border = {"padding": along(1, axis, 0), "output_padding": along(1, axis, 0), **options}
+    close(reference.conv_transpose2d(x, weight, **border), line([2, 13, 20, 30], axis))
+    dx, dweight, dbias = reference.conv_transpose2d_backward(line([1, 1, 0, 2, 5], axis), x, weight, **options)
+    close(dx, line([3, 19], axis))
+    close(dweight.ravel(), [1, 21, 50])
+    assert dbias.tolist() == [9]
+
+
+def test_concat_by_hand():
+    parts = np.array([[1.0], [2]]), np.array([[3.0, 4], [5, 6]])
+    y = reference.concat(parts)
+    assert y.tolist() == [[1, 3, 4], [2, 5, 6]]
+    assert [part.tolist() for part in reference.concat_backward(y, (1, 2))] == [part.tolist() for part in parts]
+
+
+def test_dropout2d_drops_whole_channels():
+    y, mask = reference.dropout2d(np.ones((3, 4, 5, 7)), 0.5, seed=7)
+    assert np.array_equal(mask, reference.dropout(np.ones((3, 7)), 0.5, seed=7)[1]) and 0 < mask.sum() < 21
+    assert np.array_equal(y, np.broadcast_to(2.0 * mask[:, np.newaxis, np.newaxis], y.shape))
+
+
 # ---- activations -------------------------------------------------------------------------------------------
 
 ACTIVATIONS = {
@@ -578,8 +709,14 @@ ACTIVATIONS = {
         LN3: (LN3 * 3 / 4, 3 / 4 + LN3 * 3 / 16),
         -LN3: (-LN3 / 4, 1 / 4 - LN3 * 3 / 16),
     },
+    # scale alpha = 1.7580993408473766
+    "selu": {-LN2: (-1.7580993408473766 / 2, 1.7580993408473766 / 2), 2.0: (2 * 1.0507009873554805, 1.0507009873554805)},
+    "softplus": {0.0: (LN2, 1 / 2), LN3: (LN4, 3 / 4), 1000.0: (1000, 1), -1000.0: (0, 0)},
+    "hardswish": {-3.0: (0, 0), -4.0: (0, 0), -1.0: (-1 / 3, 1 / 6), 1.0: (2 / 3, 5 / 6), 3.0: (3, 1), 4.0: (4, 1)},
+    # tanh(log 4) = 15/17, 1 - t^2 = 64/289
+    "mish": {0.0: (0, 3 / 5), LN3: (LN3 * 15 / 17, 15 / 17 + LN3 * 64 / 289 * 3 / 4), 1000.0: (1000, 1)},
 }
-FROM_X = {"gelu", "silu"}  # their backward takes x, the others y
+FROM_X = {"gelu", "silu", "softplus", "hardswish", "mish"}  # their backward takes x, the others y
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -596,6 +733,13 @@ def test_activation_parameters_by_hand():
     assert reference.leaky_relu_backward(np.array([4.0, 4]), np.array([-1.0, 3]), 0.5).tolist() == [2, 4]
     close(reference.elu(np.array([-LN2, 3]), 4.0), [-2, 3])
     close(reference.elu_backward(np.array([5.0, 5, 5]), np.array([-2.0, 3, 0]), 4.0), [10, 5, 20])
+    close(reference.softplus(np.array([LN3 / 2, 1.0]), 2.0, 1.5), [LN4 / 2, 1])
+    close(reference.softplus_backward(np.array([4.0, 4.0]), np.array([LN3 / 2, 1.0]), 2.0, 1.5), [3, 4])
+    x, slopes = np.array([[-2.0, 3], [4, -6]]), np.array([0.5, -1])
+    assert reference.prelu(x, slopes).tolist() == [[-1, 3], [4, 6]]
+    dx, dslope = reference.prelu_backward(np.array([[1.0, 2], [3, 4]]), x, slopes)
+    assert (dx.tolist(), dslope.tolist()) == ([[0.5, 2], [3, -4]], [-2, -24])
+    assert reference.prelu_backward(np.array([[1.0, 2], [3, 4]]), x, slopes[:1])[1].tolist() == [-26]
 
 
 @pytest.mark.parametrize("name", ["relu", "elu"])
@@ -613,7 +757,7 @@ def test_activation_backward(name):
     dy = normal(9, 9, seed=1)
     forward, backward = getattr(reference, name), getattr(reference, f"{name}_backward")
     gradient = backward(dy, x if name in FROM_X else forward(x))
-    bounds = KINKED if name.endswith("relu") or name == "elu" else SMOOTH
+    bounds = KINKED if name.endswith("lu") or name == "hardswish" else SMOOTH
     assert_gradient(gradient, lambda: np.vdot(dy, forward(x)), x, **bounds)
 
 
@@ -823,6 +967,39 @@ def test_binary_cross_entropy_by_hand():
     assert dlogits.tolist() == [0, -0.25, 0.25, 0]
 
 
+def test_l1_and_huber_loss_by_hand():
+    prediction, target = np.array([1.0, 5, 2, -3]), np.array([1.0, 1, 2.5, 1])  # differences 0, 4, -1/2, -4
+    loss, gradient = reference.l1_loss(prediction, target)
+    assert (loss, gradient.tolist()) == (8.5 / 4, [0, 1 / 4, -1 / 4, -1 / 4])
+    loss, gradient = reference.huber_loss(prediction, target, delta=2.0)
+    assert (loss, gradient.tolist()) == ((6 + 1 / 8 + 6) / 4, [0, 2 / 4, -1 / 8, -2 / 4])
+
+
+def test_nll_loss_by_hand():
+    rows, labels = np.array([[-1.0, -2], [-4, -8], [-3, -5]]), np.array([0, 1, 1])
+    loss, gradient = reference.nll_loss(rows, labels)
+    close(loss, (1 + 8 + 5) / 3)
+    close(gradient, [[-1 / 3, 0], [0, -1 / 3], [0, -1 / 3]])
+    loss, gradient = reference.nll_loss(rows, labels, class_weight=np.array([2.0, 1]))
+    assert (loss, gradient.tolist()) == ((2 + 8 + 5) / 4, [[-1 / 2, 0], [0, -1 / 4], [0, -1 / 4]])
+    loss, gradient = reference.nll_loss(rows, labels, ignore_index=1)
+    assert (loss, gradient.tolist()) == (1, [[-1, 0], [0, 0], [0, 0]])
+    assert reference.nll_loss(rows, labels - labels, ignore_index=0)[0] == 0
+
+
+def test_hinge_loss_by_hand():
+    scores = np.array([[3.0, 1, 2.5, 4], [0, 5, 0, 0]])  # row 0 lacks 0, 0, 1/2 and 2; row 1 nothing
+    loss, gradient = reference.hinge_loss(scores, np.array([0, 1]))
+    assert (loss, gradient.tolist()) == (2.5 / 8, [[-1 / 4, 0, 1 / 8, 1 / 8], [0, 0, 0, 0]])
+    assert reference.hinge_loss(scores, np.array([0, 1]), margin=2.0)[0] == (1.5 + 3) / 8
+
+
+def test_l2_penalty_by_hand():
+    gradient = np.array([1.0, 1])
+    assert reference.l2_penalty(np.array([2.0, -4]), gradient, weight=0.5) == 5
+    assert gradient.tolist() == [2, -1]
+
+
 @pytest.mark.parametrize("loss", [reference.mse_loss, reference.binary_cross_entropy])
 def test_loss_backward(loss):
     prediction, target = normal(3, 4), np.random.default_rng(1).random((3, 4))
@@ -838,7 +1015,7 @@ def steps(update, parameter, gradients, *, states, **options):
     state = [np.full(2, float(start)) for start in states]
     for number, value in enumerate(gradients, 1):
         gradient = np.array([value, -value])
-        counted = {"step": number} if update in (reference.sgd, reference.adam) else {}
+        counted = {"step": number} if update in (reference.sgd, reference.adam, reference.adamax) else {}
         update(parameters, gradient, *state, **options, **counted)
         assert gradient.tolist() == [value, -value]
     assert parameters[1] == -parameters[0]
@@ -889,18 +1066,55 @@ def test_adagrad_by_hand():
     close(steps(reference.adagrad, 1, [2.8], weight_decay=0.2, **settings), 1 - 0.3 / 4)
 
 
+def test_adadelta_by_hand():
+    # square 4 / 4 = 1, change 3: step sqrt(4 / 2) 2, times 0.1
+    settings = {"lr": 0.1, "rho": 0.75, "eps": 1.0}
+    close(steps(reference.adadelta, 1, [2.0], states=[0, 3], weight_decay=0.0, **settings), 1 - 0.2 * math.sqrt(2))
+    # the change becomes 3 * 3 / 4 + 8 / 4, square 3 / 4 + 36 / 4
+    second = 1 - 0.2 * math.sqrt(2) - 0.6 * math.sqrt(5.25 / 10.75)
+    close(steps(reference.adadelta, 1, [2.0, 6.0], states=[0, 3], weight_decay=0.0, **settings), second)
+    close(steps(reference.adadelta, 1, [1.8], states=[0, 3], weight_decay=0.2, **settings), 1 - 0.2 * math.sqrt(2))
+
+
+def test_adamax_by_hand():
+    settings = {"states": [0, 0], "lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.0}
+    # step 1: first 0.5 g over 1 - 0.5, largest |g|; step 2: first (-0.5 + 1) / 2 over 3/4, largest max(3/4, 1)
+    close(steps(reference.adamax, 1, [-1.0], weight_decay=0.0, **settings), 1.1)
+    close(steps(reference.adamax, 1, [-1.0, 1.0], weight_decay=0.0, **settings), 1.1 - 0.1 * 0.25 / 0.75)
+    close(steps(reference.adamax, 1, [-1.0, 0.5], weight_decay=0.0, **settings), 1.1)
+    close(steps(reference.adamax, 1, [-1.2], weight_decay=0.2, **settings), 1.1)
+
+
+def test_lion_by_hand():
+    settings = {"states": [0], "lr": 0.1, "beta1": 0.5, "beta2": 0.75}
+    # the mean is 0.5 after step 1; in step 2 a gradient of -0.4 is weaker than it, one of -0.6 stronger
+    assert steps(reference.lion, 1, [2.0], weight_decay=0.0, **settings) == 0.9
+    close(steps(reference.lion, 1, [2.0, -0.4], weight_decay=0.0, **settings), 0.8)
+    close(steps(reference.lion, 1, [2.0, -0.6], weight_decay=0.0, **settings), 1.0)
+    close(steps(reference.lion, 1, [2.0], weight_decay=0.5, **settings), 0.85)
+
+
+def test_clip_values_by_hand():
+    gradient = np.array([-3.0, -1, 0.5, 2, NAN, INF])
+    reference.clip_values(gradient, 1.5)
+    np.testing.assert_array_equal(gradient, [-1.5, -1, 0.5, 1.5, NAN, 1.5])
+
+
 UPDATES = {
     reference.sgd: {**SGD, "momentum": 0.9, "step": 2, "weight_decay": 0.5},
     reference.adam: {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.5, "weight_decay": 0.5, "decoupled": True, "step": 2},
     reference.rmsprop: {"lr": 0.1, "alpha": 0.75, "eps": 1.0, "weight_decay": 0.5},
     reference.adagrad: {"lr": 0.1, "eps": 1.0, "weight_decay": 0.5},
+    reference.adadelta: {"lr": 0.1, "rho": 0.5, "eps": 1.0, "weight_decay": 0.5},
+    reference.adamax: {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.5, "weight_decay": 0.5, "step": 2},
+    reference.lion: {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "weight_decay": 0.5},
 }
 
 
 @pytest.mark.parametrize("update", UPDATES, ids=lambda update: update.__name__)
 def test_a_scaled_gradient_is_that_gradient(update):
     options = UPDATES[update]
-    count = 4 if update is reference.adam else 3
+    count = 4 if update in (reference.adam, reference.adadelta, reference.adamax) else 3
     one, other = ([np.array([1.5]) for _ in range(count)] for _ in range(2))
     other[1] /= 4
     update(*one, scale=0.25, zero=True, **options)

@@ -22,6 +22,8 @@ from fastcnn.training import (
     EarlyStopping,
     JSONLogger,
     NonFiniteError,
+    WeightAverage,
+    find_lr,
     load_checkpoint,
 )
 from fastcnn.training.augment import CropFlip
@@ -833,3 +835,55 @@ def test_profile_of_a_module_of_your_own():
     profile = Twice().profile(np.ones((5, 3), np.float32), repeats=1)
     assert [row.name for row in profile.rows] == ["inner"]
     assert "whole step of 5 images" in str(profile)
+
+
+def test_a_penalty_of_all_parameters_is_weight_decay():
+    images, labels = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32), np.arange(8) % 3
+
+    def trained(decay, weight):
+        fastcnn.manual_seed(0)
+        model = nn.Linear(5, 3)
+        penalty = nn.L2(model.parameters(), weight)
+        history = train(model, (images, labels), epochs=2, batch_size=4, penalty=penalty,
+                        optimizer=optim.SGD(model.parameters(), 0.1, weight_decay=decay))
+        return model.weight.data, history[0]["train_loss"]
+
+    (with_penalty, larger), (with_decay, smaller) = trained(0.0, 0.5), trained(0.5, 0.0)
+    np.testing.assert_allclose(with_penalty, with_decay, rtol=1e-5)
+    assert larger > smaller
+
+
+def test_an_average_follows_the_weights_and_is_exchanged_with_them():
+    model, average, seen = network(), WeightAverage(0.75), []
+
+    class Watch(Callback):
+        def on_batch_end(self, run):
+            seen.append(run.optimizer.flat.data.copy())
+
+    start = np.concatenate([parameter.data.reshape(-1) for parameter in model.parameters()])
+    train(model, epochs=2, callbacks=[average, Watch()])
+    for weights in seen:
+        start = 0.75 * start + 0.25 * weights
+    with average.swapped():
+        now = np.concatenate([parameter.data.reshape(-1) for parameter in model.parameters()])
+        np.testing.assert_allclose(now, start, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(np.concatenate([parameter.data.reshape(-1) for parameter in model.parameters()]), seen[-1])
+
+
+def test_an_average_goes_on_in_a_resumed_run(tmp_path):
+    whole, part = WeightAverage(0.9), WeightAverage(0.9)
+    train(network(), epochs=2, callbacks=[whole])
+    train(network(), epochs=1, callbacks=[part, Checkpoint(tmp_path)])
+    resumed = WeightAverage(0.9)
+    train(network(), epochs=2, callbacks=[resumed], resume=tmp_path)
+    np.testing.assert_array_equal(resumed.average, whole.average)
+
+
+def test_a_search_tries_rising_rates_on_a_copy():
+    model = network()
+    before = model.state_dict()
+    found = find_lr(model, FEW, optimizer=optim.SGD, low=1e-4, high=100.0, steps=40, batch_size=16)
+    assert len(found.rates) == len(found.losses) <= 40
+    assert np.allclose(np.diff(np.log(found.rates)), np.log(1e6) / 39)
+    assert found.suggestion == found.rates[int(np.argmin(found.losses))] / 10
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())

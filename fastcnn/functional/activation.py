@@ -1,6 +1,7 @@
 """Activations, softmax and their gradients, for arrays of any rank.
 
-sigmoid, tanh and the ReLU family differentiate by their output y, gelu and silu by their input x.
+sigmoid, tanh and the ReLU family differentiate by their output y; gelu, silu, prelu, softplus, hardswish and mish by their
+input x.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from ..kernels import activation as kernels
 from ..kernels import threads
 from . import arrays
 
+_LEAST_BETA = 1e-30
 
-def _forward(kernel: Any, function: str, x: Any, parameter: float = 0.0, out: np.ndarray | None = None) -> np.ndarray:
+
+def _forward(kernel: Any, function: str, x: Any, *parameters: float, out: np.ndarray | None = None) -> np.ndarray:
     x = arrays.as_floats(function, "x", x)
     shapes.at_least_1d(function, "x", x.shape)
     y = arrays.as_output(function, out, x.shape, x.dtype)
-    kernel(x.reshape(-1), y.reshape(-1), parameter, threads.workers(x.size))
+    kernel(x.reshape(-1), y.reshape(-1), *(parameters or (0.0,)), threads.workers(x.size))
     return y
 
 
-def _backward(kernel: Any, function: str, dy: Any, name: str, saved: Any, parameter: float = 0.0) -> np.ndarray:
+def _backward(kernel: Any, function: str, dy: Any, name: str, saved: Any, *parameters: float) -> np.ndarray:
     dy, saved = arrays.floats(function, **{"dy": dy, name: saved})
     shapes.at_least_1d(function, name, saved.shape)
     shapes.same_shape(function, "dy", dy.shape, saved.shape, f"the shape of {name}")
     dx = arrays.empty(dy.shape, dy.dtype)
-    kernel(dy.reshape(-1), saved.reshape(-1), dx.reshape(-1), parameter, threads.workers(dy.size))
+    kernel(dy.reshape(-1), saved.reshape(-1), dx.reshape(-1), *(parameters or (0.0,)), threads.workers(dy.size))
     return dx
 
 
@@ -111,6 +114,81 @@ def silu(x: Any) -> np.ndarray:
 def silu_backward(dy: Any, x: Any) -> np.ndarray:
     """Gradient of silu: dy s (1 + x (1 - s)) with s = sigmoid(x)."""
     return _backward(kernels.silu_backward, "silu_backward", dy, "x", x)
+
+
+def selu(x: Any) -> np.ndarray:
+    """elu with alpha 1.6733 times 1.0507: mean 0 and variance 1 are kept from layer to layer."""
+    return _forward(kernels.selu, "selu", x)
+
+
+def selu_backward(dy: Any, y: Any) -> np.ndarray:
+    """Gradient of selu: dy times 1.0507 where y is above zero, else dy (y + 1.7581)."""
+    return _backward(kernels.selu_backward, "selu_backward", dy, "y", y)
+
+
+def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> np.ndarray:
+    """log(1 + exp(beta x)) / beta, and x itself where beta x is above the threshold."""
+    return _forward(kernels.softplus, "softplus", x, *softplus_options("softplus", beta, threshold))
+
+
+def softplus_backward(dy: Any, x: Any, beta: float = 1.0, threshold: float = 20.0) -> np.ndarray:
+    """Gradient of softplus: dy sigmoid(beta x), and dy where beta x is above the threshold."""
+    options = softplus_options("softplus_backward", beta, threshold)
+    return _backward(kernels.softplus_backward, "softplus_backward", dy, "x", x, *options)
+
+
+def softplus_options(function: str, beta: float, threshold: float) -> tuple[float, float]:
+    """Return beta and threshold, checked for `function`."""
+    return shapes.real(function, "beta", beta, _LEAST_BETA), shapes.real(function, "threshold", threshold, 0)
+
+
+def hardswish(x: Any) -> np.ndarray:
+    """x times a line that rises from 0 at -3 to 1 at 3."""
+    return _forward(kernels.hardswish, "hardswish", x)
+
+
+def hardswish_backward(dy: Any, x: Any) -> np.ndarray:
+    """Gradient of hardswish: dy (x / 3 + 1 / 2) between -3 and 3, 0 below and dy above."""
+    return _backward(kernels.hardswish_backward, "hardswish_backward", dy, "x", x)
+
+
+def mish(x: Any) -> np.ndarray:
+    """x tanh(softplus(x))."""
+    return _forward(kernels.mish, "mish", x)
+
+
+def mish_backward(dy: Any, x: Any) -> np.ndarray:
+    """Gradient of mish: dy (t + x (1 - t^2) sigmoid(x)) with t = tanh(softplus(x))."""
+    return _backward(kernels.mish_backward, "mish_backward", dy, "x", x)
+
+
+def prelu(x: Any, slope: Any) -> np.ndarray:
+    """x where it is above zero, else slope * x: slope (C,), one for each channel of x (..., C), or (1,) for all."""
+    x, slope = arrays.floats("prelu", x=x, slope=slope)
+    channel = _channel_of_slope("prelu", x.shape, slope.shape)
+    y = arrays.empty(x.shape, x.dtype)
+    kernels.prelu(x.reshape(-1), slope[channel], y.reshape(-1), threads.workers(x.size))
+    return y
+
+
+def prelu_backward(dy: Any, x: Any, slope: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients (dx, dslope) of prelu: dy or slope * dy, and the sums of dy x where x is not above zero."""
+    dy, x, slope = arrays.floats("prelu_backward", dy=dy, x=x, slope=slope)
+    channel = _channel_of_slope("prelu_backward", x.shape, slope.shape)
+    shapes.same_shape("prelu_backward", "dy", dy.shape, x.shape, "the shape of x")
+    dx, chunks = arrays.empty(x.shape, x.dtype), arrays.chunks(x.size)
+    sums = np.empty(chunks * len(channel))
+    kernels.prelu_backward(dy.reshape(-1), x.reshape(-1), slope[channel], dx.reshape(-1), sums, chunks,
+                           min(chunks, threads.workers(x.size)))
+    return dx, sums.reshape(-1, len(slope)).sum(axis=0).astype(slope.dtype)
+
+
+def _channel_of_slope(function: str, x: tuple[int, ...], slope: tuple[int, ...]) -> np.ndarray:
+    """Return which slope each element of a run of whole pixels has; ShapeError when they do not fit."""
+    shapes.at_least_1d(function, "x", x)
+    if slope != (1,):
+        shapes.same_shape(function, "slope", slope, x[-1:], "the channels of x, or (1,) for all")
+    return arrays.channel_of_lane(slope[0])
 
 
 def _forward_rows(kernel: Any, function: str, x: Any) -> np.ndarray:

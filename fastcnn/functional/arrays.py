@@ -23,6 +23,8 @@ from ..shapes import DTypeError, ShapeError, Window, nonempty
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
+_CHUNK = 32768  # elements at least that are summed apart, in at most _CHUNKS chunks
+_CHUNKS = 64
 # The bias of an operation without bias.
 NOTHING = {dtype: np.empty(0, dtype) for dtype in (FLOAT32, FLOAT64)}
 
@@ -67,6 +69,11 @@ def in_place(function: str, **values: Any) -> None:
             came = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
             raise DTypeError(f"{function}: {name} is a {came}, expected a C-contiguous, writable float32 or "
                              "float64 array, which is changed in place")
+
+
+def chunks(size: int) -> int:
+    """How many parts of an array of `size` elements are summed apart: a function of the shape alone."""
+    return max(1, min(_CHUNKS, size // _CHUNK))
 
 
 @functools.lru_cache(maxsize=256)

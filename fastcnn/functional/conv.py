@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..shapes import ShapeError, Window
+from ..kernels import arithmetic, threads
+from ..shapes import Padding, ShapeError, Window
 from . import arrays, depthwise, direct, narrow, pointwise, products, winograd
 from .activation import through_relu
 
@@ -104,5 +105,57 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
         chosen.backward_weight(dy, x, w, dweight)
     if need_dbias:
         dbias = arrays.as_output("conv2d_backward", out[1], (w.K,), dy.dtype)
+        products.column_sums(dy, dbias)
+    return dx, dweight, dbias
+
+
+_transposed = functools.lru_cache(maxsize=1024, typed=True)(shapes.conv_transpose2d)
+
+
+def _transposed_geometry(function: str, *geometry: Any) -> Window:
+    try:
+        return _transposed(function, *geometry)
+    except TypeError:  # lists are no keys of a cache
+        return shapes.conv_transpose2d(function, *geometry)
+
+
+def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: Padding = 0,
+                     output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1) -> np.ndarray:
+    """Transposed convolution, the input gradient of conv2d: x (N, H, W, C), weight (R, S, K // groups, C) -> y (N, P, Q, K).
+
+    P = (H - 1) * stride + (R - 1) * dilation + 1 - padding of both sides + output_padding; `bias` is (K,). ShapeError,
+    DTypeError: arguments that do not fit.
+    """
+    x, weight = arrays.floats("conv_transpose2d", x=x, weight=weight)
+    w = _transposed_geometry("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
+    y = arrays.empty((w.N, w.H, w.W, w.C), x.dtype)
+    bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
+    _MODULES[_best(w)].backward_input(x, weight, w, y)
+    if len(bias):
+        arithmetic.add_to_channels(y.reshape(-1), bias[arrays.channel_of_lane(w.C)], threads.workers(y.size))
+    return y
+
+
+def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: Padding = 0,
+                              output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1,
+                              need_dx: bool = True, need_dweight: bool = True, need_dbias: bool = True,
+                              ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Gradients (dx, dweight, dbias) of conv_transpose2d from dy (N, P, Q, K); each is None where it is not needed."""
+    function = "conv_transpose2d_backward"
+    dy, x, weight = arrays.floats(function, dy=dy, x=x, weight=weight)
+    w = _transposed_geometry(function, x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
+    shapes.same_shape(function, "dy", dy.shape, (w.N, w.H, w.W, w.C), "the shape of y")
+    chosen = _MODULES[_best(w)]
+    dx = None
+    if need_dx:
+        dx = arrays.empty(x.shape, x.dtype)
+        chosen.forward(dy, weight, arrays.NOTHING[x.dtype], w, dx, False)
+    dweight = None
+    if need_dweight:
+        dweight = arrays.empty(weight.shape, weight.dtype)
+        chosen.backward_weight(x, dy, w, dweight)
+    dbias = None
+    if need_dbias:
+        dbias = arrays.empty((w.C,), dy.dtype)
         products.column_sums(dy, dbias)
     return dx, dweight, dbias

@@ -36,13 +36,13 @@ def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np
     return y
 
 
-def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, y: Any = None,
+def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_dweight: bool = True, y: Any = None,
                     out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
-                    ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+                    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients (dx, dweight, dbias) of linear from dy (N, out); dx is None without `need_dx`.
 
-    `y` is what linear gave with `relu`, and None without. `out` is two arrays that receive dweight and dbias where
-    given. ShapeError, DTypeError: arguments that do not fit.
+    dweight and dbias are None without `need_dweight`. `y` is what linear gave with `relu`, and None without. `out` is two
+    arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("linear_backward", dy=dy, x=x, weight=weight)
     N, depth, K = _features("linear_backward", x.shape, weight.shape)
@@ -52,6 +52,8 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, y: An
     if need_dx:
         dx = arrays.empty((N, depth), dy.dtype)
         direct.backward_input(dy, weight, w, dx)
+    if not need_dweight:
+        return dx, None, None
     dweight = arrays.as_output("linear_backward", out[0], (depth, K), dy.dtype)
     direct.backward_weight(dy, x, w, dweight)
     dbias = arrays.as_output("linear_backward", out[1], (K,), dy.dtype)

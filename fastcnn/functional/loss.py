@@ -11,8 +11,10 @@ from .. import shapes
 from ..kernels import loss as kernels
 from ..kernels import threads
 from . import arrays
+from .optim import sum_of_squares
 
 _NO_LABEL = np.iinfo(np.int64).min
+_LEAST_DELTA = 1e-30
 
 
 @functools.lru_cache(maxsize=64)
@@ -28,12 +30,9 @@ def cross_entropy(logits: Any, labels: Any, *, class_weight: Any = None, label_s
     nothing. `label_smoothing` gives that share of each target to all classes alike (Szegedy et al.,
     "Rethinking the Inception Architecture", CVPR 2016, section 7). If nothing counts, both results are 0.
     """
-    logits = arrays.as_floats("cross_entropy", "logits", logits)
-    if logits.ndim != 2:
-        raise shapes.ShapeError(f"cross_entropy: logits has {logits.ndim} dimensions (shape {logits.shape}), "
-                                "expected 2: (N, K)")
+    logits = _rows("cross_entropy", "logits", logits)
     N, K = logits.shape
-    weight = _class_weight(class_weight, logits)
+    weight = _class_weight("cross_entropy", "logits", logits, class_weight)
     smoothing = shapes.real("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
     losses, dlogits = arrays.empty((N,), logits.dtype), arrays.empty((N, K), logits.dtype)
     labels = np.asarray(labels)
@@ -44,7 +43,7 @@ def cross_entropy(logits: Any, labels: Any, *, class_weight: Any = None, label_s
         kernels.cross_entropy_of_probabilities(logits.reshape(-1), target.reshape(-1), weight, smoothing, 1 / total,
                                                losses, dlogits.reshape(-1), workers)
     else:
-        index = _labels(labels, N, K, ignore_index)
+        index = _labels("cross_entropy", labels, N, K, ignore_index, "N of logits, or the shape of logits")
         ignored = _NO_LABEL if ignore_index is None else int(ignore_index)
         total = _total_weight(index, None if class_weight is None else weight, ignored)
         kernels.cross_entropy_of_labels(logits.reshape(-1), index, ignored, weight, smoothing,
@@ -52,13 +51,22 @@ def cross_entropy(logits: Any, labels: Any, *, class_weight: Any = None, label_s
     return float(losses.sum(dtype=np.float64)) / total if total else 0.0, dlogits
 
 
-def _class_weight(class_weight: Any, logits: np.ndarray) -> np.ndarray:
+def _rows(function: str, name: str, value: Any) -> np.ndarray:
+    """Return numbers (N, K), one for each class; ShapeError, DTypeError."""
+    array = arrays.as_floats(function, name, value)
+    if array.ndim != 2:
+        raise shapes.ShapeError(f"{function}: {name} has {array.ndim} dimensions (shape {array.shape}), expected 2: (N, K)")
+    return array
+
+
+def _class_weight(function: str, name: str, rows: np.ndarray, class_weight: Any) -> np.ndarray:
+    """Return weights (K,) that fit rows (N, K), ones for None."""
     if class_weight is None:
-        return _ones(logits.shape[1], logits.dtype)
-    _, weight = arrays.floats("cross_entropy", logits=logits, class_weight=class_weight)
-    shapes.same_shape("cross_entropy", "class_weight", weight.shape, logits.shape[1:], "K of logits")
+        return _ones(rows.shape[1], rows.dtype)
+    _, weight = arrays.floats(function, **{name: rows, "class_weight": class_weight})
+    shapes.same_shape(function, "class_weight", weight.shape, rows.shape[1:], f"K of {name}")
     if not (np.isfinite(weight).all() and weight.min() >= 0):
-        raise ValueError(f"cross_entropy: class_weight holds {weight.min()} to {weight.max()}, "
+        raise ValueError(f"{function}: class_weight holds {weight.min()} to {weight.max()}, "
                          "expected finite numbers of at least 0")
     return weight
 
@@ -73,18 +81,18 @@ def _probabilities(labels: np.ndarray, logits: np.ndarray, ignore_index: int | N
     return arrays.floats("cross_entropy", logits=logits, labels=labels)[1]
 
 
-def _labels(labels: np.ndarray, N: int, K: int, ignore_index: int | None) -> np.ndarray:
+def _labels(function: str, labels: Any, N: int, K: int, ignore_index: int | None, why: str) -> np.ndarray:
     """Check labels (N,): integers from 0 to K - 1, or ignore_index."""
-    index = arrays.as_integers("cross_entropy", "labels", labels, arrays.INT64)
-    shapes.same_shape("cross_entropy", "labels", index.shape, (N,), "N of logits, or the shape of logits")
+    index = arrays.as_integers(function, "labels", labels, arrays.INT64)
+    shapes.same_shape(function, "labels", index.shape, (N,), why)
     if index.view(np.uint64).max() >= K:  # a negative label is a huge natural number
         bad = (index < 0) | (index >= K)
         if ignore_index is not None:
-            bad &= index != shapes.integer("cross_entropy", "ignore_index", ignore_index, _NO_LABEL + 1)
+            bad &= index != shapes.integer(function, "ignore_index", ignore_index, _NO_LABEL + 1)
         if bad.any():
             first = int(bad.argmax())
             also = "" if ignore_index is None else f" or ignore_index ({ignore_index})"
-            raise ValueError(f"cross_entropy: labels[{first}] is {index[first]}, expected 0 to {K - 1}{also}")
+            raise ValueError(f"{function}: labels[{first}] is {index[first]}, expected 0 to {K - 1}{also}")
     return index
 
 
@@ -95,13 +103,14 @@ def _total_weight(index: np.ndarray, weight: np.ndarray | None, ignored: int) ->
     return float(len(index) if weight is None else weight[index].sum(dtype=np.float64))
 
 
-def _by_element(kernel: Any, function: str, first: str, values: dict[str, Any]) -> tuple[float, np.ndarray]:
+def _by_element(kernel: Any, function: str, first: str, values: dict[str, Any], parameter: float = 0.0,
+                ) -> tuple[float, np.ndarray]:
     prediction, target = arrays.floats(function, **values)
     shapes.at_least_1d(function, first, prediction.shape)
     shapes.same_shape(function, "target", target.shape, prediction.shape, f"the shape of {first}")
     gradient = arrays.empty(prediction.shape, prediction.dtype)
     sums = np.empty(-(-prediction.size // kernels.CHUNK))
-    kernel(prediction.reshape(-1), target.reshape(-1), 1 / prediction.size, sums, gradient.reshape(-1),
+    kernel(prediction.reshape(-1), target.reshape(-1), parameter, 1 / prediction.size, sums, gradient.reshape(-1),
            threads.workers(prediction.size, 8192))
     return float(sums.sum()) / prediction.size, gradient
 
@@ -115,3 +124,62 @@ def binary_cross_entropy(logits: Any, target: Any) -> tuple[float, np.ndarray]:
     """Mean of -target log(p) - (1 - target) log(1 - p) with p = sigmoid(logits) -> loss, dlogits."""
     return _by_element(kernels.binary_cross_entropy, "binary_cross_entropy", "logits",
                        {"logits": logits, "target": target})
+
+
+def l1_loss(prediction: Any, target: Any) -> tuple[float, np.ndarray]:
+    """Mean of |prediction - target| over all elements -> loss, dprediction, which is 0 where they are equal."""
+    return _by_element(kernels.l1_loss, "l1_loss", "prediction", {"prediction": prediction, "target": target})
+
+
+def huber_loss(prediction: Any, target: Any, *, delta: float = 1.0) -> tuple[float, np.ndarray]:
+    """Mean of d^2 / 2 up to |d| = delta and of delta (|d| - delta / 2) beyond, d = prediction - target -> loss, dprediction.
+
+    Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35, 1964, section 3.
+    """
+    border = shapes.real("huber_loss", "delta", delta, _LEAST_DELTA)
+    return _by_element(kernels.huber_loss, "huber_loss", "prediction", {"prediction": prediction, "target": target}, border)
+
+
+def nll_loss(log_probabilities: Any, labels: Any, *, class_weight: Any = None, ignore_index: int | None = None,
+             ) -> tuple[float, np.ndarray]:
+    """Mean of -log_probabilities[label]: log_probabilities (N, K), labels (N,) -> loss, dlog_probabilities.
+
+    `class_weight` (K,) weighs the labels; rows with label `ignore_index` count for nothing. If nothing counts, both results
+    are 0.
+    """
+    rows = _rows("nll_loss", "log_probabilities", log_probabilities)
+    N, K = rows.shape
+    weight = _class_weight("nll_loss", "log_probabilities", rows, class_weight)
+    index = _labels("nll_loss", labels, N, K, ignore_index, "N of log_probabilities")
+    ignored = _NO_LABEL if ignore_index is None else int(ignore_index)
+    total = _total_weight(index, None if class_weight is None else weight, ignored)
+    losses, gradient = arrays.empty((N,), rows.dtype), arrays.empty((N, K), rows.dtype)
+    kernels.nll_loss(rows.reshape(-1), index, ignored, weight, 1 / total if total else 0.0, losses, gradient.reshape(-1),
+                     threads.workers(rows.size, 8192))
+    return float(losses.sum(dtype=np.float64)) / total if total else 0.0, gradient
+
+
+def hinge_loss(scores: Any, labels: Any, *, margin: float = 1.0) -> tuple[float, np.ndarray]:
+    """Mean over rows and classes of max(0, margin - scores[label] + scores[k]), k not the label -> loss, dscores.
+
+    scores (N, K), labels (N,). Weston and Watkins, "Support Vector Machines for Multi-Class Pattern Recognition", ESANN
+    1999, section 2.
+    """
+    scores = _rows("hinge_loss", "scores", scores)
+    N, K = scores.shape
+    index = _labels("hinge_loss", labels, N, K, None, "N of scores")
+    room = shapes.real("hinge_loss", "margin", margin, 0)
+    losses, gradient = arrays.empty((N,), scores.dtype), arrays.empty((N, K), scores.dtype)
+    kernels.hinge_loss(scores.reshape(-1), index, K, room, 1 / scores.size, losses, gradient.reshape(-1),
+                       threads.workers(scores.size, 8192))
+    return float(losses.sum(dtype=np.float64)) / scores.size, gradient
+
+
+def l2_penalty(parameter: Any, gradient: np.ndarray, *, weight: float) -> float:
+    """weight / 2 times the sum of squares of parameter, whose slope, weight * parameter, is added to gradient."""
+    factor = shapes.real("l2_penalty", "weight", weight, 0)
+    arrays.in_place("l2_penalty", gradient=gradient)
+    parameter, slope = arrays.floats("l2_penalty", parameter=parameter, gradient=gradient)
+    shapes.same_shape("l2_penalty", "gradient", slope.shape, parameter.shape, "the shape of parameter")
+    kernels.l2_penalty(parameter.reshape(-1), slope.reshape(-1), factor, threads.workers(parameter.size))
+    return factor / 2 * sum_of_squares(parameter)

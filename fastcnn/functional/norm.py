@@ -1,4 +1,4 @@
-"""Batch normalisation and its gradient."""
+"""Batch, layer and group normalisation and their gradients."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import numpy as np
 
 from ..kernels import norm as kernels
 from ..kernels import threads
-from ..shapes import ShapeError, real, same_shape
+from ..shapes import ShapeError, at_least_1d, integer, real, same_shape
 from . import arrays
 from .activation import relu_backward
-
-_CHUNK = 32768  # elements at least that are summed apart, in at most _CHUNKS chunks
-_CHUNKS = 64
 
 
 def _channels(function: str, shape: tuple[int, ...]) -> int:
@@ -25,7 +22,7 @@ def _channels(function: str, shape: tuple[int, ...]) -> int:
 
 def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
     """Room for the sums of all chunks, and how many these are: a function of the shape alone."""
-    chunks = max(1, min(_CHUNKS, size // _CHUNK))
+    chunks = arrays.chunks(size)
     return arrays.scratch("norm", chunks * 2 * width, arrays.FLOAT64), chunks
 
 
@@ -99,4 +96,91 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
         passed = dy if y is None else relu_backward(dy, y)
         kernels.normalise(passed.reshape(-1), zero, scale, zero, arrays.floor(False), dx.reshape(-1),
                           threads.workers(x.size))
+    return dx, dgamma, dbeta
+
+
+def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Give every row of x (..., C) mean 0 and deviation 1, then each element beta and gamma (C,) -> y, (mean, inverse_std).
+
+    Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3.
+    """
+    x, gamma, beta = arrays.floats("layer_norm", x=x, gamma=gamma, beta=beta)
+    y, (mean, inverse_std) = _group_norm("layer_norm", _of_rows("layer_norm", x), gamma, beta, 1, eps)
+    return y.reshape(x.shape), (mean.reshape(x.shape[:-1]), inverse_std.reshape(x.shape[:-1]))
+
+
+def layer_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients (dx, dgamma, dbeta) of layer_norm, also through mean and variance; `saved` is from layer_norm."""
+    function = "layer_norm_backward"
+    dy, x, gamma, mean, inverse_std = arrays.floats(
+        function, dy=dy, x=x, gamma=gamma, mean=saved[0], inverse_std=saved[1])
+    same_shape(function, "dy", dy.shape, x.shape, "the shape of x")
+    rows = _of_rows(function, x)
+    for name, array in (("saved mean", mean), ("saved inverse_std", inverse_std)):
+        same_shape(function, name, array.shape, x.shape[:-1], "the shape of x but for its last axis")
+    dx, dgamma, dbeta = _group_norm_backward(function, dy.reshape(rows.shape), rows, gamma, mean, inverse_std, 1)
+    return dx.reshape(x.shape), dgamma, dbeta
+
+
+def _of_rows(function: str, x: np.ndarray) -> np.ndarray:
+    at_least_1d(function, "x", x.shape)
+    return x.reshape(-1, x.shape[-1])
+
+
+def group_norm(x: Any, gamma: Any, beta: Any, groups: int, *, eps: float = 1e-5,
+               ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Give each group of channels of every image mean 0 and deviation 1, then each channel beta and gamma (C,).
+
+    x (N, H, W, C) or (N, C) -> y like x, saved = (mean, inverse_std), each (N, groups). Wu and He, "Group Normalization",
+    ECCV 2018, section 3.
+    """
+    x, gamma, beta = arrays.floats("group_norm", x=x, gamma=gamma, beta=beta)
+    return _group_norm("group_norm", x, gamma, beta, _groups("group_norm", x.shape, groups), eps)
+
+
+def group_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], groups: int,
+                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients (dx, dgamma, dbeta) of group_norm, also through mean and variance; `saved` is from group_norm."""
+    function = "group_norm_backward"
+    dy, x, gamma, mean, inverse_std = arrays.floats(
+        function, dy=dy, x=x, gamma=gamma, mean=saved[0], inverse_std=saved[1])
+    parts = _groups(function, x.shape, groups)
+    same_shape(function, "dy", dy.shape, x.shape, "the shape of x")
+    for name, array in (("saved mean", mean), ("saved inverse_std", inverse_std)):
+        same_shape(function, name, array.shape, (len(x), parts), "N of x and groups")
+    return _group_norm_backward(function, dy, x, gamma, mean, inverse_std, parts)
+
+
+def _groups(function: str, shape: tuple[int, ...], groups: int) -> int:
+    """Return the number of groups; ShapeError: it divides no channels."""
+    C, parts = _channels(function, shape), integer(function, "groups", groups, 1)
+    if C % parts:
+        raise ShapeError(f"{function}: groups is {parts}, expected a divisor of the {C} channels of x")
+    return parts
+
+
+def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, groups: int, eps: float,
+                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    for name, array in (("gamma", gamma), ("beta", beta)):
+        same_shape(function, name, array.shape, x.shape[-1:], "the channels of x")
+    small, pixels = real(function, "eps", eps, 0), x.size // (len(x) * x.shape[-1])
+    y = arrays.empty(x.shape, x.dtype)
+    mean, inverse_std = (arrays.empty((len(x), groups), x.dtype) for _ in range(2))
+    kernels.group_norm(x.reshape(-1), gamma, beta, pixels, groups, small, y.reshape(-1), mean.reshape(-1),
+                       inverse_std.reshape(-1), threads.workers(x.size))
+    return y, (mean, inverse_std)
+
+
+def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray,
+                         inverse_std: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    N, C = len(x), x.shape[-1]
+    same_shape(function, "gamma", gamma.shape, (C,), "the channels of x")
+    pixels, dx = x.size // (N * C), arrays.empty(x.shape, x.dtype)
+    given = dy.reshape(-1), x.reshape(-1)
+    saved = mean.reshape(-1), inverse_std.reshape(-1)
+    kernels.group_norm_backward(*given, gamma, *saved, pixels, groups, dx.reshape(-1), threads.workers(x.size))
+    chunks = min(N, arrays.chunks(x.size))
+    sums = np.empty((chunks, 2, C))
+    kernels.group_products(*given, *saved, pixels, groups, C, sums.reshape(-1), chunks, min(chunks, threads.workers(x.size)))
+    dbeta, dgamma = sums.sum(axis=0).astype(x.dtype)
     return dx, dgamma, dbeta

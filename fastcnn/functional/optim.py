@@ -38,10 +38,14 @@ def _end(function: str, scale: float, zero: bool) -> tuple[float, bool]:
 
 def gradient_norm(gradient: Any) -> float:
     """Root of the sum of squares of gradient (n,); not finite where an element is not."""
-    gradient = arrays.as_floats("gradient_norm", "gradient", gradient)
-    sums = np.empty(-(-gradient.size // kernels.CHUNK))
-    kernels.sum_of_squares(gradient.reshape(-1), sums, threads.workers(gradient.size, 8 * _GRAIN))
-    return math.sqrt(sums.sum())
+    return math.sqrt(sum_of_squares(arrays.as_floats("gradient_norm", "gradient", gradient)))
+
+
+def sum_of_squares(array: np.ndarray) -> float:
+    """Sum of the squares of all elements, taken in float64."""
+    sums = np.empty(-(-array.size // kernels.CHUNK))
+    kernels.sum_of_squares(array.reshape(-1), sums, threads.workers(array.size, 8 * _GRAIN))
+    return float(sums.sum())
 
 
 def sgd(parameter: np.ndarray, gradient: Any, velocity: np.ndarray, *, lr: float, momentum: float, nesterov: bool,
@@ -98,3 +102,48 @@ def adagrad(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: flo
     decay = real("adagrad", "weight_decay", weight_decay, 0)
     kernels.adagrad(*_buffers("adagrad", zero, parameter, gradient, square=square), rate, small, decay,
                     *_end("adagrad", scale, zero), threads.workers(parameter.size, _GRAIN))
+
+
+def adadelta(parameter: np.ndarray, gradient: Any, square: np.ndarray, change: np.ndarray, *, lr: float, rho: float,
+             eps: float, weight_decay: float, scale: float = 1.0, zero: bool = False) -> None:
+    """Step by the ratio of two running roots, of squared changes and of squared gradients; both start at 0.
+
+    Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012, algorithm 1.
+    """
+    rate, rho = real("adadelta", "lr", lr, 0), real("adadelta", "rho", rho, 0, 1)
+    small, decay = real("adadelta", "eps", eps, 0), real("adadelta", "weight_decay", weight_decay, 0)
+    kernels.adadelta(*_buffers("adadelta", zero, parameter, gradient, square=square, change=change), rate, rho, 1 - rho,
+                     small, decay, *_end("adadelta", scale, zero), threads.workers(parameter.size, _GRAIN))
+
+
+def adamax(parameter: np.ndarray, gradient: Any, first: np.ndarray, largest: np.ndarray, *, lr: float, beta1: float,
+           beta2: float, eps: float, weight_decay: float, step: int, scale: float = 1.0, zero: bool = False) -> None:
+    """Adam with a fading maximum of |gradient| in place of the root of squares; both arrays start at 0.
+
+    Kingma and Ba, "Adam", ICLR 2015, algorithm 2.
+    """
+    rate, small = real("adamax", "lr", lr, 0), real("adamax", "eps", eps, 0)
+    beta1, beta2 = real("adamax", "beta1", beta1, 0, below=1), real("adamax", "beta2", beta2, 0, below=1)
+    decay, step = real("adamax", "weight_decay", weight_decay, 0), integer("adamax", "step", step, 1)
+    kernels.adamax(*_buffers("adamax", zero, parameter, gradient, first=first, largest=largest), rate / (1 - beta1**step),
+                   beta1, 1 - beta1, beta2, small, decay, *_end("adamax", scale, zero),
+                   threads.workers(parameter.size, _GRAIN))
+
+
+def lion(parameter: np.ndarray, gradient: Any, first: np.ndarray, *, lr: float, beta1: float, beta2: float,
+         weight_decay: float, scale: float = 1.0, zero: bool = False) -> None:
+    """Step by lr against the sign of a mean of gradients, which starts at 0; decay shrinks the parameter.
+
+    Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2.
+    """
+    rate, decay = real("lion", "lr", lr, 0), real("lion", "weight_decay", weight_decay, 0)
+    beta1, beta2 = real("lion", "beta1", beta1, 0, below=1), real("lion", "beta2", beta2, 0, below=1)
+    kernels.lion(*_buffers("lion", zero, parameter, gradient, first=first), rate, beta1, 1 - beta1, beta2, 1 - beta2, decay,
+                 *_end("lion", scale, zero), threads.workers(parameter.size, _GRAIN))
+
+
+def clip_values(gradient: np.ndarray, limit: float) -> None:
+    """Bring each element of gradient into -limit to limit in place; NaN stays NaN."""
+    arrays.in_place("clip_values", gradient=gradient)
+    gradient = arrays.as_floats("clip_values", "gradient", gradient)
+    kernels.clip_values(gradient.reshape(-1), real("clip_values", "limit", limit, 0), threads.workers(gradient.size, _GRAIN))

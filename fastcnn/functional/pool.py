@@ -1,4 +1,4 @@
-"""Max, average and global average pooling and their gradients."""
+"""Max and average pooling over windows, over a given number of parts and over whole images, and their gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .. import shapes
 from ..kernels import pool as kernels
 from ..kernels import threads
 from ..shapes import Padding, Pair, Window
-from . import arrays
+from . import arrays, resample
 
 _GRAIN = 1 << 16  # elements that are worth a thread of their own
 
@@ -66,22 +66,28 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]
     `y` is what max_pool2d gave with `relu`, and None without. With the `kernel_size` and so on that argmax came from it is
     faster where windows do not overlap.
     """
-    dy = arrays.as_floats("max_pool2d_backward", "dy", dy)
-    N, H, W, C = shapes.image_sizes("max_pool2d_backward", "x_shape", x_shape)
-    argmax = _positions("max_pool2d_backward", argmax, H * W)
-    P, Q = dy.shape[1:3] if dy.ndim == 4 else (1, 1)
-    shapes.same_shape("max_pool2d_backward", "dy", dy.shape, (N, P, Q, C), "N, C of x_shape")
-    shapes.same_shape("max_pool2d_backward", "argmax", argmax.shape, dy.shape, "the shape of dy")
+    window = None if kernel_size is None else (kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_backward("max_pool2d_backward", dy, argmax, x_shape, y, window=window)
+
+
+def _max_backward(function: str, dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], y: Any = None,
+                  outputs: int = 2, window: tuple[Any, ...] | None = None) -> np.ndarray:
+    """Add each gradient to the pixel that won it; dy has `outputs` axes of pixels."""
+    dy = arrays.as_floats(function, "dy", dy)
+    N, H, W, C = shapes.image_sizes(function, "x_shape", x_shape)
+    argmax = _positions(function, argmax, H * W)
+    pixels = dy.shape[1:-1] if dy.ndim == 2 + outputs else (1,) * outputs
+    shapes.same_shape(function, "dy", dy.shape, (N, *pixels, C), "N, C of x_shape")
+    shapes.same_shape(function, "argmax", argmax.shape, dy.shape, "the shape of dy")
     floor = arrays.floor(y is not None)
     if y is not None:
-        dy, y = arrays.floats("max_pool2d_backward", dy=dy, y=y)
-        shapes.same_shape("max_pool2d_backward", "y", y.shape, dy.shape, "the shape of dy")
+        dy, y = arrays.floats(function, dy=dy, y=y)
+        shapes.same_shape(function, "y", y.shape, dy.shape, "the shape of dy")
     dx = arrays.empty((N, H, W, C), dy.dtype)
     given = dy.reshape(-1), argmax.reshape(-1), (dy if y is None else y).reshape(-1), floor
     workers = min(N, threads.workers(dx.size, _GRAIN))
-    w = None if kernel_size is None else _geometry("max_pool2d_backward", (N, H, W, C), kernel_size, stride, padding,
-                                                   dilation, ceil_mode)
-    if w is not None and _disjoint(w) and (w.P, w.Q) == (P, Q):
+    w = None if window is None else _geometry(function, (N, H, W, C), *window)
+    if w is not None and _disjoint(w) and pixels == (w.P, w.Q):
         kernels.max_pool2d_backward_disjoint(*given, arrays.record(w), dx.reshape(-1), workers)
     else:
         kernels.max_pool2d_backward(*given, N, H * W, C, dx.reshape(-1), workers)
@@ -140,3 +146,54 @@ def global_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int]) -> n
     kernels.global_avg_pool2d_backward(dy.reshape(-1), N, H * W, C, dx.reshape(-1),
                                        threads.workers(dx.size, _GRAIN))
     return dx
+
+
+def global_max_pool2d(x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """First maximum of every image plane, and where it lies: x (N, H, W, C) -> y, argmax (N, C), as max_pool2d."""
+    y, argmax = _adaptive_max("global_max_pool2d", x, 1)
+    return y.reshape(y.shape[0], -1), argmax.reshape(y.shape[0], -1)
+
+
+def global_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Give each gradient to the pixel that won its plane: dy, argmax (N, C) -> dx of x_shape (N, H, W, C)."""
+    return _max_backward("global_max_pool2d_backward", dy, argmax, x_shape, outputs=0)
+
+
+def adaptive_max_pool2d(x: Any, output_size: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """First maximum of each of P x Q parts, and where it lies: x (N, H, W, C) -> y, argmax (N, P, Q, C), as max_pool2d.
+
+    `output_size` is P for both or (P, Q). Part p has the rows from floor(H p / P) to ceil(H (p + 1) / P).
+    """
+    return _adaptive_max("adaptive_max_pool2d", x, output_size)
+
+
+def _adaptive_max(function: str, x: Any, output_size: Pair) -> tuple[np.ndarray, np.ndarray]:
+    x = arrays.as_floats(function, "x", x)
+    N, H, W, C = shapes.images(function, "x", x.shape)
+    P, Q = shapes.pair(function, "output_size", output_size)
+    y, argmax = arrays.empty((N, P, Q, C), x.dtype), arrays.empty((N, P, Q, C), arrays.INT32)
+    kernels.adaptive_max_pool2d(x.reshape(-1), H, W, C, P, Q, y.reshape(-1), argmax.reshape(-1),
+                                threads.workers(x.size, _GRAIN))
+    return y, argmax
+
+
+def adaptive_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Add each gradient to the pixel that won its part: dy, argmax (N, P, Q, C) -> dx of x_shape."""
+    return _max_backward("adaptive_max_pool2d_backward", dy, argmax, x_shape)
+
+
+def adaptive_avg_pool2d(x: Any, output_size: Pair) -> np.ndarray:
+    """Mean of each of P x Q parts, which cover the image: x (N, H, W, C) -> y (N, P, Q, C); see adaptive_max_pool2d."""
+    x = arrays.as_floats("adaptive_avg_pool2d", "x", x)
+    _, H, W, _ = shapes.images("adaptive_avg_pool2d", "x", x.shape)
+    P, Q = shapes.pair("adaptive_avg_pool2d", "output_size", output_size)
+    return resample.apply(x, resample.averaged(H, P).forward, resample.averaged(W, Q).forward)
+
+
+def adaptive_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Give every pixel of a part an equal share of its gradient: dy (N, P, Q, C) -> dx of x_shape."""
+    dy = arrays.as_floats("adaptive_avg_pool2d_backward", "dy", dy)
+    N, H, W, C = shapes.image_sizes("adaptive_avg_pool2d_backward", "x_shape", x_shape)
+    _, P, Q, _ = shapes.images("adaptive_avg_pool2d_backward", "dy", dy.shape)
+    return resample.transposed("adaptive_avg_pool2d_backward", dy, (N, H, W, C), resample.averaged(H, P),
+                               resample.averaged(W, Q))

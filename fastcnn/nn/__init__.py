@@ -2,42 +2,76 @@
 
 from ..functional.prepared import Store as InferenceCache
 from ..functional.prepared import current as inference_cache
-from .activation import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
-from .containers import Residual, Sequential
-from .conv import Conv2D
-from .dropout import Dropout
-from .initialise import manual_seed
+from .activation import (
+    ELU,
+    GELU,
+    SELU,
+    Hardswish,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from .containers import Concat, Residual, Sequential
+from .conv import Conv2D, ConvTranspose2D
+from .dropout import Dropout, Dropout2D
+from .initialise import init_weights, manual_seed
 from .linear import Flatten, Identity, Linear
-from .loss import BCELoss, CrossEntropyLoss, Loss, MSELoss
+from .loss import L2, BCELoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
 from .module import Layer, Module, Normalisation, Origin, inference
-from .norm import BatchNorm
+from .norm import BatchNorm, GroupNorm, LayerNorm
 from .parameter import Flat, Parameter, flatten
-from .pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
+from .resample import Pad2D, Upsample2D
 
 __all__ = [
     "ELU",
     "GELU",
+    "L2",
+    "SELU",
+    "AdaptiveAvgPool2D",
+    "AdaptiveMaxPool2D",
     "AvgPool2D",
     "BCELoss",
     "BatchNorm",
+    "Concat",
     "Conv2D",
+    "ConvTranspose2D",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout2D",
     "Flat",
     "Flatten",
     "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "GroupNorm",
+    "Hardswish",
+    "HingeLoss",
+    "HuberLoss",
     "Identity",
     "InferenceCache",
+    "L1Loss",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "Loss",
     "MSELoss",
     "MaxPool2D",
+    "Mish",
     "Module",
+    "NLLLoss",
     "Normalisation",
     "Origin",
+    "PReLU",
+    "Pad2D",
     "Parameter",
     "ReLU",
     "Residual",
@@ -45,9 +79,12 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
+    "Upsample2D",
     "flatten",
     "inference",
     "inference_cache",
+    "init_weights",
     "manual_seed",
 ]

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import functional
-from ..shapes import real
+from .. import functional, shapes
+from ..shapes import ShapeError, real
 from .module import Layer
+from .parameter import Parameter
 
 
 class _FromOutput(Layer):
@@ -80,6 +81,33 @@ class SiLU(_FromInput):
     _forward, _backward = functional.silu, functional.silu_backward
 
 
+class SELU(_FromOutput):
+    """ELU with constants that keep mean 0 and variance 1 from layer to layer.
+
+    Klambauer, Unterthiner, Mayr and Hochreiter, "Self-Normalizing Neural Networks", NeurIPS 2017, section 2.
+    """
+
+    _forward, _backward = functional.selu, functional.selu_backward
+
+
+class Hardswish(_FromInput):
+    """x times a line that rises from 0 at -3 to 1 at 3.
+
+    Howard et al., "Searching for MobileNetV3", ICCV 2019, section 5.2.
+    """
+
+    _forward, _backward = functional.hardswish, functional.hardswish_backward
+
+
+class Mish(_FromInput):
+    """x tanh(log(1 + exp(x))).
+
+    Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020, section 3.
+    """
+
+    _forward, _backward = functional.mish, functional.mish_backward
+
+
 class Softmax(_FromOutput):
     """Probabilities along the last axis: positive, with sum 1."""
 
@@ -112,3 +140,58 @@ class LeakyReLU(Layer):
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
         return f"LeakyReLU({self.slope})"
+
+
+class PReLU(Layer):
+    """x where positive, else slope * x, with a trained slope for each of the channels, or one for all.
+
+    `slope` is (channels,) and begins with `init`. He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015,
+    section 2.1. ShapeError, DTypeError, ValueError: channels or init is unfit.
+    """
+
+    def __init__(self, channels: int = 1, *, init: float = 0.25) -> None:
+        """Check the arguments and set the slopes."""
+        self.channels = shapes.integer("PReLU", "channels", channels, 1)
+        start = real("PReLU", "init", init, 0.0)
+        self.slope = Parameter(np.full(self.channels, start, np.float32), "slope")
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y like x."""
+        self._keep(x)
+        return functional.prelu(x, self.slope.data)
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Write the gradient of the slopes; return dx like x."""
+        dx, self.slope.grad = functional.prelu_backward(dy, self._take(), self.slope.data)
+        return dx
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of x."""
+        if self.channels not in (1, x_shape[-1]):
+            raise ShapeError(f"PReLU: x has shape {x_shape}, expected (..., {self.channels})")
+        return x_shape
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        return f"PReLU({self.channels})"
+
+
+class Softplus(Layer):
+    """log(1 + exp(beta x)) / beta, and x where beta x is above the threshold; ValueError: a number is out of range."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        """Check the numbers."""
+        self.beta, self.threshold = functional.activation.softplus_options("Softplus", beta, threshold)
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y like x."""
+        self._keep(x)
+        return functional.softplus(x, self.beta, self.threshold)
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dx like x."""
+        return functional.softplus_backward(dy, self._take(), self.beta, self.threshold)
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        return f"Softplus({self.beta}, {self.threshold})"

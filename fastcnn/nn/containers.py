@@ -116,15 +116,54 @@ class Residual(Module):
         return f"Residual({self.main!r}{'' if self.shortcut is None else f', {self.shortcut!r}'})"
 
 
+class Concat(Module):
+    """Branches of the same input whose results (..., C) are joined along the channels; named "0", "1" and so on.
+
+    Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 4.
+    """
+
+    def __init__(self, *branches: Module) -> None:
+        """Take the branches; DTypeError: one is no Module, or there is none."""
+        _require_modules("Concat", branches)
+        if not branches:
+            raise DTypeError("Concat: no branches came, expected at least one Module")
+        self.branches = branches
+
+    def forward(self, x: Any) -> Any:
+        """Return the joined results; ShapeError when they differ in more than their channels."""
+        results = [branch.forward(x) for branch in self.branches]
+        self._keep([result.shape[-1] for result in results])
+        return functional.concat(results)
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        """Write all gradients; return dx, or None without `need_dx`."""
+        parts = functional.concat_backward(dy, self._take())
+        gradients = [backward(branch, part, need_dx) for branch, part in zip(self.branches, parts, strict=True)]
+        return functools.reduce(functional.add, gradients) if need_dx else None
+
+    def children(self) -> Iterator[tuple[str, Module | Parameter]]:
+        """Give the branches, named by their index."""
+        return ((str(index), branch) for index, branch in enumerate(self.branches))
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the joined results."""
+        every: list[tuple[int, ...]] = [branch.output_shape(x_shape) for branch in self.branches]  # type: ignore[attr-defined]
+        return *every[0][:-1], sum(shape[-1] for shape in every)
+
+    def __repr__(self) -> str:
+        """Constructor call."""
+        return f"Concat({', '.join(map(repr, self.branches))})"
+
+
 def _first_trained(steps: tuple[Module, ...]) -> int:
-    """Index of the first step with parameters; the number of steps when none has any."""
+    """Index of the first step with parameters to train; the number of steps when none has any."""
     return next((index for index, step in enumerate(steps) if _has_parameters(step)), len(steps))
 
 
 def _has_parameters(module: Module) -> bool:
-    """Whether there is any parameter in the module; those of layers are found at once."""
-    own = any(isinstance(value, Parameter) for value in vars(module).values())
-    return own or any(True for _ in module.named_parameters())
+    """Whether there is any parameter to train in the module; those of layers are found at once."""
+    own = not module.frozen and any(isinstance(value, Parameter) for value in vars(module).values())
+    return own or bool(module.parameters())
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

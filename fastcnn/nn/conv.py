@@ -79,8 +79,10 @@ class Conv2D(Layer):
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
         x, y = self._take()
+        trained = not self.frozen
         dx, _, _ = functional.conv2d_backward(
-            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dbias=self.bias is not None, y=y,
+            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=trained,
+            need_dbias=self.bias is not None and trained, y=y,
             out=(self.weight.grad, None if self.bias is None else self.bias.grad), **self._geometry
         )
         return dx
@@ -115,6 +117,90 @@ class Conv2D(Layer):
         }
         written = "".join(f", {name}={short(value)!r}" for name, (value, usual) in options.items() if value != usual)
         return f"Conv2D({self.in_channels}, {self.out_channels}, {short(self.kernel_size)!r}{written})"
+
+
+class ConvTranspose2D(Layer):
+    """Transposed convolution of images (N, H, W, in_channels): (N, P, Q, out_channels), the input gradient of Conv2D.
+
+    `weight` is (R, S, out_channels // groups, in_channels), drawn from `he_normal`; `bias` is (out_channels,), zeros, or
+    None. P and Q as in `functional.conv_transpose2d`. ShapeError, DTypeError: an argument makes no convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        *,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        output_padding: Pair = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        """Check the arguments and draw the weights."""
+        name = "ConvTranspose2D"
+        inputs = shapes.integer(name, "in_channels", in_channels, 1)
+        outputs = shapes.integer(name, "out_channels", out_channels, 1)
+        self.in_channels, self.out_channels = inputs, outputs
+        self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
+        self.groups = shapes.integer(name, "groups", groups, 1)
+        if inputs % self.groups or outputs % self.groups:
+            raise ShapeError(
+                f"{name}: groups is {groups}, expected a divisor of in_channels {inputs} and out_channels {outputs}"
+            )
+        R, S = self.kernel_size
+        weights = R, S, outputs // self.groups, inputs
+        self._geometry: dict[str, Any] = {
+            "stride": shapes.pair(name, "stride", stride),
+            "padding": padding,
+            "output_padding": shapes.pair(name, "output_padding", output_padding, 0),
+            "dilation": shapes.pair(name, "dilation", dilation),
+            "groups": self.groups,
+        }
+        large = sum(shapes.numeric_padding(name, padding)) + 1
+        shapes.conv_transpose2d(name, (1, large, large, inputs), weights, **self._geometry)
+        self.weight = Parameter(he_normal(weights, R * S * inputs // self.groups), "weight")
+        self.bias = Parameter(np.zeros(outputs, np.float32), "bias") if bias else None
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, P, Q, out_channels)."""
+        self._keep(x)
+        return functional.conv_transpose2d(x, self.weight.data, None if self.bias is None else self.bias.data,
+                                           **self._geometry)
+
+    def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
+        """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
+        dx, dweight, dbias = functional.conv_transpose2d_backward(
+            dy, self._take(), self.weight.data, need_dx=need_dx, need_dweight=not self.frozen,
+            need_dbias=self.bias is not None and not self.frozen, **self._geometry
+        )
+        if not self.frozen:
+            self.weight.grad = dweight
+            if self.bias is not None:
+                self.bias.grad = dbias
+        return dx
+
+    def _window(self, x_shape: tuple[int, ...]) -> shapes.Window:
+        return shapes.conv_transpose2d("ConvTranspose2D", x_shape, self.weight.shape, **self._geometry)
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (N, P, Q, out_channels)."""
+        window = self._window(x_shape)
+        return window.N, window.H, window.W, window.C
+
+    def multiply_adds(self, x_shape: tuple[int, ...]) -> int:
+        """Return N H W R S in_channels out_channels / groups."""
+        window = self._window(x_shape)
+        return window.N * window.P * window.Q * self.weight.size
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "bias": True}
+        given = {**{name: short(value) for name, value in self._geometry.items()}, "bias": self.bias is not None}
+        written = "".join(f", {name}={value!r}" for name, value in given.items() if value != usual[name])
+        return f"ConvTranspose2D({self.in_channels}, {self.out_channels}, {short(self.kernel_size)!r}{written})"
 
 
 def short(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..shapes import real
+from ..shapes import images, real
 from .initialise import mix, random_key
 from .module import Layer
 
@@ -19,9 +19,11 @@ class Dropout(Layer):
     (or from the seed of `fit`), `step` counts the forward passes in training. ValueError unless 0 <= p < 1.
     """
 
+    _forward, _backward = staticmethod(functional.dropout), staticmethod(functional.dropout_backward)
+
     def __init__(self, p: float = 0.5) -> None:
         """Check p and draw the key."""
-        self.p = real("Dropout", "p", p, 0.0, below=1.0)
+        self.p = real(type(self).__name__, "p", p, 0.0, below=1.0)
         self.key, self.step = random_key(), 0
 
     def forward(self, x: Any) -> Any:
@@ -29,7 +31,7 @@ class Dropout(Layer):
         if not self.training or self.p == 0:
             self._keep(False)
             return x
-        y, mask = functional.dropout(x, self.p, seed=mix(self.key, self.step))
+        y, mask = self._forward(x, self.p, seed=mix(self.key, self.step))
         self.step += 1
         self._keep(mask)
         return y
@@ -37,8 +39,21 @@ class Dropout(Layer):
     def backward(self, dy: Any) -> Any:
         """Return dx like x."""
         mask = self._take()
-        return functional.dropout_backward(dy, mask, self.p) if isinstance(mask, np.ndarray) else dy
+        return self._backward(dy, mask, self.p) if isinstance(mask, np.ndarray) else dy
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
-        return f"Dropout({self.p})"
+        return f"{type(self).__name__}({self.p})"
+
+
+class Dropout2D(Dropout):
+    """Dropout of whole channels of images x (N, H, W, C), whose neighbouring pixels tell much the same.
+
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015, section 3.2.
+    """
+
+    _forward, _backward = staticmethod(functional.dropout2d), staticmethod(functional.dropout2d_backward)
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of x."""
+        return images("Dropout2D", "x", x_shape)

@@ -1,12 +1,20 @@
-"""Random numbers for the start of training: one generator, governed by `manual_seed`."""
+"""Random numbers for the start of training: one generator, governed by `manual_seed`.
+
+Initialisers draw float32 weights of a shape (..., inputs, outputs). Fans are how many inputs an output is made of, and how
+many outputs an input has part in.
+"""
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
-from ..shapes import integer
+from ..shapes import integer, one_of, real
+from .module import Module
+from .parameter import Parameter
 
 
 class _Source:
@@ -39,8 +47,82 @@ def he_normal(shape: tuple[int, ...], fan_in: int) -> np.ndarray:
 
     He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015, section 2.2.
     """
+    return _normal(shape, math.sqrt(2.0 / fan_in))
+
+
+def he_uniform(shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+    """Draw weights of variance 2 / fan_in, all values as likely. Source as he_normal."""
+    return _uniform(shape, math.sqrt(6.0 / fan_in))
+
+
+def xavier_normal(shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
+    """Draw weights of variance 2 / (fan_in + fan_out), which keeps the scale of activations and of gradients through tanh.
+
+    Glorot and Bengio, "Understanding the Difficulty of Training Deep Feedforward Neural Networks", AISTATS 2010,
+    section 4.2.
+    """
+    return _normal(shape, math.sqrt(2.0 / (fan_in + fan_out)))
+
+
+def xavier_uniform(shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
+    """Draw weights of variance 2 / (fan_in + fan_out), all values as likely. Source as xavier_normal."""
+    return _uniform(shape, math.sqrt(6.0 / (fan_in + fan_out)))
+
+
+def truncated_normal(shape: tuple[int, ...], std: float = 0.02) -> np.ndarray:
+    """Draw normal numbers times `std`, those beyond 2 `std` again."""
+    deviates = _normal(shape, 1.0)
+    while (far := np.abs(deviates) > 2.0).any():
+        deviates[far] = _normal((int(far.sum()),), 1.0)
+    return deviates * np.float32(real("truncated_normal", "std", std, 0.0))
+
+
+def orthogonal(shape: tuple[int, ...], gain: float = 1.0) -> np.ndarray:
+    """Draw a matrix (all but the last axis, outputs) whose rows or columns, the fewer, are orthogonal and of length `gain`.
+
+    Saxe, McClelland and Ganguli, "Exact Solutions to the Nonlinear Dynamics of Learning", ICLR 2014, section 3.
+    """
+    rows, columns = math.prod(shape[:-1]), shape[-1]
     with _source.lock:
-        return _source.generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(2.0 / fan_in))
+        matrix = _source.generator.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(matrix)
+    q *= np.copysign(1.0, np.diagonal(r))  # else the signs would not be random
+    weights: np.ndarray = (q if rows >= columns else q.T).reshape(shape) * real("orthogonal", "gain", gain, 0.0)
+    return weights.astype(np.float32)
+
+
+INITIALISERS: dict[str, Callable[[tuple[int, ...], int, int], np.ndarray]] = {
+    "he_normal": lambda shape, fan_in, _: he_normal(shape, fan_in),
+    "he_uniform": lambda shape, fan_in, _: he_uniform(shape, fan_in),
+    "xavier_normal": xavier_normal,
+    "xavier_uniform": xavier_uniform,
+    "truncated_normal": lambda shape, *_: truncated_normal(shape),
+    "orthogonal": lambda shape, *_: orthogonal(shape),
+}
+
+
+def init_weights(module: Module, how: str) -> None:
+    """Draw the weights of a layer, or of all layers inside a module, again: `how` is one of INITIALISERS.
+
+    Biases and norms stay as they are. ValueError: `how` is unknown.
+    """
+    one_of("init_weights", "how", how, tuple(INITIALISERS))
+    for _, inside in module.named_modules():
+        weight = getattr(inside, "weight", None)
+        if isinstance(weight, Parameter) and len(weight.shape) > 1:
+            *window, inputs, outputs = weight.shape
+            elements = math.prod(window)
+            weight.data = INITIALISERS[how](weight.shape, elements * inputs, elements * outputs)
+
+
+def _normal(shape: tuple[int, ...], std: float) -> np.ndarray:
+    with _source.lock:
+        return _source.generator.standard_normal(shape, np.float32) * np.float32(std)
+
+
+def _uniform(shape: tuple[int, ...], limit: float) -> np.ndarray:
+    with _source.lock:
+        return (_source.generator.random(shape, np.float32) * np.float32(2) - np.float32(1)) * np.float32(limit)
 
 
 def random_key() -> int:

@@ -48,7 +48,8 @@ class Linear(Layer):
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
         x, y = self._take()
         out = self.weight.grad, None if self.bias is None else self.bias.grad
-        dx, _, _ = functional.linear_backward(dy, x, self.weight.data, need_dx=need_dx, y=y, out=out)
+        dx, _, _ = functional.linear_backward(dy, x, self.weight.data, need_dx=need_dx, need_dweight=not self.frozen, y=y,
+                                               out=out)
         return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from .. import functional
 from ..shapes import DTypeError, ShapeError, integer, real
 from .module import _mode
+from .parameter import Parameter, distinct
 
 
 class Loss:
@@ -51,20 +53,17 @@ class CrossEntropyLoss(Loss):
 
     def __init__(self, class_weight: Any = None, label_smoothing: float = 0.0, ignore_index: int | None = None) -> None:
         """Check the arguments."""
-        self.class_weight = None if class_weight is None else _class_weight(class_weight)
+        self.class_weight = None if class_weight is None else _class_weight("CrossEntropyLoss", class_weight)
         self.label_smoothing = real("CrossEntropyLoss", "label_smoothing", label_smoothing, 0.0, 1.0)
         self.ignore_index = ignore_index
         if ignore_index is not None:
             integer("CrossEntropyLoss", "ignore_index", ignore_index, -(2**63))
 
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
-        weight = self.class_weight
-        if weight is not None and isinstance(prediction, np.ndarray) and prediction.dtype.kind == "f":
-            weight = weight.astype(prediction.dtype)
         return functional.cross_entropy(
             prediction,
             target,
-            class_weight=weight,
+            class_weight=_like(prediction, self.class_weight),
             label_smoothing=self.label_smoothing,
             ignore_index=self.ignore_index,
         )
@@ -84,14 +83,93 @@ class BCELoss(Loss):
         return functional.binary_cross_entropy(prediction, target)
 
 
-def _class_weight(value: Any) -> np.ndarray:
+class L1Loss(Loss):
+    """Mean of |prediction - target| over all elements; both of one shape."""
+
+    def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
+        return functional.l1_loss(prediction, target)
+
+
+class HuberLoss(Loss):
+    """Mean of half the squared difference up to `delta` and of a line beyond; both arguments of one shape.
+
+    Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35, 1964, section 3. ValueError:
+    delta is not above 0.
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        """Check delta."""
+        self.delta = real("HuberLoss", "delta", delta, 1e-30)
+
+    def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
+        return functional.huber_loss(prediction, target, delta=self.delta)
+
+
+class NLLLoss(Loss):
+    """Minus the log-probability (N, K) of each label (N,) int64, as LogSoftmax gives them.
+
+    Weights and labels to ignore as in CrossEntropyLoss. ShapeError, DTypeError, ValueError: an argument is unfit.
+    """
+
+    def __init__(self, class_weight: Any = None, ignore_index: int | None = None) -> None:
+        """Check the arguments."""
+        self.class_weight = None if class_weight is None else _class_weight("NLLLoss", class_weight)
+        self.ignore_index = ignore_index
+        if ignore_index is not None:
+            integer("NLLLoss", "ignore_index", ignore_index, -(2**63))
+
+    def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
+        weight = _like(prediction, self.class_weight)
+        return functional.nll_loss(prediction, target, class_weight=weight, ignore_index=self.ignore_index)
+
+
+class HingeLoss(Loss):
+    """What the score (N, K) of each label (N,) lacks of every other one plus `margin`, mean over rows and classes.
+
+    Weston and Watkins, "Support Vector Machines for Multi-Class Pattern Recognition", ESANN 1999, section 2. ValueError:
+    the margin is negative.
+    """
+
+    def __init__(self, margin: float = 1.0) -> None:
+        """Check the margin."""
+        self.margin = real("HingeLoss", "margin", margin, 0.0)
+
+    def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
+        return functional.hinge_loss(prediction, target, margin=self.margin)
+
+
+class L2:
+    """A term of the loss that keeps chosen parameters small: weight / 2 times the sum of their squares.
+
+    `fit(penalty=nn.L2([layer.weight], 1e-4))` adds it to each step; in a loop of your own, call it between the model's
+    backward and the optimizer's step. ShapeError, DTypeError, ValueError: an argument is unfit.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], weight: float) -> None:
+        """Take the parameters."""
+        self.parameters = distinct("L2", parameters)
+        self.weight = real("L2", "weight", weight, 0.0)
+
+    def __call__(self) -> float:
+        """Return the term, and add its slope to the parameters' gradients."""
+        return sum(functional.l2_penalty(one.data, one.grad, weight=self.weight) for one in self.parameters)
+
+
+def _like(prediction: Any, weight: np.ndarray | None) -> np.ndarray | None:
+    """Return the weights in the element type of the prediction."""
+    if weight is None or not isinstance(prediction, np.ndarray) or prediction.dtype.kind != "f":
+        return weight
+    return weight.astype(prediction.dtype)
+
+
+def _class_weight(loss: str, value: Any) -> np.ndarray:
     weight = np.asarray(value)
     if weight.dtype.kind not in "fiu":
-        raise DTypeError(f"CrossEntropyLoss: class_weight has dtype {weight.dtype}, expected float32")
+        raise DTypeError(f"{loss}: class_weight has dtype {weight.dtype}, expected float32")
     if weight.ndim != 1 or weight.size == 0:
-        raise ShapeError(f"CrossEntropyLoss: class_weight has shape {weight.shape}, expected (K,)")
+        raise ShapeError(f"{loss}: class_weight has shape {weight.shape}, expected (K,)")
     if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
         raise ValueError(
-            f"CrossEntropyLoss: class_weight is {weight.tolist()}, expected finite numbers of at least 0, not all 0"
+            f"{loss}: class_weight is {weight.tolist()}, expected finite numbers of at least 0, not all 0"
         )
     return weight.astype(np.float64 if weight.dtype == np.float64 else np.float32)

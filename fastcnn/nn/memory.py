@@ -46,8 +46,9 @@ def forecast(model: Module, x_shape: tuple[int, ...], dtype: np.dtype, optimizer
     with arrays.rehearsal():
         peak = _peak_of(lambda: _train(rehearsed, x_shape, dtype))
         scratch = arrays.scratch_bytes()
-    parameters = sum(parameter.data.nbytes for parameter in model.parameters())
-    return Memory(parameters, parameters, optimizer_arrays * parameters, peak - scratch, scratch)
+    everything = sum(parameter.data.nbytes for _, parameter in model.named_parameters())
+    trained = sum(parameter.data.nbytes for parameter in model.parameters())
+    return Memory(everything, everything, optimizer_arrays * trained, peak - scratch, scratch)
 
 
 def _train(model: Module, x_shape: tuple[int, ...], dtype: np.dtype) -> None:

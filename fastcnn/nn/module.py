@@ -68,6 +68,7 @@ class Module:
     """
 
     training = True
+    frozen = False
     buffers: tuple[str, ...] = ()
     rectifies = ""  # the place of a ReLU, "before" or "after", that `forward(x, relu=True)` takes over
     origin: Origin | None = None
@@ -96,6 +97,20 @@ class Module:
     def eval(self: Self) -> Self:
         """Let this module and all inside it behave as in use: running statistics, no dropout."""
         return self.train(False)
+
+    def freeze(self: Self, mode: bool = True) -> Self:
+        """Leave this module and all inside it as they are in training; with mode=False train them again.
+
+        Their parameters are none of `parameters()`, so that an optimizer made afterwards does not change them; convolutions
+        and linear layers compute no gradients for them, and batch norms use their running statistics.
+        """
+        for _, module in self.named_modules():
+            module.frozen = mode
+        return self
+
+    def unfreeze(self: Self) -> Self:
+        """Undo `freeze`."""
+        return self.freeze(False)
 
     def to(self: Self, dtype: Any) -> Self:
         """Convert parameters and buffers to float32 or float64; DTypeError for another type."""
@@ -145,8 +160,10 @@ class Module:
                     yield parameter.name, parameter
 
     def parameters(self) -> list[Parameter]:
-        """Return all parameters in the order of definition."""
-        return [parameter for _, parameter in self.named_parameters()]
+        """Return the parameters to train in the order of definition: all but those of frozen modules."""
+        frozen = {id(parameter) for _, module in self.named_modules() if module.frozen
+                  for _, parameter in module._members(Parameter)}
+        return [parameter for _, parameter in self.named_parameters() if id(parameter) not in frozen]
 
     def num_parameters(self) -> int:
         """Return the number of trainable elements."""

@@ -1,4 +1,4 @@
-"""Batch normalisation layer."""
+"""Batch, layer and group normalisation layers."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ class BatchNorm(Layer):
 
     def forward(self, x: Any, relu: bool = False) -> np.ndarray:
         """Return y like x, or max(y, 0) with `relu`."""
+        training = self.training and not self.frozen
         y, saved = functional.batch_norm(
             x,
             self.gamma.data,
             self.beta.data,
             self.running_mean,
             self.running_var,
-            training=self.training,
+            training=training,
             momentum=self.momentum,
             eps=self.eps,
             relu=relu,
         )
-        if self.training:
+        if training:
             changes.note()
-        self._keep((x, saved, self.training, y if relu else None))
+        self._keep((x, saved, training, y if relu else None))
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
@@ -69,3 +70,82 @@ class BatchNorm(Layer):
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
         return f"BatchNorm({self.channels})"
+
+
+class GroupNorm(Layer):
+    """Mean 0 and deviation 1 for each group of channels of each image, then beta and gamma for each channel.
+
+    x (N, H, W, channels) or (N, channels); the same in training and in use. Wu and He, "Group Normalization", ECCV 2018,
+    section 3. ShapeError, DTypeError, ValueError: groups, channels or eps is out of range.
+    """
+
+    def __init__(self, groups: int, channels: int, *, eps: float = 1e-5) -> None:
+        """Start with gamma 1 and beta 0."""
+        self.groups = shapes.integer("GroupNorm", "groups", groups, 1)
+        self.channels = shapes.integer("GroupNorm", "channels", channels, 1)
+        if self.channels % self.groups:
+            raise ShapeError(f"GroupNorm: groups is {groups}, expected a divisor of the {channels} channels")
+        self.eps = real("GroupNorm", "eps", eps, 0.0)
+        self.gamma = Parameter(np.ones(channels, np.float32), "gamma")
+        self.beta = Parameter(np.zeros(channels, np.float32), "beta")
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y like x."""
+        y, saved = functional.group_norm(x, self.gamma.data, self.beta.data, self.groups, eps=self.eps)
+        self._keep((x, saved))
+        return y
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Write the gradients of gamma and beta; return dx like x."""
+        x, saved = self._take()
+        dx, self.gamma.grad, self.beta.grad = functional.group_norm_backward(dy, x, self.gamma.data, saved, self.groups)
+        return dx
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of x."""
+        if len(x_shape) not in (2, 4) or x_shape[-1] != self.channels:
+            raise ShapeError(
+                f"GroupNorm: x has shape {x_shape}, expected (N, H, W, {self.channels}) or (N, {self.channels})"
+            )
+        return x_shape
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        return f"GroupNorm({self.groups}, {self.channels})"
+
+
+class LayerNorm(Layer):
+    """Mean 0 and deviation 1 along the last axis of x (..., channels), then beta and gamma for each channel.
+
+    The same in training and in use. Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3. ShapeError, DTypeError,
+    ValueError: channels or eps is out of range.
+    """
+
+    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
+        """Start with gamma 1 and beta 0."""
+        self.channels = shapes.integer("LayerNorm", "channels", channels, 1)
+        self.eps = real("LayerNorm", "eps", eps, 0.0)
+        self.gamma = Parameter(np.ones(channels, np.float32), "gamma")
+        self.beta = Parameter(np.zeros(channels, np.float32), "beta")
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y like x."""
+        y, saved = functional.layer_norm(x, self.gamma.data, self.beta.data, eps=self.eps)
+        self._keep((x, saved))
+        return y
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Write the gradients of gamma and beta; return dx like x."""
+        x, saved = self._take()
+        dx, self.gamma.grad, self.beta.grad = functional.layer_norm_backward(dy, x, self.gamma.data, saved)
+        return dx
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of x."""
+        if not x_shape or x_shape[-1] != self.channels:
+            raise ShapeError(f"LayerNorm: x has shape {x_shape}, expected (..., {self.channels})")
+        return x_shape
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        return f"LayerNorm({self.channels})"

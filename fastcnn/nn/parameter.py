@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,6 +152,20 @@ def flatten(parameters: Sequence[Parameter]) -> Flat:
             offset += parameter.size
     everything = slice(first.offset, first.offset + size)
     return Flat(first.flat.data[everything], first.flat.grad[everything])
+
+
+def distinct(function: str, parameters: Iterable[Parameter]) -> list[Parameter]:
+    """Return the parameters, each once; DTypeError: other things among them, ShapeError: there are none."""
+    if isinstance(parameters, Parameter) or not isinstance(parameters, Iterable):
+        raise DTypeError(f"{function}: parameters is {parameters!r}, expected a list such as model.parameters()")
+    found: dict[int, Parameter] = {}
+    for parameter in parameters:
+        if not isinstance(parameter, Parameter):
+            raise DTypeError(f"{function}: parameters holds {parameter!r}, expected Parameters such as model.parameters()")
+        found.setdefault(id(parameter), parameter)
+    if not found:
+        raise ShapeError(f"{function}: parameters is empty, expected at least one Parameter")
+    return list(found.values())
 
 
 def _is_flat(parameters: Sequence[Parameter]) -> bool:

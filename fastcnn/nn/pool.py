@@ -140,5 +140,63 @@ class GlobalAvgPool2D(Layer):
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, C)."""
         if len(x_shape) != 4:
-            raise ShapeError(f"GlobalAvgPool2D: x has shape {x_shape}, expected (N, H, W, C)")
+            raise ShapeError(f"{type(self).__name__}: x has shape {x_shape}, expected (N, H, W, C)")
         return x_shape[0], x_shape[3]
+
+
+class GlobalMaxPool2D(GlobalAvgPool2D):
+    """Largest value of each channel of an image: x (N, H, W, C) -> y (N, C)."""
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, C)."""
+        y, argmax = functional.global_max_pool2d(x)
+        self._keep((argmax, np.shape(x)))
+        return y
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dx (N, H, W, C)."""
+        return functional.global_max_pool2d_backward(dy, *self._take())
+
+
+class AdaptiveAvgPool2D(Layer):
+    """Mean of each of P x Q parts of images of any size: x (N, H, W, C) -> y (N, P, Q, C).
+
+    `output_size` is P for both or (P, Q); parts as in `functional.adaptive_max_pool2d`. ShapeError, DTypeError: it is no
+    size.
+    """
+
+    def __init__(self, output_size: Pair) -> None:
+        """Check the size."""
+        self.output_size = shapes.pair(type(self).__name__, "output_size", output_size)
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, P, Q, C)."""
+        self._keep(np.shape(x))
+        return functional.adaptive_avg_pool2d(x, self.output_size)
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dx (N, H, W, C)."""
+        return functional.adaptive_avg_pool2d_backward(dy, self._take())
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (N, P, Q, C)."""
+        N, _, _, C = shapes.images(type(self).__name__, "x", x_shape)
+        return N, *self.output_size, C
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        return f"{type(self).__name__}({short(self.output_size)!r})"
+
+
+class AdaptiveMaxPool2D(AdaptiveAvgPool2D):
+    """Largest value of each of P x Q parts of images of any size: x (N, H, W, C) -> y (N, P, Q, C)."""
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return y (N, P, Q, C)."""
+        y, argmax = functional.adaptive_max_pool2d(x, self.output_size)
+        self._keep((argmax, np.shape(x)))
+        return y
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dx (N, H, W, C)."""
+        return functional.adaptive_max_pool2d_backward(dy, *self._take())

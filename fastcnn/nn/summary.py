@@ -88,7 +88,7 @@ def summarise(
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) not in (1, 2, 3):
         raise ShapeError(f"summary: input_shape is {input_shape!r}, expected (H, W, C) or (features,), without the batch")
     sizes = tuple(integer("summary", "input_shape", size, 1) for size in input_shape)
-    parameters = model.parameters()
+    parameters = [parameter for _, parameter in model.named_parameters()]
     dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
     rows: list[Row] = []
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..nn.parameter import Flat, Parameter, changes, flatten
-from ..shapes import CheckpointError, DTypeError, ShapeError, real
+from ..nn.parameter import Flat, Parameter, changes, distinct, flatten
+from ..shapes import CheckpointError, ShapeError, real
 
 
 class Optimizer:
@@ -25,7 +25,7 @@ class Optimizer:
 
     def __init__(self, parameters: Iterable[Parameter], lr: float, weight_decay: float) -> None:
         """Gather the parameters; the state begins with zeros."""
-        self.parameters = _distinct(type(self).__name__, parameters)
+        self.parameters = distinct(type(self).__name__, parameters)
         self.lr = lr
         self.weight_decay = self._real("weight_decay", weight_decay)
         self.steps = 0
@@ -44,6 +44,11 @@ class Optimizer:
 
     def _real(self, name: str, value: object, minimum: float = 0.0, **limits: float) -> float:
         return real(type(self).__name__, name, value, minimum, **limits)
+
+    def _pair_of_betas(self, betas: object) -> tuple[float, float]:
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ShapeError(f"{type(self).__name__}: betas is {betas!r}, expected a pair of numbers")
+        return self._real("betas[0]", betas[0], below=1.0), self._real("betas[1]", betas[1], below=1.0)
 
     @property
     def flat(self) -> Flat:
@@ -80,6 +85,10 @@ class Optimizer:
         limit = self._real("max_norm", max_norm)
         return min(1.0, limit / ((self.grad_norm() if norm is None else norm) + 1e-6))
 
+    def clip_values(self, limit: float) -> None:
+        """Bring each element of all gradients into -limit to limit; ValueError: the limit is NaN, infinite or negative."""
+        functional.clip_values(self.flat.grad, self._real("limit", limit))
+
     def zero_grad(self) -> None:
         """Set all gradients to zero."""
         self.flat.grad.fill(0)
@@ -114,17 +123,3 @@ class Optimizer:
     def __repr__(self) -> str:
         """Name and learning rate."""
         return f"{type(self).__name__}(lr={self.lr})"
-
-
-def _distinct(optimizer: str, parameters: Iterable[Parameter]) -> list[Parameter]:
-    """Return the parameters, each once."""
-    if isinstance(parameters, Parameter) or not isinstance(parameters, Iterable):
-        raise DTypeError(f"{optimizer}: parameters is {parameters!r}, expected a list such as model.parameters()")
-    distinct: dict[int, Parameter] = {}
-    for parameter in parameters:
-        if not isinstance(parameter, Parameter):
-            raise DTypeError(f"{optimizer}: parameters holds {parameter!r}, expected Parameters such as model.parameters()")
-        distinct.setdefault(id(parameter), parameter)
-    if not distinct:
-        raise ShapeError(f"{optimizer}: parameters is empty, expected at least one Parameter")
-    return list(distinct.values())

@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import functional
 from ..nn.parameter import Parameter
-from ..shapes import ShapeError
 from .optimizer import Optimizer
 
 
@@ -68,9 +67,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         """Check the numbers and gather the parameters."""
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ShapeError(f"{type(self).__name__}: betas is {betas!r}, expected a pair of numbers")
-        self.betas = self._real("betas[0]", betas[0], below=1.0), self._real("betas[1]", betas[1], below=1.0)
+        self.betas = self._pair_of_betas(betas)
         self.eps = self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
@@ -170,6 +167,112 @@ class Adagrad(Optimizer):
             self.state["square"],
             lr=self.lr,
             eps=self.eps,
+            weight_decay=self.weight_decay,
+            scale=scale,
+            zero=zero,
+        )
+
+
+class Adadelta(Optimizer):
+    """Gradients times the ratio of two running roots, of squared changes and of squared gradients.
+
+    Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012, algorithm 1. ValueError: a number is out of range.
+    """
+
+    slots = ("square", "change")
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Check the numbers and gather the parameters."""
+        self.rho, self.eps = self._real("rho", rho, maximum=1.0), self._real("eps", eps)
+        super().__init__(parameters, lr, weight_decay)
+
+    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
+        functional.adadelta(
+            data,
+            grad,
+            self.state["square"],
+            self.state["change"],
+            lr=self.lr,
+            rho=self.rho,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            scale=scale,
+            zero=zero,
+        )
+
+
+class Adamax(Optimizer):
+    """Adam with a fading maximum of the gradients' sizes in place of the root of their squares.
+
+    Kingma and Ba, "Adam", ICLR 2015, algorithm 2. ValueError: a number is out of range.
+    """
+
+    slots = ("first", "largest")
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Check the numbers and gather the parameters."""
+        self.betas, self.eps = self._pair_of_betas(betas), self._real("eps", eps)
+        super().__init__(parameters, lr, weight_decay)
+
+    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
+        functional.adamax(
+            data,
+            grad,
+            self.state["first"],
+            self.state["largest"],
+            lr=self.lr,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            step=self.steps,
+            scale=scale,
+            zero=zero,
+        )
+
+
+class Lion(Optimizer):
+    """Steps of the size lr against the sign of a mean of gradients; weight decay shrinks the parameters themselves.
+
+    Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2. ValueError: a number is out of
+    range.
+    """
+
+    slots = ("first",)
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Check the numbers and gather the parameters."""
+        self.betas = self._pair_of_betas(betas)
+        super().__init__(parameters, lr, weight_decay)
+
+    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
+        functional.lion(
+            data,
+            grad,
+            self.state["first"],
+            lr=self.lr,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             weight_decay=self.weight_decay,
             scale=scale,
             zero=zero,

@@ -8,6 +8,8 @@ import numpy as np
 
 from ._types import Array
 
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
 
 def relu(x: Array) -> Array:
     """max(x, 0); NaN stays NaN."""
@@ -86,6 +88,73 @@ def silu_backward(dy: Array, x: Array) -> Array:
     """Differentiate by x: y' = s (1 + x (1 - s)) with s = sigmoid(x)."""
     s = sigmoid(x)
     return dy * s * (1 + x * (1 - s))
+
+
+def prelu(x: Array, slope: Array) -> Array:
+    """Return x where it is above zero, else slope * x; slope (C,) of the last axis, or (1,) for all channels.
+
+    He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015, section 2.1.
+    """
+    return np.where(x > 0, x, slope * x)
+
+
+def prelu_backward(dy: Array, x: Array, slope: Array) -> tuple[Array, Array]:
+    """Differentiate by x and by the slope: dx like x, dslope like slope."""
+    below = np.where(x > 0, 0, dy * x).reshape(-1, len(slope))
+    return np.where(x > 0, dy, slope * dy), below.sum(axis=0)
+
+
+def selu(x: Array) -> Array:
+    """Elu with alpha and a scale that keep mean 0 and variance 1 from layer to layer.
+
+    Klambauer, Unterthiner, Mayr and Hochreiter, "Self-Normalizing Neural Networks", NeurIPS 2017, section 2;
+    alpha and scale by its equation 14.
+    """
+    return SELU_SCALE * elu(x, SELU_ALPHA)
+
+
+def selu_backward(dy: Array, y: Array) -> Array:
+    """Differentiate by y = selu(x): y' is the scale above zero, else y + scale alpha."""
+    return np.where(y <= 0, dy * (y + SELU_SCALE * SELU_ALPHA), dy * SELU_SCALE)
+
+
+def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """log(1 + exp(beta x)) / beta, and x itself where beta x is above the threshold.
+
+    Dugas, Bengio, Belisle, Nadeau and Garcia, "Incorporating Second-Order Functional Knowledge", NeurIPS 2000, section 3.
+    """
+    z = beta * x
+    smooth = (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
+    return np.where(z > threshold, x, smooth)
+
+
+def softplus_backward(dy: Array, x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """Differentiate by x: y' = sigmoid(beta x), and 1 where beta x is above the threshold."""
+    return np.where(beta * x > threshold, dy, dy * sigmoid(beta * x))
+
+
+def hardswish(x: Array) -> Array:
+    """x times a line that rises from 0 at -3 to 1 at 3.
+
+    Howard et al., "Searching for MobileNetV3", ICCV 2019, section 5.2.
+    """
+    return x * (np.clip(x + 3, 0, 6) / 6)
+
+
+def hardswish_backward(dy: Array, x: Array) -> Array:
+    """Differentiate by x: y' = x / 3 + 1 / 2 between -3 and 3, 0 below and 1 above."""
+    return np.where(x <= -3, 0, np.where(x < 3, dy * (x / 3 + 0.5), dy))
+
+
+def mish(x: Array) -> Array:
+    """x tanh(softplus(x)). Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020, section 3."""
+    return x * np.tanh(softplus(x))
+
+
+def mish_backward(dy: Array, x: Array) -> Array:
+    """Differentiate by x: y' = t + x (1 - t^2) sigmoid(x) with t = tanh(softplus(x)), 1 - t^2 as 1 / cosh^2."""
+    z = softplus(x)
+    return dy * (np.tanh(z) + x * sigmoid(x) * (2 * np.exp(-z) / (1 + np.exp(-2 * z))) ** 2)
 
 
 def softmax(x: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -89,3 +90,55 @@ def _groups(C: int, K: int, groups: int) -> list[tuple[slice, slice]]:
     """Return the input and the output channels of each group."""
     c, k = C // groups, K // groups
     return [(slice(g * c, (g + 1) * c), slice(g * k, (g + 1) * k)) for g in range(groups)]
+
+
+def conv_transpose2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """Send images along the products of a convolution backwards: the input gradient of conv2d is what it makes of x.
+
+    x (N, H, W, C), weight (R, S, K // groups, C), bias (K,) -> y (N, P, Q, K).
+    Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, section 4.
+    """
+    N, H, W, _ = x.shape
+    R, S, depth, _ = weight.shape
+    rows, columns = sides(padding, (H, W), (R, S), stride, dilation)
+    extent = (np.array((R, S)) - 1) * pair(dilation) + 1
+    P, Q = (np.array((H, W)) - 1) * pair(stride) + extent + pair(output_padding) - (sum(rows), sum(columns))
+    y, _, _ = conv2d_backward(x, np.zeros((N, P, Q, depth * groups), x.dtype), weight, stride=stride,
+                              padding=(rows, columns), dilation=dilation, groups=groups)
+    assert y is not None
+    return y if bias is None else y + bias
+
+
+def conv_transpose2d_backward(
+    dy: Array,
+    x: Array,
+    weight: Array,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    output_padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+    need_dbias: bool = True,
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Differentiate conv_transpose2d, whose gradient is the convolution: dx = conv2d(dy, weight).
+
+    dy (N, P, Q, K), x (N, H, W, C), weight (R, S, K // groups, C)
+    -> dx like x, dweight like weight, dbias (K,); each None where it is not needed.
+    """
+    geometry: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    _, dweight, _ = conv2d_backward(x, dy, weight, need_dx=False, **geometry)
+    dx = conv2d(dy, weight, **geometry) if need_dx else None
+    return dx, dweight if need_dweight else None, dy.sum(axis=(0, 1, 2)) if need_dbias else None

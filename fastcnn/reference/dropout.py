@@ -48,3 +48,18 @@ def dropout(x: Array, p: float, *, seed: int) -> tuple[Array, Booleans]:
 def dropout_backward(dy: Array, mask: Booleans, p: float) -> Array:
     """Scale dy where the mask kept the element: the same map as forward."""
     return np.where(mask, dy * dy.dtype.type(1 / (1 - p)), 0)
+
+
+def dropout2d(x: Array, p: float, *, seed: int) -> tuple[Array, Booleans]:
+    """Set whole channels of images to zero with probability p and scale the others by 1 / (1 - p).
+
+    x (N, H, W, C) -> y like x, mask bool (N, C), drawn as that of dropout.
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015, section 3.2.
+    """
+    _, mask = dropout(np.zeros((x.shape[0], x.shape[3])), p, seed=seed)
+    return dropout2d_backward(x, mask, p), mask
+
+
+def dropout2d_backward(dy: Array, mask: Booleans, p: float) -> Array:
+    """Scale dy where the mask kept the channel: the same map as forward."""
+    return dropout_backward(dy, mask[:, np.newaxis, np.newaxis], p)

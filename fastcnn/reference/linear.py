@@ -19,12 +19,12 @@ def linear(x: Array, weight: Array, bias: Array | None = None, *, relu: bool = F
 
 
 def linear_backward(
-    dy: Array, x: Array, weight: Array, *, need_dx: bool = True, y: Array | None = None
-) -> tuple[Array | None, Array, Array]:
-    """Differentiate linear: dy (N, out) -> dx like x, or None without need_dx; dweight; dbias (out,).
+    dy: Array, x: Array, weight: Array, *, need_dx: bool = True, need_dweight: bool = True, y: Array | None = None
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Differentiate linear: dy (N, out) -> dx like x, or None without need_dx; dweight and dbias (out,), or None both.
 
     y is what linear gave with relu, and None without.
     """
     dy = dy if y is None else relu_backward(dy, y)
     dx = dy @ weight.T if need_dx else None
-    return dx, x.T @ dy, dy.sum(axis=0)
+    return (dx, x.T @ dy, dy.sum(axis=0)) if need_dweight else (dx, None, None)

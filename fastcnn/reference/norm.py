@@ -65,3 +65,52 @@ def batch_norm_backward(
     if training:
         dy = dy - dy.mean(axis=axes) - normalised * (dy * normalised).mean(axis=axes)
     return dy * gamma * inverse_std, dgamma, dbeta
+
+
+def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, tuple[Array, Array]]:
+    """Give the values of every image, or of every row, mean 0 and deviation 1, then each of them beta and gamma.
+
+    x (..., C), gamma and beta (C,) -> y like x, saved = (mean, inverse_std), each x.shape[:-1].
+    Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3.
+    """
+    mean = x.mean(axis=-1)
+    inverse_std = 1 / np.sqrt(((x - mean[..., np.newaxis]) ** 2).mean(axis=-1) + eps)
+    return (x - mean[..., np.newaxis]) * inverse_std[..., np.newaxis] * gamma + beta, (mean, inverse_std)
+
+
+def layer_norm_backward(dy: Array, x: Array, gamma: Array, saved: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+    """Differentiate layer_norm, also through mean and variance: dx like x, dgamma and dbeta (C,)."""
+    mean, inverse_std = (array[..., np.newaxis] for array in saved)
+    normalised, axes = (x - mean) * inverse_std, tuple(range(x.ndim - 1))
+    dnormalised = dy * gamma
+    slope = (dnormalised * normalised).mean(axis=-1, keepdims=True)
+    dx = (dnormalised - dnormalised.mean(axis=-1, keepdims=True) - normalised * slope) * inverse_std
+    return dx, (dy * normalised).sum(axis=axes), dy.sum(axis=axes)
+
+
+def group_norm(
+    x: Array, gamma: Array, beta: Array, groups: int, *, eps: float = 1e-5
+) -> tuple[Array, tuple[Array, Array]]:
+    """Give each of several groups of channels of every image mean 0 and deviation 1, then each channel beta and gamma.
+
+    x (N, H, W, C) or (N, C), gamma and beta (C,) -> y like x, saved = (mean, inverse_std), each (N, groups).
+    Wu and He, "Group Normalization", ECCV 2018, section 3.
+    """
+    rows = x.reshape(len(x), -1, groups, len(gamma) // groups)
+    mean = rows.mean(axis=(1, 3))
+    inverse_std = 1 / np.sqrt(((rows - mean[:, np.newaxis, :, np.newaxis]) ** 2).mean(axis=(1, 3)) + eps)
+    normalised = (rows - mean[:, np.newaxis, :, np.newaxis]) * inverse_std[:, np.newaxis, :, np.newaxis]
+    return normalised.reshape(x.shape) * gamma + beta, (mean, inverse_std)
+
+
+def group_norm_backward(
+    dy: Array, x: Array, gamma: Array, saved: tuple[Array, Array], groups: int
+) -> tuple[Array, Array, Array]:
+    """Differentiate group_norm, also through mean and variance: dx like x, dgamma and dbeta (C,)."""
+    mean, inverse_std = (array[:, np.newaxis, :, np.newaxis] for array in saved)
+    rows = x.reshape(len(x), -1, groups, len(gamma) // groups)
+    normalised, axes = (rows - mean) * inverse_std, tuple(range(x.ndim - 1))
+    dnormalised = (dy * gamma).reshape(rows.shape)
+    slope = (dnormalised * normalised).mean(axis=(1, 3), keepdims=True)
+    dx = (dnormalised - dnormalised.mean(axis=(1, 3), keepdims=True) - normalised * slope) * inverse_std
+    return dx.reshape(x.shape), (dy * normalised.reshape(x.shape)).sum(axis=axes), dy.sum(axis=axes)

@@ -117,3 +117,84 @@ def adagrad(
     parameter -= lr * slope / (np.sqrt(square) + eps)
     if zero:
         gradient[:] = 0
+
+
+def adadelta(
+    parameter: Array,
+    gradient: Array,
+    square: Array,
+    change: Array,
+    *,
+    lr: float,
+    rho: float,
+    eps: float,
+    weight_decay: float,
+    scale: float = 1.0,
+    zero: bool = False,
+) -> None:
+    """Step by the ratio of two running roots, of squared changes and of squared gradients; both start at 0. All arrays (n,).
+
+    Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012, algorithm 1.
+    """
+    slope = scale * gradient + weight_decay * parameter
+    square[:] = rho * square + (1 - rho) * slope**2
+    step = np.sqrt(change + eps) / np.sqrt(square + eps) * slope
+    change[:] = rho * change + (1 - rho) * step**2
+    parameter -= lr * step
+    if zero:
+        gradient[:] = 0
+
+
+def adamax(
+    parameter: Array,
+    gradient: Array,
+    first: Array,
+    largest: Array,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    step: int,
+    scale: float = 1.0,
+    zero: bool = False,
+) -> None:
+    """Adam with a fading maximum of |gradient| in place of the root of squares; step counts from 1. All arrays (n,).
+
+    Kingma and Ba, "Adam", ICLR 2015, algorithm 2.
+    """
+    slope = scale * gradient + weight_decay * parameter
+    first[:] = beta1 * first + (1 - beta1) * slope
+    largest[:] = np.maximum(beta2 * largest, np.abs(slope) + eps)
+    parameter -= lr / (1 - beta1**step) * first / largest
+    if zero:
+        gradient[:] = 0
+
+
+def lion(
+    parameter: Array,
+    gradient: Array,
+    first: Array,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    weight_decay: float,
+    scale: float = 1.0,
+    zero: bool = False,
+) -> None:
+    """Step by lr against the sign of a mean of gradients, which starts at 0; decay shrinks the parameter. All arrays (n,).
+
+    Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2.
+    """
+    slope = scale * gradient
+    parameter -= lr * (np.sign(beta1 * first + (1 - beta1) * slope) + weight_decay * parameter)
+    first[:] = beta2 * first + (1 - beta2) * slope
+    if zero:
+        gradient[:] = 0
+
+
+def clip_values(gradient: Array, limit: float) -> None:
+    """Bring each element into -limit to limit in place; NaN stays NaN."""
+    np.clip(gradient, -limit, limit, out=gradient)

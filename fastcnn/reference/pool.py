@@ -180,3 +180,58 @@ def _divisor(
     for r, s in product(range(kernel[0]), range(kernel[1])):
         total += window(counted, r, s, outputs, stride)
     return total
+
+
+def global_max_pool2d(x: Array) -> tuple[Array, Integers]:
+    """Take the first maximum of every image plane: x (N, H, W, C) -> y and argmax (N, C), a position h * W + w."""
+    y, argmax = adaptive_max_pool2d(x, 1)
+    return y[:, 0, 0], argmax[:, 0, 0]
+
+
+def global_max_pool2d_backward(dy: Array, argmax: Integers, x_shape: tuple[int, int, int, int]) -> Array:
+    """Give each gradient to the pixel that won its plane: dy, argmax (N, C) -> dx of x_shape."""
+    return max_pool2d_backward(dy[:, np.newaxis, np.newaxis], argmax[:, np.newaxis, np.newaxis], x_shape)
+
+
+def adaptive_max_pool2d(x: Array, output_size: Pair) -> tuple[Array, Integers]:
+    """Take the first maximum of each of P x Q parts: x (N, H, W, C) -> y and argmax (N, P, Q, C), as max_pool2d."""
+    P, Q = pair(output_size)
+    y, argmax = np.empty((x.shape[0], P, Q, x.shape[3]), x.dtype), np.empty((x.shape[0], P, Q, x.shape[3]), np.int32)
+    for p, q in product(range(P), range(Q)):
+        top, bottom, left, right = _part(x.shape[1], p, P) + _part(x.shape[2], q, Q)
+        pixels = x[:, top:bottom, left:right].reshape(x.shape[0], -1, x.shape[3])
+        first = pixels.argmax(axis=1)  # numpy too takes the first maximum, and NaN for the largest
+        y[:, p, q] = np.take_along_axis(pixels, first[:, np.newaxis], axis=1)[:, 0]
+        argmax[:, p, q] = (top + first // (right - left)) * x.shape[2] + left + first % (right - left)
+    return y, argmax
+
+
+def adaptive_max_pool2d_backward(dy: Array, argmax: Integers, x_shape: tuple[int, int, int, int]) -> Array:
+    """Add each gradient to the pixel that won its part: dy, argmax (N, P, Q, C) -> dx of x_shape."""
+    return max_pool2d_backward(dy, argmax, x_shape)
+
+
+def adaptive_avg_pool2d(x: Array, output_size: Pair) -> Array:
+    """Average each of P x Q parts that cover the image: x (N, H, W, C) -> y (N, P, Q, C)."""
+    P, Q = pair(output_size)
+    y = np.empty((x.shape[0], P, Q, x.shape[3]), x.dtype)
+    for p, q in product(range(P), range(Q)):
+        top, bottom, left, right = _part(x.shape[1], p, P) + _part(x.shape[2], q, Q)
+        y[:, p, q] = x[:, top:bottom, left:right].mean(axis=(1, 2))
+    return y
+
+
+def adaptive_avg_pool2d_backward(dy: Array, x_shape: tuple[int, int, int, int]) -> Array:
+    """Give every pixel of a part an equal share of the part's gradient: dy (N, P, Q, C) -> dx of x_shape."""
+    _, P, Q, _ = dy.shape
+    dx = np.zeros(x_shape, dy.dtype)
+    for p, q in product(range(P), range(Q)):
+        top, bottom, left, right = _part(x_shape[1], p, P) + _part(x_shape[2], q, Q)
+        share = dy[:, p : p + 1, q : q + 1] / dy.dtype.type((bottom - top) * (right - left))
+        dx[:, top:bottom, left:right] += share
+    return dx
+
+
+def _part(size: int, part: int, parts: int) -> tuple[int, int]:
+    """Return where a part of an axis begins and ends: rounded outwards, so that parts may share a pixel."""
+    return int(np.floor(size * part / parts)), int(np.ceil(size * (part + 1) / parts))

@@ -1,5 +1,6 @@
 """Training: fit, evaluate, predict, callbacks, and models and training states on disk."""
 
+from .average import WeightAverage
 from .callbacks import BestModel, Callback, CSVLogger, EarlyStopping, JSONLogger
 from .checkpoint import Checkpoint, load, load_checkpoint, save, save_checkpoint
 from .diagnosis import NonFiniteError
@@ -7,6 +8,7 @@ from .evaluation import evaluate, predict
 from .gradients import gradient_check
 from .history import History
 from .loop import Run, fit
+from .search import LearningRates, find_lr
 
 __all__ = [
     "BestModel",
@@ -16,9 +18,12 @@ __all__ = [
     "EarlyStopping",
     "History",
     "JSONLogger",
+    "LearningRates",
     "NonFiniteError",
     "Run",
+    "WeightAverage",
     "evaluate",
+    "find_lr",
     "fit",
     "gradient_check",
     "load",

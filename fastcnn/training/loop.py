@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ def fit(
     schedule: Schedule | None = None,
     augment: str | None = None,
     max_norm: float | None = None,
+    penalty: Callable[[], float] | None = None,
     callbacks: Iterable[Callback] = (),
     seed: int = 0,
     progress: bool = True,
@@ -48,7 +49,8 @@ def fit(
     None), or float (N, ...), taken as they are; targets int64 labels (N,), or what `loss` takes. `loss` is
     CrossEntropyLoss and `optimizer` Adam(lr=1e-3) where not given; `augment` is None or "crop-flip" (shifts by
     up to 4 pixels, mirrored or not). `max_norm` is the largest norm that all gradients together may have; larger
-    ones are scaled down to it. `seed` decides the order of images, their changes and the dropout masks.
+    ones are scaled down to it. `penalty`, such as nn.L2, is called after each backward: it adds a term to the training loss
+    and its slope to the gradients. `seed` decides the order of images, their changes and the dropout masks.
     Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of them, to go on
     from. ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or gradient became
     NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
@@ -64,6 +66,7 @@ def fit(
         batch_size=batch_size,
         augment=augment,
         max_norm=max_norm,
+        penalty=penalty,
         callbacks=[*([progress_callback()] if progress else []), *callbacks],
         seed=seed,
     )
@@ -94,6 +97,7 @@ class Run:
         batch_size: int,
         augment: str | None,
         max_norm: float | None,
+        penalty: Callable[[], float] | None,
         callbacks: Iterable[Callback],
         seed: int,
     ) -> None:
@@ -104,6 +108,7 @@ class Run:
         self.epochs = integer("fit", "epochs", epochs, 1)
         self.batch_size = integer("fit", "batch_size", batch_size, 1)
         self.max_norm = None if max_norm is None else real("fit", "max_norm", max_norm, 0.0)
+        self.penalty = penalty
         self.seed = integer("fit", "seed", seed, 0)
         self.schedule = _checked("schedule", Schedule() if schedule is None else schedule, Schedule)
         checked = [_checked("callbacks", callback, Callback) for callback in callbacks]
@@ -182,6 +187,7 @@ class Run:
             raise NonFiniteError(f"the loss ({loss})", self.epoch, self.step + 1, first_output(self.model, x))
         right = count_right(prediction, target)
         backward(self.model, self.loss.backward(), need_dx=False)
+        loss += 0.0 if self.penalty is None else self.penalty()
         self.optimizer.step(scale=self._gradient_scale())
         self.step += 1
         self.position += len(index)
