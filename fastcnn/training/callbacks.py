@@ -149,7 +149,7 @@ class _Logger(Callback):
 
     def line(self, record: Record) -> str:
         """Return the record as a line."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no line: define line(self, record)")
 
     def on_train_begin(self, run: Run) -> None:
         """Start the file with the epochs that are done."""
