@@ -14,7 +14,7 @@ import sys
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,23 @@ _CHUNK = 32768  # elements at least that are summed apart, in at most _CHUNKS ch
 _CHUNKS = 64
 # The bias of an operation without bias.
 NOTHING = {dtype: np.empty(0, dtype) for dtype in (FLOAT32, FLOAT64)}
+
+
+_Result = TypeVar("_Result")
+
+
+def remembered(function: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Let a function of geometry keep its results: the same few geometries come back at every step."""
+    known = functools.lru_cache(maxsize=1024, typed=True)(function)
+
+    @functools.wraps(function)
+    def remember(*arguments: Any) -> _Result:
+        try:
+            return known(*arguments)
+        except TypeError:  # lists are no keys of a cache
+            return function(*arguments)
+
+    return remember
 
 
 def as_floats(function: str, name: str, value: Any) -> np.ndarray:

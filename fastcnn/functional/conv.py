@@ -5,7 +5,6 @@ Each algorithm is a module with `fits(w)`, `forward`, `backward_input` and `back
 
 from __future__ import annotations
 
-import functools
 from types import ModuleType
 from typing import Any
 
@@ -41,21 +40,12 @@ def _choose(function: str, algorithm: str, w: Window) -> str:
     return algorithm
 
 
-def _plan(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
+@arrays.remembered
+def _planned(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
           dilation: shapes.Pair, groups: int, algorithm: str) -> tuple[ModuleType, Window]:
-    """Module of the algorithm, and geometry; the same few come back at every step."""
+    """Module of the algorithm, and geometry."""
     w = shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
     return _MODULES[_choose(function, algorithm, w)], w
-
-
-_known_plan = functools.lru_cache(maxsize=1024, typed=True)(_plan)
-
-
-def _planned(*arguments: Any) -> tuple[ModuleType, Window]:
-    try:
-        return _known_plan(*arguments)
-    except TypeError:  # lists are no keys of a cache
-        return _plan(*arguments)
 
 
 def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1,
@@ -109,14 +99,7 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     return dx, dweight, dbias
 
 
-_transposed = functools.lru_cache(maxsize=1024, typed=True)(shapes.conv_transpose2d)
-
-
-def _transposed_geometry(function: str, *geometry: Any) -> Window:
-    try:
-        return _transposed(function, *geometry)
-    except TypeError:  # lists are no keys of a cache
-        return shapes.conv_transpose2d(function, *geometry)
+_transposed_geometry = arrays.remembered(shapes.conv_transpose2d)
 
 
 def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: Padding = 0,

@@ -15,16 +15,7 @@ from . import arrays, resample
 
 _GRAIN = 1 << 16  # elements that are worth a thread of their own
 
-# The same few geometries come back at every step.
-_window = functools.lru_cache(maxsize=1024, typed=True)(shapes.pool2d)
-
-
-def _geometry(function: str, x: tuple[int, ...], kernel_size: Pair, stride: Pair | None, padding: Padding,
-              dilation: Pair, ceil_mode: bool) -> Window:
-    try:
-        return _window(function, x, kernel_size, stride, padding, dilation, ceil_mode)
-    except TypeError:  # lists are no keys of a cache
-        return shapes.pool2d(function, x, kernel_size, stride, padding, dilation, ceil_mode)
+_geometry = arrays.remembered(shapes.pool2d)
 
 
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
