@@ -53,21 +53,32 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
     return _compile(function, fastmath=ORDERED, forceinline=True)
 
 
-class _Launches(threading.local):
-    skipped = False
+Launch = Callable[["ParallelKernel", list[Any], int], None]
 
 
-_launches = _Launches()
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.launch: Launch | None = None  # what takes the place of a launch
+        self.frame = np.empty(launch.FRAME_BYTES, np.uint8)
+        self.address = self.frame.ctypes.data
+
+
+_thread = _Thread()
 
 
 @contextlib.contextmanager
-def skipping_launches() -> Iterator[None]:
-    """Let the kernels that this thread launches inside the `with` block do nothing."""
-    before, _launches.skipped = _launches.skipped, True
+def launching(instead: Launch) -> Iterator[None]:
+    """Let instead(kernel, arguments, workers) take the place of this thread's launches inside the `with` block."""
+    before, _thread.launch = _thread.launch, instead
     try:
         yield
     finally:
-        _launches.skipped = before
+        _thread.launch = before
+
+
+def launches_run() -> bool:
+    """Whether this thread's launches run, with nothing in their place."""
+    return _thread.launch is None
 
 
 class ParallelKernel:
@@ -83,18 +94,28 @@ class ParallelKernel:
 
     def __call__(self, *arguments: Any) -> None:
         *rest, workers = arguments
-        if _launches.skipped:
-            return
+        if _thread.launch is None:
+            self.run(rest, workers)
+        else:
+            _thread.launch(self, rest, workers)
+
+    def run(self, arguments: list[Any], workers: int) -> None:
+        """Run the kernel on so many workers."""
         if workers == 1:
-            self.dispatcher(*rest, 0, 1)
+            self.dispatcher(*arguments, 0, 1)
         elif numba.config.DISABLE_JIT:
             for worker in range(workers):
-                self.dispatcher(*rest, worker, workers)
+                self.dispatcher(*arguments, worker, workers)
         elif threads.unguarded:
-            _launch(self._address(rest), workers, *rest)
+            _launch(self._address(arguments), _thread.address, workers, *arguments)
         else:
             with threads.guard():
-                _launch(self._address(rest), workers, *rest)
+                _launch(self._address(arguments), _thread.address, workers, *arguments)
+
+    def store(self, frame: np.ndarray, arguments: list[Any]) -> int:
+        """Write a launch to a frame (`launch.FRAME_BYTES`), without running it; return the entry that it is called by."""
+        entry: int = _launch(self._address(arguments), frame.ctypes.data, 0, *arguments)
+        return entry
 
     def _address(self, arguments: list[Any]) -> int:
         """Address of the code for these arguments' types, compiled or loaded on first use."""
@@ -132,3 +153,21 @@ def share(count, worker, workers):
 
 launch.parallel_for = _compile(launch.parallel_for, parallel=True)
 _launch = _compile(launch.launch)
+launch.take_part = _compile(launch.take_part)
+_take_part_together = _compile(launch.take_part_together, parallel=True)
+
+
+
+def run_stored(entries: np.ndarray, frames: np.ndarray, shares: np.ndarray, counters: np.ndarray, workers: int) -> None:
+    """Run stored launches one after the other on so many workers: addresses and `shares`, the workers of each, as int64.
+
+    counters (launches, any), int64, are zeros.
+    """
+    arguments = entries, frames, shares, counters.reshape(-1), counters.shape[1]
+    if workers == 1:
+        launch.take_part(*arguments)
+    elif threads.unguarded:
+        _take_part_together(*arguments, workers)
+    else:
+        with threads.guard():
+            _take_part_together(*arguments, workers)

@@ -13,6 +13,7 @@ from numba.extending import intrinsic
 
 _BYTES = ir.IntType(8).as_pointer()
 _NATURAL = ir.IntType(64)
+FRAME_BYTES = 4096  # room for a kernel's address and its arguments
 _ENTRY = ir.FunctionType(ir.VoidType(), [_NATURAL, _NATURAL, _NATURAL])
 
 
@@ -29,19 +30,29 @@ def _call(typing, entry, frame, worker, workers):
 
 
 @intrinsic
-def _frame(typing, kernel, arguments):
-    """Address of a stack frame that holds the kernel's address and its arguments."""
+def _store(typing, frame, kernel, arguments):
+    """Write the kernel's address and its arguments to the frame.
+
+    Arrays lose their owners there, so that a kernel which counts references leaves alone who may be gone by then: whoever
+    calls it out of a frame keeps the memory of the arrays.
+    """
 
     def generate(context, builder, signature, args):
-        values = ir.Constant(ir.LiteralStructType([value.type for value in args]), ir.Undefined)
-        for i, value in enumerate(args):
-            values = builder.insert_value(values, value, i)
-        with builder.goto_entry_block():
-            frame = builder.alloca(values.type)
-        builder.store(values, frame)
-        return builder.ptrtoint(frame, _NATURAL)
+        address, kernel_address, packed = args
+        for i, kind in enumerate(signature.args[2]):
+            if isinstance(kind, types.Array):
+                array = context.make_array(kind)(context, builder, builder.extract_value(packed, i))
+                array.meminfo = ir.Constant(array.meminfo.type, None)
+                array.parent = ir.Constant(array.parent.type, None)
+                packed = builder.insert_value(packed, array._getvalue(), i)
+        layout = ir.LiteralStructType([_NATURAL, packed.type])
+        if context.get_abi_sizeof(layout) > FRAME_BYTES:
+            raise ValueError(f"a kernel has arguments of {context.get_abi_sizeof(layout)} bytes, expected {FRAME_BYTES}")
+        values = builder.insert_value(ir.Constant(layout, ir.Undefined), kernel_address, 0)
+        builder.store(builder.insert_value(values, packed, 1), builder.inttoptr(address, layout.as_pointer()))
+        return context.get_dummy_value()
 
-    return types.int64(types.int64, arguments), generate
+    return types.void(types.int64, types.int64, arguments), generate
 
 
 @intrinsic
@@ -97,6 +108,55 @@ def parallel_for(entry, frame, workers):
         _call(entry, frame, int64(worker), workers)
 
 
-def launch(kernel, workers, *arguments):
-    """Run the kernel at an address on all workers."""
-    parallel_for(_entry(arguments), _frame(kernel, arguments), workers)
+def launch(kernel, frame, workers, *arguments):
+    """Run the kernel at an address on all workers, or on none; return the entry that the frame can be called by again."""
+    entry = _entry(arguments)
+    _store(frame, kernel, arguments)
+    if workers > 0:
+        parallel_for(entry, frame, workers)
+    return entry
+
+
+@intrinsic
+def _add(typing, counters, index, amount):
+    """Add to a counter that other threads change, too; return what it was. What they wrote before they did is visible."""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), args[2], "acq_rel")
+
+    return types.int64(counters, types.int64, types.int64), generate
+
+
+@intrinsic
+def _read(typing, counters, index):
+    """A counter that other threads change; what they wrote before they did is visible."""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.load_atomic(builder.gep(data, [args[1]]), "acquire", 8)
+
+    return types.int64(counters, types.int64), generate
+
+
+def take_part(entries, frames, shares, counters, pitch):
+    """Run launches one after the other: take shares that are left, wait for those that others took, go on to the next.
+
+    Whoever comes does what is left, so all gets done whether or not the other threads ever run. A launch has `pitch`
+    counters; the first counts the shares taken, the second those done.
+    """
+    for i in range(len(entries)):
+        taken, done = int64(i * pitch), int64(i * pitch + 1)
+        share = _add(counters, taken, 1)
+        while share < shares[i]:
+            _call(entries[i], frames[i], share, shares[i])
+            _add(counters, done, 1)
+            share = _add(counters, taken, 1)
+        while _read(counters, done) < shares[i]:
+            pass
+
+
+def take_part_together(entries, frames, shares, counters, pitch, threads):
+    """Run launches one after the other on several threads."""
+    for _ in prange(threads):
+        take_part(entries, frames, shares, counters, pitch)

@@ -1,6 +1,7 @@
 """Networks in use: batch norms folded into the layers before them, once for an `inference` block."""
 
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import pytest
 import fastcnn
 from fastcnn import functional, manual_seed, models, nn, optim
 from fastcnn.functional import prepared
+from fastcnn.kernels import recording
 from fastcnn.nn import fusion
-from fastcnn.shapes import DTypeError
+from fastcnn.shapes import DTypeError, ShapeError
 
 
 def numbers(*shape, seed=0, dtype=np.float32):
@@ -249,3 +251,139 @@ def test_packed_weights_are_freed_at_the_end_of_the_block(forms):
         forms.clear()
         assert all(one() is not None for one in packed)
     assert all(one() is None for one in packed)
+
+
+# Launches made again without Python between
+
+LAYERS = {
+    "Conv2D": lambda: nn.Conv2D(4, 5, 3), "Conv2D winograd": lambda: nn.Conv2D(4, 16, 3, padding=1),
+    "Conv2D groups": lambda: nn.Conv2D(4, 6, 3, stride=2, groups=2),
+    "Conv2D depthwise": lambda: nn.Conv2D(4, 4, 3, groups=4),
+    "Conv2D narrow": lambda: nn.Conv2D(4, 2, 5, padding=2), "Conv2D 1x1": lambda: nn.Conv2D(4, 7, 1),
+    "BatchNorm": lambda: nn.BatchNorm(4), "GroupNorm": lambda: nn.GroupNorm(2, 4), "LayerNorm": lambda: nn.LayerNorm(4),
+    "ReLU": nn.ReLU, "LeakyReLU": nn.LeakyReLU, "Sigmoid": nn.Sigmoid, "Tanh": nn.Tanh, "GELU": nn.GELU, "SiLU": nn.SiLU,
+    "ELU": nn.ELU, "SELU": nn.SELU, "Softplus": nn.Softplus, "Hardswish": nn.Hardswish, "Mish": nn.Mish,
+    "PReLU": lambda: nn.PReLU(4), "Softmax": nn.Softmax, "Dropout": nn.Dropout, "Identity": nn.Identity,
+    "MaxPool2D": lambda: nn.MaxPool2D(3, stride=2, padding=1), "AvgPool2D": lambda: nn.AvgPool2D(2),
+    "GlobalAvgPool2D": nn.GlobalAvgPool2D, "AdaptiveAvgPool2D": lambda: nn.AdaptiveAvgPool2D(3),
+    "Flatten": nn.Flatten, "Linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(6 * 7 * 4, 3)),
+    "Residual": lambda: nn.Residual(nn.Conv2D(4, 4, 3, padding=1), nn.BatchNorm(4)),
+    "Concat": lambda: nn.Concat(nn.Conv2D(4, 3, 1), nn.Identity()), "ConvTranspose2D": lambda: nn.ConvTranspose2D(4, 3, 3),
+    "Upsample2D": lambda: nn.Upsample2D(2), "Pad2D": lambda: nn.Pad2D(1),
+}
+
+
+@pytest.fixture
+def replays(monkeypatch):
+    """Counts the calls that were replayed."""
+    counted, replay = [], recording.Recording.replay
+    monkeypatch.setattr(recording.Recording, "replay", lambda self: counted.append(self) or replay(self))
+    return counted
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_replayed_layers_follow_their_input(name, replays):
+    manual_seed(0)
+    model = settle(nn.Sequential(LAYERS[name]()))
+    images = [numbers(2, 6, 7, 4, seed=seed) for seed in range(5)]
+    apart = [model.forward(x) for x in images]
+    with nn.inference():
+        together = [model.forward(x) for x in images]
+    assert len(replays) == (3 if all(layer.only_launches for layer in model) else 0)
+    for one, other in zip(apart, together, strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-5)
+    if "Residual" not in name:  # whose batch norm is not folded
+        np.testing.assert_array_equal(together, apart)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "linear"])
+def test_replays_give_the_same_bits_on_any_number_of_threads(name, threads, replays, monkeypatch):
+    make, shape = NETWORKS[name]
+    manual_seed(0)
+    model, images = settle(make()), [numbers(*shape, seed=seed) for seed in range(4)]
+    before = fastcnn.get_num_threads()
+    try:
+        fastcnn.set_num_threads(1)
+        with nn.inference(), monkeypatch.context() as patch:
+            patch.setattr(recording, "is_possible", lambda: False)
+            alone = [model.forward(x) for x in images]
+        fastcnn.set_num_threads(threads)
+        with nn.inference():
+            np.testing.assert_array_equal([model.forward(x) for x in images], alone)
+    finally:
+        fastcnn.set_num_threads(before)
+    assert len(replays) == 2
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_replays_end_with_a_change_of_the_parameters(change, replays):
+    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4), nn.ReLU())), numbers(2, 5, 5, 3)
+    with nn.inference():
+        for _ in range(4):
+            before = model.forward(x)
+        change(model)
+        after = [model.forward(x) for _ in range(4)]
+    with nn.inference():
+        wanted = model.forward(x)
+    assert len(replays) == 4
+    assert not np.allclose(before, wanted, rtol=1e-2)
+    np.testing.assert_array_equal(after, [wanted] * 4)
+
+
+def test_replays_end_where_forward_is_another(replays):
+    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.Sequential(nn.Dropout(0.5)))), numbers(2, 5, 5, 3)
+    with nn.inference():
+        for _ in range(3):
+            used = model.forward(x)
+        assert not np.array_equal(model.train().forward(x), used)
+        model.eval()[0].forward = lambda x: x
+        assert np.array_equal(model.forward(x), x)
+        del model[0].forward
+        assert np.array_equal(model.forward(x), used)
+    assert len(replays) == 2
+
+
+def test_a_layer_of_the_user_is_not_replayed(replays):
+    model, x = settle(nn.Sequential(Doubled(3, 4, 3), nn.Sequential(conv(4, 2, 3)))), numbers(2, 7, 7, 3)
+    apart = model.forward(x)
+    with nn.inference():
+        np.testing.assert_array_equal([model.forward(x) for _ in range(4)], [apart] * 4)
+    assert len(replays) == 2, "the part of it that is known is"
+
+
+def test_results_of_replays_are_the_callers_own():
+    model, images = settle(nn.Sequential(conv(3, 4, 3), nn.ReLU())), [numbers(1, 5, 5, 3, seed=seed) for seed in range(4)]
+    with nn.inference():
+        results = [model.forward(x) for x in images]
+        for result in results[:-1]:
+            result.fill(0)
+        np.testing.assert_array_equal(model.forward(images[-1]), results[-1])
+        wrong = numbers(1, 5, 5, 4)
+        with pytest.raises(ShapeError, match="4 channels"):
+            model.forward(wrong)
+
+
+def test_threads_of_python_replay_apart():
+    model = settle(nn.Sequential(conv(3, 24, 3), nn.ReLU(), conv(24, 8, 3)))
+    images = [numbers(2, 30, 30, 3, seed=seed) for seed in (0, 1)]
+    apart = [model.forward(x) for x in images]
+
+    def calls(index):
+        with nn.inference():
+            return [model.forward(images[index]) for _ in range(50)]
+
+    with ThreadPoolExecutor(2) as pool:
+        for result, wanted in zip(pool.map(calls, (0, 1)), apart, strict=True):
+            np.testing.assert_array_equal(result, [wanted] * 50)
+
+
+def test_more_launches_than_a_recording_holds_are_made_as_usual(monkeypatch, replays):
+    monkeypatch.setattr(recording, "_MOST", 3)
+    x = numbers(1, 5, 5, 3)
+    with nn.inference():
+        for depth in (3, 4):
+            model = nn.Sequential(*(conv(3, 3, 1, bias=False) for _ in range(depth))).eval()
+            apart = nn.Sequential(*model).eval().forward(x)
+            np.testing.assert_array_equal([model.forward(x) for _ in range(4)], [apart] * 4)
+    assert len(replays) == 2

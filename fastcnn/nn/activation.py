@@ -16,6 +16,8 @@ from .parameter import Parameter
 class _FromOutput(Layer):
     """An activation whose derivative is a function of its output y, so that only y is kept."""
 
+    only_launches = True
+
     _forward: Callable[..., np.ndarray]
     _backward: Callable[..., np.ndarray]
 
@@ -123,6 +125,8 @@ class LogSoftmax(_FromOutput):
 class LeakyReLU(Layer):
     """x where positive, else slope * x; ValueError unless slope is at least 0."""
 
+    only_launches = True
+
     def __init__(self, slope: float = 0.01) -> None:
         """Check the slope."""
         self.slope = real("LeakyReLU", "slope", slope, 0.0)
@@ -148,6 +152,8 @@ class PReLU(Layer):
     `slope` is (channels,) and begins with `init`. He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015,
     section 2.1. ShapeError, DTypeError, ValueError: channels or init is unfit.
     """
+
+    only_launches = True
 
     def __init__(self, channels: int = 1, *, init: float = 0.25) -> None:
         """Check the arguments and set the slopes."""
@@ -178,6 +184,8 @@ class PReLU(Layer):
 
 class Softplus(Layer):
     """log(1 + exp(beta x)) / beta, and x where beta x is above the threshold; ValueError: a number is out of range."""
+
+    only_launches = True
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         """Check the numbers."""

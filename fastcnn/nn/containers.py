@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 
 from .. import functional
+from ..functional import prepared
 from ..shapes import DTypeError, ShapeError
 from .fusion import fuse
 from .module import Module, backward
 from .parameter import Parameter
+from .replay import replayed
 
 
 class Sequential(Module):
     """Modules one after the other, named "0", "1" and so on; DTypeError: an argument is no Module."""
+
+    only_launches = True
 
     def __init__(self, *modules: Module) -> None:
         """Take the modules in the order in which they run."""
@@ -26,6 +30,9 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """Return what the last module makes of x."""
+        return self._forward(x) if prepared.current() is None else replayed(self, self._forward, x)
+
+    def _forward(self, x: Any) -> Any:
         watched = any("forward" in vars(layer) for layer in self.layers)
         self._steps = self.layers if watched else self._fused
         for step in self._steps:
@@ -79,6 +86,8 @@ class Residual(Module):
 
     He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 3.2.
     """
+
+    only_launches = True
 
     rectifies = "after"
 

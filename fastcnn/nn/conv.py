@@ -22,6 +22,8 @@ class Conv2D(Layer):
     makes no convolution.
     """
 
+    only_launches = True
+
     rectifies = "after"
 
     def __init__(

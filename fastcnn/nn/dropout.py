@@ -19,6 +19,8 @@ class Dropout(Layer):
     (or from the seed of `fit`), `step` counts the forward passes in training. ValueError unless 0 <= p < 1.
     """
 
+    only_launches = True
+
     _forward, _backward = staticmethod(functional.dropout), staticmethod(functional.dropout_backward)
 
     def __init__(self, p: float = 0.5) -> None:

@@ -22,6 +22,8 @@ class Linear(Layer):
     positive integer.
     """
 
+    only_launches = True
+
     rectifies = "after"
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
@@ -70,6 +72,8 @@ class Linear(Layer):
 class Flatten(Layer):
     """x (N, ...) as (N, features), row-major; no copy."""
 
+    only_launches = True
+
     is_view = True
 
     def forward(self, x: Any) -> np.ndarray:
@@ -92,6 +96,8 @@ class Flatten(Layer):
 
 class Identity(Layer):
     """x itself."""
+
+    only_launches = True
 
     is_view = True
 

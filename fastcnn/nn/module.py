@@ -70,6 +70,7 @@ class Module:
     training = True
     frozen = False
     buffers: tuple[str, ...] = ()
+    only_launches = False  # whether forward in use launches kernels and nothing else, the same for all inputs of a shape
     rectifies = ""  # the place of a ReLU, "before" or "after", that `forward(x, relu=True)` takes over
     origin: Origin | None = None
     normalisation: Normalisation | None = None

@@ -19,6 +19,8 @@ class BatchNorm(Layer):
     each; in use by these. ShapeError, DTypeError, ValueError: channels, momentum or eps is out of range.
     """
 
+    only_launches = True
+
     buffers = ("running_mean", "running_var")
     rectifies = "after"
 
@@ -79,6 +81,8 @@ class GroupNorm(Layer):
     section 3. ShapeError, DTypeError, ValueError: groups, channels or eps is out of range.
     """
 
+    only_launches = True
+
     def __init__(self, groups: int, channels: int, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
         self.groups = shapes.integer("GroupNorm", "groups", groups, 1)
@@ -120,6 +124,8 @@ class LayerNorm(Layer):
     The same in training and in use. Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3. ShapeError, DTypeError,
     ValueError: channels or eps is out of range.
     """
+
+    only_launches = True
 
     def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""

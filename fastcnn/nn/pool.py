@@ -15,6 +15,8 @@ from .module import Layer
 class _Pool2D(Layer):
     """What maximum and average share: the window, and what it makes of a shape."""
 
+    only_launches = True
+
     def __init__(self, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, ceil_mode: bool) -> None:
         name = type(self).__name__
         self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
@@ -128,6 +130,8 @@ class AvgPool2D(_Pool2D):
 class GlobalAvgPool2D(Layer):
     """Mean of each channel of an image: x (N, H, W, C) -> y (N, C)."""
 
+    only_launches = True
+
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, C)."""
         self._keep(np.shape(x))
@@ -164,6 +168,8 @@ class AdaptiveAvgPool2D(Layer):
     `output_size` is P for both or (P, Q); parts as in `functional.adaptive_max_pool2d`. ShapeError, DTypeError: it is no
     size.
     """
+
+    only_launches = True
 
     def __init__(self, output_size: Pair) -> None:
         """Check the size."""
