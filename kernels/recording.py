@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from . import _jit, launch
+from . import _jit, launch, threads
 
 _LINE = 8  # numbers in a cache line, so that counters do not share one
 _MOST = 1024  # launches
@@ -87,7 +87,7 @@ def recorded() -> Iterator[Recording]:
     before, recording = _thread.recording, Recording()
     _thread.recording = recording
     try:
-        with _jit.launching(recording.add):
+        with _jit.launching(recording.add), threads.started():
             yield recording
     finally:
         _thread.recording = before

@@ -16,8 +16,8 @@ _PARTIAL_BYTES = 8 * 1024 * 1024  # partial sums of the weight gradient, all chu
 _GROUP_BYTES = caches.L2 // 2  # transformed inputs and gradients that are multiplied together
 _STAGED_BYTES = 2 * caches.L2  # transformed filters that would be read from memory for every group of blocks
 _STAGE_BYTES = 16 * 1024 * 1024  # transformed inputs and products of a pass
-# Output blocks that are transformed and multiplied together: whole tiles of one to four vectors, about 30.
-_GROUP = {vectors: 30 // rows * rows for vectors, rows in simd.ROWS.items()}
+_FEW = 16  # output blocks whose products take no longer than the transform of the filter
+_TASKS = 8  # groups of output blocks at least, for the threads to share
 
 
 def fits(w: Window) -> bool:
@@ -27,8 +27,26 @@ def fits(w: Window) -> bool:
 
 
 def pays(w: Window) -> bool:
-    """Whether there are channels enough to outweigh the transforms, and output blocks not mostly empty (measured)."""
-    return fits(w) and min(w.C, w.K) >= 16 and min(w.P, w.Q) >= 3
+    """Whether there are channels enough to outweigh the transforms of images, output blocks enough to outweigh that of the
+    filter, and these not mostly empty (measured).
+    """
+    return fits(w) and min(w.C, w.K) >= 16 and min(w.P, w.Q) >= 3 and _blocks(w) >= _FEW
+
+
+def _blocks(w: Window) -> int:
+    """Output blocks of all images."""
+    return w.N * -(-w.P // 4) * -(-w.Q // 4)
+
+
+def _group(w: Window, panels: np.ndarray, vectors: int) -> int:
+    """Output blocks that are transformed and multiplied together: whole tiles, fewer where threads would have too few
+    groups to share, unless the filter has to come from memory for each.
+    """
+    rows = simd.ROWS[vectors]
+    group = 30 // rows * rows
+    if panels.nbytes > caches.L2 // 2:
+        return group
+    return min(group, round_up(-(-_blocks(w) // _TASKS), rows))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -50,7 +68,7 @@ def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarra
     if panels.nbytes > _STAGED_BYTES:
         _in_stages(x, panels, bias, w, y, relu, width, workers)
     else:
-        group = _GROUP[len(width)]
+        group = _group(w, panels, len(width))
         kernels.winograd_forward(x.reshape(-1), arrays.record(w), panels, bias, arrays.floor(relu), y.reshape(-1), group,
                                  width, _scratch(x, w, group, width, workers), arrays.queue(), workers)
 
@@ -75,7 +93,7 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y
     lanes = sum(width)
     blocks = -(-w.K // lanes)
     block_bytes = kernels.ELEMENTS * (w.C + blocks * lanes) * x.itemsize
-    total = w.N * -(-w.P // 4) * -(-w.Q // 4)
+    total = _blocks(w)
     passes = -(-total * block_bytes // _STAGE_BYTES)
     work = arrays.scratch("winograd_filter", workers * kernels.ELEMENTS * width[0], x.dtype)
     for number in range(passes):
@@ -120,7 +138,7 @@ def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
     Adding up a chunk takes as long as the products of about ten blocks; partial sums are read once for each group.
     """
     parts = -(-w.K // 64)
-    blocks = w.N * -(-w.P // 4) * -(-w.Q // 4)
+    blocks = _blocks(w)
     chunks = max(1, min(16, blocks // 48, _PARTIAL_BYTES // size), min(-(-8 // parts), blocks // 24))
     in_chunk = -(-blocks // chunks)
     most = max(32, _GROUP_BYTES // (kernels.ELEMENTS * (w.C + 64) * itemsize))
