@@ -17,7 +17,7 @@ import math
 
 from ._jit import kernel, parallel_kernel
 from .launch import take
-from .matmul import copy_run, correlate, multiply, pack_row
+from .matmul import copy_run_padded, correlate, multiply, pack_row, zero_run
 from .scalar import natural
 from .simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
 from .tile import row_copy
@@ -31,19 +31,22 @@ def _zero(array, start, count):
 
 @kernel
 def _copy_row(x, w, plan, n, h, group, band, start):
-    """band[start + column * depth + c] = x[n, h, column - left, group * depth + c] for a row's columns, zero outside."""
+    """band[start + column * depth + c] = x[n, h, column - left, group * depth + c] for a row's columns, zero outside.
+
+    Whole vectors are written: what comes behind the row belongs to the next one, which is copied later, or to nobody.
+    """
     depth = w.C // w.groups
     first = min(max(0, w.left), plan.columns) if 0 <= h < w.H else plan.columns
     last = max(first, min(w.W + w.left, plan.columns))
-    _zero(band, start, first * depth)
+    zero_run(band, start, first * depth)
     source = ((n * w.H + h) * w.W + first - w.left) * w.C + group * depth
     if w.groups == 1:
-        copy_run(x, source, band, start + first * depth, (last - first) * depth)
+        copy_run_padded(x, source, band, start + first * depth, (last - first) * depth)
     else:
         for column in range(first, last):
-            copy_run(x, source, band, start + column * depth, depth)
+            copy_run_padded(x, source, band, start + column * depth, depth)
             source += w.C
-    _zero(band, start + last * depth, (plan.columns - last) * depth)
+    zero_run(band, start + last * depth, (plan.columns - last) * depth)
 
 
 @kernel

@@ -31,20 +31,10 @@ def _call(typing, entry, frame, worker, workers):
 
 @intrinsic
 def _store(typing, frame, kernel, arguments):
-    """Write the kernel's address and its arguments to the frame.
-
-    Arrays lose their owners there, so that a kernel which counts references leaves alone who may be gone by then: whoever
-    calls it out of a frame keeps the memory of the arrays.
-    """
+    """Write the kernel's address and its arguments to the frame."""
 
     def generate(context, builder, signature, args):
         address, kernel_address, packed = args
-        for i, kind in enumerate(signature.args[2]):
-            if isinstance(kind, types.Array):
-                array = context.make_array(kind)(context, builder, builder.extract_value(packed, i))
-                array.meminfo = ir.Constant(array.meminfo.type, None)
-                array.parent = ir.Constant(array.parent.type, None)
-                packed = builder.insert_value(packed, array._getvalue(), i)
         layout = ir.LiteralStructType([_NATURAL, packed.type])
         if context.get_abi_sizeof(layout) > FRAME_BYTES:
             raise ValueError(f"a kernel has arguments of {context.get_abi_sizeof(layout)} bytes, expected {FRAME_BYTES}")

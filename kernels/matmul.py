@@ -10,7 +10,7 @@ Each sum is taken in one order that depends on the shape alone.
 
 from ._jit import kernel, parallel_kernel
 from .scalar import natural
-from .simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of
+from .simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from .tile import rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
 
 LINE = 16  # float32 elements of a cache line
@@ -69,6 +69,25 @@ def copy_run(x, source, target, start, count):
         lanes_copy_all(target, start + i, x, source + i, lanes)
     if whole < count:
         lanes_copy(target, start + whole, x, source + whole, count - whole)
+
+
+@kernel
+def copy_run_padded(x, source, target, start, count):
+    """The same in whole vectors: zeros follow what is copied, up to a whole one."""
+    lanes = lanes_of(x)
+    whole = count // lanes * lanes
+    for i in range(0, whole, lanes):
+        lanes_copy_all(target, start + i, x, source + i, lanes)
+    if whole < count:
+        lanes_copy_padded(target, start + whole, x, source + whole, count - whole)
+
+
+@kernel
+def zero_run(target, start, count):
+    """target[start : start + count] = 0, and more up to a whole vector."""
+    lanes = lanes_of(target)
+    for i in range(start, start + count, lanes):
+        lanes_store(lanes_zero(target), target, i, lanes)
 
 
 @kernel

@@ -69,7 +69,7 @@ def _band_size(w: Window, plan: Plan) -> int:
         return 0
     images = min(plan.rows, -(-(plan.rows - 1) // w.P) + 1)
     rows = plan.rows * w.stride_rows + images * ((w.R - 1) * w.dilation_rows + 1)
-    return round_up(rows * plan.pitch, 16)
+    return round_up(rows * plan.pitch, 16) + 16  # rows are written in whole vectors
 
 
 def _rows(w: Window, plan: Plan, itemsize: int, pixels: int, tasks: int) -> int:
