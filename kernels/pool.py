@@ -9,7 +9,7 @@ import numpy as np
 
 from ._jit import kernel, parallel_kernel
 from .scalar import natural, quotient
-from .simd import lanes_first_maximum, lanes_of, lanes_route
+from .simd import lanes_first_maximum, lanes_next_maximum, lanes_of, lanes_route
 
 
 @kernel
@@ -57,8 +57,12 @@ def _max_of_pixels(x, image, W, C, top, left, dilation_rows, dilation_columns, r
         d = (top + r * dilation_rows) * W + left + s * dilation_columns
         r, s = _following(r, s, r_last, s_first, s_last)
         for channel in range(0, C, lanes_of(x)):
-            lanes_first_maximum(x, image + channel, (a * C, a), (b * C, b), (c * C, c), (d * C, d),
-                                y, argmax, target + channel, C - channel, first == 0)
+            if first == 0:
+                lanes_first_maximum(x, image + channel, (a * C, a), (b * C, b), (c * C, c), (d * C, d),
+                                    y, argmax, target + channel, C - channel)
+            else:
+                lanes_next_maximum(x, image + channel, (a * C, a), (b * C, b), (c * C, c), (d * C, d),
+                                   y, argmax, target + channel, C - channel)
 
 
 @kernel
@@ -71,13 +75,23 @@ def _max_of_window(x, image, w, p, q, y, argmax, target):
 
 
 @kernel
-def _max_of_inner_window(x, image, first, C, distances, y, argmax, target):
-    """Output pixel whose window begins at pixel `first` and lies inside the image, its elements `distances` from there."""
+def _max_of_inner_windows(x, image, pixel, stride, count, C, distances, y, argmax, target):
+    """`count` output pixels side by side whose windows lie inside the image; the first one begins at `pixel`.
+
+    In one call for all of them: arrays are passed in memory, which takes longer than the maximum of a window.
+    """
     for i in range(0, len(distances), 4):
-        a, b, c, d = first + distances[i], first + distances[i + 1], first + distances[i + 2], first + distances[i + 3]
-        for channel in range(0, C, lanes_of(x)):
-            lanes_first_maximum(x, image + channel, (a * C, a), (b * C, b), (c * C, c), (d * C, d),
-                                y, argmax, target + channel, C - channel, i == 0)
+        a, b, c, d = distances[i], distances[i + 1], distances[i + 2], distances[i + 3]
+        for q in range(count):
+            first = pixel + q * stride
+            for channel in range(0, C, lanes_of(x)):
+                source, goal = image + first * C + channel, target + q * C + channel
+                if i == 0:
+                    lanes_first_maximum(x, source, (a * C, first + a), (b * C, first + b), (c * C, first + c),
+                                        (d * C, first + d), y, argmax, goal, C - channel)
+                else:
+                    lanes_next_maximum(x, source, (a * C, first + a), (b * C, first + b), (c * C, first + c),
+                                       (d * C, first + d), y, argmax, goal, C - channel)
 
 
 @kernel
@@ -102,13 +116,14 @@ def max_pool2d(x, window, distances, floor, y, argmax, worker, workers):
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
         n, p = divmod(row, w.P)
         image = n * w.H * w.W * w.C
+        first, last = (q_first, q_last) if p_first <= p < p_last else (w.Q, w.Q)
+        for q in range(first):
+            _max_of_window(x, image, w, p, q, y, argmax, (row * w.Q + q) * w.C)
         corner = (p * w.stride_rows - w.top) * w.W - w.left
-        for q in range(w.Q):
-            target = (row * w.Q + q) * w.C
-            if p_first <= p < p_last and q_first <= q < q_last:
-                _max_of_inner_window(x, image, corner + q * w.stride_columns, w.C, distances, y, argmax, target)
-            else:
-                _max_of_window(x, image, w, p, q, y, argmax, target)
+        _max_of_inner_windows(x, image, corner + first * w.stride_columns, w.stride_columns, last - first, w.C, distances,
+                              y, argmax, (row * w.Q + first) * w.C)
+        for q in range(last, w.Q):
+            _max_of_window(x, image, w, p, q, y, argmax, (row * w.Q + q) * w.C)
         for i in range(natural(row * w.Q * w.C), natural((row + 1) * w.Q * w.C)):
             y[i] = lowest if y[i] < lowest else y[i]
 
@@ -146,8 +161,11 @@ def max_pool2d_backward(dy, argmax, y, floor, N, pixels, C, dx, worker, workers)
 
 
 @parallel_kernel
-def max_pool2d_backward_disjoint(dy, argmax, y, floor, window, dx, worker, workers):
-    """The same where no two windows share a pixel and all lie inside the image: each pixel looks into its own window."""
+def max_pool2d_backward_disjoint(dy, argmax, y, floor, window, distances, dx, worker, workers):
+    """The same where no two windows share a pixel and all lie inside the image: each window writes all its pixels.
+
+    `distances` are those of `max_pool2d`.
+    """
     w = window[0]
     lanes = lanes_of(dx)
     covered = w.P * w.R == w.H and w.Q * w.S == w.W
@@ -157,16 +175,15 @@ def max_pool2d_backward_disjoint(dy, argmax, y, floor, window, dx, worker, worke
             for i in range(natural(image), natural(image + w.H * w.W * w.C)):
                 dx[i] = 0
         for p in range(w.P):
-            for r in range(w.R):
-                for s in range(w.S):
-                    source = (n * w.P + p) * w.Q * w.C
-                    pixel = (p * w.stride_rows + r) * w.W + s
-                    for _ in range(w.Q):
-                        for channel in range(0, w.C, lanes):
-                            lanes_route(dy, argmax, y, floor, source + channel, pixel, dx, image + pixel * w.C + channel,
-                                        w.C - channel)
-                        source += w.C
-                        pixel += w.stride_columns
+            for i in range(0, len(distances), 4):
+                a, b, c, d = distances[i], distances[i + 1], distances[i + 2], distances[i + 3]
+                for q in range(w.Q):
+                    first = p * w.stride_rows * w.W + q * w.stride_columns
+                    source = ((n * w.P + p) * w.Q + q) * w.C
+                    for channel in range(0, w.C, lanes):
+                        lanes_route(dy, argmax, y, floor, source + channel, dx, image + first * w.C + channel,
+                                    (a * w.C, first + a), (b * w.C, first + b), (c * w.C, first + c), (d * w.C, first + d),
+                                    w.C - channel)
 
 
 @kernel

@@ -227,68 +227,79 @@ def lanes_of(typing, array):
     return types.intp(array), generate
 
 
+def _maximum_intrinsic(fresh: bool) -> Any:
+    """Intrinsic that compares four vectors; unless it is `fresh`, the result of an earlier call goes before them."""
+
+    def maximum(typing, x, offset, a, b, c, d, y, argmax, target, count):
+        tile = Tile(1, 1, x.dtype)
+        numbers = ir.VectorType(INDEX, tile.lanes)
+
+        def generate(context, builder, signature, args):
+            x_array, offset, *pairs, y_array, argmax_array, target, count = args
+            mask = lanes_below(builder, count, tile.lanes)
+            x_data = array_data(context, builder, signature.args[0], x_array)
+            y_at = vector_at(builder, array_data(context, builder, signature.args[6], y_array), target, tile.vector)
+            argmax_at = vector_at(builder, array_data(context, builder, signature.args[7], argmax_array), target, numbers)
+            candidates = []
+            if not fresh:
+                candidates.append((masked_load(builder, y_at, mask, tile.vector),
+                                   masked_load(builder, argmax_at, mask, numbers)))
+            for pair in pairs:
+                distance, number = builder.extract_value(pair, 0), builder.extract_value(pair, 1)
+                at = vector_at(builder, x_data, builder.add(offset, distance), tile.vector)
+                candidates.append((masked_load(builder, at, mask, tile.vector),
+                                   broadcast(builder, builder.trunc(number, INDEX), numbers)))
+            best, winner = candidates[0]
+            for value, number in candidates[1:]:
+                wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
+                best, winner = builder.select(wins, value, best), builder.select(wins, number, winner)
+            masked_store(builder, best, y_at, mask)
+            masked_store(builder, winner, argmax_at, mask)
+            return context.get_dummy_value()
+
+        pair = types.UniTuple(types.intp, 2)
+        return types.void(x, types.intp, pair, pair, pair, pair, y, argmax, types.intp, types.intp), generate
+
+    return intrinsic(maximum)
+
+
+# Maximum (x, offset, a, b, c, d, y, argmax, target, count): put into lane i < count of y the largest of x[offset + k + i]
+# for the distances k = a, b, c, d, each of which is a pair (k, number), and the winner's number into argmax. The first of
+# equal ones wins, and NaN is larger than any number. The second one also compares with what y held before; the first does
+# not read it, since that load would wait for the stores of its neighbours, in lanes that it masks.
+lanes_first_maximum = _maximum_intrinsic(fresh=True)
+lanes_next_maximum = _maximum_intrinsic(fresh=False)
+
+
 @intrinsic
-def lanes_first_maximum(typing, x, offset, a, b, c, d, y, argmax, target, count, fresh):
-    """Put into lane i < count of y the largest of x[offset + k + i] for the distances k = a, b, c, d, and of y itself.
+def lanes_route(typing, dy, argmax, y, floor, source, dx, target, a, b, c, d, count):
+    """dx[target + k + i] = dy[source + i] where argmax is `number` and y above the floor, else 0, for the lanes i < count.
 
-    Each distance is a pair (k, number), and the winner's number goes to argmax; the first of equal ones wins, and NaN is
-    larger than any number. With `fresh`, what y and argmax held before does not count.
-    """
-    lanes = VECTOR_BYTES * 8 // x.dtype.bitwidth
-    vector = ir.VectorType(ir.FloatType() if x.dtype.bitwidth == 32 else ir.DoubleType(), lanes)
-    numbers = ir.VectorType(INDEX, lanes)
-
-    def generate(context, builder, signature, args):
-        x_array, offset, *pairs, y_array, argmax_array, target, count, fresh = args
-        mask = lanes_below(builder, count, lanes)
-        x_data = array_data(context, builder, signature.args[0], x_array)
-        y_at = vector_at(builder, array_data(context, builder, signature.args[6], y_array), target, vector)
-        argmax_at = vector_at(builder, array_data(context, builder, signature.args[7], argmax_array), target, numbers)
-        best, winner = masked_load(builder, y_at, mask, vector), masked_load(builder, argmax_at, mask, numbers)
-        first = broadcast(builder, fresh, ir.VectorType(ir.IntType(1), lanes))
-        for pair in pairs:
-            distance, number = builder.extract_value(pair, 0), builder.extract_value(pair, 1)
-            at = vector_at(builder, x_data, builder.add(offset, distance), vector)
-            value = masked_load(builder, at, mask, vector)
-            wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
-            wins = builder.or_(first, wins)
-            best = builder.select(wins, value, best)
-            winner = builder.select(wins, broadcast(builder, builder.trunc(number, INDEX), numbers), winner)
-            first = ir.Constant(first.type, None)
-        masked_store(builder, best, y_at, mask)
-        masked_store(builder, winner, argmax_at, mask)
-        return context.get_dummy_value()
-
-    pair = types.UniTuple(types.intp, 2)
-    return types.void(x, types.intp, pair, pair, pair, pair, y, argmax, types.intp, types.intp, types.boolean), generate
-
-
-@intrinsic
-def lanes_route(typing, dy, argmax, y, floor, source, number, dx, target, count):
-    """dx[target + i] = dy[source + i] where argmax is `number` and y above the floor, else 0, for the lanes i < count.
-
-    A floor that is NaN lets all pass.
+    a, b, c, d are pairs (k, number). A floor that is NaN lets all pass.
     """
     tile = Tile(1, 1, dy.dtype)
     numbers = ir.VectorType(INDEX, tile.lanes)
 
     def generate(context, builder, signature, args):
-        dy_array, argmax_array, y_array, floor, source, number, dx_array, target, count = args
+        dy_array, argmax_array, y_array, floor, source, dx_array, target, *pairs, count = args
         mask = lanes_below(builder, count, tile.lanes)
         gradient, value = (
             masked_load(builder, vector_at(builder, array_data(context, builder, signature.args[i], array), source,
                                            tile.vector), mask, tile.vector) for i, array in ((0, dy_array), (2, y_array)))
         winner_at = vector_at(builder, array_data(context, builder, signature.args[1], argmax_array), source, numbers)
         winner = masked_load(builder, winner_at, mask, numbers)
-        wins = builder.icmp_signed("==", winner, broadcast(builder, builder.trunc(number, INDEX), numbers))
         lowest = broadcast(builder, context.cast(builder, floor, signature.args[3], tile.element), tile.vector)
-        passes = builder.and_(wins, builder.fcmp_unordered(">", value, lowest))
-        result = builder.select(passes, gradient, ir.Constant(tile.vector, None))
-        to = vector_at(builder, array_data(context, builder, signature.args[6], dx_array), target, tile.vector)
-        masked_store(builder, result, to, mask)
+        passes = builder.fcmp_unordered(">", value, lowest)
+        dx_data = array_data(context, builder, signature.args[5], dx_array)
+        for pair in pairs:
+            distance, number = builder.extract_value(pair, 0), builder.extract_value(pair, 1)
+            wins = builder.icmp_signed("==", winner, broadcast(builder, builder.trunc(number, INDEX), numbers))
+            result = builder.select(builder.and_(passes, wins), gradient, ir.Constant(tile.vector, None))
+            masked_store(builder, result, vector_at(builder, dx_data, builder.add(target, distance), tile.vector), mask)
         return context.get_dummy_value()
 
-    return types.void(dy, argmax, y, floor, types.intp, types.intp, dx, types.intp, types.intp), generate
+    pair = types.UniTuple(types.intp, 2)
+    return types.void(dy, argmax, y, floor, types.intp, dx, types.intp, pair, pair, pair, pair, types.intp), generate
 
 
 def _vector_arithmetic(operation: str) -> Any:

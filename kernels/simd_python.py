@@ -139,23 +139,38 @@ def lanes_store(vector, array, offset, count):
     _inside(array, offset, count)[:] = vector[:count]
 
 
-def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count, fresh):
-    """Put into y the largest of x at the distances a, b, c, d and of y itself, into argmax its number (see simd.py)."""
+def _maximum(x, offset, pairs, best, winner):
+    """Larger of `best` and the numbers of x at the distances of pairs, and its number."""
+    for distance, number in pairs:
+        value = _inside(x, offset + distance, 1)[0]
+        if value > best or (np.isnan(value) and not np.isnan(best)):
+            best, winner = value, number
+    return best, winner
+
+
+def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count):
+    """Put into y the largest of x at the distances a, b, c, d, into argmax its number (see simd.py)."""
     for lane in range(min(count, lanes_of(x))):
-        best, winner = y[target + lane], argmax[target + lane]
-        for position, (distance, number) in enumerate((a, b, c, d)):
-            value = _inside(x, offset + distance + lane, 1)[0]
-            if (fresh and position == 0) or value > best or (np.isnan(value) and not np.isnan(best)):
-                best, winner = value, number
-        y[target + lane], argmax[target + lane] = best, winner
+        first = _inside(x, offset + a[0] + lane, 1)[0]
+        y[target + lane], argmax[target + lane] = _maximum(x, offset + lane, (b, c, d), first, a[1])
 
 
-def lanes_route(dy, argmax, y, floor, source, number, dx, target, count):
-    """Put into dx the lanes of dy whose argmax is `number` and whose y is above the floor, else 0 (see simd.py)."""
+def lanes_next_maximum(x, offset, a, b, c, d, y, argmax, target, count):
+    """The same, where y and argmax hold the largest until now."""
+    for lane in range(min(count, lanes_of(x))):
+        i = target + lane
+        y[i], argmax[i] = _maximum(x, offset + lane, (a, b, c, d), y[i], argmax[i])
+
+
+def lanes_route(dy, argmax, y, floor, source, dx, target, a, b, c, d, count):
+    """Put the lanes of dy into dx at distances a, b, c, d, where argmax is the number there and y above the floor, else 0
+    (see simd.py).
+    """
     for lane in range(min(count, lanes_of(dy))):
         i = source + lane
-        passes = argmax[i] == number and not y[i] <= floor
-        _inside(dx, target + lane, 1)[0] = _inside(dy, i, 1)[0] if passes else 0
+        for distance, number in (a, b, c, d):
+            passes = argmax[i] == number and not y[i] <= floor
+            _inside(dx, target + distance + lane, 1)[0] = _inside(dy, i, 1)[0] if passes else 0
 
 
 def planes_tile(bias, offset, count, vectors):

@@ -79,7 +79,7 @@ def _max_backward(function: str, dy: Any, argmax: Any, x_shape: tuple[int, int, 
     workers = min(N, threads.workers(dx.size, _GRAIN))
     w = None if window is None else _geometry(function, (N, H, W, C), *window)
     if w is not None and _disjoint(w) and pixels == (w.P, w.Q):
-        kernels.max_pool2d_backward_disjoint(*given, arrays.record(w), dx.reshape(-1), workers)
+        kernels.max_pool2d_backward_disjoint(*given, arrays.record(w), _distances(w), dx.reshape(-1), workers)
     else:
         kernels.max_pool2d_backward(*given, N, H * W, C, dx.reshape(-1), workers)
     return dx
