@@ -208,6 +208,17 @@ def test_summary_of_every_model(name, capsys):
     assert "multiply-adds" in capsys.readouterr().out
 
 
+def test_models_are_listed_with_their_parameters(capsys):
+    assert main(["models"]) == 0
+    head, *rows = lines(capsys.readouterr().out)
+    assert head.split()[:2] == ["name", "parameters"]
+    assert [row.split()[0] for row in rows] == list(models.names())
+    for row in rows:
+        name, parameters, shape, text = re.fullmatch(r"(\w+) +([\d,]+)  ([\dx ]*\d)  +(.+)", row).groups()
+        model = models.create(name, tuple(map(int, shape.split(" x "))), 10)
+        assert parameters == f"{model.num_parameters():,}" and text == models.describe(name)
+
+
 def test_summary_of_a_file_and_of_another_shape(finished, capsys):
     assert main(["summary", str(finished / "model.safetensors")]) == 0
     assert "4 x 4 x 12" in capsys.readouterr().out
