@@ -15,7 +15,7 @@ import pytest
 from numba import njit
 
 import fastcnn
-from fastcnn import data, doctor, extras, models, plot, training
+from fastcnn import data, doctor, extras, models, nn, optim, plot, training
 from fastcnn.cli import main, parser, recipes
 from fastcnn.cli import train as train_command
 from fastcnn.training.augment import AUGMENTATIONS
@@ -206,6 +206,17 @@ def test_predict_test_images(finished, capsys):
 def test_summary_of_every_model(name, capsys):
     assert main(["summary", name]) == 0
     assert "multiply-adds" in capsys.readouterr().out
+
+
+def test_models_are_listed_with_their_parameters(capsys):
+    assert main(["models"]) == 0
+    head, *rows = lines(capsys.readouterr().out)
+    assert head.split()[:2] == ["name", "parameters"]
+    assert [row.split()[0] for row in rows] == list(models.names())
+    for row in rows:
+        name, parameters, shape, text = re.fullmatch(r"(\w+) +([\d,]+)  ([\dx ]*\d)  +(.+)", row).groups()
+        model = models.create(name, tuple(map(int, shape.split(" x "))), 10)
+        assert parameters == f"{model.num_parameters():,}" and text == models.describe(name)
 
 
 def test_summary_of_a_file_and_of_another_shape(finished, capsys):
@@ -523,3 +534,34 @@ def test_readme_callback_of_your_own(tmp_path, monkeypatch, capsys):
     exec(readme_blocks("python")[3], {"__name__": "readme"})
     epochs = int(lines(capsys.readouterr().out)[-1].split()[0])
     assert epochs < 50 and len(lines((tmp_path / "log.csv").read_text())) == epochs + 1
+
+
+def test_readme_groups_of_parameters(capsys):
+    exec(readme_blocks("python")[4], {"__name__": "readme"})
+    assert lines(capsys.readouterr().out) == ["[0.0001, 0.001]"]
+
+
+def test_readme_links_lead_to_what_they_name():
+    titles = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    sections = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    links = re.findall(r"\[([^]]+)\]\(([^)]+)\)", README)
+    assert len(links) > 100
+    for words, target in links:
+        if target.startswith("#"):
+            assert target[1:] in sections, target
+        elif not target.startswith("https://"):
+            path = REPOSITORY / target
+            assert path.exists(), target
+            if words.startswith("`"):
+                name = re.split("[. ]", words.strip("`"))[-1]
+                assert name in Path(target).with_suffix("").parts or re.search(rf"\b{name}\b", path.read_text()), words
+
+
+def test_readme_names_all_layers_losses_optimizers_schedules_and_models():
+    kinds = nn.Module, nn.Loss, nn.L2, optim.Optimizer, optim.Schedule
+    public = {name: getattr(place, name) for place in (nn, optim) for name in place.__all__}
+    bases = {"Layer", "Loss", "Optimizer", "Schedule"}
+    names = {name for name, value in public.items() if isinstance(value, type) and issubclass(value, kinds)} - bases
+    assert len(names) > 50
+    section = README.partition("## What there is")[2].partition("\n## ")[0]
+    assert {*names, *models.names()} <= set(re.findall(r"`(\w+)`", section))

@@ -242,6 +242,7 @@ LAYERS = {
     "branches": (nn.Concat(nn.Conv2D(2, 3, 1), nn.Sequential(nn.Tanh(), nn.Conv2D(2, 1, 3, padding=1)), nn.Identity()),
                  (2, 3, 4, 2)),
     "flatten": (nn.Flatten(), (2, 3, 4, 2)),
+    "reshape": (nn.Reshape(2, 6, 2), (2, 3, 4, 2)),
     "identity": (nn.Identity(), (2, 3)),
     "relu": (nn.ReLU(), (4, 5)),
     "leaky relu": (nn.LeakyReLU(0.2), (4, 5)),
@@ -606,6 +607,7 @@ def test_layers_say_how_they_were_made():
         (nn.Upsample2D(2, "bilinear"), "Upsample2D(2, mode='bilinear')"),
         (nn.Dropout2D(0.25), "Dropout2D(0.25)"),
         (nn.Concat(nn.ReLU(), nn.Identity()), "Concat(ReLU(), Identity())"),
+        (nn.Reshape(4, 4, 2), "Reshape(4, 4, 2)"),
     ):
         assert repr(layer) == text
 

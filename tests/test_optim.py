@@ -160,6 +160,116 @@ def test_clipping_each_element():
     assert optimizer.flat.grad.tolist() == [-1.5, 0.5, 1.5]
 
 
+# Groups
+
+GROUPED = {
+    "sgd": lambda p, **options: optim.SGD(p, **options, momentum=0.9, nesterov=True), "adam": optim.Adam,
+    "adamw": optim.AdamW, "rmsprop": optim.RMSprop, "adagrad": optim.Adagrad, "adadelta": optim.Adadelta,
+    "adamax": optim.Adamax, "lion": optim.Lion,
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", GROUPED.values(), ids=GROUPED)
+def test_groups_give_the_bits_of_optimizers_of_their_own(make, dtype):
+    random = np.random.default_rng(0)
+    starts = [random.standard_normal(size).astype(dtype) for size in (20011, 3, 33001, 70)]
+    together, apart = ([nn.Parameter(start) for start in starts] for _ in range(2))
+    one = make([{"parameters": together[2:], "lr": 0.03, "weight_decay": 0.01}, {"parameters": together[:2]}], lr=0.1,
+               weight_decay=0.002)
+    others = [make(apart[2:], lr=0.03, weight_decay=0.01), make(apart[:2], lr=0.1, weight_decay=0.002)]
+    for _ in range(3):
+        for first, second in zip(together, apart, strict=True):
+            first.grad = second.grad = random.standard_normal(first.shape)
+        for optimizer in (one, *others):
+            optimizer.step(scale=0.5)
+    assert all(np.array_equal(first.data, second.data) for first, second in zip(together, apart, strict=True))
+    assert not any(np.array_equal(first.data, start) for first, start in zip(together, starts, strict=True))
+
+
+def in_groups():
+    first, second = parameters()
+    return optim.SGD([{"parameters": [first]}, {"parameters": [second], "lr": 0.02}], lr=0.1)
+
+
+def test_the_rates_of_groups_rise_and_fall_together():
+    optimizer = in_groups()
+    assert optimizer.rates == [0.1, 0.02] and [group.size for group in optimizer.groups] == [2, 1]
+    schedule = optim.WarmupLR(optim.StepLR(3, gamma=0.25), epochs=2, start=0.0)
+    seen = []
+    for step in range(4):
+        optimizer.lr = schedule.lr(step, 4, 0.1)
+        seen.append(optimizer.rates)
+    assert seen[0] == [0, 0]
+    assert np.allclose(seen[1:], [[0.05, 0.01], [0.1, 0.02], [0.025, 0.005]], rtol=1e-15)
+    assert np.array_equal(run(optimizer, GRADIENTS[:1]), START - GRADIENTS[0] * [0.025, 0.025, 0.005])
+
+
+def test_a_group_of_rate_zero_stays():
+    first, second = parameters()
+    result = run(optim.SGD([{"parameters": [first], "lr": 0}, {"parameters": [second]}], 0.1))
+    assert np.array_equal(result[:2], START[:2]) and result[2] != START[2]
+
+
+def test_only_weights_decay():
+    model = nn.Sequential(nn.Conv2D(2, 3, 3), nn.BatchNorm(3), nn.PReLU(), nn.Conv2D(3, 3, 3, groups=3), nn.LayerNorm(3),
+                          nn.Flatten(), nn.Linear(3, 2))
+    before = model.state_dict()
+    optimizer = optim.SGD(optim.decay_groups(model, 0.5), lr=0.5)
+    optimizer.step()
+    for name, array in model.state_dict().items():
+        assert np.array_equal(array, before[name] * np.float32(0.75 if name.endswith(".weight") else 1)), name
+    decaying = [parameter.name for parameter in optimizer.groups[0].parameters]
+    assert decaying == ["0.weight", "3.weight", "6.weight"]
+    assert len(optimizer.parameters) == len(model.parameters()) == 11
+
+
+def test_groups_of_a_kind_that_a_model_lacks_are_left_out():
+    assert len(optim.decay_groups(nn.Linear(2, 2, bias=False), 0.1)) == 1
+    model = nn.Sequential(nn.Linear(2, 2).freeze(), nn.BatchNorm(2))
+    assert [group["weight_decay"] for group in optim.decay_groups(model, 0.1)] == [0.0]
+
+
+@pytest.mark.parametrize("make", GROUPED.values(), ids=GROUPED)
+def test_a_saved_state_of_groups_goes_on_to_the_same_bits(make):
+    def optimizer():
+        first, second = parameters()
+        return make([{"parameters": [second], "lr": 0.02}, {"parameters": [first], "weight_decay": 0.1}], lr=0.1)
+
+    def halves(one):
+        one.flat.grad[:] = GRADIENTS[0]
+        one.step()
+        one.lr = 0.03
+        one.flat.grad[:] = GRADIENTS[1]
+        one.step()
+
+    whole, first, second = optimizer(), optimizer(), optimizer()
+    halves(whole)
+    halves(first)
+    second.flat.data[:] = first.flat.data
+    second.load_state_dict(first.state_dict())
+    for one in (whole, second):
+        one.flat.grad[:] = GRADIENTS[2]
+        one.step()
+    assert np.array_equal(second.flat.data, whole.flat.data) and second.rates == whole.rates
+
+
+def test_states_of_other_groups_are_refused():
+    state = in_groups().state_dict()
+    with pytest.raises(CheckpointError, match=r"groups have \[2, 1\] elements, expected \[3\]"):
+        optim.SGD(parameters(), 0.1).load_state_dict(state)
+    del state["groups"]  # as optimizers without groups wrote it
+    with pytest.raises(CheckpointError, match=r"groups have \[3\] elements, expected \[2, 1\]"):
+        in_groups().load_state_dict(state)
+    optimizer = optim.SGD(parameters(), 0.7)
+    optimizer.load_state_dict(state)
+    assert optimizer.lr == 0.1
+
+
+def test_groups_are_named_in_the_representation():
+    assert repr(in_groups()) == "SGD(lr=0.1, 2 groups)"
+
+
 def test_two_optimizers_of_the_same_parameters_take_turns():
     def train(again):
         shared = parameters()
@@ -252,6 +362,21 @@ REFUSED = [
     (lambda p: optim.Adam(p[0]), DTypeError, "expected a list such as model.parameters()"),
     (lambda p: optim.Adam([np.ones(3)]), DTypeError, "expected Parameters such as model.parameters()"),
     (lambda p: optim.Adam([p[0], nn.Parameter(np.ones(1, np.float32), "c")]), DTypeError, "c is float32"),
+    (lambda p: optim.Adam({"parameters": p}), DTypeError, "Adam: parameters is a dict, expected a list of such groups"),
+    (lambda p: optim.Adam([{"parameters": p}, p[0]]), DTypeError,
+     "Adam: group 1 is Parameter('a', (2,), float64), expected a dict"),
+    (lambda p: optim.Adam([{"params": p}]), ValueError, "Adam: group 0 has params, expected parameters and"),
+    (lambda p: optim.Adam([{}]), ValueError, "Adam: group 0 has nothing, expected parameters and"),
+    (lambda p: optim.Adam([{"parameters": p, "betas": 1}]), ValueError, "Adam: group 0 has parameters, betas, expected"),
+    (lambda p: optim.Adam([{"parameters": p[:1]}, {"parameters": []}]), ShapeError, "Adam: group 1: parameters is empty"),
+    (lambda p: optim.Adam([{"parameters": p[0]}]), DTypeError, "Adam: group 0: parameters is Parameter("),
+    (lambda p: optim.Adam([{"parameters": p, "lr": NAN}]), ValueError, "Adam: group 0: lr is nan"),
+    (lambda p: optim.Adam([{"parameters": p, "weight_decay": -1}]), ValueError, "Adam: group 0: weight_decay is -1.0"),
+    (lambda p: optim.Adam([{"parameters": p}, {"parameters": p[1:]}]), ValueError,
+     "Adam: Parameter('b', (1, 1), float64) is in group 0 and in group 1, expected in one"),
+    (lambda p: optim.Adam([{"parameters": p, "lr": 0.1}], lr=0), ValueError, "Adam: lr is 0.0, expected above 0 where"),
+    (lambda p: optim.decay_groups(p, 0.1), DTypeError, "decay_groups: model is [Parameter("),
+    (lambda p: optim.decay_groups(nn.Linear(1, 1), NAN), ValueError, "decay_groups: weight_decay is nan"),
 ]
 
 

@@ -164,6 +164,22 @@ def test_architecture(name, tmp_path):
     assert drawing.splitlines()[0].split() == ["input", "32", "x", "32", "x", "3"]
 
 
+def test_architecture_of_branches(tmp_path):
+    network = nn.Sequential(
+        nn.Concat(nn.Conv2D(1, 4, 1), nn.Sequential(nn.MaxPool2D(3, 1, 1), nn.Conv2D(1, 2, 1)), nn.ReLU()),
+        nn.Concat(nn.Conv2D(7, 2, 1)), nn.Residual(nn.Conv2D(2, 2, 1)))
+    drawing = plot.architecture_text(network, (8, 8, 1))
+    assert [line.split("  ")[0] for line in drawing.splitlines()] == [
+        "input", "+-- branch 0", "| Conv2D(1, 4, 1)", "+-- branch 1", "| MaxPool2D(3, stride=1, padding=1)",
+        "| Conv2D(1, 2, 1)", "+-- branch 2", "| ReLU()", "+-> concat", "+-- branch 0", "| Conv2D(7, 2, 1)", "+-> concat",
+        "+--.", "| Conv2D(2, 2, 1)", "+-> sum"]
+    plot.architecture(network, tmp_path / "drawing.svg", (8, 8, 1))
+    paths = [element.attrib["d"] for element in ElementTree.parse(tmp_path / "drawing.svg").iter()
+             if element.tag.endswith("path")]
+    assert sum(path.count("H") == 2 and path.endswith("H50") for path in paths) == 2  # into branches 1 and 2
+    assert sum(path.startswith("M50") and path.count("H") == 2 for path in paths) == 2  # out of branches 0 and 1
+
+
 def test_architecture_of_a_network_of_your_own():
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Softmax())
     assert [line.split("  ")[0] for line in plot.architecture_text(network, (2, 2, 3)).splitlines()] == [

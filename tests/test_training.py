@@ -423,6 +423,21 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path, step):
         }
 
 
+def test_a_resumed_run_of_groups_ends_in_the_same_bits(tmp_path):
+    def run(callbacks, resume=None):
+        model = network()
+        groups = [*optim.decay_groups(model[0], 0.1), {"parameters": model[-1].parameters(), "lr": 0.02}]
+        optimizer = optim.SGD(groups, 0.05, momentum=0.9)
+        train(model, epochs=2, optimizer=optimizer, schedule=optim.CosineLR(), callbacks=callbacks, resume=resume)
+        return model, optimizer
+
+    whole, optimizer = run([])
+    run([Checkpoint(tmp_path), Interrupter(6)])
+    resumed, other = run([], resume=tmp_path)
+    assert same(resumed, whole) and other.rates == optimizer.rates
+    assert optimizer.rates == pytest.approx([optimizer.lr, optimizer.lr, 0.4 * optimizer.lr])
+
+
 def test_more_epochs_after_a_finished_run(tmp_path):
     whole, first, second = network(), network(), network()
     train(whole, epochs=3)

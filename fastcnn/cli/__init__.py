@@ -15,7 +15,7 @@ __all__ = ["main"]
 _USAGE, _PROBLEM, _INTERRUPTED = 2, 1, 130
 _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "profile": "use", "plot": "draw",
             "bench": "check", "verify": "check",
-            "doctor": "check", "warmup": "check"}
+            "doctor": "check", "warmup": "check", "models": "catalogue"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

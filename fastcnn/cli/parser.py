@@ -21,6 +21,7 @@ def build() -> argparse.ArgumentParser:
         ("train", _train, "train a model on a data set"),
         ("evaluate", _evaluate, "loss and accuracy of a saved model"),
         ("predict", _predict, "classes of image files or of test images"),
+        ("models", lambda _: None, "names of the models, with their parameters"),
         ("summary", _summary, "layers, shapes, parameters, work and memory of a model"),
         ("profile", _profile, "time of each layer in a training step"),
         ("plot", _plot, "pictures of a training run and of what the model does"),

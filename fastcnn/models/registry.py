@@ -6,12 +6,17 @@ from collections.abc import Callable
 
 from ..nn import Origin, Sequential
 from ..shapes import ShapeError, integer
-from .resnet import resnet20
+from .inception import inception
+from .mobilenet import mobilenet
+from .resnet import resnet9, resnet18, resnet20
 from .simple import Shape, four_conv, lenet5, smallcnn, strided_cnn, two_conv
-from .vgg import vgg
+from .vgg import vgg, vgg11
 
 _BUILDERS: dict[str, Callable[[Shape, int], Sequential]] = {
-    builder.__name__: builder for builder in (lenet5, smallcnn, strided_cnn, two_conv, four_conv, vgg, resnet20)
+    builder.__name__: builder
+    for builder in (
+        lenet5, smallcnn, strided_cnn, two_conv, four_conv, vgg, vgg11, resnet9, resnet18, resnet20, inception, mobilenet,
+    )
 }
 
 
@@ -36,8 +41,13 @@ def create(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequent
         raise ShapeError(f"create: input_shape is {input_shape!r}, expected (H, W, C)")
     height, width, channels = (integer("create", "input_shape", size, 1) for size in input_shape)
     classes = integer("create", "num_classes", num_classes, 1)
-    model = builder((height, width, channels), classes)
-    model.output_shape((1, height, width, channels))
+    try:
+        model = builder((height, width, channels), classes)
+        model.output_shape((1, height, width, channels))
+    except ShapeError as error:
+        raise ShapeError(
+            f"create: {name} does not take images of {height} x {width}, expected larger ones ({error})"
+        ) from None
     model.origin = Origin(name, (height, width, channels), classes)
     return model
 

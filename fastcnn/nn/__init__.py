@@ -22,7 +22,7 @@ from .containers import Concat, Residual, Sequential
 from .conv import Conv2D, ConvTranspose2D
 from .dropout import Dropout, Dropout2D
 from .initialise import init_weights, manual_seed
-from .linear import Flatten, Identity, Linear
+from .linear import Flatten, Identity, Linear, Reshape
 from .loss import L2, BCELoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
 from .module import Layer, Module, Normalisation, Origin, inference
 from .norm import BatchNorm, GroupNorm, LayerNorm
@@ -74,6 +74,7 @@ __all__ = [
     "Pad2D",
     "Parameter",
     "ReLU",
+    "Reshape",
     "Residual",
     "Sequential",
     "SiLU",

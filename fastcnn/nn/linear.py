@@ -94,6 +94,43 @@ class Flatten(Layer):
         return x_shape[0], math.prod(x_shape[1:])
 
 
+class Reshape(Layer):
+    """x (N, ...) as (N, *shape), row-major; no copy.
+
+    ShapeError, DTypeError: a size is no positive integer, or there is none.
+    """
+
+    is_view = True
+
+    def __init__(self, *shape: int) -> None:
+        """Take the shape of one element of the batch, such as 4, 4, 16."""
+        if not shape:
+            raise ShapeError("Reshape: shape is (), expected at least one size")
+        self.shape = tuple(shapes.integer("Reshape", "shape", size, 1) for size in shape)
+
+    def forward(self, x: Any) -> np.ndarray:
+        """Return x as (N, *shape)."""
+        x = np.asarray(x)
+        self._keep(x.shape)
+        return x.reshape(self.output_shape(x.shape))
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Return dy in the shape of x."""
+        dx: np.ndarray = np.asarray(dy).reshape(self._take())
+        return dx
+
+    def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (N, *shape)."""
+        if len(x_shape) < 2 or math.prod(x_shape[1:]) != math.prod(self.shape):
+            raise ShapeError(f"Reshape: x has shape {x_shape}, expected (N, ...) with {math.prod(self.shape)} elements for "
+                             f"each of N, as {self.shape} has")
+        return x_shape[0], *self.shape
+
+    def __repr__(self) -> str:
+        """Constructor call that makes this layer."""
+        return f"Reshape({', '.join(map(str, self.shape))})"
+
+
 class Identity(Layer):
     """x itself."""
 

@@ -1,5 +1,6 @@
 """Optimizers, which change parameters by their gradients, and schedules of the learning rate."""
 
+from .groups import Group, decay_groups
 from .optimizer import Optimizer
 from .optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, RMSprop
 from .schedules import CosineLR, MultiStepLR, OneCycleLR, PlateauLR, Schedule, StepLR, WarmupLR
@@ -12,6 +13,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "CosineLR",
+    "Group",
     "Lion",
     "MultiStepLR",
     "OneCycleLR",
@@ -21,4 +23,5 @@ __all__ = [
     "Schedule",
     "StepLR",
     "WarmupLR",
+    "decay_groups",
 ]

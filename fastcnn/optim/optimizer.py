@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import functional
-from ..nn.parameter import Flat, Parameter, changes, distinct, flatten
+from ..nn.parameter import Flat, changes, flatten
 from ..shapes import CheckpointError, ShapeError, real
+from .groups import Parameters, collect
 
 
 class Optimizer:
     """Changes parameters by their gradients, all at once: they lie in one flat buffer, gradients in another.
 
+    `parameters` is a list of Parameters or of groups, {"parameters": [...], "lr": ..., "weight_decay": ...}: what a group
+    leaves out is the optimizer's. A group's part of the buffers is changed by a kernel call of its own.
     A subclass names the arrays it keeps in `slots` and defines `_update`. If the parameters were moved since
     the last step (by another optimizer or by `to`), they are gathered again and the state is kept.
     ShapeError: no parameters; DTypeError: other things among them; ValueError: `lr` or `weight_decay` is NaN,
-    infinite or negative.
+    infinite or negative, a group has other entries, a parameter is in two groups, or `lr` is 0 beside the rates of groups.
     """
 
     slots: tuple[str, ...] = ()
 
-    def __init__(self, parameters: Iterable[Parameter], lr: float, weight_decay: float) -> None:
+    def __init__(self, parameters: Parameters, lr: float, weight_decay: float) -> None:
         """Gather the parameters; the state begins with zeros."""
-        self.parameters = distinct(type(self).__name__, parameters)
+        self.groups = collect(type(self).__name__, parameters)
+        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
         self.lr = lr
+        self._first_lr = self.lr
+        if not self.lr and any(group.lr is not None for group in self.groups):
+            raise ValueError(f"{type(self).__name__}: lr is 0.0, expected above 0 where groups have rates of their own")
         self.weight_decay = self._real("weight_decay", weight_decay)
         self.steps = 0
         self._flat = flatten(self.parameters)
@@ -35,12 +42,18 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """Learning rate of the next step."""
+        """Learning rate of the next step; the rates of groups that have their own rise and fall with it in proportion."""
         return self._lr
 
     @lr.setter
     def lr(self, value: float) -> None:
         self._lr = self._real("lr", value)
+
+    @property
+    def rates(self) -> list[float]:
+        """Learning rate of each group in the next step."""
+        factor = self.lr / self._first_lr if self._first_lr else 1.0
+        return [self.lr if group.lr is None else group.lr * factor for group in self.groups]
 
     def _real(self, name: str, value: object, minimum: float = 0.0, **limits: float) -> float:
         return real(type(self).__name__, name, value, minimum, **limits)
@@ -66,10 +79,20 @@ class Optimizer:
         """
         flat, scale = self.flat, self._real("scale", scale)
         self.steps += 1
-        self._update(flat.data, flat.grad, scale=scale, zero=zero)
+        end = 0
+        for group, rate in zip(self.groups, self.rates, strict=True):
+            part = slice(end, end + group.size)
+            end = part.stop
+            decay = self.weight_decay if group.weight_decay is None else group.weight_decay
+            self._update(flat.data[part], flat.grad[part], [self.state[name][part] for name in self.slots],
+                         lr=rate, weight_decay=decay, scale=scale, zero=zero)
         changes.note()
 
-    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
+    def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
+        """Change the data (n,) of a group by its gradient and state, the arrays of `slots`.
+
+        Options are lr, weight_decay, scale and zero.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no _update: define it to change data by scale * grad")
 
     def grad_norm(self) -> float:
@@ -99,14 +122,15 @@ class Optimizer:
             "kind": type(self).__name__,
             "lr": self.lr,
             "steps": self.steps,
+            "groups": [group.size for group in self.groups],
             **{name: array.copy() for name, array in self.state.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state; CheckpointError: it is of another kind of optimizer or of other parameters."""
+        """Take over a state; CheckpointError: it is of another kind of optimizer, of other parameters or other groups."""
         expected = {"kind", "lr", "steps", *self.slots}
         kind = type(self).__name__
-        if set(state) != expected or state["kind"] != kind:
+        if set(state) - {"groups"} != expected or state["kind"] != kind:
             came = f"{state.get('kind')} with {', '.join(sorted(state))}"
             raise CheckpointError(f"load_state_dict: state is of {came}, expected {kind} with {', '.join(sorted(expected))}")
         flat = self.flat
@@ -117,9 +141,13 @@ class Optimizer:
                     f"load_state_dict: {name} is {array.dtype} {array.shape}, expected "
                     f"{flat.data.dtype} {flat.data.shape} for these parameters"
                 )
+        sizes, own = state.get("groups", [flat.data.size]), [group.size for group in self.groups]
+        if sizes != own:
+            raise CheckpointError(f"load_state_dict: groups have {sizes} elements, expected {own} for these parameters")
         self.lr, self.steps = state["lr"], int(state["steps"])
         self.state = {name: np.array(state[name]) for name in self.slots}
 
     def __repr__(self) -> str:
-        """Name and learning rate."""
-        return f"{type(self).__name__}(lr={self.lr})"
+        """Name, learning rate and, where there are several, the number of groups."""
+        groups = f", {len(self.groups)} groups" if len(self.groups) > 1 else ""
+        return f"{type(self).__name__}(lr={self.lr}{groups})"

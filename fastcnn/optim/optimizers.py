@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import functional
-from ..nn.parameter import Parameter
+from .groups import Parameters
 from .optimizer import Optimizer
 
 
@@ -22,7 +23,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float,
         momentum: float = 0.0,
         nesterov: bool = False,
@@ -34,19 +35,8 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov is True, expected False where momentum is 0")
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
-        functional.sgd(
-            data,
-            grad,
-            self.state["velocity"],
-            lr=self.lr,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            step=self.steps,
-            scale=scale,
-            zero=zero,
-        )
+    def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
+        functional.sgd(data, grad, *state, momentum=self.momentum, nesterov=self.nesterov, step=self.steps, **options)
 
 
 class Adam(Optimizer):
@@ -60,7 +50,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -71,22 +61,9 @@ class Adam(Optimizer):
         self.eps = self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
-        functional.adam(
-            data,
-            grad,
-            self.state["first"],
-            self.state["second"],
-            lr=self.lr,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            decoupled=self._decoupled,
-            step=self.steps,
-            scale=scale,
-            zero=zero,
-        )
+    def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
+        functional.adam(data, grad, *state, beta1=self.betas[0], beta2=self.betas[1], eps=self.eps,
+                        decoupled=self._decoupled, step=self.steps, **options)
 
 
 class AdamW(Adam):
@@ -99,7 +76,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -120,7 +97,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -130,18 +107,8 @@ class RMSprop(Optimizer):
         self.alpha, self.eps = self._real("alpha", alpha, maximum=1.0), self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
-        functional.rmsprop(
-            data,
-            grad,
-            self.state["square"],
-            lr=self.lr,
-            alpha=self.alpha,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            scale=scale,
-            zero=zero,
-        )
+    def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
+        functional.rmsprop(data, grad, *state, alpha=self.alpha, eps=self.eps, **options)
 
 
 class Adagrad(Optimizer):
@@ -154,23 +121,14 @@ class Adagrad(Optimizer):
     slots = ("square",)
 
     def __init__(
-        self, parameters: Iterable[Parameter], lr: float = 1e-2, eps: float = 1e-10, weight_decay: float = 0.0
+        self, parameters: Parameters, lr: float = 1e-2, eps: float = 1e-10, weight_decay: float = 0.0
     ) -> None:
         """Check the numbers and gather the parameters."""
         self.eps = self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
-        functional.adagrad(
-            data,
-            grad,
-            self.state["square"],
-            lr=self.lr,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            scale=scale,
-            zero=zero,
-        )
+    def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
+        functional.adagrad(data, grad, *state, eps=self.eps, **options)
 
 
 class Adadelta(Optimizer):
@@ -183,7 +141,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,
@@ -193,19 +151,8 @@ class Adadelta(Optimizer):
         self.rho, self.eps = self._real("rho", rho, maximum=1.0), self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
-        functional.adadelta(
-            data,
-            grad,
-            self.state["square"],
-            self.state["change"],
-            lr=self.lr,
-            rho=self.rho,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            scale=scale,
-            zero=zero,
-        )
+    def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
+        functional.adadelta(data, grad, *state, rho=self.rho, eps=self.eps, **options)
 
 
 class Adamax(Optimizer):
@@ -218,7 +165,7 @@ class Adamax(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 2e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -228,21 +175,9 @@ class Adamax(Optimizer):
         self.betas, self.eps = self._pair_of_betas(betas), self._real("eps", eps)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
-        functional.adamax(
-            data,
-            grad,
-            self.state["first"],
-            self.state["largest"],
-            lr=self.lr,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            step=self.steps,
-            scale=scale,
-            zero=zero,
-        )
+    def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
+        functional.adamax(data, grad, *state, beta1=self.betas[0], beta2=self.betas[1], eps=self.eps, step=self.steps,
+                          **options)
 
 
 class Lion(Optimizer):
@@ -256,7 +191,7 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Parameter],
+        parameters: Parameters,
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
@@ -265,15 +200,5 @@ class Lion(Optimizer):
         self.betas = self._pair_of_betas(betas)
         super().__init__(parameters, lr, weight_decay)
 
-    def _update(self, data: np.ndarray, grad: np.ndarray, *, scale: float, zero: bool) -> None:
-        functional.lion(
-            data,
-            grad,
-            self.state["first"],
-            lr=self.lr,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            weight_decay=self.weight_decay,
-            scale=scale,
-            zero=zero,
-        )
+    def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
+        functional.lion(data, grad, *state, beta1=self.betas[0], beta2=self.betas[1], **options)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from ..nn import Module, Residual
+from ..nn import Concat, Module, Residual
 from ..nn.summary import Row
 from ..shapes import ShapeError
 from .figure import StrPath
@@ -22,7 +22,7 @@ _LETTER, _LINE, _GAP, _MARGIN = 7.3, 30, 22, 16  # width of a letter, height of 
 
 @dataclass
 class _Box:
-    """Layers that are drawn as one, what they give, and the residual block that they are part of."""
+    """Layers that are drawn as one, what they give, and the block that they are part of: a Residual or a Concat's branch."""
 
     layers: list[str]
     shape: tuple[int, ...]
@@ -30,6 +30,11 @@ class _Box:
     group: str
     names: list[str] = field(default_factory=list)
     bypass: bool = False
+    branch: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.group, self.branch
 
     @property
     def words(self) -> str:
@@ -43,7 +48,8 @@ class _Box:
 def architecture(model: Module, path: StrPath, input_shape: Sequence[int] | None = None) -> None:
     """Draw the network as an SVG file: a box for each layer, with the shape that it gives and its parameters.
 
-    Norms and activations share the box of the layer before them; a residual block has a line around it.
+    Norms and activations share the box of the layer before them; a residual block has a line around it, and branches have
+    lines that part before them and meet behind them.
     `input_shape` is (H, W, C), that of the model's origin where not given. ShapeError: it does not fit, or none is
     known; OSError: the file cannot be written.
     """
@@ -63,17 +69,23 @@ def architecture_text(model: Module, input_shape: Sequence[int] | None = None) -
     boxes = _boxes(model, shape)
     width = max(len("input"), *(len(box.words) + 2 * bool(box.group) for box in boxes))
     lines = [f"{'input':{width}}   {' x '.join(map(str, shape))}"]
-    group = ""
+    group = branch = ""
     for box in boxes:
         if group and box.group != group:
-            lines.append("+-> sum")
-        if box.group and box.group != group:
+            lines.append(_end(branch))
+        if box.branch and box.place != (group, branch):
+            lines.append(f"+-- branch {box.branch}")
+        elif box.group and box.group != group:
             lines.append("+--.")
-        group = box.group
+        group, branch = box.place
         words = ("| " if box.group else "") + box.words
         counted = f"   {box.parameters:,} parameters" if box.parameters else ""
         lines.append(f"{words:{width}}   {box.gives}{counted}")
-    return "\n".join([*lines, "+-> sum"] if group else lines)
+    return "\n".join([*lines, _end(branch)] if group else lines)
+
+
+def _end(branch: str) -> str:
+    return "+-> concat" if branch else "+-> sum"
 
 
 def _input_shape(model: Module, given: Sequence[int] | None) -> tuple[int, ...]:
@@ -86,25 +98,26 @@ def _input_shape(model: Module, given: Sequence[int] | None) -> tuple[int, ...]:
 
 def _boxes(model: Module, input_shape: tuple[int, ...]) -> list[_Box]:
     """Return the layers in the order in which they run, joined where they belong together."""
-    residuals = [name for name, module in model.named_modules() if isinstance(module, Residual)]
+    blocks = {name: module for name, module in model.named_modules() if isinstance(module, (Residual, Concat))}
     boxes: list[_Box] = []
     for row in model.summary(input_shape).rows:
-        group = max((name for name in residuals if _inside(row, name)), key=len, default="")
+        group = max((name for name in blocks if _inside(row, name)), key=len, default="")
         kind = row.layer.partition("(")[0]
-        bypass = bool(group) and row.name.removeprefix(group and f"{group}.").startswith("shortcut")
+        part = row.name.removeprefix(f"{group}.").partition(".")[0] if group else ""
+        bypass, branch = part == "shortcut", part if group and isinstance(blocks[group], Concat) else ""
         last = boxes[-1] if boxes else None
-        if last is not None and kind in _JOINED and (last.group, last.bypass) == (group, bypass):
+        if last is not None and kind in _JOINED and (last.place, last.bypass) == ((group, branch), bypass):
             last.layers.append(kind)
             last.parameters += row.parameters
             last.names.append(row.name)
         else:
             words = row.layer if len(row.layer) <= 60 else kind
-            boxes.append(_Box([words], row.output_shape, row.parameters, group, [row.name], bypass))
+            boxes.append(_Box([words], row.output_shape, row.parameters, group, [row.name], bypass, branch))
     return boxes
 
 
-def _inside(row: Row, residual: str) -> bool:
-    return not residual or row.name.startswith(f"{residual}.")
+def _inside(row: Row, block: str) -> bool:
+    return not block or row.name.startswith(f"{block}.")
 
 
 def _svg(boxes: list[_Box], input_shape: tuple[int, ...]) -> str:
@@ -124,12 +137,12 @@ def _parts(boxes: list[_Box], input_shape: tuple[int, ...], left: float, inside:
     middle = left + inside / 2
     tops = [_MARGIN + (index + 1) * (_LINE + _GAP) for index in range(len(boxes))]
     yield from (_arrow(middle, _end_of_main(boxes, index), top)
-                for index, top in enumerate(tops) if not boxes[index].bypass)
+                for index, top in enumerate(tops) if not boxes[index].bypass and not _begins_late(boxes, index))
     yield from _box(_Box(["input"], input_shape, 0, ""), _MARGIN, left, inside)
     for index, (box, top) in enumerate(zip(boxes, tops, strict=True)):
         yield from _box(box, top, left, inside)
         if box.group and (index == 0 or boxes[index - 1].group != box.group):
-            yield _way_around(boxes, index, left, middle)
+            yield (_branches if box.branch else _way_around)(boxes, index, left, middle)
 
 
 def _box(box: _Box, top: float, left: float, inside: float) -> Iterator[str]:
@@ -157,13 +170,37 @@ def _end_of_main(boxes: list[_Box], index: int) -> float:
     return _MARGIN + (before + 1) * (_LINE + _GAP) + _LINE
 
 
-def _way_around(boxes: list[_Box], first: int, left: float, middle: float) -> str:
-    """Return the line from before a residual block to the sum behind it."""
+def _begins_late(boxes: list[_Box], index: int) -> bool:
+    """Whether the box is the first of a branch that is not the first one."""
+    return index > 0 and boxes[index].group == boxes[index - 1].group and boxes[index].branch != boxes[index - 1].branch
+
+
+def _span(boxes: list[_Box], first: int) -> tuple[int, int, int]:
+    """Return the last box of the block that begins at `first`, and the heights between it and what is around it."""
     last = first
     while last + 1 < len(boxes) and boxes[last + 1].group == boxes[first].group:
         last += 1
-    top = _MARGIN + (first + 1) * (_LINE + _GAP) - _GAP + 8
-    bottom = _MARGIN + (last + 2) * (_LINE + _GAP) - _GAP + 8
+    above = _MARGIN + (first + 1) * (_LINE + _GAP) - _GAP + 8
+    return last, above, above + (last + 1 - first) * (_LINE + _GAP)
+
+
+def _branches(boxes: list[_Box], first: int, left: float, middle: float) -> str:
+    """Return the lines that part before the branches of a Concat and meet behind them; the first and last need none."""
+    last, top, bottom = _span(boxes, first)
+    parts = []
+    for index in range(first + 1, last + 1):
+        if _begins_late(boxes, index):
+            height = _MARGIN + (index + 1) * (_LINE + _GAP) + _LINE // 2
+            before = height - _LINE - _GAP
+            parts.append(f'<path d="M{middle:.0f} {top} H{left - 22} V{height} H{left}" stroke="#2f6db3" fill="none"/>'
+                         f'<path d="M{left - 6} {height - 4} L{left} {height} L{left - 6} {height + 4} Z" fill="#2f6db3"/>'
+                         f'<path d="M{left} {before} H{left - 11} V{bottom} H{middle:.0f}" stroke="#b3482f" fill="none"/>')
+    return "".join(parts)
+
+
+def _way_around(boxes: list[_Box], first: int, left: float, middle: float) -> str:
+    """Return the line from before a residual block to the sum behind it."""
+    _, top, bottom = _span(boxes, first)
     x = left - 22
     line = 'stroke="#b3482f" stroke-width="1.5"'
     return (f'<path d="M{middle:.0f} {top} H{x} V{bottom} H{middle:.0f}" fill="none" {line}/>'
