@@ -13,7 +13,7 @@ from fastcnn.benchmark import timed
 
 Call = Callable[[], Any]
 SAMPLE = 1e-2  # shortest time that is measured, in seconds; faster calls are repeated within it
-PAUSE = 1e-2  # before each sample: the threads of the one before may go on looking for work for milliseconds
+PAUSE = 3e-2  # before each sample: the threads of the one before may go on looking for work for milliseconds
 LEAST = 5  # rounds
 TOLERANCE = 2e-4  # largest error in units of the largest value
 
