@@ -439,6 +439,50 @@ BATCH_FAULTS = (
     bad("std NaN", ValueError, r"gather: std holds nan, expected numbers above 0", std=np.full(3, np.nan, np.float32)),
 )
 
+
+
+def changes(**fields: Any) -> np.ndarray:
+    """Give records for nine images that change nothing, but for what is at fault in all of them."""
+    records = np.zeros(9, api.functional.CHANGE)
+    for name, value in {"matrix": np.eye(2), "gain": 1, "share": 1, **fields}.items():
+        records[name] = value
+    return records
+
+
+CHANGE_FAULTS = (
+    bad("images of integers", DTypeError, r"augment: images has dtype int64, expected float32",
+        images=ones(9, 6, 7, 3, dtype=int)),
+    bad("images of rank 3", ShapeError, r"augment: images has 3 dimensions", images=ones(6, 7, 3, dtype=np.uint8)),
+    bad("no images", ShapeError, r"augment: images is empty", images=ones(0, 6, 7, 3, dtype=np.uint8)),
+    bad("index -1", ValueError, r"augment: index\[0\] is -1, expected 0 to 8", index=np.array([-1])),
+    bad("index beyond the images", ValueError, r"augment: index\[1\] is 9, expected 0 to 8", index=np.array([0, 9])),
+    bad("no index", ShapeError, r"augment: index has shape \(0,\), expected \(N,\)", index=np.zeros(0, np.int64)),
+    bad("std 0", ValueError, r"augment: std holds 0\.0, expected numbers above 0", std=np.zeros(3, np.float32)),
+    bad("mean of another length", ShapeError, r"augment: mean has shape \(1,\), expected \(3,\)", mean=ones(1)),
+    bad("numbers for changes", DTypeError, r"augment: changes has dtype float32, expected functional\.CHANGE",
+        changes=ones(9)),
+    bad("other records", DTypeError, r"augment: changes has dtype \[\('gain', '<f8'\)\], expected functional\.CHANGE",
+        changes=ones(9, dtype=[("gain", float)])),
+    bad("changes of the batch", ShapeError, r"augment: changes has shape \(7,\), expected \(9,\) \(one for each image",
+        changes=changes()[:7]),
+    bad("a matrix of NaN", ValueError, r"augment: changes hold a matrix from nan to nan, expected numbers from -1e\+06",
+        changes=changes(matrix=np.nan)),
+    bad("a matrix beyond all bounds", ValueError, r"augment: changes hold a matrix from 1e\+300 to",
+        changes=changes(matrix=1e300)),
+    bad("an infinite shift", ValueError, r"augment: changes hold a shift from inf to inf", changes=changes(shift=np.inf)),
+    bad("an infinite gain", ValueError, r"augment: changes hold a gain from -inf to -inf", changes=changes(gain=-np.inf)),
+    bad("a lift of NaN", ValueError, r"augment: changes hold a lift from nan", changes=changes(lift=np.nan)),
+    bad("a share above 1", ValueError, r"augment: changes hold a share from 1\.5 to 1\.5, expected numbers from 0 to 1",
+        changes=changes(share=1.5)),
+    bad("a share of NaN", ValueError, r"augment: changes hold a share from nan to nan", changes=changes(share=np.nan)),
+    bad("a partner beyond the images", ValueError, r"augment: partner\[0\] is 9, expected 0 to 8",
+        changes=changes(share=0.5, partner=9)),
+    bad("partner -1", ValueError, r"augment: partner\[0\] is -1, expected 0 to 8", changes=changes(share=0.5, partner=-1)),
+    bad("dtype of integers", DTypeError, r"augment: dtype is int64, expected float32 or float64", dtype=np.int64),
+    bad("out of another shape", ShapeError, r"augment: out has shape \(9, 6, 7, 3\), expected \(7, 6, 7, 3\)",
+        out=ones(9, 6, 7, 3)),
+)
+
 FAULTS = {
     "conv2d": CONV2D_FAULTS,
     "conv2d_backward": CONV2D_BACKWARD_FAULTS,
@@ -536,6 +580,7 @@ FAULTS = {
         bad("no gradient", ShapeError, r"gradient_norm: gradient is empty", gradient=ones(0)),
     ),
     "gather": BATCH_FAULTS,
+    "augment": CHANGE_FAULTS,
 }
 
 

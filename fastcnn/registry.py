@@ -19,6 +19,7 @@ import numpy as np
 from . import functional, reference
 from .faults import FAULTS, Fault
 from .kernels import simd
+from .training import Augment
 
 # Of this machine: pixels of a register tile one vector wide, float32 elements of a vector, and of two.
 TILE, LANES = simd.ROWS[1], simd.VECTOR_BYTES // 4
@@ -1113,6 +1114,20 @@ def gather_arguments(draw: Draw, images: tuple[int, ...], N: int) -> Arguments:
             "mean": np.asarray(draw.random.random(C), draw.dtype), "std": draw.positive(C)}
 
 
+def augment_arguments(draw: Draw, images: tuple[int, ...], N: int, floats: bool = False, **options: Any) -> Arguments:
+    """Those of gather, and changes by chance; images of floats where they are wanted."""
+    arguments = gather_arguments(draw, images, N)
+    if floats:
+        arguments["images"] = draw(*images)
+    M, H, W, _ = images
+    return {**arguments, "changes": Augment(**options).draw(M, H, W, seed=5, epoch=1)}
+
+
+def augment_error(a: Arguments) -> float:
+    """Roundings of products and sums; in float64 those of places too, which grow with the rows and columns."""
+    return 3 if a["mean"].dtype == np.float32 else 1 + sum(a["images"].shape[1:3]) / 3
+
+
 def gather_bytes(a: Arguments, results: Arguments) -> int:
     """A byte read and a number written for each pixel of the batch."""
     return int(results["batch"].size + results["batch"].nbytes)
@@ -1185,6 +1200,40 @@ BATCHES = (
     case("many channels", images=(4, 2, 3, 70), N=3),
     case("threads meet", images=(40, 16, 18, 3), N=120),
     bench("128 of 32x32x3", images=(5000, 32, 32, 3), N=128),
+)
+
+EVERYTHING: dict[str, Any] = {"crop": 1, "flip": True, "cutout": 2, "translate": 0.1, "rotate": 15, "scale": 0.2,
+                              "brightness": 0.2, "contrast": 0.3, "mixup": 0.8}
+
+CHANGED = (
+    case("everything together", images=(9, 6, 7, 3), N=7, **EVERYTHING),
+    case("nothing", images=(9, 4, 5, 3), N=6),
+    case("shifts by whole pixels", images=(9, 6, 5, 3), N=20, crop=2),
+    case("shifts out of the image", images=(9, 3, 4, 2), N=30, crop=6),
+    case("mirrored", images=(9, 4, 6, 3), N=8, flip=True),
+    case("mirrored and shifted, grey", images=(9, 5, 7, 1), N=20, crop=3, flip=True),
+    case("shifts by parts of pixels", images=(9, 6, 5, 3), N=20, translate=0.3),
+    case("shifts by parts of pixels out of the image", images=(9, 3, 4, 2), N=30, translate=1.0),
+    case("turned by any angle", images=(9, 7, 5, 3), N=20, rotate=180),
+    case("smaller and larger", images=(9, 6, 7, 3), N=20, scale=0.9),
+    case("turned, shifted and mirrored, grey", images=(9, 8, 8, 1), N=20, flip=True, translate=0.2, rotate=30),
+    case("holes", images=(9, 7, 6, 3), N=20, cutout=3),
+    case("a hole of one pixel", images=(9, 3, 4, 2), N=20, cutout=1),
+    case("brightness", images=(9, 4, 5, 3), N=8, brightness=1.0),
+    case("contrast", images=(9, 4, 5, 3), N=8, contrast=1.0),
+    case("mixed", images=(9, 4, 5, 3), N=8, mixup=1.0),
+    case("mixed, shifted and mirrored", images=(9, 4, 5, 3), N=8, crop=1, flip=True, mixup=0.2),
+    case("one row", images=(9, 1, 9, 2), N=9, **EVERYTHING),
+    case("one column", images=(9, 9, 1, 3), N=9, **EVERYTHING),
+    case("one pixel", images=(9, 1, 1, 4), N=9, brightness=0.2, mixup=1.0),
+    case("one image, mixed with itself", images=(1, 4, 5, 3), N=2, **EVERYTHING),
+    case("more channels than a run", images=(3, 3, 4, 270), N=4, rotate=20, brightness=0.2),
+    case("rows of several runs", images=(3, 2, 140, 2), N=4, crop=1, contrast=0.2, flip=True),
+    case("floats", images=(9, 6, 7, 3), N=7, floats=True, crop=1, flip=True, rotate=15, cutout=2, mixup=0.8),
+    case("threads meet", images=(40, 16, 18, 3), N=90, **EVERYTHING),
+    bench("128 of 32x32x3: shifted, mirrored", images=(5000, 32, 32, 3), N=128, crop=4, flip=True),
+    bench("128 of 32x32x3: turned, scaled, shifted", images=(5000, 32, 32, 3), N=128, translate=0.1, rotate=10, scale=0.1),
+    bench("128 of 32x32x3: everything", images=(5000, 32, 32, 3), N=128, **EVERYTHING),
 )
 
 # The table -----------------------------------------------------------------------------------------------------------------
@@ -1340,4 +1389,5 @@ ROWS: tuple[Row, ...] = (
     Row("clip_values", clip_arguments, GRADIENTS, (), EXACT, exact=True, updates=("gradient",), spoil="gradient"),
     Row("gradient_norm", gradient_arguments, GRADIENTS, ("norm",), Bound(2), spoil="gradient"),
     Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes),
+    Row("augment", augment_arguments, CHANGED, ("batch",), Bound(augment_error), bytes=gather_bytes),
 )

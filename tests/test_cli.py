@@ -529,9 +529,14 @@ def test_readme_images_of_your_own(capsys):
     assert float(lines(capsys.readouterr().out)[-1]) > 0.9
 
 
+def test_readme_changed_images(capsys):
+    exec(readme_blocks("python")[3], {"__name__": "readme"})
+    assert float(lines(capsys.readouterr().out)[-1]) > 0.9
+
+
 def test_readme_callback_of_your_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(readme_blocks("python")[3], {"__name__": "readme"})
+    exec(readme_blocks("python")[4], {"__name__": "readme"})
     epochs = int(lines(capsys.readouterr().out)[-1].split()[0])
     assert epochs < 50 and len(lines((tmp_path / "log.csv").read_text())) == epochs + 1
 

@@ -11,10 +11,11 @@ import pytest
 import safetensors.numpy
 
 import fastcnn
-from fastcnn import data, models, nn, optim
+from fastcnn import data, models, nn, optim, verification
 from fastcnn import functional as F  # noqa: N812
 from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
 from fastcnn.training import (
+    Augment,
     BestModel,
     Callback,
     Checkpoint,
@@ -26,12 +27,15 @@ from fastcnn.training import (
     find_lr,
     load_checkpoint,
 )
-from fastcnn.training.augment import CropFlip
-from fastcnn.training.batches import normalisation_of, order
+from fastcnn.training.augment import NAMED
+from fastcnn.training.batches import Batches, normalisation_of, order
 from fastcnn.training.history import KEYS
 
 DIGITS = data.load("digits")
 FEW = DIGITS.train.subset(64)
+EVERYTHING = Augment(
+    crop=1, flip=True, cutout=2, translate=0.1, rotate=10, scale=0.1, brightness=0.1, contrast=0.1, mixup=0.5
+)
 
 
 def network(dropout=0.0, norm=True):
@@ -183,35 +187,124 @@ def test_order_is_a_permutation_of_seed_and_epoch():
     assert not np.array_equal(orders[0], orders[1]) and not np.array_equal(orders[0], orders[2])
 
 
+def changed(images, augment, index, seed=3, epoch=2, labels=None):
+    """Images and mixed targets of one batch, as fit serves them to a model of 10 classes, not normalised."""
+    batches = Batches("test", (images, np.arange(len(images)) % 10 if labels is None else labels), augment)
+    batches.begin_epoch(seed, epoch)
+    index = np.array(index)
+    x, targets = batches.serve(index, None, np.dtype(np.float32))
+    return x, batches.mix(index, targets, np.zeros((len(index), 10), np.float32))
+
+
 def test_crop_flip_shifts_and_mirrors():
     images = np.arange(1, 6 * 7 + 1, dtype=np.uint8).reshape(1, 6, 7, 1).repeat(300, axis=0)
-    change = CropFlip(300, seed=0, epoch=1)
-    changed = change(images, np.arange(300))
-    assert changed.shape == images.shape and changed.dtype == np.uint8
-    seen = set()
-    for number, image in enumerate(changed[..., 0]):
-        down, right = 4 - change.shifts[:, number].astype(int)
-        expected = np.zeros((6, 7), np.uint8)
-        for row in range(6):
-            for column in range(7):
-                if 0 <= row - down < 6 and 0 <= column - right < 7:
-                    expected[row, column] = images[0, row - down, column - right, 0]
-        mirrored = bool(change.mirrored[number])
-        assert np.array_equal(image, expected[:, ::-1] if mirrored else expected)
-        seen.add((down, right, mirrored))
-    assert {down for down, _, _ in seen} == {right for _, right, _ in seen} == set(range(-4, 5))
-    assert abs(change.mirrored.mean() - 0.5) < 0.1
+    shown = np.rint(255 * changed(images, "crop-flip", range(300))[0][..., 0]).astype(int)
+    padded = np.pad(images[0, ..., 0], 4)
+    known = {}
+    for down in range(9):
+        for right in range(9):
+            window = padded[down : down + 6, right : right + 7]
+            known |= {window.tobytes(): (down, right, 0), window[:, ::-1].tobytes(): (down, right, 1)}
+    seen = [known[image.astype(np.uint8).tobytes()] for image in shown]
+    assert {down for down, _, _ in seen} == {right for _, right, _ in seen} == set(range(9))
+    assert 120 < sum(mirrored for _, _, mirrored in seen) < 180
 
 
-def test_crop_flip_is_a_function_of_seed_epoch_and_image():
-    images = FEW.images
-    batch = CropFlip(64, 3, 2)(images, np.array([5, 9, 60]))
-    assert np.array_equal(batch[1:2], CropFlip(64, 3, 2)(images, np.array([9])))
-    assert not np.array_equal(batch, CropFlip(64, 3, 3)(images, np.array([5, 9, 60])))
-    plain, changed = network(), network()
+@pytest.mark.parametrize(
+    ("options", "field", "least", "most"),
+    [
+        ({"crop": 3}, "shift", -3, 3),
+        ({"translate": 0.25}, "shift", -2, 2),
+        ({"brightness": 0.2}, "lift", -51, 51),
+        ({"contrast": 0.4}, "gain", 0.6, 1.4),
+        ({"scale": 0.5}, "matrix", 0, 2),
+        ({"flip": True}, "matrix", -1, 1),
+        ({"rotate": 30.0}, "matrix", -0.5, 1),
+        ({"mixup": 1.0}, "share", 0, 1),
+        ({"mixup": 1.0}, "partner", 0, 1999),
+        ({"cutout": 5}, "hole", -2, 10),
+    ],
+)
+def test_changes_reach_their_bounds_and_no_further(options, field, least, most):
+    values = Augment(**options).draw(2000, 8, 8, 0, 1)[field]
+    assert least <= values.min() < least + 0.02 * (most - least)
+    assert most - 0.02 * (most - least) < values.max() <= most
+    still = Augment().draw(3, 8, 8, 0, 1)
+    assert np.array_equal(still["matrix"], [np.eye(2)] * 3) and not still["shift"].any() and not still["lift"].any()
+    assert (still["gain"] == 1).all() and (still["share"] == 1).all()
+
+
+def test_contrast_leaves_the_middle_and_turns_keep_lengths():
+    contrast = Augment(contrast=0.4).draw(50, 8, 8, 0, 1)
+    assert np.allclose(contrast["gain"] * 127.5 + contrast["lift"], 127.5)
+    turned = Augment(rotate=40, flip=True).draw(50, 8, 8, 0, 1)["matrix"]
+    assert np.allclose(turned @ turned.transpose(0, 2, 1), np.eye(2))
+    assert set(np.rint(np.linalg.det(turned))) == {-1, 1}
+
+
+def test_changes_are_independent_of_each_other():
+    changes = EVERYTHING.draw(2000, 8, 8, 0, 1)
+    numbers = [changes[name].reshape(2000, -1) for name in ("shift", "gain", "lift", "hole", "partner", "share", "matrix")]
+    columns = np.concatenate([part[:, ::2] if part.shape[1] == 4 else part for part in numbers], axis=1)
+    columns[:, 3] -= 255 * (1 - columns[:, 2]) / 2  # the part of the lift that belongs to the gain
+    between = np.corrcoef(columns[:, :-2].T) - np.eye(columns.shape[1] - 2)
+    assert np.abs(between).max() < 0.1
+
+
+@pytest.mark.parametrize("augment", [*NAMED, EVERYTHING], ids=str)
+def test_changes_are_a_function_of_seed_epoch_and_image(augment):
+    images = FEW.images.repeat(3, axis=1).repeat(3, axis=2)
+    x, targets = changed(images, augment, range(64))
+    for index in ([5, 9, 60], [60], range(63, -1, -1)):
+        for workers in (1, 3):
+            with verification.spread_over(workers):
+                some, their = changed(images, augment, index)
+            assert np.array_equal(some, x[list(index)]) and np.array_equal(their, targets[list(index)])
+    for other in ({"seed": 4}, {"epoch": 3}):
+        assert not np.array_equal(changed(images, augment, range(64), **other)[0], x)
+
+
+def test_fit_changes_the_images_of_training_only():
+    plain, different = network(), network()
     train(plain)
-    train(changed, augment="crop-flip")
-    assert not same(plain, changed)
+    train(different, augment="shift")
+    assert not same(plain, different)
+    model = network()
+    record = train(model, validation=FEW, augment="shift")[0]
+    assert record["test_loss"] == pytest.approx(fastcnn.evaluate(model, FEW)["loss"], rel=1e-6)
+
+
+def test_float_images_are_changed_like_bytes():
+    augment = Augment(crop=2, flip=True, rotate=20, cutout=3, mixup=0.5)
+    by_bytes, _ = changed(FEW.images, augment, range(64))
+    by_floats, _ = changed((FEW.images / 255).astype(np.float32), augment, range(64))
+    assert by_floats.dtype == np.float32 and np.allclose(by_floats, by_bytes, atol=1e-6)
+
+
+def test_mixup_mixes_images_and_targets_alike():
+    flat = np.arange(0, 250, 25, dtype=np.uint8).repeat(20)  # the brightness of an image tells its label
+    images = flat[:, None, None, None].repeat(4, axis=1).repeat(4, axis=2)
+    x, targets = changed(images, Augment(mixup=1.0), range(200), labels=flat.astype(np.int64) // 25)
+    assert targets.dtype == np.float32 and np.allclose(targets.sum(axis=1), 1)
+    assert np.allclose(targets @ np.arange(10), 255 * x[:, 0, 0, 0] / 25, atol=1e-4)
+    assert (np.count_nonzero(targets, axis=1) == 2).mean() > 0.8
+    heaviest = targets.max(axis=1)[np.count_nonzero(targets, axis=1) == 2]
+    assert abs(heaviest.mean() - 0.75) < 0.04  # of two shares that are equally likely to be anything
+    both = changed(images, Augment(mixup=1.0), range(200), labels=flat[:, None] / 250)
+    assert np.allclose(both[1][:, 0], x[:, 0, 0, 0] * 255 / 250, atol=1e-6)
+
+
+def test_a_loss_gets_probabilities_from_mixup():
+    seen = []
+
+    class Watch(nn.CrossEntropyLoss):
+        def forward(self, prediction, target):
+            seen.append(target)
+            return super().forward(prediction, target)
+
+    record = train(network(), epochs=1, loss=Watch(), augment=Augment(mixup=0.4))[0]
+    assert {target.shape for target in seen} == {(16, 10)} and np.isfinite(record["train_loss"])
+    assert 0 < record["train_accuracy"] < 1
 
 
 def test_normalisation_is_that_of_the_training_images():
@@ -405,7 +498,7 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path, step):
 
     def options(model):
         optimizer = optim.SGD(model.parameters(), 0.05, momentum=0.9)
-        given = {"epochs": 4, "seed": 3, "augment": "crop-flip", "validation": DIGITS.test}
+        given = {"epochs": 4, "seed": 3, "augment": EVERYTHING, "validation": DIGITS.test}
         return {**given, "optimizer": optimizer, "schedule": optim.CosineLR()}
 
     whole = network(0.3)
@@ -477,6 +570,7 @@ def test_checkpoints_keep_the_newest_and_survive_a_damaged_one(tmp_path):
         ({"seed": 1}, "'seed': 0"),
         ({"split": DIGITS.train.subset(32)}, "'images': 64"),
         ({"augment": "crop-flip"}, "'augment': None"),
+        ({"augment": Augment(rotate=5)}, "'rotate': 5.0"),
     ],
 )
 def test_a_run_of_other_settings_cannot_go_on(tmp_path, options, message):
@@ -658,6 +752,15 @@ REFUSED = [
     ({"batch_size": 0}, ShapeError, "fit: batch_size is 0"),
     ({"seed": -1}, ShapeError, "fit: seed is -1"),
     ({"augment": "mirror"}, ValueError, "fit: augment is 'mirror'"),
+    ({"augment": {"crop": 4}}, DTypeError, "fit: augment is {'crop': 4}, expected an Augment, None or one of crop-flip"),
+    (
+        {"split": (IMAGES / 255, LABELS), "augment": Augment(contrast=0.1)},
+        DTypeError,
+        "images are float64, expected uint8 for brightness and contrast",
+    ),
+    ({"augment": "crop-flip-cutout"}, ShapeError, "fit: cutout is 16, expected less than the 8 rows and 8 columns"),
+    ({"split": (IMAGES, LABELS + 5), "augment": EVERYTHING}, ValueError, "fit: labels hold "),
+    ({"loss": nn.NLLLoss(), "augment": EVERYTHING}, DTypeError, "nll_loss: labels has dtype float32, expected int64"),
     ({"optimizer": "adam"}, DTypeError, "fit: optimizer is 'adam', expected a Optimizer"),
     ({"schedule": 0.1}, DTypeError, "fit: schedule is 0.1"),
     ({"callbacks": [print]}, DTypeError, "fit: callbacks is <built-in function print>"),
@@ -666,7 +769,7 @@ REFUSED = [
     (
         {"split": (IMAGES.reshape(64, 64) / 255, LABELS), "augment": "crop-flip"},
         ShapeError,
-        "images have shape (64, 64), expected (N, H, W, C) for crop-flip",
+        "images have shape (64, 64), expected (N, H, W, C) for Augment(crop=4, flip=True",
     ),
     ({"split": DIGITS}, DTypeError, "a Dataset has .train and .test"),
     ({"split": IMAGES}, DTypeError, "data is a ndarray"),
@@ -696,6 +799,15 @@ def test_refused_arguments(options, error, message):
         (lambda: EarlyStopping("loss"), ValueError, "monitor is 'loss', expected one of train_loss"),
         (lambda: EarlyStopping(patience=0), ShapeError, "patience is 0"),
         (lambda: EarlyStopping(min_delta=float("nan")), ValueError, "min_delta is nan"),
+        (lambda: Augment(crop=-1), ShapeError, "Augment: crop is -1, expected at least 0"),
+        (lambda: Augment(cutout=2.5), DTypeError, "Augment: cutout is 2.5, expected an integer"),
+        (lambda: Augment(flip=0.5), DTypeError, "Augment: flip is 0.5, expected True or False"),
+        (lambda: Augment(translate=1.5), ValueError, "Augment: translate is 1.5"),
+        (lambda: Augment(rotate=-10), ValueError, "Augment: rotate is -10.0"),
+        (lambda: Augment(scale=1), ValueError, "Augment: scale is 1.0, expected a finite number of at least 0 and below 1"),
+        (lambda: Augment(brightness=float("nan")), ValueError, "Augment: brightness is nan"),
+        (lambda: Augment(contrast="much"), DTypeError, "Augment: contrast is 'much'"),
+        (lambda: Augment(mixup=-0.1), ValueError, "Augment: mixup is -0.1"),
         (lambda: Checkpoint("x", every=0), ShapeError, "every is 0"),
         (lambda: Checkpoint("x", keep=0), ShapeError, "keep is 0"),
         (lambda: fastcnn.predict(network(), IMAGES[0]), ShapeError, "images[..., None]"),

@@ -31,7 +31,7 @@ RECIPES = {
 # The names that the command line's help lists; a test holds them equal to those that the library knows.
 MODELS = ("lenet5", "smallcnn", "strided_cnn", "two_conv", "four_conv", "vgg", "vgg11", "resnet9", "resnet18", "resnet20",
           "inception", "mobilenet")
-AUGMENTATIONS = ("none", "crop-flip")
+AUGMENTATIONS = ("none", "crop-flip", "crop-flip-cutout", "crop-flip-colour", "crop-flip-mixup", "shift")
 PICTURES = ("curves", "filters", "features", "predictions", "confusion", "saliency", "gradcam", "architecture")
 SCHEDULES = ("none", "step", "multistep", "cosine", "onecycle", "warmup", "plateau")
 # Learning rates for an optimizer that is not the recipe's own.

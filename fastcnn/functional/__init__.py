@@ -31,7 +31,7 @@ from .activation import (
     tanh_backward,
 )
 from .arithmetic import add, concat, concat_backward
-from .batch import gather
+from .batch import CHANGE, augment, gather
 from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout2d, dropout2d_backward, dropout_backward
 from .linear import linear, linear_backward
@@ -81,6 +81,7 @@ from .pool import (
 from .resample import pad2d, pad2d_backward, upsample2d, upsample2d_backward
 
 __all__ = [
+    "CHANGE",
     "adadelta",
     "adagrad",
     "adam",
@@ -90,6 +91,7 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool2d_backward",
     "add",
+    "augment",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",

@@ -1,7 +1,8 @@
-"""A batch of normalised images out of a data set of bytes."""
+"""Batches of normalised images out of a data set of bytes, as they are or changed at random."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,14 @@ from ..kernels import threads
 from ..shapes import DTypeError, ShapeError, same_shape
 from . import arrays
 
+# What is done to one image: see `augment`.
+CHANGE = np.dtype((np.record, [
+    ("matrix", np.float64, (2, 2)), ("shift", np.float64, (2,)), ("gain", np.float64), ("lift", np.float64),
+    ("hole", np.int64, (4,)), ("partner", np.int64), ("share", np.float64)]))
+_BYTE = np.dtype(np.uint8)
+_FARTHEST = 1e6  # so that no place in an image overflows
+_GRAIN = 1 << 15  # elements that are worth a thread of their own
+
 
 def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, out: Any = None) -> np.ndarray:
     """Pick images and return (image / 255 - mean) / std.
@@ -20,39 +29,97 @@ def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, o
     that of mean. ValueError: an index is not one of the M images, or std is not above 0.
     """
     images = np.asarray(images)
-    if images.dtype != np.uint8:
+    if images.dtype != _BYTE:
         raise DTypeError(f"gather: images has dtype {images.dtype}, expected uint8")
     M, H, W, C = shapes.images("gather", "images", images.shape)
     images = np.require(images, requirements=["C", "A", "W"])
-    chosen = _index(index, M)
-    scale, offset = _scale_and_offset(mean, std, C, dtype)
+    chosen = _index("gather", index, M)
+    scale, offset = _scale_and_offset("gather", mean, std, C, 255, dtype)
     batch = arrays.as_output("gather", out, (len(chosen), H, W, C), scale.dtype)
     kernels.gather(images.reshape(-1), chosen, H * W * C, scale, offset, batch.reshape(-1),
                    threads.workers(batch.size))
     return batch
 
 
-def _index(index: Any, M: int) -> np.ndarray:
+def augment(images: Any, index: Any, changes: Any, mean: Any, std: Any, *, dtype: Any = None, out: Any = None) -> np.ndarray:
+    """Pick images, change each as its record says, and return (image / 255 - mean) / std.
+
+    images uint8 (M, H, W, C), or floats, which are not divided by 255; index integers (N,); changes (M,) of dtype CHANGE;
+    mean and std (C,) -> (N, H, W, C) of `dtype`, by default that of mean. The fields of a record, in order of their effect:
+    values become value * `gain` + `lift`, and bytes stay from 0 to 255; pixel (row, column), counted from the middle, is
+    what lies at `matrix` @ (row, column) + `shift`, by bilinear interpolation and with zeros around the image; rows
+    `hole`[0] to hole[1] - 1 in columns hole[2] to hole[3] - 1 become the mean, as far as they lie in the image; and `share`
+    of the result is mixed with 1 - share of image `partner`, changed as its own record says but not mixed.
+    ShapeError, DTypeError, ValueError: an argument or a record in use is unfit.
+    """
+    images = np.asarray(images)
+    if images.dtype != _BYTE:
+        images = arrays.as_floats("augment", "images", images)
+    M, H, W, C = shapes.images("augment", "images", images.shape)
+    images = np.require(images, requirements=["C", "A", "W"])
+    low, high, unit = (0.0, 255.0, 255) if images.dtype == _BYTE else (-math.inf, math.inf, 1)
+    chosen = _index("augment", index, M)
+    scale, offset = _scale_and_offset("augment", mean, std, C, unit, dtype)
+    batch = arrays.as_output("augment", out, (len(chosen), H, W, C), scale.dtype)
+    places, records = _used(chosen, changes, M)
+    workers = threads.workers(batch.size, _GRAIN)
+    scratch = arrays.scratch("augment", workers * ((H + 2) * (W + 2) + H * W) * C, scale.dtype)
+    kernels.augment(images.reshape(-1), places, H, W, C, records, low, high, scale, offset, scratch, batch.reshape(-1),
+                    workers)
+    return batch
+
+
+def _index(function: str, index: Any, M: int) -> np.ndarray:
     """Check that index (N,) holds numbers of images."""
-    chosen = arrays.as_integers("gather", "index", index, arrays.INT64)
+    chosen = arrays.as_integers(function, "index", index, arrays.INT64)
     if chosen.ndim != 1 or not len(chosen):
-        raise ShapeError(f"gather: index has shape {chosen.shape}, expected (N,) with N of at least 1")
-    if chosen.view(np.uint64).max() >= M:  # a negative index is a huge natural number
-        first = int(((chosen < 0) | (chosen >= M)).argmax())
-        raise ValueError(f"gather: index[{first}] is {chosen[first]}, expected 0 to {M - 1}")
+        raise ShapeError(f"{function}: index has shape {chosen.shape}, expected (N,) with N of at least 1")
+    _require_images(function, "index", chosen, M)
     return chosen
 
 
-def _scale_and_offset(mean: Any, std: Any, C: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return (scale, offset) with image * scale + offset = (image / 255 - mean) / std, repeated over some pixels."""
-    mean, std = arrays.floats("gather", mean=mean, std=std)
-    same_shape("gather", "mean", mean.shape, (C,), "the channels of images")
-    same_shape("gather", "std", std.shape, (C,), "the channels of images")
+def _require_images(function: str, name: str, places: np.ndarray, M: int) -> None:
+    """ValueError unless all of `places` are numbers of images."""
+    if places.view(np.uint64).max() >= M:  # a negative index is a huge natural number
+        first = int(((places < 0) | (places >= M)).argmax())
+        raise ValueError(f"{function}: {name}[{first}] is {places[first]}, expected 0 to {M - 1}")
+
+
+def _used(chosen: np.ndarray, changes: Any, M: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return places and records of the chosen images and, where any is mixed, behind them those of the partners."""
+    table = np.asarray(changes)
+    if not np.can_cast(table.dtype, CHANGE, "equiv"):
+        raise DTypeError(f"augment: changes has dtype {table.dtype}, expected functional.CHANGE")
+    same_shape("augment", "changes", table.shape, (M,), "one for each image")
+    records = np.require(table[chosen], CHANGE, ["C", "A", "W"])
+    _require_within("share", records["share"], 0, 1)
+    if records["share"].min() < 1:
+        partners = np.ascontiguousarray(records["partner"])
+        _require_images("augment", "partner", partners, M)
+        chosen = np.concatenate([chosen, partners])
+        records = np.require(table[chosen], CHANGE, ["C", "A", "W"])
+    for name in ("matrix", "shift", "gain", "lift"):
+        _require_within(name, records[name], -_FARTHEST, _FARTHEST)
+    return chosen, records
+
+
+def _require_within(name: str, values: np.ndarray, least: float, most: float) -> None:
+    """ValueError unless all values lie from least to most."""
+    if not (values.min() >= least and values.max() <= most):
+        raise ValueError(f"augment: changes hold a {name} from {values.min()} to {values.max()}, "
+                         f"expected numbers from {least:g} to {most:g}")
+
+
+def _scale_and_offset(function: str, mean: Any, std: Any, C: int, unit: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return (scale, offset) with image * scale + offset = (image / unit - mean) / std, repeated over some pixels."""
+    mean, std = arrays.floats(function, mean=mean, std=std)
+    same_shape(function, "mean", mean.shape, (C,), "the channels of images")
+    same_shape(function, "std", std.shape, (C,), "the channels of images")
     if not std.min() > 0:
-        raise ValueError(f"gather: std holds {std.min()}, expected numbers above 0")
+        raise ValueError(f"{function}: std holds {std.min()}, expected numbers above 0")
     result = np.dtype(mean.dtype if dtype is None else dtype)
     if result not in (arrays.FLOAT32, arrays.FLOAT64):
-        raise DTypeError(f"gather: dtype is {result}, expected float32 or float64")
+        raise DTypeError(f"{function}: dtype is {result}, expected float32 or float64")
     channel = arrays.channel_of_lane(C)
-    scale, offset = 1 / (255 * std.astype(np.float64)), -mean.astype(np.float64) / std
+    scale, offset = 1 / (unit * std.astype(np.float64)), -mean.astype(np.float64) / std
     return scale.astype(result)[channel], offset.astype(result)[channel]

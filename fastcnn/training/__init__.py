@@ -1,5 +1,6 @@
 """Training: fit, evaluate, predict, callbacks, and models and training states on disk."""
 
+from .augment import Augment
 from .average import WeightAverage
 from .callbacks import BestModel, Callback, CSVLogger, EarlyStopping, JSONLogger
 from .checkpoint import Checkpoint, load, load_checkpoint, save, save_checkpoint
@@ -11,6 +12,7 @@ from .loop import Run, fit
 from .search import LearningRates, find_lr
 
 __all__ = [
+    "Augment",
     "BestModel",
     "CSVLogger",
     "Callback",

@@ -9,7 +9,7 @@ import numpy as np
 from ..functional import batch
 from ..nn import Module, Normalisation
 from ..shapes import DTypeError, ShapeError
-from .augment import AUGMENTATIONS, CropFlip
+from .augment import Augment, mixed, named
 
 _CHUNK = 1 << 20  # elements counted at once
 
@@ -18,22 +18,20 @@ class Batches:
     """Images and targets of one data set, ready to be served by index.
 
     `data` is a Split or a pair (images, targets): images uint8 (N, H, W, C) or float (N, ...), targets int64
-    labels (N,) or floats (N, ...). `augment` names the random changes of training images: None or
-    "crop-flip". ShapeError, DTypeError: the arrays do not fit; ValueError: `augment` is unknown.
+    labels (N,) or floats (N, ...). `augment` says or names the random changes of training images. ShapeError,
+    DTypeError: the arrays do not fit; ValueError: `augment` is unknown.
     """
 
-    def __init__(self, function: str, data: Any, augment: str | None = None) -> None:
+    def __init__(self, function: str, data: Any, augment: Augment | str | None = None) -> None:
         """Check the arrays."""
-        if augment not in AUGMENTATIONS:
-            raise ValueError(f"{function}: augment is {augment!r}, expected one of {AUGMENTATIONS}")
+        self.augment = named(function, augment)
         images, targets = _pair(function, data)
         self.classes: tuple[str, ...] = tuple(getattr(data, "classes", ()))
         self.images = checked_images(function, images)
         self.targets = _checked_targets(function, targets, len(self.images))
-        if augment is not None and self.images.ndim != 4:
-            raise ShapeError(f"{function}: images have shape {self.images.shape}, expected (N, H, W, C) for {augment}")
-        self.augment = augment
-        self._change: CropFlip | None = None
+        if self.augment is not None:
+            _require_changeable(function, self.images, self.augment)
+        self._changes: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -41,18 +39,25 @@ class Batches:
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
         """Draw the random changes of an epoch."""
-        self._change = None if self.augment is None else CropFlip(len(self), seed, epoch)
+        if self.augment is not None:
+            count, H, W, _ = self.images.shape
+            self._changes = self.augment.draw(count, H, W, seed, epoch)
 
     def serve(
         self, index: np.ndarray, normalisation: Normalisation | None, dtype: np.dtype
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return images and targets of `index` as a model of this normalisation and dtype takes them."""
-        if self._change is None:
-            x = as_input(self.images, index, normalisation, dtype)
-        else:
-            x = as_input(self._change(self.images, index), np.arange(len(index)), normalisation, dtype)
+        x = as_input(self.images, index, normalisation, dtype, self._changes)
         targets = self.targets[index]
         return x, targets if targets.dtype == np.int64 else targets.astype(dtype, copy=False)
+
+    def mix(self, index: np.ndarray, targets: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        """Return the targets of `index` for a prediction (N, K), mixed as the images are; ValueError: a label is none."""
+        if self._changes is None or self.augment is None or not self.augment.mixup:
+            return targets
+        changes = self._changes[index]
+        share = changes["share"].astype(prediction.dtype)
+        return mixed(targets, self.targets[changes["partner"]], share, prediction.shape[-1])
 
 
 def checked_images(function: str, images: Any) -> np.ndarray:
@@ -70,16 +75,27 @@ def checked_images(function: str, images: Any) -> np.ndarray:
     return np.ascontiguousarray(array, np.float32 if array.dtype.itemsize <= 4 else np.float64)
 
 
-def as_input(images: np.ndarray, index: np.ndarray, normalisation: Normalisation | None, dtype: np.dtype) -> np.ndarray:
-    """Return images[index] in `dtype`: bytes normalised as in training, floats as they are."""
-    if images.dtype != np.uint8:
+def as_input(
+    images: np.ndarray,
+    index: np.ndarray,
+    normalisation: Normalisation | None,
+    dtype: np.dtype,
+    changes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return images[index] in `dtype`, changed where changes are given: bytes normalised as in training, floats not."""
+    is_bytes = images.dtype == np.uint8
+    if changes is None and not is_bytes:
         x: np.ndarray = images[index].astype(dtype, copy=False)
         return x
     channels = images.shape[-1]
-    mean, std = normalisation or Normalisation(np.zeros(channels, dtype), np.ones(channels, dtype))
+    plain = Normalisation(np.zeros(channels, dtype), np.ones(channels, dtype))
+    mean, std = (normalisation if is_bytes else None) or plain
     if mean.shape != (channels,):
         raise ShapeError(f"images have {channels} channels (shape {images.shape}), expected {len(mean)} as in training")
-    return batch.gather(images, index, mean.astype(dtype, copy=False), std.astype(dtype, copy=False))
+    mean, std = mean.astype(dtype, copy=False), std.astype(dtype, copy=False)
+    if changes is None:
+        return batch.gather(images, index, mean, std)
+    return batch.augment(images, index, changes, mean, std)
 
 
 def input_dtype(model: Module) -> np.dtype:
@@ -115,6 +131,17 @@ def _pair(function: str, data: Any) -> tuple[Any, Any]:
         return data[0], data[1]
     hint = "; a Dataset has .train and .test" if hasattr(data, "train") else ""
     raise DTypeError(f"{function}: data is a {type(data).__name__}, expected a Split or (images, labels){hint}")
+
+
+def _require_changeable(function: str, images: np.ndarray, augment: Augment) -> None:
+    """ShapeError, DTypeError unless the images are of a kind that can be changed so."""
+    if images.ndim != 4:
+        raise ShapeError(f"{function}: images have shape {images.shape}, expected (N, H, W, C) for {augment}")
+    _, H, W, _ = images.shape
+    if augment.cutout and augment.cutout >= min(H, W):
+        raise ShapeError(f"{function}: cutout is {augment.cutout}, expected less than the {H} rows and {W} columns")
+    if augment.changes_colours and images.dtype != np.uint8:
+        raise DTypeError(f"{function}: images are {images.dtype}, expected uint8 for brightness and contrast")
 
 
 def _checked_targets(function: str, targets: Any, count: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..nn.initialise import mix
 from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
 from ..shapes import CheckpointError, DTypeError, integer, real
+from .augment import Augment
 from .batches import Batches, normalisation_of, order
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
@@ -34,7 +36,7 @@ def fit(
     epochs: int,
     batch_size: int = 128,
     schedule: Schedule | None = None,
-    augment: str | None = None,
+    augment: Augment | str | None = None,
     max_norm: float | None = None,
     penalty: Callable[[], float] | None = None,
     callbacks: Iterable[Callback] = (),
@@ -47,11 +49,12 @@ def fit(
     `train` and `validation` are Splits or pairs (images, targets): images uint8 (N, H, W, C), normalised by
     mean and deviation of each channel of the training images (kept as `model.normalisation`, set where it is
     None), or float (N, ...), taken as they are; targets int64 labels (N,), or what `loss` takes. `loss` is
-    CrossEntropyLoss and `optimizer` Adam(lr=1e-3) where not given; `augment` is None or "crop-flip" (shifts by
-    up to 4 pixels, mirrored or not). `max_norm` is the largest norm that all gradients together may have; larger
-    ones are scaled down to it. `penalty`, such as nn.L2, is called after each backward: it adds a term to the training loss
-    and its slope to the gradients. `seed` decides the order of images, their changes and the dropout masks.
-    Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of them, to go on
+    CrossEntropyLoss and `optimizer` Adam(lr=1e-3) where not given; `augment` is None, a `training.Augment`, or
+    the name of one, such as "crop-flip" (shifts by up to 4 pixels, mirrored or not); with mixup, `loss` gets
+    probabilities (N, classes) in place of labels. `max_norm` is the largest norm that all gradients together may
+    have; larger ones are scaled down to it. `penalty`, such as nn.L2, is called after each backward: it adds a term
+    to the training loss and its slope to the gradients. `seed` decides the order of images, their changes and the
+    dropout masks. Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of them, to go on
     from. ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or gradient became
     NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
     """
@@ -95,7 +98,7 @@ class Run:
         schedule: Schedule | None,
         epochs: int,
         batch_size: int,
-        augment: str | None,
+        augment: Augment | str | None,
         max_norm: float | None,
         penalty: Callable[[], float] | None,
         callbacks: Iterable[Callback],
@@ -182,6 +185,7 @@ class Run:
         self.optimizer.lr = self.schedule.lr(self.step, self.epochs * steps_per_epoch, self.base_lr, steps_per_epoch)
         x, target = self.train.serve(index, self.model.normalisation, self.optimizer.flat.data.dtype)
         prediction = self.model.forward(x)
+        target = self.train.mix(index, target, prediction)
         loss = self.loss.forward(prediction, target)
         if not np.isfinite(loss):
             raise NonFiniteError(f"the loss ({loss})", self.epoch, self.step + 1, first_output(self.model, x))
@@ -230,7 +234,7 @@ class Run:
         return {
             "images": len(self.train),
             "batch_size": self.batch_size,
-            "augment": self.train.augment,
+            "augment": self.train.augment and asdict(self.train.augment),
             "seed": self.seed,
         }
 
