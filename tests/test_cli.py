@@ -542,7 +542,7 @@ def test_readme_callback_of_your_own(tmp_path, monkeypatch, capsys):
 
 
 def test_readme_groups_of_parameters(capsys):
-    exec(readme_blocks("python")[4], {"__name__": "readme"})
+    exec(readme_blocks("python")[5], {"__name__": "readme"})
     assert lines(capsys.readouterr().out) == ["[0.0001, 0.001]"]
 
 
