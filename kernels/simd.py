@@ -292,7 +292,7 @@ def lanes_route(typing, dy, argmax, y, floor, source, number, dx, target, count)
 
 
 def _vector_arithmetic(operation: str) -> Any:
-    """Intrinsic for an operation on two vectors, or on a number and a vector."""
+    """Intrinsic for an operation on two vectors, or on a number and a vector; division rounds correctly."""
 
     @intrinsic
     def combine(typing, a, b):
@@ -314,19 +314,20 @@ def _vector_arithmetic(operation: str) -> Any:
     return combine
 
 
-def _overload(operator_function: Any, combine: Any, first: Any) -> None:
-    """Let `a <operator> b` mean `combine` where a is of type `first` and b is a vector."""
+def _overload(operator_function: Any, combine: Any, first: Any, second: Any) -> None:
+    """Let `a <operator> b` mean `combine` where a and b are of the types `first` and `second`."""
 
     @overload(operator_function)
     def typed(a, b):
-        if isinstance(a, first) and isinstance(b, Tile):
+        if isinstance(a, first) and isinstance(b, second):
             return lambda a, b: combine(a, b)  # noqa: PLW0108
         return None
 
 
-_overload(operator.add, _vector_arithmetic("fadd"), Tile)
-_overload(operator.sub, _vector_arithmetic("fsub"), Tile)
-_overload(operator.mul, _vector_arithmetic("fmul"), types.Float)
+_overload(operator.add, _vector_arithmetic("fadd"), Tile, Tile)
+_overload(operator.sub, _vector_arithmetic("fsub"), Tile, Tile)
+_overload(operator.mul, _vector_arithmetic("fmul"), types.Float, Tile)
+_overload(operator.truediv, _vector_arithmetic("fdiv"), Tile, types.Float)
 
 
 if config.DISABLE_JIT:
