@@ -15,8 +15,11 @@ import math
 from ._jit import inline_kernel, kernel, parallel_kernel
 from .lanes import fold, repeat
 from .scalar import ZERO, natural, runs
+from .simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
 
-_LONG = 128  # elements of a row from which a loop over four of them is worth what it takes to enter it
+_BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
+_ROWS, _WIDTH = 16, 128  # rows whose gradients are taken together, of up to so many channels; fewer of longer ones
+ROOM = 2 * _ROWS  # elements for what is told of rows
 
 
 @kernel
@@ -393,71 +396,70 @@ def row_norm(x, gamma, beta, groups, eps, y, mean, inverse_std, worker, workers)
 @kernel
 def _row_slopes(dy, x, gamma, start, channel, width, mean, inverse_std):
     """Means of dy * gamma, and of it times the normalised x, over one row of one group."""
-    total, products = 0.0, 0.0
-    for i in range(natural(width)):
-        slope = dy[start + i] * gamma[channel + i]
-        total += float(slope)
-        products += float(slope * (x[start + i] - mean))
-    real = x.dtype.type
-    return real(total / width), real(products * float(inverse_std) / width)
+    total, products, lanes = 0.0, 0.0, lanes_of(x)
+    for first in range(0, width, _BLOCK * lanes):
+        part, product = lanes_zero(x), lanes_zero(x)
+        for i in range(first, min(width, first + _BLOCK * lanes), lanes):
+            slope = lanes_load(dy, start + i, width - i) * lanes_load(gamma, channel + i, width - i)
+            part = part + slope
+            product = product + slope * (lanes_load(x, start + i, width - i) - lanes_fill(x, mean, lanes))
+        total += float(lanes_sum(part))
+        products += float(lanes_sum(product))
+    return total / width, products * float(inverse_std) / width
 
 
 @kernel
-def _row_gradient(dy, x, gamma, mean, inverse_std, row, group, groups, dx, sums):
-    """dx of one row of one group; dy and dy times the normalised x are added to the sums (2, C)."""
-    C = natural(len(gamma))
-    width, part = C // natural(groups), row * groups + group
-    start, channel = natural(part) * width, natural(group) * width
-    m, f = mean[part], inverse_std[part]
-    offset, slope = _row_slopes(dy, x, gamma, start, channel, width, m, f)
-    for i in range(width):
-        value, normalised = dy[start + i], (x[start + i] - m) * f
-        dx[start + i] = (value * gamma[channel + i] - (offset + normalised * slope)) * f
-        sums[channel + i] += float(value)
-        sums[C + channel + i] += float(value * normalised)
+def _add(values, start, count, sums, goal):
+    """Add `count` values to sums."""
+    read, write = natural(start), natural(goal)
+    for i in range(natural(count)):
+        sums[write + i] += values[read + i]
 
 
 @kernel
-def _row_gradients_of_four(dy, x, gamma, mean, inverse_std, row, group, groups, dx, sums):
-    """The same for four rows, so that the sums go to memory once for all of them."""
-    C = natural(len(gamma))
-    width, part = C // natural(groups), row * groups + group
-    a, channel = natural(part) * width, natural(group) * width
-    b, c, d = a + C, a + C + C, a + C + C + C
-    ma, mb, mc, md = mean[part], mean[part + groups], mean[part + 2 * groups], mean[part + 3 * groups]
-    fa, fb = inverse_std[part], inverse_std[part + groups]
-    fc, fd = inverse_std[part + 2 * groups], inverse_std[part + 3 * groups]
-    offset_a, slope_a = _row_slopes(dy, x, gamma, a, channel, width, ma, fa)
-    offset_b, slope_b = _row_slopes(dy, x, gamma, b, channel, width, mb, fb)
-    offset_c, slope_c = _row_slopes(dy, x, gamma, c, channel, width, mc, fc)
-    offset_d, slope_d = _row_slopes(dy, x, gamma, d, channel, width, md, fd)
-    for i in range(width):
-        weight = gamma[channel + i]
-        dya, dyb, dyc, dyd = dy[a + i], dy[b + i], dy[c + i], dy[d + i]
-        na, nb, nc, nd = (x[a + i] - ma) * fa, (x[b + i] - mb) * fb, (x[c + i] - mc) * fc, (x[d + i] - md) * fd
-        dx[a + i] = (dya * weight - (offset_a + na * slope_a)) * fa
-        dx[b + i] = (dyb * weight - (offset_b + nb * slope_b)) * fb
-        dx[c + i] = (dyc * weight - (offset_c + nc * slope_c)) * fc
-        dx[d + i] = (dyd * weight - (offset_d + nd * slope_d)) * fd
-        sums[channel + i] += float((dya + dyb) + (dyc + dyd))
-        sums[C + channel + i] += float((dya * na + dyb * nb) + (dyc * nc + dyd * nd))
+def _row_gradients(dy, x, gamma, mean, inverse_std, row, count, group, groups, room, begin, dx, sums, goal):
+    """dx of one group in `count` rows; dy and dy times the normalised x are added to the sums (2, C) from `goal` on.
+
+    Room from `begin` on: offset and slope of each row, then two for each channel of the group.
+    """
+    C = len(gamma)
+    width, part, lanes, line = C // groups, row * groups + group, lanes_of(x), begin + 2 * _ROWS
+    for k in range(count):
+        own = part + k * groups
+        room[begin + k], room[begin + _ROWS + k] = _row_slopes(dy, x, gamma, own * width, group * width, width, mean[own],
+                                                               inverse_std[own])
+    for i in range(0, width, lanes):
+        tail, channel = width - i, group * width + i
+        weight, total, products = lanes_load(gamma, channel, tail), lanes_zero(x), lanes_zero(x)
+        for k in range(count):
+            own = part + k * groups
+            at, factor = own * width + i, inverse_std[own]
+            value = lanes_load(dy, at, tail)
+            normalised = factor * (lanes_load(x, at, tail) - lanes_fill(x, mean[own], lanes))
+            total, products = total + value, products + value * normalised
+            rest = value * weight - lanes_fill(x, room[begin + k], lanes) - room[begin + _ROWS + k] * normalised
+            lanes_store(factor * rest, dx, at, tail)
+        lanes_store(total, room, line + i, tail)
+        lanes_store(products, room, line + width + i, tail)
+    _add(room, line, width, sums, goal + group * width)
+    _add(room, line + width, width, sums, goal + C + group * width)
 
 
 @parallel_kernel
-def row_norm_backward(dy, x, gamma, mean, inverse_std, groups, dx, sums, chunks, worker, workers):
+def row_norm_backward(dy, x, gamma, mean, inverse_std, groups, room, dx, sums, chunks, worker, workers):
     """dx (N, C), also through mean and inverse_std (N, groups).
 
-    sums (chunks, 2, C) = sums of dy and of dy times the normalised x over some of the rows each.
+    sums (chunks, 2, C) = sums of dy and of dy times the normalised x over some of the rows each. Room: ROOM and
+    two for each channel of a group, for each worker.
     """
-    C, N = len(gamma), len(mean) // groups
+    C, N, size = len(gamma), len(mean) // groups, len(room) // workers
+    step = max(_ROWS // 4, min(_ROWS, _ROWS * _WIDTH // C))
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
-        own = sums[chunk * 2 * C:(chunk + 1) * 2 * C]
-        for i in range(natural(2 * C)):
-            own[i] = 0
-        first, last = N * chunk // chunks, N * (chunk + 1) // chunks
-        fours = first + (last - first) // 4 * 4 if C // groups >= _LONG else first
-        for group in range(groups):
-            for row in range(first, fours, 4):
-                _row_gradients_of_four(dy, x, gamma, mean, inverse_std, row, group, groups, dx, own)
-            for row in range(fours, last):
-                _row_gradient(dy, x, gamma, mean, inverse_std, row, group, groups, dx, own)
+        goal = chunk * 2 * C
+        for i in range(natural(goal), natural(goal + 2 * C)):
+            sums[i] = 0
+        last = N * (chunk + 1) // chunks
+        for row in range(N * chunk // chunks, last, step):
+            for group in range(groups):
+                _row_gradients(dy, x, gamma, mean, inverse_std, row, min(step, last - row), group, groups, room,
+                               worker * size, dx, sums, goal)

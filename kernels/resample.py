@@ -28,19 +28,37 @@ def _fill(y, start, count, value):
 
 
 @kernel
+def _sum_of_narrow_pixels(line, start, C, sources, weights, first, last, y, target):
+    """One output pixel whose channels are no more than one vector."""
+    total = lanes_zero(y)
+    for s in range(first, last):
+        total = total + y.dtype.type(weights[s]) * lanes_load(line, start + sources[s] * C, C)
+    lanes_store(total, y, target, C)
+
+
+@kernel
+def _sum_of_wide_pixels(line, start, C, sources, weights, first, last, y, target):
+    """One output pixel."""
+    source, goal, factor = natural(start + sources[first] * C), natural(target), y.dtype.type(weights[first])
+    for i in range(natural(C)):
+        y[goal + i] = factor * line[source + i]
+    for s in range(first + 1, last):
+        source, factor = natural(start + sources[s] * C), y.dtype.type(weights[s])
+        for i in range(natural(C)):
+            y[goal + i] += factor * line[source + i]
+
+
+@kernel
 def _sums_of_pixels(line, start, C, starts, sources, weights, fill, y, target):
     """y (Q, C) = sums of the pixels of a line, each times its weight; `fill` where there are none."""
     for q in range(len(starts) - 1):
-        goal = target + q * C
-        if starts[q] == starts[q + 1]:
+        first, last, goal = starts[q], starts[q + 1], target + q * C
+        if first == last:
             _fill(y, goal, C, fill)
+        elif C <= lanes_of(y):
+            _sum_of_narrow_pixels(line, start, C, sources, weights, first, last, y, goal)
         else:
-            for channel in range(0, C, lanes_of(y)):
-                total = lanes_zero(y)
-                for s in range(starts[q], starts[q + 1]):
-                    factor = y.dtype.type(weights[s])
-                    total = total + factor * lanes_load(line, start + sources[s] * C + channel, C - channel)
-                lanes_store(total, y, goal + channel, C - channel)
+            _sum_of_wide_pixels(line, start, C, sources, weights, first, last, y, goal)
 
 
 @parallel_kernel

@@ -191,8 +191,9 @@ def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np
     if x[0].size == x.shape[-1]:
         chunks = min(N, arrays.chunks(x.size))
         sums = np.empty((chunks, 2, C))
-        kernels.row_norm_backward(*given, groups, dx.reshape(-1), sums.reshape(-1), chunks,
-                                  min(chunks, threads.workers(x.size)))
+        workers = min(chunks, threads.workers(x.size))
+        room = np.empty(workers * (kernels.ROOM + 2 * C // groups), x.dtype)
+        kernels.row_norm_backward(*given, groups, room, dx.reshape(-1), sums.reshape(-1), chunks, workers)
     else:
         workers, sums = min(N, threads.workers(x.size)), np.empty((N, 2, C))
         _, *rooms = _rooms(workers, gamma, 4)
