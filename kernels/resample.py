@@ -28,37 +28,32 @@ def _fill(y, start, count, value):
 
 
 @kernel
-def _sum_of_narrow_pixels(line, start, C, sources, weights, first, last, y, target):
-    """One output pixel whose channels are no more than one vector."""
-    total = lanes_zero(y)
-    for s in range(first, last):
-        total = total + y.dtype.type(weights[s]) * lanes_load(line, start + sources[s] * C, C)
-    lanes_store(total, y, target, C)
-
-
-@kernel
-def _sum_of_wide_pixels(line, start, C, sources, weights, first, last, y, target):
-    """One output pixel."""
-    source, goal, factor = natural(start + sources[first] * C), natural(target), y.dtype.type(weights[first])
-    for i in range(natural(C)):
-        y[goal + i] = factor * line[source + i]
-    for s in range(first + 1, last):
-        source, factor = natural(start + sources[s] * C), y.dtype.type(weights[s])
-        for i in range(natural(C)):
-            y[goal + i] += factor * line[source + i]
+def _sums_of_narrow_pixels(line, start, C, starts, sources, weights, fill, y, target):
+    """y (Q, C) = sums of the pixels of a line, each times its weight; `fill` where there are none. C is up to one vector."""
+    for q in range(len(starts) - 1):
+        if starts[q] == starts[q + 1]:
+            _fill(y, target + q * C, C, fill)
+        else:
+            total = lanes_zero(y)
+            for s in range(starts[q], starts[q + 1]):
+                total = total + y.dtype.type(weights[s]) * lanes_load(line, start + sources[s] * C, C)
+            lanes_store(total, y, target + q * C, C)
 
 
 @kernel
 def _sums_of_pixels(line, start, C, starts, sources, weights, fill, y, target):
-    """y (Q, C) = sums of the pixels of a line, each times its weight; `fill` where there are none."""
+    """The same for any number of channels."""
     for q in range(len(starts) - 1):
-        first, last, goal = starts[q], starts[q + 1], target + q * C
+        first, last, goal = starts[q], starts[q + 1], natural(target + q * C)
         if first == last:
-            _fill(y, goal, C, fill)
-        elif C <= lanes_of(y):
-            _sum_of_narrow_pixels(line, start, C, sources, weights, first, last, y, goal)
+            _fill(y, target + q * C, C, fill)
         else:
-            _sum_of_wide_pixels(line, start, C, sources, weights, first, last, y, goal)
+            for i in range(natural(C)):
+                y[goal + i] = 0
+            for s in range(first, last):
+                source, factor = natural(start + sources[s] * C), y.dtype.type(weights[s])
+                for i in range(natural(C)):
+                    y[goal + i] += factor * line[source + i]
 
 
 @parallel_kernel
@@ -73,8 +68,12 @@ def resample(x, H, W, C, row_starts, row_sources, row_weights, column_starts, co
         image, target, first, last = n * H * size, row * Q * C, row_starts[p], row_starts[p + 1]
         if first == last:
             _fill(y, target, Q * C, rest)
-        elif last - first == 1 and row_weights[first] == 1:
-            _sums_of_pixels(x, image + row_sources[first] * size, C, *columns, rest, y, target)
         else:
-            _sum_of_rows(x, image, size, row_sources, row_weights, first, last, lines, worker * size)
-            _sums_of_pixels(lines, worker * size, C, *columns, rest, y, target)
+            line, start = x, image + row_sources[first] * size
+            if last - first > 1 or row_weights[first] != 1:
+                line, start = lines, worker * size
+                _sum_of_rows(x, image, size, row_sources, row_weights, first, last, line, start)
+            if lanes_of(x) >= C:
+                _sums_of_narrow_pixels(line, start, C, *columns, rest, y, target)
+            else:
+                _sums_of_pixels(line, start, C, *columns, rest, y, target)
