@@ -80,8 +80,7 @@ def measure(row: Row, case: Case) -> Measurement:
     arguments = trial.arguments("normal")
     work = work_of(row, arguments)
     best_work, best = copying(work) if row.flops is None else multiplying()
-    seconds, reference, fastest = in_turns(
-        lambda: verification.fast(row, arguments), lambda: row.reference(**arguments), best)
+    seconds, reference, fastest = in_turns(*verification.repeatable(row, arguments), best)
     return Measurement(row, case, seconds, reference, work, best_work / fastest)
 
 
@@ -108,8 +107,7 @@ def work_of(row: Row, arguments: Arguments) -> int:
     count = row.flops or row.bytes
     if count is not None:
         return count(arguments, results)
-    given = {name: value for name, value in arguments.items() if name not in row.updates}
-    return sum(array.nbytes for values in (given, results) for _, array in verification.arrays_of(values))
+    return sum(array.nbytes for values in (arguments, results) for _, array in verification.arrays_of(values))
 
 
 def copying(work: int) -> tuple[int, Call]:

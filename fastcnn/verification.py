@@ -91,8 +91,20 @@ def trials(row: Row) -> Iterator[Trial]:
 
 def fast(row: Row, arguments: Arguments) -> Results:
     """Call the fast function; its results by name."""
-    options = {} if row.algorithm is None else {"algorithm": row.algorithm}
-    return _call(row, row.fast, {**arguments, **options})
+    return _call(row, row.fast, {**arguments, **_options(row)})
+
+
+def _options(row: Row) -> Arguments:
+    return {} if row.algorithm is None else {"algorithm": row.algorithm}
+
+
+def repeatable(row: Row, arguments: Arguments) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Give calls of the fast function and of the reference, each on its own copies of the arrays that it changes."""
+    calls = []
+    for function, options in ((row.fast, _options(row)), (row.reference, {})):
+        own = {name: arguments[name].copy() for name in row.updates}
+        calls.append(functools.partial(function, **{**arguments, **options, **own}))
+    return calls[0], calls[1]
 
 
 def expected(row: Row, arguments: Arguments) -> Results:

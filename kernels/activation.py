@@ -8,7 +8,7 @@ import numpy as np
 
 from . import elementary
 from ._jit import inline_kernel, kernel, parallel_kernel
-from .elementary import exp, log, log1p, normal_density, normal_distribution
+from .elementary import exp, log, log1p_unit, normal_density, normal_distribution
 from .scalar import HALF, ONE, TWO, ZERO, constant, natural, positions, runs
 
 THREE, SIX = np.float32(3), np.float32(6)
@@ -194,10 +194,10 @@ def mish_backward(dy, x, _):
 @parallel_kernel
 def softplus(x, y, beta, threshold, worker, workers):
     """y = log(1 + exp(beta x)) / beta, and x where beta x is above the threshold."""
-    factor, limit = x.dtype.type(beta), x.dtype.type(threshold)
+    factor, inverse, limit = x.dtype.type(beta), x.dtype.type(1 / beta), x.dtype.type(threshold)
     for i in positions(len(x), worker, workers):
         z = factor * x[i]
-        smooth = ((ZERO if z < ZERO else z) + log1p(exp(-abs(z)))) / factor
+        smooth = ((ZERO if z < ZERO else z) + log1p_unit(exp(-abs(z)))) * inverse
         y[i] = x[i] if z > limit else smooth
 
 

@@ -1,7 +1,7 @@
 """exp, log, tanh, erf and their kin for one float32 or float64, without branches: loops over them vectorise.
 
 pip's Numba has no vector math library; a call of the C library's for each element takes ten times as long.
-Errors are up to 2 units in the last place; infinities, NaN, denormal numbers and the borders of overflow are
+Errors are up to 2.5 units in the last place; infinities, NaN, denormal numbers and the borders of overflow are
 right. `normal_distribution` and `normal_density` lose a few more units where they are tiny.
 
 Source of the methods: Muller, "Elementary Functions", 3rd edition 2016, chapters 10 and 11. Polynomials are
@@ -29,20 +29,18 @@ _exp_highest = constant(89.0, 710.0)
 _exp_coefficients = [1 / math.factorial(k + 2) for k in range(12)]
 _exp_series = polynomial(_exp_coefficients[:6], _exp_coefficients)
 
-# (tanh(x) - x) / x^3 in powers of x^2, for |x| <= 9/16: our own Chebyshev fit, to 1e-8 and 2e-17.
-_tanh_border = constant(0.5625, 0.5625)
-_tanh_fit = polynomial(
-    [-0.3333333174320974, 0.13333078597502374, -0.053902503135532416, 0.021267125889492117,
-     -0.006531511173483331],
-    [-0.3333333333333333, 0.13333333333332414, -0.05396825396708291, 0.021869488477909947,
-     -0.008863234040926786, 0.003592105760350555, -0.0014556256126450112, 0.0005887609649529599,
-     -0.00023412501903292206, 8.429410061300032e-05, -2.0044966715280105e-05])
+# Above it, tanh rounds to 1.
+_tanh_highest = constant(10.0, 20.0)
 
 _smallest_normal = constant(2.0**-126, 2.0**-1022)
 _denormal_scale = constant(2.0**25, 2.0**54)
 _denormal_exponent = constant(25.0, 54.0)
 # (log((1 + s) / (1 - s)) - 2 s) / s^3 in powers of s^2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1).
 _log_series = polynomial([2 / (2 * k + 3) for k in range(5)], [2 / (2 * k + 3) for k in range(11)])
+
+_root_two_less_one = constant(math.sqrt(2) - 1, math.sqrt(2) - 1)
+_three = constant(3.0, 3.0)
+_ln2 = constant(math.log(2), math.log(2))
 
 # erf(x) / x - 1 in powers of x^2, for |x| <= 1/2.
 _erf_coefficients = [2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(13)]
@@ -77,26 +75,15 @@ def _reduce(x):
 
 
 @inline_kernel
-def _exp_in_two(x):
-    """(high, low) whose sum is e ** x; high alone is as near as a single number comes."""
+def exp(x):
+    """e ** x."""
     x = _exp_lowest(x) if x < _exp_lowest(x) else x
     x = _exp_highest(x) if x > _exp_highest(x) else x
     n, r, rest = _reduce(x)
-    first = ONE + r
-    second = (ONE - first) + r + rest
-    high = first + second
-    low = (first - high) + second
     # 2 ** n in two factors: n itself may lie beyond the exponents of normal numbers.
     half = n * HALF + rounder(x)
     other_half = n - (half - rounder(x)) + rounder(x)
-    first_scale, second_scale = power_of_two(half), power_of_two(other_half)
-    return high * first_scale * second_scale, low * first_scale * second_scale
-
-
-@inline_kernel
-def exp(x):
-    """e ** x."""
-    return _exp_in_two(x)[0]
+    return (ONE + (r + rest)) * power_of_two(half) * power_of_two(other_half)
 
 
 @inline_kernel
@@ -110,24 +97,26 @@ def expm1(x):
 
 @inline_kernel
 def tanh(x):
-    """Hyperbolic tangent: 1 - 2 / (exp(2 x) + 1) away from 0."""
+    """Hyperbolic tangent: e / (e + 2) with e = exp(2 x) - 1."""
     size = abs(x)
-    outer = ONE - TWO / (exp(TWO * size) + ONE)
-    inner = size + size * (x * x * _tanh_fit(x * x))
-    y = inner if size < _tanh_border(x) else outer
+    size = _tanh_highest(x) if size > _tanh_highest(x) else size
+    n, r, rest = _reduce(TWO * size)
+    scale = power_of_two(n + rounder(x))
+    e = scale * (r + rest) + (scale - ONE)
+    y = e / (e + TWO)
     return -y if x < ZERO else y
 
 
 @inline_kernel
 def sigmoid(x):
     """1 / (1 + exp(-x)), below zero e / (1 + e) with e = exp(x); the last line takes up what rounding lost."""
-    e, e_low = _exp_in_two(-abs(x))
+    e = exp(-abs(x))
     below = ONE + e
-    below_low = (ONE - below) + e + e_low
-    above, above_low = (e, e_low) if x < ZERO else (ONE, ZERO)
+    lost = (ONE - below) + e
+    above = e if x < ZERO else ONE
     inverse = ONE / below
     y = above * inverse
-    return y + (above - y * below + (above_low - y * below_low)) * inverse
+    return y + (above - y * below - y * lost) * inverse
 
 
 @inline_kernel
@@ -146,18 +135,21 @@ def log(x):
 
 
 @inline_kernel
-def log1p(x):
-    """log(1 + x) without cancellation near 0."""
-    u = ONE + x
-    lost = (x - (u - ONE)) / u
-    return log(u) + (lost if ZERO < u < _infinity(x) else ZERO)
+def log1p_unit(x):
+    """log(1 + x) for x from 0 to 1: that of s = x / (2 + x), above sqrt(2) - 1 log 2 plus that of (1 + x) / 2."""
+    upper = x > _root_two_less_one(x)
+    s = (x - ONE if upper else x) / (x + _three(x) if upper else x + TWO)
+    y = TWO * s + s * (s * s) * _log_series(s * s)
+    return _ln2(x) + y if upper else y
 
 
 @inline_kernel
 def _erfc_scaled(x):
-    """exp(x^2) erfc(x) for x >= 0."""
+    """exp(x^2) erfc(x) for x >= 0; one division serves both quotients."""
     x = _erfc_end(x) if x > _erfc_end(x) else x
-    return _erfc_fit((x - _erfc_centre(x)) / (x + _erfc_centre(x))) / (ONE + TWO * x)
+    below, slope = x + _erfc_centre(x), ONE + TWO * x
+    inverse = ONE / (below * slope)
+    return _erfc_fit((x - _erfc_centre(x)) * slope * inverse) * (below * inverse)
 
 
 @inline_kernel

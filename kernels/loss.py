@@ -7,7 +7,7 @@ import numpy as np
 
 from ._jit import inline_kernel, kernel, parallel_kernel
 from .activation import largest, named, row
-from .elementary import exp, log, log1p, sigmoid
+from .elementary import exp, log, log1p_unit, sigmoid
 from .scalar import HALF, ONE, TWO, ZERO, natural, positions
 
 CHUNK = 4096  # elements whose losses are added up by one worker
@@ -120,7 +120,7 @@ def mse_loss(prediction, target, _):
 def binary_cross_entropy(logit, target, _):
     """-target log(p) - (1 - target) log(1 - p) with p = sigmoid(logit), and its slope."""
     positive = ZERO if logit < ZERO else logit
-    return positive - logit * target + log1p(exp(-abs(logit))), sigmoid(logit) - target
+    return positive - logit * target + log1p_unit(exp(-abs(logit))), sigmoid(logit) - target
 
 
 @_by_element

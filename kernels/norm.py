@@ -13,7 +13,13 @@ where the mean is large.
 import math
 
 from ._jit import inline_kernel, kernel, parallel_kernel
+from .lanes import fold, repeat
 from .scalar import ZERO, natural, runs
+from .simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
+
+_BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
+_ROWS, _WIDTH = 16, 128  # rows whose gradients are taken together, of up to so many channels; fewer of longer ones
+ROOM = 2 * _ROWS  # elements for what is told of rows
 
 
 @kernel
@@ -214,86 +220,246 @@ def gradient(dy, x, y, floor, centre, scale, slope, offset, dx, worker, workers)
 
 
 @kernel
-def _group_moments(x, start, pixels, C, width):
-    """Mean and variance of the `width` channels from `start` on, over pixels that lie C apart."""
-    shift = float(x[start])
-    total, squares = 0.0, 0.0
-    for pixel in range(pixels):
-        first = natural(start + pixel * C)
-        for i in range(first, first + natural(width)):
-            value = float(x[i]) - shift
-            total += value
-            squares += value * value
-    count = pixels * width
-    variance = squares / count - (total / count) * (total / count)
-    return shift + total / count, 0.0 if variance < 0 else variance
-
-
-@parallel_kernel
-def group_norm(x, gamma, beta, pixels, groups, eps, y, mean, inverse_std, worker, workers):
-    """y = (x - mean) * inverse_std * gamma + beta for x (N, pixels, C), mean and inverse_std (N, groups)."""
-    C = len(gamma)
-    width, parts = C // groups, len(mean)
-    for part in range(parts * worker // workers, parts * (worker + 1) // workers):
-        n, group = divmod(part, groups)
-        start, channel = n * pixels * C + group * width, natural(group * width)
-        centre, variance = _group_moments(x, start, pixels, C, width)
-        mean[part] = centre
-        inverse_std[part] = 1 / math.sqrt(variance + eps)
-        middle, factor = mean[part], inverse_std[part]
-        rest = x.dtype.type((float(middle) - centre) * float(factor))
-        for pixel in range(pixels):
-            first = natural(start + pixel * C)
-            for i in range(natural(width)):
-                normalised = (x[first + i] - middle) * factor + rest
-                y[first + i] = normalised * gamma[channel + i] + beta[channel + i]
+def _put(lanes, first, count, value):
+    """Put a value into `count` lanes."""
+    for i in range(natural(first), natural(first + count)):
+        lanes[i] = value
 
 
 @kernel
-def _group_slopes(dy, x, gamma, start, channel, pixels, C, width, centre, factor):
-    """Means of dy * gamma, and of it times the normalised x."""
-    total, products = 0.0, 0.0
-    for pixel in range(pixels):
-        first = natural(start + pixel * C)
-        for i in range(natural(width)):
-            slope = float(dy[first + i]) * float(gamma[natural(channel) + i])
-            total += slope
-            products += slope * (float(x[first + i]) - centre)
-    return total / (pixels * width), products * factor / (pixels * width)
+def _sum(lanes, first, count):
+    """Sum of `count` lanes."""
+    total = 0.0
+    for i in range(natural(first), natural(first + count)):
+        total += lanes[i]
+    return total
+
+
+@kernel
+def _image_moments(x, begin, end, shift, sums):
+    """sums (2, width) = sum of x and of the square of x - shift over the pixels of one image."""
+    width = len(shift)
+    for i in range(natural(2 * width)):
+        sums[i] = 0
+    fours = begin + (end - begin) // (4 * width) * (4 * width)
+    for first in range(begin, fours, 4 * width):
+        _add_moments_of_four(x, shift, first, sums, 0)
+    for first in range(fours, end, width):
+        _add_moments(x, shift, first, min(width, end - first), sums, 0)
 
 
 @parallel_kernel
-def group_norm_backward(dy, x, gamma, mean, inverse_std, pixels, groups, dx, worker, workers):
-    """dx (N, pixels, C), also through mean and inverse_std (N, groups)."""
-    C = len(gamma)
-    width, parts = C // groups, len(mean)
+def group_norm(x, gamma, beta, size, groups, eps, shifts, lane_sums, centres, scales, offsets, y, mean, inverse_std,
+               worker, workers):
+    """y = (x - mean) * inverse_std * gamma + beta for x (N, size), whole pixels; mean and inverse_std (N, groups).
+
+    Room for one worker: shifts, centres, scales and offsets (width,), lane_sums (2, width).
+    """
+    C, N, lanes = len(gamma), len(x) // size, len(shifts) // workers
+    width, count = C // groups, size // groups
+    own = slice(worker * lanes, (worker + 1) * lanes)
+    shift, centre, scale, offset = shifts[own], centres[own], scales[own], offsets[own]
+    sums = lane_sums[2 * worker * lanes:2 * (worker + 1) * lanes]
+    for n in range(N * worker // workers, N * (worker + 1) // workers):
+        begin, end = n * size, (n + 1) * size
+        for group in range(groups):
+            _put(shift, group * width, width, float(x[begin + group * width]))
+        repeat(shift, 0, lanes, C)
+        _image_moments(x, begin, end, shift, sums)
+        fold(sums, 0, lanes, C)
+        fold(sums, lanes, lanes, C)
+        for group in range(groups):
+            part, first = n * groups + group, group * width
+            exact_mean = _sum(sums, first, width) / count
+            shifted = exact_mean - shift[first]
+            variance = _sum(sums, lanes + first, width) / count - shifted * shifted
+            mean[part] = exact_mean
+            inverse_std[part] = 1 / math.sqrt((0.0 if variance < 0 else variance) + eps)
+            _put(centre, first, width, mean[part])
+            rest, factor = mean[part] - exact_mean, float(inverse_std[part])
+            for channel in range(natural(first), natural(first + width)):
+                scale[channel] = gamma[channel] * factor
+                offset[channel] = beta[channel] + rest * scale[channel]
+        repeat(centre, 0, lanes, C)
+        repeat(scale, 0, lanes, C)
+        repeat(offset, 0, lanes, C)
+        for first in range(begin, end, lanes):
+            _normalise(x, centre, scale, offset, math.nan, y, first, min(lanes, end - first))
+
+
+@kernel
+def _add_slopes(dy, x, centre, first, count, sums):
+    """Add dy and dy (x - centre) to the two sums of `count` lanes."""
+    read, products = natural(first), natural(len(centre))
+    for lane in range(natural(count)):
+        slope = float(dy[read + lane])
+        sums[lane] += slope
+        sums[products + lane] += slope * (float(x[read + lane]) - centre[lane])
+
+
+@kernel
+def _add_slopes_of_four(dy, x, centre, first, sums):
+    """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
+    width, read = natural(len(centre)), natural(first)
+    for lane in range(width):
+        i = read + lane
+        j = i + width
+        k = j + width
+        m = k + width
+        a, b, c, d = float(dy[i]), float(dy[j]), float(dy[k]), float(dy[m])
+        middle = float(centre[lane])
+        sums[lane] += (a + b) + (c + d)
+        sums[width + lane] += ((a * (float(x[i]) - middle) + b * (float(x[j]) - middle))
+                               + (c * (float(x[k]) - middle) + d * (float(x[m]) - middle)))
+
+
+@kernel
+def _image_slopes(dy, x, begin, end, centre, sums):
+    """sums (2, width) = sum of dy and of dy (x - centre) over the pixels of one image."""
+    width = len(centre)
+    for i in range(natural(2 * width)):
+        sums[i] = 0
+    fours = begin + (end - begin) // (4 * width) * (4 * width)
+    for first in range(begin, fours, 4 * width):
+        _add_slopes_of_four(dy, x, centre, first, sums)
+    for first in range(fours, end, width):
+        _add_slopes(dy, x, centre, first, min(width, end - first), sums)
+
+
+@parallel_kernel
+def group_norm_backward(dy, x, gamma, mean, inverse_std, size, groups, lane_sums, centres, scales, slopes, offsets, dx,
+                        products, worker, workers):
+    """dx (N, size), also through mean and inverse_std (N, groups).
+
+    products (N, 2, C) = sums over an image of dy, and of dy times the normalised x. Room as for `group_norm`.
+    """
+    C, N, lanes = len(gamma), len(x) // size, len(centres) // workers
+    width, count = C // groups, size // groups
+    own = slice(worker * lanes, (worker + 1) * lanes)
+    centre, scale, slope, offset = centres[own], scales[own], slopes[own], offsets[own]
+    sums = lane_sums[2 * worker * lanes:2 * (worker + 1) * lanes]
+    for n in range(N * worker // workers, N * (worker + 1) // workers):
+        begin, end = n * size, (n + 1) * size
+        for group in range(groups):
+            _put(centre, group * width, width, mean[n * groups + group])
+        repeat(centre, 0, lanes, C)
+        _image_slopes(dy, x, begin, end, centre, sums)
+        fold(sums, 0, lanes, C)
+        fold(sums, lanes, lanes, C)
+        for group in range(groups):
+            inverse = float(inverse_std[n * groups + group])
+            total, product = 0.0, 0.0
+            for channel in range(natural(group * width), natural((group + 1) * width)):
+                scale[channel] = gamma[channel] * inverse
+                products[natural(2 * n * C) + channel] = sums[channel]
+                products[natural((2 * n + 1) * C) + channel] = sums[natural(lanes) + channel] * inverse
+                total += gamma[channel] * sums[channel]
+                product += gamma[channel] * sums[natural(lanes) + channel]
+            _put(slope, group * width, width, -inverse * inverse * inverse * product / count)
+            _put(offset, group * width, width, -inverse * total / count)
+        repeat(scale, 0, lanes, C)
+        repeat(slope, 0, lanes, C)
+        repeat(offset, 0, lanes, C)
+        for first in range(begin, end, lanes):
+            _gradient(dy, x, x, math.nan, centre, scale, slope, offset, dx, first, min(lanes, end - first))
+
+
+@kernel
+def _row_moments(x, start, width):
+    """Mean and variance of x[start:start + width]."""
+    shift = float(x[start])
+    total, squares = 0.0, 0.0
+    for i in range(natural(start), natural(start + width)):
+        value = float(x[i]) - shift
+        total += value
+        squares += value * value
+    variance = squares / width - (total / width) * (total / width)
+    return shift + total / width, 0.0 if variance < 0 else variance
+
+
+@parallel_kernel
+def row_norm(x, gamma, beta, groups, eps, y, mean, inverse_std, worker, workers):
+    """y = (x - mean) * inverse_std * gamma + beta for x (N, C), mean and inverse_std (N, groups)."""
+    width, parts = len(gamma) // groups, len(mean)
     for part in range(parts * worker // workers, parts * (worker + 1) // workers):
-        n, group = divmod(part, groups)
-        start, channel = n * pixels * C + group * width, natural(group * width)
-        centre, factor = float(mean[part]), float(inverse_std[part])
-        total, product = _group_slopes(dy, x, gamma, start, channel, pixels, C, width, centre, factor)
-        offset, slope = x.dtype.type(total), x.dtype.type(product * factor)
-        for pixel in range(pixels):
-            first = natural(start + pixel * C)
-            for i in range(natural(width)):
-                rest = offset + (x[first + i] - mean[part]) * slope
-                dx[first + i] = (dy[first + i] * gamma[channel + i] - rest) * inverse_std[part]
+        start, channel = natural(part * width), natural(part % groups * width)
+        exact_mean, variance = _row_moments(x, part * width, width)
+        mean[part] = exact_mean
+        inverse_std[part] = 1 / math.sqrt(variance + eps)
+        middle, factor = mean[part], inverse_std[part]
+        rest = x.dtype.type((float(middle) - exact_mean) * float(factor))
+        for i in range(natural(width)):
+            normalised = (x[start + i] - middle) * factor + rest
+            y[start + i] = normalised * gamma[channel + i] + beta[channel + i]
+
+
+@kernel
+def _row_slopes(dy, x, gamma, start, channel, width, mean, inverse_std):
+    """Means of dy * gamma, and of it times the normalised x, over one row of one group."""
+    total, products, lanes = 0.0, 0.0, lanes_of(x)
+    for first in range(0, width, _BLOCK * lanes):
+        part, product = lanes_zero(x), lanes_zero(x)
+        for i in range(first, min(width, first + _BLOCK * lanes), lanes):
+            slope = lanes_load(dy, start + i, width - i) * lanes_load(gamma, channel + i, width - i)
+            part = part + slope
+            product = product + slope * (lanes_load(x, start + i, width - i) - lanes_fill(x, mean, lanes))
+        total += float(lanes_sum(part))
+        products += float(lanes_sum(product))
+    return total / width, products * float(inverse_std) / width
+
+
+@kernel
+def _add(values, start, count, sums, goal):
+    """Add `count` values to sums."""
+    read, write = natural(start), natural(goal)
+    for i in range(natural(count)):
+        sums[write + i] += values[read + i]
+
+
+@kernel
+def _row_gradients(dy, x, gamma, mean, inverse_std, row, count, group, groups, room, begin, dx, sums, goal):
+    """dx of one group in `count` rows; dy and dy times the normalised x are added to the sums (2, C) from `goal` on.
+
+    Room from `begin` on: offset and slope of each row, then two for each channel of the group.
+    """
+    C = len(gamma)
+    width, part, lanes, line = C // groups, row * groups + group, lanes_of(x), begin + 2 * _ROWS
+    for k in range(count):
+        own = part + k * groups
+        room[begin + k], room[begin + _ROWS + k] = _row_slopes(dy, x, gamma, own * width, group * width, width, mean[own],
+                                                               inverse_std[own])
+    for i in range(0, width, lanes):
+        tail, channel = width - i, group * width + i
+        weight, total, products = lanes_load(gamma, channel, tail), lanes_zero(x), lanes_zero(x)
+        for k in range(count):
+            own = part + k * groups
+            at, factor = own * width + i, inverse_std[own]
+            value = lanes_load(dy, at, tail)
+            normalised = factor * (lanes_load(x, at, tail) - lanes_fill(x, mean[own], lanes))
+            total, products = total + value, products + value * normalised
+            rest = value * weight - lanes_fill(x, room[begin + k], lanes) - room[begin + _ROWS + k] * normalised
+            lanes_store(factor * rest, dx, at, tail)
+        lanes_store(total, room, line + i, tail)
+        lanes_store(products, room, line + width + i, tail)
+    _add(room, line, width, sums, goal + group * width)
+    _add(room, line + width, width, sums, goal + C + group * width)
 
 
 @parallel_kernel
-def group_products(dy, x, mean, inverse_std, pixels, groups, C, sums, chunks, worker, workers):
-    """sums (chunks, 2, C) = sum of dy and of dy times the normalised x, over the pixels of some of the N images each."""
-    N, width = len(mean) // groups, C // groups
+def row_norm_backward(dy, x, gamma, mean, inverse_std, groups, room, dx, sums, chunks, worker, workers):
+    """dx (N, C), also through mean and inverse_std (N, groups).
+
+    sums (chunks, 2, C) = sums of dy and of dy times the normalised x over some of the rows each. Room: ROOM and
+    two for each channel of a group, for each worker.
+    """
+    C, N, size = len(gamma), len(mean) // groups, len(room) // workers
+    step = max(_ROWS // 4, min(_ROWS, _ROWS * _WIDTH // C))
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
-        total, products = natural(chunk * 2 * C), natural((chunk * 2 + 1) * C)
-        for i in range(total, total + natural(2 * C)):
+        goal = chunk * 2 * C
+        for i in range(natural(goal), natural(goal + 2 * C)):
             sums[i] = 0
-        for row in range(N * chunk // chunks * pixels, N * (chunk + 1) // chunks * pixels):
+        last = N * (chunk + 1) // chunks
+        for row in range(N * chunk // chunks, last, step):
             for group in range(groups):
-                part = row // pixels * groups + group
-                centre, factor = float(mean[part]), float(inverse_std[part])
-                first, channel = natural(row * C + group * width), natural(group * width)
-                for i in range(natural(width)):
-                    value = float(dy[first + i])
-                    sums[total + channel + i] += value
-                    sums[products + channel + i] += value * (float(x[first + i]) - centre) * factor
+                _row_gradients(dy, x, gamma, mean, inverse_std, row, min(step, last - row), group, groups, room,
+                               worker * size, dx, sums, goal)

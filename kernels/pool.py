@@ -8,8 +8,18 @@ of the result has one writer. Inner loops run over the channels, which lie side 
 import numpy as np
 
 from ._jit import kernel, parallel_kernel
+from .lanes import fold, repeat
 from .scalar import natural, quotient
-from .simd import lanes_first_maximum, lanes_next_maximum, lanes_of, lanes_route
+from .simd import (
+    lanes_add,
+    lanes_first_maximum,
+    lanes_load,
+    lanes_next_maximum,
+    lanes_of,
+    lanes_route,
+    lanes_store,
+    lanes_zero,
+)
 
 
 @kernel
@@ -200,16 +210,15 @@ def _mean_of_window(x, image, w, p, q, count_padding, y, target):
     top, left = p * w.stride_rows - w.top, q * w.stride_columns - w.left
     divisor = y.dtype.type(_divisor(top, w.R, w.H, w.bottom, count_padding)
                            * _divisor(left, w.S, w.W, w.right, count_padding))
-    goal = natural(target)
-    for i in range(natural(w.C)):
-        y[goal + i] = 0
-    for h in range(max(top, 0), min(top + w.R, w.H)):
-        for column in range(max(left, 0), min(left + w.S, w.W)):
-            source = natural(image + (h * w.W + column) * w.C)
-            for i in range(natural(w.C)):
-                y[goal + i] += x[source + i]
-    for i in range(natural(w.C)):
-        y[goal + i] = quotient(y[goal + i], divisor)
+    first_row, last_row = max(top, 0), min(top + w.R, w.H)
+    first_column, last_column = max(left, 0), min(left + w.S, w.W)
+    for channel in range(0, w.C, lanes_of(x)):
+        total = lanes_zero(x)
+        for h in range(first_row, last_row):
+            source = image + h * w.W * w.C + channel
+            for column in range(first_column, last_column):
+                total = lanes_add(total, x, source + column * w.C, w.C - channel)
+        lanes_store(total / divisor, y, target + channel, w.C - channel)
 
 
 @parallel_kernel
@@ -231,56 +240,96 @@ def _covering(position, extent, stride, before, count):
 
 
 @kernel
-def _gradient_of_pixel(dy, w, n, h, column, count_padding, dx, target):
-    """Input pixel (h, column): the sum of its shares of the windows that cover it."""
-    goal = natural(target)
-    for i in range(natural(w.C)):
-        dx[goal + i] = 0
-    p_first, p_last = _covering(h, w.R, w.stride_rows, w.top, w.P)
-    q_first, q_last = _covering(column, w.S, w.stride_columns, w.left, w.Q)
+def _height(w, p, count_padding):
+    """Rows that count in the average of a window."""
+    return _divisor(p * w.stride_rows - w.top, w.R, w.H, w.bottom, count_padding)
+
+
+@kernel
+def _shares(dy, w, n, p_first, p_last, count_padding, line, start):
+    """line (Q, C) = sum over the output rows from p_first to p_last of dy / number of elements that count."""
+    alike, rows = True, _height(w, p_first, count_padding)
     for p in range(p_first, p_last):
-        height = _divisor(p * w.stride_rows - w.top, w.R, w.H, w.bottom, count_padding)
-        for q in range(q_first, q_last):
-            width = _divisor(q * w.stride_columns - w.left, w.S, w.W, w.right, count_padding)
-            divisor = dy.dtype.type(height * width)
-            source = natural(((n * w.P + p) * w.Q + q) * w.C)
-            for i in range(natural(w.C)):
-                dx[goal + i] += quotient(dy[source + i], divisor)
+        alike = alike and _height(w, p, count_padding) == rows
+    for q in range(w.Q):
+        columns = _divisor(q * w.stride_columns - w.left, w.S, w.W, w.right, count_padding)
+        for channel in range(0, w.C, lanes_of(dy)):
+            total = lanes_zero(dy)
+            for p in range(p_first, p_last):
+                source = ((n * w.P + p) * w.Q + q) * w.C + channel
+                if alike:
+                    total = lanes_add(total, dy, source, w.C - channel)
+                else:
+                    divisor = dy.dtype.type(_height(w, p, count_padding) * columns)
+                    total = total + lanes_load(dy, source, w.C - channel) / divisor
+            if alike:
+                total = total / dy.dtype.type(rows * columns)
+            lanes_store(total, line, start + q * w.C + channel, w.C - channel)
+
+
+@kernel
+def _sum_of_shares(line, start, w, dx, target):
+    """One row of dx (W, C): the sum of the shares of the windows that cover a pixel."""
+    q_first, q_last = 0, 0
+    for column in range(w.W):
+        while q_first < w.Q and q_first * w.stride_columns - w.left + w.S <= column:
+            q_first += 1
+        while q_last < w.Q and q_last * w.stride_columns - w.left <= column:
+            q_last += 1
+        for channel in range(0, w.C, lanes_of(dx)):
+            total = lanes_zero(dx)
+            for q in range(q_first, q_last):
+                total = lanes_add(total, line, start + q * w.C + channel, w.C - channel)
+            lanes_store(total, dx, target + column * w.C + channel, w.C - channel)
 
 
 @parallel_kernel
-def avg_pool2d_backward(dy, window, count_padding, dx, worker, workers):
-    """dx = for each pixel the sum over its windows of dy / number of elements that count."""
+def avg_pool2d_backward(dy, window, count_padding, lines, dx, worker, workers):
+    """dx = for each pixel the sum over its windows of dy / number of elements that count. Room: lines (workers, Q, C)."""
     w = window[0]
-    rows = w.N * w.H
+    rows, start = w.N * w.H, worker * w.Q * w.C
+    known = -1, 0, 0
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
         n, h = divmod(row, w.H)
-        for column in range(w.W):
-            _gradient_of_pixel(dy, w, n, h, column, count_padding, dx, (row * w.W + column) * w.C)
+        p_first, p_last = _covering(h, w.R, w.stride_rows, w.top, w.P)
+        if known != (n, p_first, p_last):
+            _shares(dy, w, n, p_first, p_last, count_padding, lines, start)
+            known = n, p_first, p_last
+        _sum_of_shares(lines, start, w, dx, row * w.W * w.C)
 
 
 @parallel_kernel
-def global_avg_pool2d(x, N, pixels, C, y, worker, workers):
-    """y (N, C) = mean over the pixels of x (N, pixels, C)."""
-    divisor = y.dtype.type(pixels)
+def global_avg_pool2d(x, N, pixels, C, lanes, y, worker, workers):
+    """y (N, C) = mean over the pixels of x (N, pixels, C). Room: lanes (workers, width)."""
+    divisor, width = y.dtype.type(pixels), len(lanes) // workers
+    start = natural(worker * width)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
+        for i in range(start, start + natural(width)):
+            lanes[i] = 0
+        for first in range(n * pixels * C, (n + 1) * pixels * C, width):
+            read = natural(first)
+            for i in range(natural(min(width, (n + 1) * pixels * C - first))):
+                lanes[start + i] += x[read + i]
+        fold(lanes, worker * width, width, C)
         goal = natural(n * C)
         for i in range(natural(C)):
-            y[goal + i] = 0
-        for pixel in range(n * pixels, (n + 1) * pixels):
-            source = natural(pixel * C)
-            for i in range(natural(C)):
-                y[goal + i] += x[source + i]
-        for i in range(natural(C)):
-            y[goal + i] = quotient(y[goal + i], divisor)
+            y[goal + i] = quotient(lanes[start + i], divisor)
 
 
 @parallel_kernel
-def global_avg_pool2d_backward(dy, N, pixels, C, dx, worker, workers):
-    """dx (N, pixels, C) = dy (N, C) / pixels."""
-    divisor = dy.dtype.type(pixels)
-    rows = N * pixels
-    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
-        source, goal = natural(row // pixels * C), natural(row * C)
+def global_avg_pool2d_backward(dy, N, pixels, C, lanes, dx, worker, workers):
+    """dx (N, pixels, C) = dy (N, C) / pixels. Room: lanes (workers, width)."""
+    divisor, width, rows = dy.dtype.type(pixels), len(lanes) // workers, N * pixels
+    start = natural(worker * width)
+    row, last = rows * worker // workers, rows * (worker + 1) // workers
+    while row < last:
+        n = row // pixels
+        source = natural(n * C)
         for i in range(natural(C)):
-            dx[goal + i] = quotient(dy[source + i], divisor)
+            lanes[start + i] = quotient(dy[source + i], divisor)
+        repeat(lanes, worker * width, width, C)
+        begin, row = row * C, min(last, (n + 1) * pixels)
+        for first in range(begin, row * C, width):
+            goal = natural(first)
+            for i in range(natural(min(width, row * C - first))):
+                dx[goal + i] = lanes[start + i]

@@ -179,6 +179,38 @@ def lanes_load(typing, array, offset, count):
 
 
 @intrinsic
+def lanes_fill(typing, array, value, count):
+    """One vector: `value` in the first `count` lanes, then zeros."""
+    tile = Tile(1, 1, array.dtype)
+
+    def generate(context, builder, signature, args):
+        _, value, count = args
+        number = context.cast(builder, value, signature.args[1], tile.element)
+        filled = builder.select(lanes_below(builder, count, tile.lanes), broadcast(builder, number, tile.vector),
+                                ir.Constant(tile.vector, None))
+        return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), filled, 0)
+
+    return tile(array, value, types.intp), generate
+
+
+@intrinsic
+def lanes_sum(typing, tile):
+    """Sum of all lanes: the upper half is added to the lower one again and again."""
+
+    def generate(context, builder, signature, args):
+        total = builder.extract_value(args[0], 0)
+        count = tile.lanes
+        while count > 1:
+            count //= 2
+            halves = [ir.Constant(ir.VectorType(INDEX, count), list(range(first, first + count))) for first in (0, count)]
+            low, high = (builder.shuffle_vector(total, total, half) for half in halves)
+            total = builder.fadd(low, high)
+        return builder.extract_element(total, INDEX(0))
+
+    return tile.element(tile), generate
+
+
+@intrinsic
 def lanes_add(typing, tile, array, offset, count):
     """The vector plus array[offset : offset + count], at most one vector of it."""
 
@@ -303,7 +335,7 @@ def lanes_route(typing, dy, argmax, y, floor, source, dx, target, a, b, c, d, co
 
 
 def _vector_arithmetic(operation: str) -> Any:
-    """Intrinsic for an operation on two vectors, or on a number and a vector."""
+    """Intrinsic for an operation on two vectors, or on a number and a vector; division rounds correctly."""
 
     @intrinsic
     def combine(typing, a, b):
@@ -325,19 +357,21 @@ def _vector_arithmetic(operation: str) -> Any:
     return combine
 
 
-def _overload(operator_function: Any, combine: Any, first: Any) -> None:
-    """Let `a <operator> b` mean `combine` where a is of type `first` and b is a vector."""
+def _overload(operator_function: Any, combine: Any, first: Any, second: Any) -> None:
+    """Let `a <operator> b` mean `combine` where a and b are of the types `first` and `second`."""
 
     @overload(operator_function)
     def typed(a, b):
-        if isinstance(a, first) and isinstance(b, Tile):
+        if isinstance(a, first) and isinstance(b, second):
             return lambda a, b: combine(a, b)  # noqa: PLW0108
         return None
 
 
-_overload(operator.add, _vector_arithmetic("fadd"), Tile)
-_overload(operator.sub, _vector_arithmetic("fsub"), Tile)
-_overload(operator.mul, _vector_arithmetic("fmul"), types.Float)
+_overload(operator.add, _vector_arithmetic("fadd"), Tile, Tile)
+_overload(operator.sub, _vector_arithmetic("fsub"), Tile, Tile)
+_overload(operator.mul, _vector_arithmetic("fmul"), types.Float, Tile)
+_overload(operator.mul, _vector_arithmetic("fmul"), Tile, Tile)
+_overload(operator.truediv, _vector_arithmetic("fdiv"), Tile, types.Float)
 
 
 if config.DISABLE_JIT:
@@ -346,11 +380,13 @@ if config.DISABLE_JIT:
         lanes_copy,
         lanes_copy_all,
         lanes_copy_padded,
+        lanes_fill,
         lanes_first_maximum,
         lanes_load,
         lanes_not_below,
         lanes_of,
         lanes_route,
         lanes_store,
+        lanes_sum,
         lanes_zero,
     )

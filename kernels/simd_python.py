@@ -120,6 +120,20 @@ def lanes_load(array, offset, count):
     return lanes_add(lanes_zero(array), array, offset, count)
 
 
+def lanes_fill(array, value, count):
+    """One vector: `value` in the first `count` lanes, then zeros."""
+    vector = lanes_zero(array)
+    vector[:max(0, count)] = value
+    return vector
+
+
+def lanes_sum(vector):
+    """Sum of all lanes: the upper half is added to the lower one again and again."""
+    while len(vector) > 1:
+        vector = vector[:len(vector) // 2] + vector[len(vector) // 2:]
+    return vector[0]
+
+
 def lanes_add(vector, array, offset, count):
     """The vector plus the first `count` lanes of another."""
     count = max(0, min(count, len(vector)))

@@ -163,24 +163,40 @@ def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarra
                 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     for name, array in (("gamma", gamma), ("beta", beta)):
         same_shape(function, name, array.shape, x.shape[-1:], "the channels of x")
-    small, pixels = real(function, "eps", eps, 0), x.size // (len(x) * x.shape[-1])
+    small = real(function, "eps", eps, 0)
     y = arrays.empty(x.shape, x.dtype)
     mean, inverse_std = (arrays.empty((len(x), groups), x.dtype) for _ in range(2))
-    kernels.group_norm(x.reshape(-1), gamma, beta, pixels, groups, small, y.reshape(-1), mean.reshape(-1),
-                       inverse_std.reshape(-1), threads.workers(x.size))
+    results = y.reshape(-1), mean.reshape(-1), inverse_std.reshape(-1)
+    if x[0].size == x.shape[-1]:
+        kernels.row_norm(x.reshape(-1), gamma, beta, groups, small, *results, threads.workers(x.size))
+    else:
+        workers = min(len(x), threads.workers(x.size))
+        shifts, sums, *rooms = _rooms(workers, gamma, 3)
+        kernels.group_norm(x.reshape(-1), gamma, beta, x[0].size, groups, small, shifts, sums, *rooms, *results, workers)
     return y, (mean, inverse_std)
+
+
+def _rooms(workers: int, gamma: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
+    """Room for each worker: float64 shifts (width,) and sums (2, width), and `count` further arrays (width,)."""
+    size = workers * len(arrays.channel_of_lane(len(gamma)))
+    return np.empty(size), np.empty(2 * size), *np.empty((count, size), gamma.dtype)
 
 
 def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray,
                          inverse_std: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     N, C = len(x), x.shape[-1]
     same_shape(function, "gamma", gamma.shape, (C,), "the channels of x")
-    pixels, dx = x.size // (N * C), arrays.empty(x.shape, x.dtype)
-    given = dy.reshape(-1), x.reshape(-1)
-    saved = mean.reshape(-1), inverse_std.reshape(-1)
-    kernels.group_norm_backward(*given, gamma, *saved, pixels, groups, dx.reshape(-1), threads.workers(x.size))
-    chunks = min(N, arrays.chunks(x.size))
-    sums = np.empty((chunks, 2, C))
-    kernels.group_products(*given, *saved, pixels, groups, C, sums.reshape(-1), chunks, min(chunks, threads.workers(x.size)))
+    dx = arrays.empty(x.shape, x.dtype)
+    given = dy.reshape(-1), x.reshape(-1), gamma, mean.reshape(-1), inverse_std.reshape(-1)
+    if x[0].size == x.shape[-1]:
+        chunks = min(N, arrays.chunks(x.size))
+        sums = np.empty((chunks, 2, C))
+        workers = min(chunks, threads.workers(x.size))
+        room = np.empty(workers * (kernels.ROOM + 2 * C // groups), x.dtype)
+        kernels.row_norm_backward(*given, groups, room, dx.reshape(-1), sums.reshape(-1), chunks, workers)
+    else:
+        workers, sums = min(N, threads.workers(x.size)), np.empty((N, 2, C))
+        _, *rooms = _rooms(workers, gamma, 4)
+        kernels.group_norm_backward(*given, x[0].size, groups, *rooms, dx.reshape(-1), sums.reshape(-1), workers)
     dbeta, dgamma = sums.sum(axis=0).astype(x.dtype)
     return dx, dgamma, dbeta

@@ -114,8 +114,9 @@ def avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], kernel_size
                   kernel_size, stride, padding, 1, ceil_mode)
     shapes.same_shape("avg_pool2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.C), f"pooling x {x_shape}")
     dx = arrays.empty((w.N, w.H, w.W, w.C), dy.dtype)
-    kernels.avg_pool2d_backward(dy.reshape(-1), arrays.record(w), bool(count_include_pad), dx.reshape(-1),
-                                threads.workers(dx.size, _GRAIN))
+    workers = threads.workers(dx.size, _GRAIN)
+    kernels.avg_pool2d_backward(dy.reshape(-1), arrays.record(w), bool(count_include_pad),
+                                arrays.scratch("pool", workers * w.Q * w.C, dy.dtype), dx.reshape(-1), workers)
     return dx
 
 
@@ -124,7 +125,8 @@ def global_avg_pool2d(x: Any) -> np.ndarray:
     x = arrays.as_floats("global_avg_pool2d", "x", x)
     N, H, W, C = shapes.images("global_avg_pool2d", "x", x.shape)
     y = arrays.empty((N, C), x.dtype)
-    kernels.global_avg_pool2d(x.reshape(-1), N, H * W, C, y.reshape(-1), min(N, threads.workers(x.size, _GRAIN)))
+    workers = min(N, threads.workers(x.size, _GRAIN))
+    kernels.global_avg_pool2d(x.reshape(-1), N, H * W, C, _lanes(workers, C, x.dtype), y.reshape(-1), workers)
     return y
 
 
@@ -134,9 +136,14 @@ def global_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int]) -> n
     N, H, W, C = shapes.image_sizes("global_avg_pool2d_backward", "x_shape", x_shape)
     shapes.same_shape("global_avg_pool2d_backward", "dy", dy.shape, (N, C), f"N, C of x_shape {x_shape}")
     dx = arrays.empty((N, H, W, C), dy.dtype)
-    kernels.global_avg_pool2d_backward(dy.reshape(-1), N, H * W, C, dx.reshape(-1),
-                                       threads.workers(dx.size, _GRAIN))
+    workers = threads.workers(dx.size, _GRAIN)
+    kernels.global_avg_pool2d_backward(dy.reshape(-1), N, H * W, C, _lanes(workers, C, dy.dtype), dx.reshape(-1), workers)
     return dx
+
+
+def _lanes(workers: int, C: int, dtype: np.dtype) -> np.ndarray:
+    """Room for a run of whole pixels for each worker."""
+    return np.empty(workers * len(arrays.channel_of_lane(C)), dtype)
 
 
 def global_max_pool2d(x: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -82,8 +82,9 @@ def apply(x: np.ndarray, rows: Table, columns: Table, fill: float = 0.0) -> np.n
     """Return y (N, P, Q, C) for x (N, H, W, C)."""
     N, H, W, C = x.shape
     y = arrays.empty((N, len(rows.starts) - 1, len(columns.starts) - 1, C), x.dtype)
-    kernels.resample(x.reshape(-1), H, W, C, *rows, *columns, fill, y.reshape(-1),
-                     threads.workers(max(x.size, y.size), _GRAIN))
+    workers = threads.workers(max(x.size, y.size), _GRAIN)
+    kernels.resample(x.reshape(-1), H, W, C, *rows, *columns, fill, arrays.scratch("resample", workers * W * C, x.dtype),
+                     y.reshape(-1), workers)
     return y
 
 
