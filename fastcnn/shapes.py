@@ -59,6 +59,8 @@ Padding = int | str | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
 
 def integer(function: str, name: str, value: object, minimum: int) -> int:
     """Return `value` as an int of at least `minimum`; DTypeError when it is no integer, ShapeError when too small."""
+    if type(value) is int and value >= minimum:
+        return value
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise DTypeError(f"{function}: {name} is {value!r}, expected an integer of at least {minimum}")
     number = value.__index__()
@@ -73,6 +75,8 @@ def real(function: str, name: str, value: object, minimum: float, maximum: float
 
     DTypeError: it is no real number; ValueError: it is NaN, infinite or out of range.
     """
+    if type(value) is float and minimum <= value <= maximum and value < below:  # neither NaN nor infinity is
+        return value
     expected = f"expected a finite number of at least {minimum:g}"
     expected += f" and at most {maximum:g}" if maximum < math.inf else f" and below {below:g}" if below < math.inf else ""
     if isinstance(value, (bool, str, complex)) or not hasattr(value, "__float__"):

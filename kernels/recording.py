@@ -33,7 +33,7 @@ class Recording:
         self._held: list[Any] = []
         self._stored: tuple[np.ndarray, ...] = ()
 
-    def add(self, kernel: _jit.ParallelKernel, arguments: list[Any], workers: int) -> None:
+    def add(self, kernel: _jit.ParallelKernel, arguments: tuple[Any, ...], workers: int) -> None:
         """Run a launch and remember it."""
         kernel.run(arguments, workers)
         if len(self._entries) < _MOST:

@@ -22,7 +22,7 @@ def _forward(kernel: Any, function: str, x: Any, *parameters: float, out: np.nda
     x = arrays.as_floats(function, "x", x)
     shapes.at_least_1d(function, "x", x.shape)
     y = arrays.as_output(function, out, x.shape, x.dtype)
-    kernel(x.reshape(-1), y.reshape(-1), *(parameters or (0.0,)), threads.workers(x.size))
+    kernel(x.ravel(), y.ravel(), *(parameters or (0.0,)), threads.workers(x.size))
     return y
 
 
@@ -31,7 +31,7 @@ def _backward(kernel: Any, function: str, dy: Any, name: str, saved: Any, *param
     shapes.at_least_1d(function, name, saved.shape)
     shapes.same_shape(function, "dy", dy.shape, saved.shape, f"the shape of {name}")
     dx = arrays.empty(dy.shape, dy.dtype)
-    kernel(dy.reshape(-1), saved.reshape(-1), dx.reshape(-1), *(parameters or (0.0,)), threads.workers(dy.size))
+    kernel(dy.ravel(), saved.ravel(), dx.ravel(), *(parameters or (0.0,)), threads.workers(dy.size))
     return dx
 
 
@@ -40,7 +40,7 @@ def relu(x: Any, *, out: np.ndarray | None = None) -> np.ndarray:
     if out is not x or out is None:
         return _forward(kernels.relu, "relu", x, out=out)
     arrays.in_place("relu", out=out)
-    kernels.rectify(out.reshape(-1), threads.workers(out.size))
+    kernels.rectify(out.ravel(), threads.workers(out.size))
     return out
 
 
@@ -167,7 +167,7 @@ def prelu(x: Any, slope: Any) -> np.ndarray:
     x, slope = arrays.floats("prelu", x=x, slope=slope)
     channel = _channel_of_slope("prelu", x.shape, slope.shape)
     y = arrays.empty(x.shape, x.dtype)
-    kernels.prelu(x.reshape(-1), slope[channel], y.reshape(-1), threads.workers(x.size))
+    kernels.prelu(x.ravel(), slope[channel], y.ravel(), threads.workers(x.size))
     return y
 
 
@@ -178,7 +178,7 @@ def prelu_backward(dy: Any, x: Any, slope: Any) -> tuple[np.ndarray, np.ndarray]
     shapes.same_shape("prelu_backward", "dy", dy.shape, x.shape, "the shape of x")
     dx, chunks = arrays.empty(x.shape, x.dtype), arrays.chunks(x.size)
     sums = np.empty(chunks * len(channel))
-    kernels.prelu_backward(dy.reshape(-1), x.reshape(-1), slope[channel], dx.reshape(-1), sums, chunks,
+    kernels.prelu_backward(dy.ravel(), x.ravel(), slope[channel], dx.ravel(), sums, chunks,
                            min(chunks, threads.workers(x.size)))
     return dx, sums.reshape(-1, len(slope)).sum(axis=0).astype(slope.dtype)
 
@@ -195,7 +195,7 @@ def _forward_rows(kernel: Any, function: str, x: Any) -> np.ndarray:
     x = arrays.as_floats(function, "x", x)
     shapes.at_least_1d(function, "x", x.shape)
     y = arrays.empty(x.shape, x.dtype)
-    kernel(x.reshape(-1), y.reshape(-1), x.shape[-1], threads.workers(x.size, 4096))
+    kernel(x.ravel(), y.ravel(), x.shape[-1], threads.workers(x.size, 4096))
     return y
 
 
@@ -204,7 +204,7 @@ def _backward_rows(kernel: Any, function: str, dy: Any, y: Any) -> np.ndarray:
     shapes.at_least_1d(function, "y", y.shape)
     shapes.same_shape(function, "dy", dy.shape, y.shape, "the shape of y")
     dx = arrays.empty(dy.shape, dy.dtype)
-    kernel(dy.reshape(-1), y.reshape(-1), dx.reshape(-1), y.shape[-1], threads.workers(y.size, 4096))
+    kernel(dy.ravel(), y.ravel(), dx.ravel(), y.shape[-1], threads.workers(y.size, 4096))
     return dx
 
 

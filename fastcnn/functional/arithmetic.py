@@ -21,7 +21,7 @@ def add(a: Any, b: Any, *, relu: bool = False) -> np.ndarray:
     a, b = arrays.floats("add", a=a, b=b)
     shapes.same_shape("add", "b", b.shape, a.shape, "the shape of a")
     y = arrays.empty(a.shape, a.dtype)
-    kernels.add(a.reshape(-1), b.reshape(-1), arrays.floor(relu), y.reshape(-1), threads.workers(a.size))
+    kernels.add(a.ravel(), b.ravel(), arrays.floor(relu), y.ravel(), threads.workers(a.size))
     return y
 
 
@@ -41,7 +41,7 @@ def concat(parts: Sequence[Any]) -> np.ndarray:
     y, first = arrays.empty((*outer, total), given[0].dtype), 0
     for part in given:
         C = part.shape[-1]
-        kernels.copy_channels(part.reshape(-1), C, 0, y.reshape(-1), total, first, C, threads.workers(part.size))
+        kernels.copy_channels(part.ravel(), C, 0, y.ravel(), total, first, C, threads.workers(part.size))
         first += C
     return y
 
@@ -56,7 +56,7 @@ def concat_backward(dy: Any, channels: Sequence[int]) -> tuple[np.ndarray, ...]:
     parts, first = [], 0
     for C in sizes:
         part = arrays.empty((*outer, C), dy.dtype)
-        kernels.copy_channels(dy.reshape(-1), total, first, part.reshape(-1), C, 0, C, threads.workers(part.size))
+        kernels.copy_channels(dy.ravel(), total, first, part.ravel(), C, 0, C, threads.workers(part.size))
         parts.append(part)
         first += C
     return tuple(parts)

@@ -69,6 +69,22 @@ def floats(function: str, **values: Any) -> list[np.ndarray]:
 
     DTypeError: they mix float32 and float64.
     """
+    given = list(values.values())
+    return given if _fit(given) else _converted(function, values)
+
+
+def _fit(values: list[Any]) -> bool:
+    """Whether kernels take the values as they are, as those of a step of training: looked at in the quickest order."""
+    dtype = getattr(values[0], "dtype", None)
+    if dtype is not FLOAT32 and dtype is not FLOAT64:
+        return False
+    for value in values:
+        if type(value) is not np.ndarray or value.dtype is not dtype or not value.flags.carray or value.size == 0:
+            return False
+    return True
+
+
+def _converted(function: str, values: dict[str, Any]) -> list[np.ndarray]:
     arrays = [as_floats(function, name, value) for name, value in values.items()]
     dtype = arrays[0].dtype
     for array in arrays:
@@ -119,6 +135,8 @@ def as_bias(function: str, bias: Any, channels: int, dtype: np.dtype) -> np.ndar
     """Return `bias` as an array (channels,) of `dtype`, or an empty array for None; ShapeError, DTypeError."""
     if bias is None:
         return NOTHING[dtype]
+    if type(bias) is np.ndarray and bias.dtype is dtype and bias.shape == (channels,) and bias.flags.carray:
+        return bias
     bias = as_floats(function, "bias", bias)
     if bias.shape != (channels,):
         raise ShapeError(f"{function}: bias has shape {bias.shape}, expected ({channels},): one for each output channel")

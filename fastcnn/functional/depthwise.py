@@ -73,31 +73,48 @@ def pays(w: Window) -> bool:
     return fits(w) and w.groups > 1
 
 
+class _Job(NamedTuple):
+    """All that a kernel needs besides its arrays."""
+
+    tables: _Tables
+    nothing: np.ndarray  # a bias of zeros
+    chunks: int  # of the weight gradient
+    partial: tuple[int, int, int, int]  # shape of their partial sums
+    work: int  # multiply-adds
+
+
+@functools.lru_cache(maxsize=256)
+def _job(w: Window, dtype: np.dtype, backward: bool) -> _Job:
+    """Between output and input: from the output, or from the gradient of the output to that of the input."""
+    chunks = min(w.N if w.N >= 8 else w.N * w.P, 32)
+    return _Job(_gradient_tables(w) if backward else _tables(w), np.zeros(w.C, dtype), chunks, (chunks, w.R, w.S, w.C),
+                w.N * w.P * w.Q * w.C * w.R * w.S)
+
+
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
     """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
-    bias = bias if len(bias) > 0 else np.zeros(w.C, x.dtype)
-    kernels.convolve(x.reshape(-1), *_tables(w), w.N, w.C, weight.reshape(-1), bias, y.reshape(-1),
-                     threads.workers(y.size * w.R * w.S))
+    job, flat_y = _job(w, x.dtype, False), y.ravel()
+    kernels.convolve(x.ravel(), *job.tables, w.N, w.C, weight.ravel(), bias if len(bias) else job.nothing, flat_y,
+                     threads.workers(job.work))
     if relu:
-        activation.rectify(y.reshape(-1), threads.workers(y.size))
+        activation.rectify(flat_y, threads.workers(y.size))
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
     """Write the gradient of x to dx."""
-    kernels.convolve(dy.reshape(-1), *_gradient_tables(w), w.N, w.C, weight.reshape(-1), np.zeros(w.C, dy.dtype),
-                     dx.reshape(-1), threads.workers(dy.size * w.R * w.S))
+    job = _job(w, dy.dtype, True)
+    kernels.convolve(dy.ravel(), *job.tables, w.N, w.C, weight.ravel(), job.nothing, dx.ravel(), threads.workers(job.work))
 
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
-    chunks = min(w.N if w.N >= 8 else w.N * w.P, 32)
-    partial = arrays.empty((chunks, w.R, w.S, w.C), x.dtype)
-    kernels.backward_weight(x.reshape(-1), *_tables(w), w.N, w.C, dy.reshape(-1), partial.reshape(-1), chunks,
-                            threads.workers(dy.size * w.R * w.S))
-    np.sum(partial, axis=0, out=dweight.reshape(w.R, w.S, w.C))
+    job = _job(w, x.dtype, False)
+    partial = arrays.empty(job.partial, x.dtype)
+    kernels.backward_weight(x.ravel(), *job.tables, w.N, w.C, dy.ravel(), partial.ravel(), job.chunks,
+                            threads.workers(job.work))
+    np.add.reduce(partial, axis=0, out=dweight.reshape(job.partial[1:]))
 
 
-@functools.lru_cache(maxsize=256)
 def _tables(w: Window) -> _Tables:
     """From the output to the input."""
     rows = [_Axis(w.R, 0, 1, -w.top, w.dilation_rows, w.stride_rows)]
@@ -105,7 +122,6 @@ def _tables(w: Window) -> _Tables:
     return _cut(w, rows, columns, (w.P, w.Q), (w.H, w.W))
 
 
-@functools.lru_cache(maxsize=256)
 def _gradient_tables(w: Window) -> _Tables:
     """From the gradient of the output to that of the input."""
     rows = _phases(w.R, w.stride_rows, w.top, w.dilation_rows)

@@ -54,7 +54,7 @@ def _as_mask(function: str, mask: Any, shape: tuple[int, ...], why: str) -> np.n
 
 def _scale(x: np.ndarray, mask: np.ndarray, p: float) -> np.ndarray:
     y = arrays.empty(x.shape, x.dtype)
-    kernels.dropout(x.reshape(-1), mask.reshape(-1), 1 / (1 - p), y.reshape(-1), threads.workers(x.size))
+    kernels.dropout(x.ravel(), mask.ravel(), 1 / (1 - p), y.ravel(), threads.workers(x.size))
     return y
 
 
@@ -81,6 +81,6 @@ def dropout2d_backward(dy: Any, mask: Any, p: float) -> np.ndarray:
 
 def _scale_channels(x: np.ndarray, mask: np.ndarray, p: float) -> np.ndarray:
     y = arrays.empty(x.shape, x.dtype)
-    kernels.dropout2d(x.reshape(-1), x.shape[1] * x.shape[2], x.shape[3], mask.reshape(-1), 1 / (1 - p), y.reshape(-1),
+    kernels.dropout2d(x.ravel(), x.shape[1] * x.shape[2], x.shape[3], mask.ravel(), 1 / (1 - p), y.ravel(),
                       threads.workers(x.size))
     return y

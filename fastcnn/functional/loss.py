@@ -40,14 +40,14 @@ def cross_entropy(logits: Any, labels: Any, *, class_weight: Any = None, label_s
     if labels.ndim == 2:
         target = _probabilities(labels, logits, ignore_index)
         total = float(N)
-        kernels.cross_entropy_of_probabilities(logits.reshape(-1), target.reshape(-1), weight, smoothing, 1 / total,
-                                               losses, dlogits.reshape(-1), workers)
+        kernels.cross_entropy_of_probabilities(logits.ravel(), target.ravel(), weight, smoothing, 1 / total,
+                                               losses, dlogits.ravel(), workers)
     else:
         index = _labels("cross_entropy", labels, N, K, ignore_index, "N of logits, or the shape of logits")
         ignored = _NO_LABEL if ignore_index is None else int(ignore_index)
         total = _total_weight(index, None if class_weight is None else weight, ignored)
-        kernels.cross_entropy_of_labels(logits.reshape(-1), index, ignored, weight, smoothing,
-                                        1 / total if total else 0.0, losses, dlogits.reshape(-1), workers)
+        kernels.cross_entropy_of_labels(logits.ravel(), index, ignored, weight, smoothing,
+                                        1 / total if total else 0.0, losses, dlogits.ravel(), workers)
     return float(losses.sum(dtype=np.float64)) / total if total else 0.0, dlogits
 
 
@@ -110,7 +110,7 @@ def _by_element(kernel: Any, function: str, first: str, values: dict[str, Any], 
     shapes.same_shape(function, "target", target.shape, prediction.shape, f"the shape of {first}")
     gradient = arrays.empty(prediction.shape, prediction.dtype)
     sums = np.empty(-(-prediction.size // kernels.CHUNK))
-    kernel(prediction.reshape(-1), target.reshape(-1), parameter, 1 / prediction.size, sums, gradient.reshape(-1),
+    kernel(prediction.ravel(), target.ravel(), parameter, 1 / prediction.size, sums, gradient.ravel(),
            threads.workers(prediction.size, 8192))
     return float(sums.sum()) / prediction.size, gradient
 
@@ -154,7 +154,7 @@ def nll_loss(log_probabilities: Any, labels: Any, *, class_weight: Any = None, i
     ignored = _NO_LABEL if ignore_index is None else int(ignore_index)
     total = _total_weight(index, None if class_weight is None else weight, ignored)
     losses, gradient = arrays.empty((N,), rows.dtype), arrays.empty((N, K), rows.dtype)
-    kernels.nll_loss(rows.reshape(-1), index, ignored, weight, 1 / total if total else 0.0, losses, gradient.reshape(-1),
+    kernels.nll_loss(rows.ravel(), index, ignored, weight, 1 / total if total else 0.0, losses, gradient.ravel(),
                      threads.workers(rows.size, 8192))
     return float(losses.sum(dtype=np.float64)) / total if total else 0.0, gradient
 
@@ -170,7 +170,7 @@ def hinge_loss(scores: Any, labels: Any, *, margin: float = 1.0) -> tuple[float,
     index = _labels("hinge_loss", labels, N, K, None, "N of scores")
     room = shapes.real("hinge_loss", "margin", margin, 0)
     losses, gradient = arrays.empty((N,), scores.dtype), arrays.empty((N, K), scores.dtype)
-    kernels.hinge_loss(scores.reshape(-1), index, K, room, 1 / scores.size, losses, gradient.reshape(-1),
+    kernels.hinge_loss(scores.ravel(), index, K, room, 1 / scores.size, losses, gradient.ravel(),
                        threads.workers(scores.size, 8192))
     return float(losses.sum(dtype=np.float64)) / scores.size, gradient
 
@@ -181,5 +181,5 @@ def l2_penalty(parameter: Any, gradient: np.ndarray, *, weight: float) -> float:
     arrays.in_place("l2_penalty", gradient=gradient)
     parameter, slope = arrays.floats("l2_penalty", parameter=parameter, gradient=gradient)
     shapes.same_shape("l2_penalty", "gradient", slope.shape, parameter.shape, "the shape of parameter")
-    kernels.l2_penalty(parameter.reshape(-1), slope.reshape(-1), factor, threads.workers(parameter.size))
+    kernels.l2_penalty(parameter.ravel(), slope.ravel(), factor, threads.workers(parameter.size))
     return factor / 2 * sum_of_squares(parameter)

@@ -39,7 +39,6 @@ def pays(w: Window) -> bool:
     return fits(w) and max(w.C, w.K) <= 8 and w.Q >= 20 and w.stride_columns == 1
 
 
-@functools.lru_cache(maxsize=1024)
 def _plan(w: Window, itemsize: int) -> tuple[Plan, np.ndarray]:
     lanes = simd.VECTOR_BYTES // itemsize
     period = w.stride_columns // gcd(w.stride_columns, w.dilation_columns)
@@ -58,14 +57,34 @@ def _plan(w: Window, itemsize: int) -> tuple[Plan, np.ndarray]:
     return plan, np.array(taps, np.int64)
 
 
+class _Job(NamedTuple):
+    """All that a convolution or its weight gradient needs besides its arrays."""
+
+    window: np.ndarray  # a record
+    plan: Plan
+    plans: np.ndarray  # and as a record
+    taps: np.ndarray  # where the filter elements lie in a band
+    chunks: int  # of the weight gradient
+    partial: int  # elements of their partial sums
+    work: int  # multiply-adds
+
+
+@functools.lru_cache(maxsize=1024)
+def _job(w: Window, itemsize: int) -> _Job:
+    plan, taps = _plan(w, itemsize)
+    chunks = min(w.N * -(-w.P // plan.rows), 16)
+    size = w.R * w.C * round_up(w.S, kernels.COLUMNS) * plan.channels * (simd.VECTOR_BYTES // itemsize)
+    return _Job(arrays.record(w), plan, arrays.record(plan), taps, chunks, chunks * size, products.multiply_adds(w))
+
+
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray,
             relu: bool = False) -> None:
     """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
-    plan, taps = _plan(w, x.itemsize)
-    workers = threads.workers(products.multiply_adds(w), GRAIN)
+    job = _job(w, x.itemsize)
+    plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.narrow_forward(
-        x.reshape(-1), arrays.record(w), arrays.record(plan), taps, _padded(weight, w.K, plan.channels), bias,
-        arrays.floor(relu), y.reshape(-1), arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
+        x.ravel(), job.window, job.plans, job.taps, _padded(weight, w.K, plan.channels), bias, arrays.floor(relu),
+        y.ravel(), arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
 
 
 def _padded(weight: np.ndarray, K: int, channels: int) -> np.ndarray:
@@ -84,10 +103,15 @@ def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray
     if (w.stride_rows, w.stride_columns) != (1, 1) or w.K > 8:
         direct.backward_input(dy, weight, w, dx)
         return
-    window = w._replace(H=w.P, W=w.Q, C=w.K, K=w.C, P=w.H, Q=w.W, top=(w.R - 1) * w.dilation_rows - w.top,
-                        left=(w.S - 1) * w.dilation_columns - w.left)
     flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
-    forward(dy, flipped, arrays.NOTHING[dy.dtype], window, dx)
+    forward(dy, flipped, arrays.NOTHING[dy.dtype], _input_window(w), dx)
+
+
+@functools.lru_cache(maxsize=1024)
+def _input_window(w: Window) -> Window:
+    """The convolution of dy that gives dx."""
+    return w._replace(H=w.P, W=w.Q, C=w.K, K=w.C, P=w.H, Q=w.W, top=(w.R - 1) * w.dilation_rows - w.top,
+                      left=(w.S - 1) * w.dilation_columns - w.left)
 
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
@@ -95,11 +119,9 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
     if w.stride_columns > 1 or (w.C > 1 and w.K > 8):
         direct.backward_weight(dy, x, w, dweight)
         return
-    plan, taps = _plan(w, x.itemsize)
-    chunks = min(w.N * -(-w.P // plan.rows), 16)
-    size = w.R * w.C * round_up(w.S, kernels.COLUMNS) * plan.channels * products.lanes(x)
-    partial = arrays.empty((chunks * size,), x.dtype)
-    workers = threads.workers(products.multiply_adds(w), GRAIN)
-    kernels.narrow_backward_weight(x.reshape(-1), arrays.record(w), arrays.record(plan), taps, dy.reshape(-1), chunks,
-                                   partial, arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
-    kernels.narrow_sum(partial, arrays.record(w), chunks, dweight.reshape(-1), threads.workers(partial.size))
+    job = _job(w, x.itemsize)
+    plan, workers = job.plan, threads.workers(job.work, GRAIN)
+    partial = arrays.empty((job.partial,), x.dtype)
+    kernels.narrow_backward_weight(x.ravel(), job.window, job.plans, job.taps, dy.ravel(), job.chunks, partial,
+                                   arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
+    kernels.narrow_sum(partial, job.window, job.chunks, dweight.ravel(), threads.workers(partial.size))

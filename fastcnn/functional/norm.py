@@ -40,7 +40,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     C = _channels("batch_norm", x.shape)
     for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
         same_shape("batch_norm", name, array.shape, (C,), "the channels of x")
-    eps, flat, dtype = real("batch_norm", "eps", eps, 0), x.reshape(-1), x.dtype
+    eps, flat, dtype = real("batch_norm", "eps", eps, 0), x.ravel(), x.dtype
     channel = arrays.channel_of_lane(C)
     centre, scale, offset = np.empty((3, len(channel)), dtype)
     mean, inverse_std = np.empty((2, C), dtype)
@@ -58,7 +58,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
         mean[:] = old_mean
         kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
     y = arrays.empty(x.shape, dtype)
-    kernels.normalise(flat, centre, scale, offset, arrays.floor(relu), y.reshape(-1), threads.workers(x.size))
+    kernels.normalise(flat, centre, scale, offset, arrays.floor(relu), y.ravel(), threads.workers(x.size))
     return y, (mean, inverse_std)
 
 
@@ -75,12 +75,12 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     same_shape("batch_norm_backward", "dy", dy.shape, x.shape, "the shape of x")
     for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
         same_shape("batch_norm_backward", name, array.shape, (C,), "the channels of x")
-    flat_y, floor = x.reshape(-1), arrays.floor(y is not None)
+    flat_y, floor = x.ravel(), arrays.floor(y is not None)
     if y is not None:
         (y,) = arrays.floats("batch_norm_backward", y=y)
         same_shape("batch_norm_backward", "y", y.shape, x.shape, "the shape of x")
-        flat_y = y.reshape(-1)
-    flat_dy, flat_x, dtype = dy.reshape(-1), x.reshape(-1), x.dtype
+        flat_y = y.ravel()
+    flat_dy, flat_x, dtype = dy.ravel(), x.ravel(), x.dtype
     centre = mean[arrays.channel_of_lane(C)]
     scale, slope, offset = np.empty((3, len(centre)), dtype)
     dgamma, dbeta = np.empty((2, C), dtype)
@@ -89,12 +89,12 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     kernels.coefficients(sums, chunks, x.size // C, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, 1)
     dx = arrays.empty(x.shape, dtype)
     if training:
-        kernels.gradient(flat_dy, flat_x, flat_y, floor, centre, scale, slope, offset, dx.reshape(-1),
+        kernels.gradient(flat_dy, flat_x, flat_y, floor, centre, scale, slope, offset, dx.ravel(),
                          threads.workers(x.size))
     else:
         zero = np.zeros_like(scale)
         passed = dy if y is None else relu_backward(dy, y)
-        kernels.normalise(passed.reshape(-1), zero, scale, zero, arrays.floor(False), dx.reshape(-1),
+        kernels.normalise(passed.ravel(), zero, scale, zero, arrays.floor(False), dx.ravel(),
                           threads.workers(x.size))
     return dx, dgamma, dbeta
 
@@ -166,13 +166,13 @@ def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarra
     small = real(function, "eps", eps, 0)
     y = arrays.empty(x.shape, x.dtype)
     mean, inverse_std = (arrays.empty((len(x), groups), x.dtype) for _ in range(2))
-    results = y.reshape(-1), mean.reshape(-1), inverse_std.reshape(-1)
+    results = y.ravel(), mean.ravel(), inverse_std.ravel()
     if x[0].size == x.shape[-1]:
-        kernels.row_norm(x.reshape(-1), gamma, beta, groups, small, *results, threads.workers(x.size))
+        kernels.row_norm(x.ravel(), gamma, beta, groups, small, *results, threads.workers(x.size))
     else:
         workers = min(len(x), threads.workers(x.size))
         shifts, sums, *rooms = _rooms(workers, gamma, 3)
-        kernels.group_norm(x.reshape(-1), gamma, beta, x[0].size, groups, small, shifts, sums, *rooms, *results, workers)
+        kernels.group_norm(x.ravel(), gamma, beta, x[0].size, groups, small, shifts, sums, *rooms, *results, workers)
     return y, (mean, inverse_std)
 
 
@@ -187,16 +187,16 @@ def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np
     N, C = len(x), x.shape[-1]
     same_shape(function, "gamma", gamma.shape, (C,), "the channels of x")
     dx = arrays.empty(x.shape, x.dtype)
-    given = dy.reshape(-1), x.reshape(-1), gamma, mean.reshape(-1), inverse_std.reshape(-1)
+    given = dy.ravel(), x.ravel(), gamma, mean.ravel(), inverse_std.ravel()
     if x[0].size == x.shape[-1]:
         chunks = min(N, arrays.chunks(x.size))
         sums = np.empty((chunks, 2, C))
         workers = min(chunks, threads.workers(x.size))
         room = np.empty(workers * (kernels.ROOM + 2 * C // groups), x.dtype)
-        kernels.row_norm_backward(*given, groups, room, dx.reshape(-1), sums.reshape(-1), chunks, workers)
+        kernels.row_norm_backward(*given, groups, room, dx.ravel(), sums.ravel(), chunks, workers)
     else:
         workers, sums = min(N, threads.workers(x.size)), np.empty((N, 2, C))
         _, *rooms = _rooms(workers, gamma, 4)
-        kernels.group_norm_backward(*given, x[0].size, groups, *rooms, dx.reshape(-1), sums.reshape(-1), workers)
+        kernels.group_norm_backward(*given, x[0].size, groups, *rooms, dx.ravel(), sums.ravel(), workers)
     dbeta, dgamma = sums.sum(axis=0).astype(x.dtype)
     return dx, dgamma, dbeta

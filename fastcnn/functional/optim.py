@@ -28,7 +28,7 @@ def _buffers(function: str, zero: bool, parameter: np.ndarray, gradient: Any, **
     buffers = arrays.floats(function, **values)
     for name, array in zip(values, buffers, strict=True):
         same_shape(function, name, array.shape, parameter.shape, "the shape of parameter")
-    return [array.reshape(-1) for array in buffers]
+    return [array.ravel() for array in buffers]
 
 
 def _end(function: str, scale: float, zero: bool) -> tuple[float, bool]:
@@ -44,7 +44,7 @@ def gradient_norm(gradient: Any) -> float:
 def sum_of_squares(array: np.ndarray) -> float:
     """Sum of the squares of all elements, taken in float64."""
     sums = np.empty(-(-array.size // kernels.CHUNK))
-    kernels.sum_of_squares(array.reshape(-1), sums, threads.workers(array.size, 8 * _GRAIN))
+    kernels.sum_of_squares(array.ravel(), sums, threads.workers(array.size, 8 * _GRAIN))
     return float(sums.sum())
 
 
@@ -146,4 +146,4 @@ def clip_values(gradient: np.ndarray, limit: float) -> None:
     """Bring each element of gradient into -limit to limit in place; NaN stays NaN."""
     arrays.in_place("clip_values", gradient=gradient)
     gradient = arrays.as_floats("clip_values", "gradient", gradient)
-    kernels.clip_values(gradient.reshape(-1), real("clip_values", "limit", limit, 0), threads.workers(gradient.size, _GRAIN))
+    kernels.clip_values(gradient.ravel(), real("clip_values", "limit", limit, 0), threads.workers(gradient.size, _GRAIN))

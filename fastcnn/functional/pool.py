@@ -29,8 +29,8 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     w = _geometry("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
     argmax = arrays.empty((w.N, w.P, w.Q, w.C), arrays.INT32)
-    kernels.max_pool2d(x.reshape(-1), arrays.record(w), _distances(w), arrays.floor(relu), y.reshape(-1),
-                       argmax.reshape(-1), threads.workers(x.size, _GRAIN))
+    kernels.max_pool2d(x.ravel(), arrays.record(w), _distances(w), arrays.floor(relu), y.ravel(),
+                       argmax.ravel(), threads.workers(x.size, _GRAIN))
     return y, argmax
 
 
@@ -38,7 +38,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
 def _distances(w: Window) -> np.ndarray:
     """Distances of a window's elements from its first, in pixels; the last one is repeated to a multiple of four."""
     r, s = np.ogrid[:w.R, :w.S]
-    distances = (r * w.dilation_rows * w.W + s * w.dilation_columns).reshape(-1)
+    distances = (r * w.dilation_rows * w.W + s * w.dilation_columns).ravel()
     return np.pad(distances, (0, -distances.size % 4), mode="edge")
 
 
@@ -75,13 +75,13 @@ def _max_backward(function: str, dy: Any, argmax: Any, x_shape: tuple[int, int, 
         dy, y = arrays.floats(function, dy=dy, y=y)
         shapes.same_shape(function, "y", y.shape, dy.shape, "the shape of dy")
     dx = arrays.empty((N, H, W, C), dy.dtype)
-    given = dy.reshape(-1), argmax.reshape(-1), (dy if y is None else y).reshape(-1), floor
+    given = dy.ravel(), argmax.ravel(), (dy if y is None else y).ravel(), floor
     workers = min(N, threads.workers(dx.size, _GRAIN))
     w = None if window is None else _geometry(function, (N, H, W, C), *window)
     if w is not None and _disjoint(w) and pixels == (w.P, w.Q):
-        kernels.max_pool2d_backward_disjoint(*given, arrays.record(w), _distances(w), dx.reshape(-1), workers)
+        kernels.max_pool2d_backward_disjoint(*given, arrays.record(w), _distances(w), dx.ravel(), workers)
     else:
-        kernels.max_pool2d_backward(*given, N, H * W, C, dx.reshape(-1), workers)
+        kernels.max_pool2d_backward(*given, N, H * W, C, dx.ravel(), workers)
     return dx
 
 
@@ -100,7 +100,7 @@ def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     x = arrays.as_floats("avg_pool2d", "x", x)
     w = _geometry("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode)
     y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
-    kernels.avg_pool2d(x.reshape(-1), arrays.record(w), bool(count_include_pad), y.reshape(-1),
+    kernels.avg_pool2d(x.ravel(), arrays.record(w), bool(count_include_pad), y.ravel(),
                        threads.workers(x.size, _GRAIN))
     return y
 
@@ -115,8 +115,8 @@ def avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], kernel_size
     shapes.same_shape("avg_pool2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.C), f"pooling x {x_shape}")
     dx = arrays.empty((w.N, w.H, w.W, w.C), dy.dtype)
     workers = threads.workers(dx.size, _GRAIN)
-    kernels.avg_pool2d_backward(dy.reshape(-1), arrays.record(w), bool(count_include_pad),
-                                arrays.scratch("pool", workers * w.Q * w.C, dy.dtype), dx.reshape(-1), workers)
+    kernels.avg_pool2d_backward(dy.ravel(), arrays.record(w), bool(count_include_pad),
+                                arrays.scratch("pool", workers * w.Q * w.C, dy.dtype), dx.ravel(), workers)
     return dx
 
 
@@ -126,7 +126,7 @@ def global_avg_pool2d(x: Any) -> np.ndarray:
     N, H, W, C = shapes.images("global_avg_pool2d", "x", x.shape)
     y = arrays.empty((N, C), x.dtype)
     workers = min(N, threads.workers(x.size, _GRAIN))
-    kernels.global_avg_pool2d(x.reshape(-1), N, H * W, C, _lanes(workers, C, x.dtype), y.reshape(-1), workers)
+    kernels.global_avg_pool2d(x.ravel(), N, H * W, C, _lanes(workers, C, x.dtype), y.ravel(), workers)
     return y
 
 
@@ -137,7 +137,7 @@ def global_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int]) -> n
     shapes.same_shape("global_avg_pool2d_backward", "dy", dy.shape, (N, C), f"N, C of x_shape {x_shape}")
     dx = arrays.empty((N, H, W, C), dy.dtype)
     workers = threads.workers(dx.size, _GRAIN)
-    kernels.global_avg_pool2d_backward(dy.reshape(-1), N, H * W, C, _lanes(workers, C, dy.dtype), dx.reshape(-1), workers)
+    kernels.global_avg_pool2d_backward(dy.ravel(), N, H * W, C, _lanes(workers, C, dy.dtype), dx.ravel(), workers)
     return dx
 
 
@@ -170,7 +170,7 @@ def _adaptive_max(function: str, x: Any, output_size: Pair) -> tuple[np.ndarray,
     N, H, W, C = shapes.images(function, "x", x.shape)
     P, Q = shapes.pair(function, "output_size", output_size)
     y, argmax = arrays.empty((N, P, Q, C), x.dtype), arrays.empty((N, P, Q, C), arrays.INT32)
-    kernels.adaptive_max_pool2d(x.reshape(-1), H, W, C, P, Q, y.reshape(-1), argmax.reshape(-1),
+    kernels.adaptive_max_pool2d(x.ravel(), H, W, C, P, Q, y.ravel(), argmax.ravel(),
                                 threads.workers(x.size, _GRAIN))
     return y, argmax
 

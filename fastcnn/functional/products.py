@@ -75,7 +75,7 @@ def pack(weight: np.ndarray, p: Packing) -> np.ndarray:
     """Panels of a filter for `kernels.matmul.multiply`: see `prepared.form`."""
 
     def write(panels: np.ndarray) -> None:
-        matmul.pack_panels(weight.reshape(-1), p.layout, p.R, p.S, p.depth, p.width, panels, threads.workers(p.size))
+        matmul.pack_panels(weight.ravel(), p.layout, p.R, p.S, p.depth, p.width, panels, threads.workers(p.size))
 
     return prepared.form(weight, "panels", p, p.size, write)
 
@@ -88,6 +88,6 @@ def column_sums(dy: np.ndarray, sums: np.ndarray) -> None:
     chunks = max(1, min(32, rows // 64))
     size = chunks * fold * channels
     partial = sums if size == channels else arrays.scratch("sums", size, dy.dtype)
-    matmul.sum_rows(dy.reshape(-1), rows, channels, fold, chunks, partial, threads.workers(dy.size))
+    matmul.sum_rows(dy.ravel(), rows, channels, fold, chunks, partial, threads.workers(dy.size))
     if partial is not sums:
         np.add.reduce(partial[:size].reshape(-1, channels), axis=0, out=sums)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,59 +39,99 @@ def _blocks(w: Window) -> int:
     return w.N * -(-w.P // 4) * -(-w.Q // 4)
 
 
-def _group(w: Window, panels: np.ndarray, vectors: int) -> int:
+def _group(w: Window, filter_bytes: int, vectors: int) -> int:
     """Output blocks that are transformed and multiplied together: whole tiles, fewer where threads would have too few
     groups to share, unless the filter has to come from memory for each.
     """
     rows = simd.ROWS[vectors]
     group = 30 // rows * rows
-    if panels.nbytes > caches.L2 // 2:
+    if filter_bytes > caches.L2 // 2:
         return group
     return min(group, round_up(-(-_blocks(w) // _TASKS), rows))
 
 
-@functools.lru_cache(maxsize=1024)
-def _forward_layout(C: int, K: int) -> Layout:
-    return Layout(0, 0, 3 * C * K, C * K, K, 1, K, 1)
+class _Filter(NamedTuple):
+    """How a filter becomes transformed panels."""
+
+    layout: np.ndarray  # a record
+    depth: int
+    lanes: int  # channels of a panel
+    vector: int  # lanes of one vector
+    size: int  # elements of all panels
+    key: tuple[object, ...]
 
 
-@functools.lru_cache(maxsize=1024)
-def _backward_layout(C: int, K: int) -> Layout:
-    """The filter flipped and transposed."""
-    return Layout(8 * C * K, 0, -3 * C * K, -C * K, 1, K, C, 1)
-
-
-def _convolve(x: np.ndarray, weight: np.ndarray, layout: Layout, bias: np.ndarray, w: Window, y: np.ndarray,
-              relu: bool = False) -> None:
-    width = products.width_for(w.K, x.itemsize)
-    panels = _transformed(weight, layout, w.C, width)
-    workers = threads.workers(products.multiply_adds(w), GRAIN)
-    if panels.nbytes > _STAGED_BYTES:
-        _in_stages(x, panels, bias, w, y, relu, width, workers)
-    else:
-        group = _group(w, panels, len(width))
-        kernels.winograd_forward(x.reshape(-1), arrays.record(w), panels, bias, arrays.floor(relu), y.reshape(-1), group,
-                                 width, _scratch(x, w, group, width, workers), arrays.queue(), workers)
-
-
-def _transformed(weight: np.ndarray, layout: Layout, depth: int, width: tuple[int, ...]) -> np.ndarray:
-    """Panels of the transformed filter: see `prepared.form`."""
+def _filter(layout: Layout, depth: int, width: tuple[int, ...]) -> _Filter:
     lanes = sum(width)
     size = kernels.ELEMENTS * round_up(layout.channels, lanes) * depth
+    return _Filter(arrays.record(layout), depth, lanes, width[0], size, ("winograd", layout, width))
+
+
+class _Job(NamedTuple):
+    """All that a convolution needs besides its arrays."""
+
+    w: Window
+    window: np.ndarray  # as a record
+    filter: _Filter
+    width: tuple[int, ...]
+    group: int  # output blocks that are transformed and multiplied together, 0 where all are, in stages
+    scratch: int  # elements of working memory for each worker
+    work: int  # multiply-adds of a direct convolution
+
+
+def _job(w: Window, layout: Layout, itemsize: int) -> _Job:
+    width = products.width_for(w.K, itemsize)
+    panels = _filter(layout, w.C, width)
+    filter_bytes = panels.size * itemsize
+    group = 0 if filter_bytes > _STAGED_BYTES else _group(w, filter_bytes, len(width))
+    return _Job(w, arrays.record(w), panels, width, group, _scratch(w, group, width), products.multiply_adds(w))
+
+
+@functools.lru_cache(maxsize=1024)
+def _forward_job(w: Window, itemsize: int) -> _Job:
+    C, K = w.C, w.K
+    return _job(w, Layout(0, 0, 3 * C * K, C * K, K, 1, K, 1), itemsize)
+
+
+@functools.lru_cache(maxsize=1024)
+def _input_job(w: Window, itemsize: int) -> _Job:
+    """The convolution of dy with the filter flipped and transposed."""
+    C, K = w.C, w.K
+    window = w._replace(H=w.P, W=w.Q, C=K, K=C, P=w.H, Q=w.W, top=2 - w.top, left=2 - w.left)
+    return _job(window, Layout(8 * C * K, 0, -3 * C * K, -C * K, 1, K, C, 1), itemsize)
+
+
+def _scratch(w: Window, group: int, width: tuple[int, ...]) -> int:
+    """Working memory of a worker: transformed inputs, one panel of products or gradients, and a block in between."""
+    return round_up(kernels.ELEMENTS * (group * (w.C + sum(width)) + width[0]) + kernels.GAP, 16)
+
+
+def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, y: np.ndarray, relu: bool = False) -> None:
+    panels, workers = _transformed(weight, job.filter), threads.workers(job.work, GRAIN)
+    if job.group:
+        size = workers * job.scratch
+        kernels.winograd_forward(x.ravel(), job.window, panels, bias, arrays.floor(relu), y.ravel(), job.group, job.width,
+                                 arrays.scratch("winograd", size, x.dtype)[:size], arrays.queue(), workers)
+    else:
+        _in_stages(x, panels, bias, job, y, relu, workers)
+
+
+def _transformed(weight: np.ndarray, f: _Filter) -> np.ndarray:
+    """Panels of the transformed filter: see `prepared.form`."""
 
     def write(panels: np.ndarray) -> None:
-        workers = threads.workers(size)
-        room = workers * (9 * width[0] + kernels.ELEMENTS * (kernels.STRIP * lanes + width[0]))
-        kernels.winograd_filter(weight.reshape(-1), arrays.record(layout), depth, lanes, panels,
+        workers = threads.workers(f.size)
+        room = workers * (9 * f.vector + kernels.ELEMENTS * (kernels.STRIP * f.lanes + f.vector))
+        kernels.winograd_filter(weight.ravel(), f.layout, f.depth, f.lanes, panels,
                                 arrays.scratch("winograd_filter", room, weight.dtype)[:room], arrays.queue(), workers)
 
-    return prepared.form(weight, "panels", ("winograd", layout, width), size, write)
+    return prepared.form(weight, "panels", f.key, f.size, write)
 
 
-def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool,
-               width: tuple[int, ...], workers: int) -> None:
+def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, job: _Job, y: np.ndarray, relu: bool,
+               workers: int) -> None:
     """Transform the inputs of many output blocks, then multiply, then transform the products: each panel is read once."""
-    lanes = sum(width)
+    w, width, lanes = job.w, job.width, sum(job.width)
     blocks = -(-w.K // lanes)
     block_bytes = kernels.ELEMENTS * (w.C + blocks * lanes) * x.itemsize
     total = _blocks(w)
@@ -101,10 +142,9 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, w: Window, y
         count = last - first
         columns = arrays.scratch("winograd", 6 * _spacing(count, w.C), x.dtype)
         results = arrays.scratch("winograd_products", 6 * blocks * _spacing(count, lanes), x.dtype)
-        kernels.winograd_inputs(x.reshape(-1), arrays.record(w), first, count, columns, work, arrays.queue(),
-                                workers)
+        kernels.winograd_inputs(x.ravel(), job.window, first, count, columns, work, arrays.queue(), workers)
         kernels.winograd_products(columns, count, w.C, panels, results, width, arrays.queue(), workers)
-        kernels.winograd_outputs(arrays.record(w), first, count, results, lanes, bias, arrays.floor(relu), y.reshape(-1),
+        kernels.winograd_outputs(job.window, first, count, results, lanes, bias, arrays.floor(relu), y.ravel(),
                                  arrays.queue(), workers)
 
 
@@ -113,25 +153,41 @@ def _spacing(count: int, channels: int) -> int:
     return 6 * (count + simd.MOST_ROWS) * channels // 256 * 256 + 272
 
 
-def _scratch(x: np.ndarray, w: Window, group: int, width: tuple[int, ...], workers: int) -> np.ndarray:
-    """Working memory: transformed inputs, one panel of products or gradients, and a block under transformation."""
-    elements = kernels.ELEMENTS * (group * (w.C + sum(width)) + width[0]) + kernels.GAP
-    size = workers * round_up(elements, 16)
-    return arrays.scratch("winograd", size, x.dtype)[:size]
-
-
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
     """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
-    _convolve(x, weight, _forward_layout(w.C, w.K), bias, w, y, relu)
+    _convolve(x, weight, bias, _forward_job(w, x.itemsize), y, relu)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
     """Write the gradient of x to dx: the convolution of dy with the flipped, transposed filter."""
-    window = w._replace(H=w.P, W=w.Q, C=w.K, K=w.C, P=w.H, Q=w.W, top=2 - w.top, left=2 - w.left)
-    _convolve(dy, weight, _backward_layout(w.C, w.K), arrays.NOTHING[dy.dtype], window, dx)
+    _convolve(dy, weight, arrays.NOTHING[dy.dtype], _input_job(w, dy.itemsize), dx)
+
+
+class _WeightJob(NamedTuple):
+    """All that a weight gradient needs besides its arrays."""
+
+    window: np.ndarray  # a record
+    width: tuple[int, ...]
+    lanes: int  # channels of a panel
+    padded_C: int
+    chunks: int  # of output blocks, with partial sums of their own
+    parts: int  # of the output channels
+    group: int  # output blocks that are transformed and multiplied together
+    partial: int  # elements of the partial sums
+    scratch: int  # elements of working memory for each worker
+    work: int  # multiply-adds of a direct convolution
 
 
 @functools.lru_cache(maxsize=1024)
+def _weight_job(w: Window, itemsize: int) -> _WeightJob:
+    width = products.width_for(w.K, itemsize)
+    lanes, padded_C = sum(width), round_up(w.C, simd.ROWS[len(width)])
+    size = kernels.ELEMENTS * padded_C * round_up(w.K, lanes)
+    chunks, parts, group = _chunks(w, size * itemsize, itemsize)
+    return _WeightJob(arrays.record(w), width, lanes, padded_C, chunks, parts, group, chunks * size,
+                      _scratch(w, group, width), products.multiply_adds(w))
+
+
 def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
     """Chunks of output blocks with partial sums of their own, parts of the output channels, and blocks of a group.
 
@@ -147,14 +203,11 @@ def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
-    width = products.width_for(w.K, x.itemsize)
-    padded_C = round_up(w.C, simd.ROWS[len(width)])
-    size = kernels.ELEMENTS * padded_C * round_up(w.K, sum(width))
-    chunks, parts, group = _chunks(w, size * x.itemsize, x.itemsize)
-    partial = arrays.empty((chunks * size,), x.dtype)
-    workers = threads.workers(products.multiply_adds(w), GRAIN)
-    kernels.winograd_backward_weight(x.reshape(-1), arrays.record(w), dy.reshape(-1), chunks, parts, group, partial, width,
-                                     _scratch(x, w, group, width, workers), arrays.queue(), workers)
-    workers = threads.workers(partial.size)
-    kernels.winograd_filter_gradient(partial, arrays.record(w), chunks, padded_C, sum(width), dweight.reshape(-1),
-                                     arrays.scratch("winograd_filter", workers * 64 * width[0], x.dtype), workers)
+    job = _weight_job(w, x.itemsize)
+    partial, workers = arrays.empty((job.partial,), x.dtype), threads.workers(job.work, GRAIN)
+    size = workers * job.scratch
+    kernels.winograd_backward_weight(x.ravel(), job.window, dy.ravel(), job.chunks, job.parts, job.group, partial, job.width,
+                                     arrays.scratch("winograd", size, x.dtype)[:size], arrays.queue(), workers)
+    workers = threads.workers(job.partial)
+    kernels.winograd_filter_gradient(partial, job.window, job.chunks, job.padded_C, job.lanes, dweight.ravel(),
+                                     arrays.scratch("winograd_filter", workers * 64 * job.width[0], x.dtype), workers)
