@@ -54,6 +54,9 @@ CONV2D_FAULTS = (
     bad("bias of another length", ShapeError, r"conv2d: bias has shape \(5,\), expected \(4,\)", bias=ones(5)),
     bad("bias of rank 2", ShapeError, r"conv2d: bias has shape \(1, 4\), expected \(4,\)", bias=ones(1, 4)),
     bad("bias in float64", DTypeError, r"conv2d: bias is float64, expected float32", bias=ones(4, dtype=float)),
+    bad("an addend of another shape", ShapeError, r"conv2d: add has shape \(2, 7, 6, 4\), expected \(2, 5, 4, 4\)",
+        add=ones(2, 7, 6, 4)),
+    bad("an addend in float64", DTypeError, r"conv2d: add is float64, expected float32", add=ones(2, 5, 4, 4, dtype=float)),
     bad("stride 0", ShapeError, r"conv2d: stride is 0, expected at least 1", stride=0),
     bad("negative stride", ShapeError, r"conv2d: stride is -1, expected at least 1", stride=(1, -1)),
     bad("float stride", DTypeError, r"conv2d: stride is 1\.5, expected an integer", stride=1.5),
@@ -87,6 +90,8 @@ CONV2D_FAULTS = (
 )
 
 CONV2D_BACKWARD_FAULTS = (
+    bad("an addend of another shape", ShapeError,
+        r"conv2d_backward: add has shape \(2, 5, 4, 4\), expected \(2, 7, 6, 3\)", add=ones(2, 5, 4, 4)),
     bad("dy of another shape", ShapeError, r"conv2d_backward: dy has shape \(2, 7, 6, 4\), expected \(2, 5, 4, 4\)",
         dy=ones(2, 7, 6, 4)),
     bad("dy in float64", DTypeError, r"conv2d_backward: x is float32 and dy is float64", dy=ones(2, 5, 4, 4, dtype=float)),
@@ -286,6 +291,8 @@ NORM_FAULTS = (
         r"batch_norm: momentum is -0\.1, expected a finite number of at least 0", momentum=-0.1),
     bad("momentum of two", ValueError, r"batch_norm: momentum is 2\.0, expected .* at most 1", momentum=2),
     bad("eps NaN", ValueError, r"batch_norm: eps is nan, expected a finite number", eps=math.nan),
+    bad("an addend of another shape", ShapeError, r"batch_norm: add has shape \(3, 4, 5, 1\), expected \(3, 4, 5, 6\)",
+        add=ones(3, 4, 5, 1)),
 )
 
 NORM_BACKWARD_FAULTS = (

@@ -75,8 +75,8 @@ class Trial:
 def trials(row: Row) -> Iterator[Trial]:
     """Give all trials of a row."""
     cases = [case for case in row.cases if not case.bench]
-    rectifies = "relu" in inspect.signature(row.fast).parameters
-    always = ["integers"] * row.exact + ["normal", "workers"] + ["rectified"] * rectifies
+    finishes = not {"relu", "add"}.isdisjoint(inspect.signature(row.fast).parameters)
+    always = ["integers"] * row.exact + ["normal", "workers"] + ["finished"] * finishes
     differentiated = ["gradient"] * bool(row.wrt) + ["adjoint"] * (bool(row.wrt) and row.differences is LINEAR)
     for case in cases:
         yield from (Trial(row, case, check, dtype) for check in always for dtype in FLOAT_TYPES)
@@ -377,15 +377,21 @@ def _special(value: float, trial: Trial) -> float:
     return 0.0
 
 
-def _rectified(trial: Trial) -> float:
-    """What an operation gives with `relu` is what ReLU makes of its result, to the last bit; NaN stays NaN."""
+def _finished(trial: Trial) -> float:
+    """What `add` and `relu` make of a result is what a sum and ReLU make of it afterwards, to the last bit, NaN included."""
     row, arguments = trial.row, trial.arguments("normal")
     assert row.spoil is not None
-    result, spoiled = row.results[0], arguments[row.spoil]
+    result, spoiled, options = row.results[0], arguments[row.spoil], inspect.signature(row.fast).parameters
     for value in (spoiled.flat[-1], np.nan):
         spoiled.flat[-1] = value
-        alone = fast(row, {**arguments, "relu": False})[result]
-        _require_same(result, fast(row, {**arguments, "relu": True})[result], functional.relu(alone))
+        for relu in [{"relu": False}, {"relu": True}] if "relu" in options else [{}]:
+            alone = fast(row, arguments | dict.fromkeys(relu, False))[result]
+            if alone is not None and any(relu.values()):
+                _require_same(result, fast(row, arguments | relu)[result], functional.relu(alone))
+            if alone is not None and "add" in options:
+                more = Draw(trial.seed + 1, trial.dtype, "normal")(*alone.shape)
+                wanted = functional.add(alone, more, relu=any(relu.values()))
+                _require_same(result, fast(row, arguments | relu | {"add": more})[result], wanted)
     return 0.0
 
 
@@ -428,7 +434,7 @@ CHECKS: dict[str, Callable[[Trial], float]] = {
     "integers": functools.partial(_reference, "integers"),
     "normal": functools.partial(_reference, "normal"),
     "workers": _workers,
-    "rectified": _rectified,
+    "finished": _finished,
     "gradient": _gradient,
     "adjoint": _adjoint,
     **{name: functools.partial(_layout, change) for name, change in LAYOUTS.items()},

@@ -103,11 +103,12 @@ def _positions(w, plan, first, rows, positions, at, sources, targets):
 
 
 @parallel_kernel
-def conv2d_forward(x, window, plans, offsets, panels, bias, floor, y, width, bands, positions, queue, worker, workers):
+def conv2d_forward(x, window, plans, offsets, panels, bias, addend, floor, y, width, bands, positions, queue,
+                   worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
 
-    x, y and the working memory are flat; `panels` come from `pack_panels`, `bias` may be empty. Nothing falls below the
-    floor; NaN is no floor.
+    x, y and the working memory are flat; `panels` come from `pack_panels`. `bias` may be empty, and so may `addend`, which
+    is added to y as a whole. Nothing falls below the floor; NaN is no floor.
     """
     w, plan = window[0], plans[0]
     channels, rows_in_all = w.K // w.groups, w.N * w.P
@@ -133,8 +134,8 @@ def conv2d_forward(x, window, plans, offsets, panels, bias, floor, y, width, ban
         for block in range(blocks * part // plan.parts, blocks * (part + 1) // plan.parts):
             panel, k = group * blocks + block, block * lanes
             multiply(source, positions[sources:], rows * w.Q, offsets, panels, panel * size,
-                     bias, group * channels + k, y, positions[targets:], group * channels + k, channels - k, floor,
-                     w.R * w.S == 1, width)
+                     bias, group * channels + k, y, positions[targets:], group * channels + k, channels - k, addend,
+                     floor, w.R * w.S == 1, width)
         task = take(queue)
 
 
@@ -199,7 +200,7 @@ def _backward_input_band(dy, w, offsets, panels, n, group, first, last, dx, widt
     for block in range(blocks):
         k = block * lanes
         multiply(dy, positions[sources:], pixels, offsets, panels, (group * blocks + block) * channels * lanes,
-                 dy[:0], 0, products, positions[targets:], k, filter_size - k, math.nan, True, width)
+                 dy[:0], 0, products, positions[targets:], k, filter_size - k, dy[:0], math.nan, True, width)
     for h in range(first, last):
         _add_products(products, start, w, p_first, p_last, n, h, group, dx, start + sums)
 

@@ -17,13 +17,14 @@ LINE = 16  # float32 elements of a cache line
 
 
 @kernel
-def multiply(x, sources, pixels, offsets, panels, panel, bias, shift, y, targets, distance, channels, floor, fresh, width):
-    """y[targets[i] + distance + k] = bias[shift + k] + sum over d of x[sources[i] + offsets[d]] * w[d, k], or the floor if
-    that is larger; NaN is no floor.
+def multiply(x, sources, pixels, offsets, panels, panel, bias, shift, y, targets, distance, channels, addend, floor, fresh,
+             width):
+    """y[targets[i] + distance + k] = bias[shift + k] + sum over d of x[sources[i] + offsets[d]] * w[d, k] + what lies at
+    the same place in `addend`, or the floor if that is larger; NaN is no floor.
 
     The panel of w begins at panels[panel]; `sources` holds whole tiles of positions; k runs to `channels`, at most a
-    panel. `bias` may be empty. Where the inputs of the next tile are all `fresh`, unlike those of overlapping windows,
-    they are asked for in advance.
+    panel. `bias` and `addend` may be empty. Where the inputs of the next tile are all `fresh`, unlike those of overlapping
+    windows, they are asked for in advance.
     """
     step, rows = len(width) * lanes_of(panels), rows_of(width)
     for first in range(0, pixels, rows):
@@ -37,7 +38,7 @@ def multiply(x, sources, pixels, offsets, panels, panel, bias, shift, y, targets
             for i in range(d, min(d + LINE, len(offsets))):
                 tile = tile_multiply_add(tile, x, positions, offsets[i], panels, w)
                 w += step
-        tile_scatter(tile, y, targets, first, distance, pixels - first, channels, floor)
+        tile_scatter(tile, y, targets, first, distance, pixels - first, channels, floor, addend, len(addend) > 0)
 
 
 @kernel

@@ -12,7 +12,7 @@ where the mean is large.
 
 import math
 
-from ._jit import inline_kernel, kernel, parallel_kernel
+from ._jit import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
 from .scalar import ZERO, natural, runs
 from .simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
@@ -174,13 +174,24 @@ def _normalise(x, centre, scale, offset, floor, y, first, count):
         y[start + lane] = lowest if value < lowest else value
 
 
+@ordered_kernel
+def _normalise_and_add(x, centre, scale, offset, addend, floor, y, first, count):
+    start, lowest = natural(first), x.dtype.type(floor)
+    for lane in range(natural(count)):
+        value = ((x[start + lane] - centre[lane]) * scale[lane] + offset[lane]) + addend[start + lane]
+        y[start + lane] = lowest if value < lowest else value
+
+
 @parallel_kernel
-def normalise(x, centre, scale, offset, floor, y, worker, workers):
-    """y = (x - centre) * scale + offset, but not below the floor; NaN is no floor."""
+def normalise(x, centre, scale, offset, addend, floor, y, worker, workers):
+    """y = (x - centre) * scale + offset + addend, which may be empty, but not below the floor; NaN is no floor."""
     width = len(scale)
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
-        _normalise(x, centre, scale, offset, floor, y, first, min(width, end - first))
+        if len(addend) > 0:
+            _normalise_and_add(x, centre, scale, offset, addend, floor, y, first, min(width, end - first))
+        else:
+            _normalise(x, centre, scale, offset, floor, y, first, min(width, end - first))
 
 
 @parallel_kernel

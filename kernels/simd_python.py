@@ -83,11 +83,13 @@ def _not_below(values, floor):
     return np.where(values < floor, values.dtype.type(floor), values)
 
 
-def tile_scatter(tile, y, table, start, distance, rows, channels, floor):
+def tile_scatter(tile, y, table, start, distance, rows, channels, floor, addend, adds):
     """Write the first `rows` rows and `channels` lanes (see tile.py)."""
     count = min(channels, tile.shape[1])
     for p in range(min(rows, len(tile))):
-        _inside(y, _inside(table, start + p, 1)[0] + distance, count)[:] = _not_below(tile[p, :count], floor)
+        place = _inside(table, start + p, 1)[0] + distance
+        row = tile[p, :count] + _inside(addend, place, count) if adds else tile[p, :count]
+        _inside(y, place, count)[:] = _not_below(row, floor)
 
 
 def lanes_copy_all(target, target_offset, source, source_offset, count):

@@ -204,29 +204,39 @@ def tile_prefetch(typing, x, positions, distance):
 
 
 @intrinsic
-def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor):
+def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor, addend, adds):
     """Write the first `rows` rows and `channels` lanes, nothing below the floor: row p to y[table[start + p] + distance].
 
-    A floor that is NaN is none.
+    If it `adds`, what lies at the same place in `addend` is added first. A floor that is NaN is none.
     """
     def generate(context, builder, signature, args):
-        value, y_array, table, start, distance, rows, channels, floor = args
+        value, y_array, table, start, distance, rows, channels, floor, addend, adds = args
         lowest = broadcast(builder, floor, tile.vector)
         pointer = array_data(context, builder, signature.args[1], y_array)
+        other = array_data(context, builder, signature.args[8], addend)
         positions = array_data(context, builder, signature.args[2], table)
         masks = [lanes_below(builder, builder.sub(channels, NATURAL(v * tile.lanes)), tile.lanes)
                  for v in range(tile.vectors)]
-        for p in range(tile.rows):
-            with builder.if_then(builder.icmp_signed("<", NATURAL(p), rows), likely=True):
-                position = builder.load(builder.gep(positions, [lane_offset(builder, start, p)]))
-                row = builder.gep(pointer, [builder.add(position, distance)])
-                for v in range(tile.vectors):
-                    target = vector_at(builder, row, NATURAL(v * tile.lanes), tile.vector)
-                    vector = not_below(builder, builder.extract_value(value, p * tile.vectors + v), lowest)
-                    masked_store(builder, vector, target, masks[v])
+
+        def write(p, adding):
+            place = builder.add(builder.load(builder.gep(positions, [lane_offset(builder, start, p)])), distance)
+            for v in range(tile.vectors):
+                vector, at = builder.extract_value(value, p * tile.vectors + v), lane_offset(builder, place, v * tile.lanes)
+                if adding:
+                    more = masked_load(builder, vector_at(builder, other, at, tile.vector), masks[v], tile.vector)
+                    vector = builder.fadd(vector, more)
+                target = vector_at(builder, pointer, at, tile.vector)
+                masked_store(builder, not_below(builder, vector, lowest), target, masks[v])
+
+        with builder.if_else(adds) as (then, otherwise):
+            for branch, adding in ((then, True), (otherwise, False)):
+                with branch:
+                    for p in range(tile.rows):
+                        with builder.if_then(builder.icmp_signed("<", NATURAL(p), rows), likely=True):
+                            write(p, adding)
         return context.get_dummy_value()
 
-    return types.void(tile, y, table, *[types.intp] * 4, tile.element), generate
+    return types.void(tile, y, table, *[types.intp] * 4, tile.element, addend, types.boolean), generate
 
 
 if config.DISABLE_JIT:

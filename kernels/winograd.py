@@ -212,17 +212,23 @@ def _outputs(products, at, row, lanes):
 
 
 @inline_kernel
-def _store_outputs(m0, m1, m2, m3, m4, m5, shift, floor, y, at, K, columns, count):
-    """One row of four output pixels, of which `columns` exist, nothing below the floor."""
+def _store_outputs(m0, m1, m2, m3, m4, m5, shift, addend, floor, y, at, K, columns, count):
+    """One row of four output pixels, of which `columns` exist, nothing below the floor; `addend` may be empty."""
     o0, o1, o2, o3 = _output_column((m0, m1, m2, m3, m4, m5))
-    lanes_store(lanes_not_below(o0 + shift, floor), y, at, count)
-    lanes_store(lanes_not_below(o1 + shift, floor), y, at + K, count if columns > 1 else 0)
-    lanes_store(lanes_not_below(o2 + shift, floor), y, at + 2 * K, count if columns > 2 else 0)
-    lanes_store(lanes_not_below(o3 + shift, floor), y, at + 3 * K, count if columns > 3 else 0)
+    o0, o1, o2, o3 = o0 + shift, o1 + shift, o2 + shift, o3 + shift
+    if len(addend) > 0:
+        o0 = o0 + lanes_load(addend, at, count)
+        o1 = o1 + lanes_load(addend, at + K, count if columns > 1 else 0)
+        o2 = o2 + lanes_load(addend, at + 2 * K, count if columns > 2 else 0)
+        o3 = o3 + lanes_load(addend, at + 3 * K, count if columns > 3 else 0)
+    lanes_store(lanes_not_below(o0, floor), y, at, count)
+    lanes_store(lanes_not_below(o1, floor), y, at + K, count if columns > 1 else 0)
+    lanes_store(lanes_not_below(o2, floor), y, at + 2 * K, count if columns > 2 else 0)
+    lanes_store(lanes_not_below(o3, floor), y, at + 3 * K, count if columns > 3 else 0)
 
 
 @kernel
-def _output_block(products, at, products_row, step, shift, floor, y, to, row, K, rows, columns, count):
+def _output_block(products, at, products_row, step, shift, addend, floor, y, to, row, K, rows, columns, count):
     """4x4 output pixels A^T m A, of which `rows` by `columns` exist, for one vector of channels; m[i, j] lies at
     products[at + i * products_row + j * step:].
     """
@@ -230,15 +236,18 @@ def _output_block(products, at, products_row, step, shift, floor, y, to, row, K,
     a, b = _outputs(products, at, products_row, lanes), _outputs(products, at + step, products_row, lanes)
     c, d = _outputs(products, at + 2 * step, products_row, lanes), _outputs(products, at + 3 * step, products_row, lanes)
     e, f = _outputs(products, at + 4 * step, products_row, lanes), _outputs(products, at + 5 * step, products_row, lanes)
-    _store_outputs(a[0], b[0], c[0], d[0], e[0], f[0], shift, floor, y, to, K, columns, count)
-    _store_outputs(a[1], b[1], c[1], d[1], e[1], f[1], shift, floor, y, to + row, K, columns, count if rows > 1 else 0)
-    _store_outputs(a[2], b[2], c[2], d[2], e[2], f[2], shift, floor, y, to + 2 * row, K, columns, count if rows > 2 else 0)
-    _store_outputs(a[3], b[3], c[3], d[3], e[3], f[3], shift, floor, y, to + 3 * row, K, columns, count if rows > 3 else 0)
+    _store_outputs(a[0], b[0], c[0], d[0], e[0], f[0], shift, addend, floor, y, to, K, columns, count)
+    _store_outputs(a[1], b[1], c[1], d[1], e[1], f[1], shift, addend, floor, y, to + row, K, columns,
+                   count if rows > 1 else 0)
+    _store_outputs(a[2], b[2], c[2], d[2], e[2], f[2], shift, addend, floor, y, to + 2 * row, K, columns,
+                   count if rows > 2 else 0)
+    _store_outputs(a[3], b[3], c[3], d[3], e[3], f[3], shift, addend, floor, y, to + 3 * row, K, columns,
+                   count if rows > 3 else 0)
 
 
 @kernel
-def _transform_outputs(w, first, count, k, width, products, at, row, bias, floor, y):
-    """y = bias + A^T m A for the output blocks first to first + count and one panel of channels from k on, or the
+def _transform_outputs(w, first, count, k, width, products, at, row, bias, addend, floor, y):
+    """y = bias + A^T m A + addend for the output blocks first to first + count and one panel of channels from k on, or the
     floor if that is larger; NaN is no floor.
 
     Element m[i, j] of block t is products[at + i * row + (6 t + j) * width:].
@@ -249,13 +258,14 @@ def _transform_outputs(w, first, count, k, width, products, at, row, bias, floor
         for lane in range(0, min(width, w.K - k), lanes):
             channels = w.K - k - lane
             shift = lanes_load(bias, k + lane, channels if len(bias) > 0 else 0)
-            _output_block(products, at + 6 * t * width + lane, row, width, shift, floor, y,
+            _output_block(products, at + 6 * t * width + lane, row, width, shift, addend, floor, y,
                           ((n * w.P + p) * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K, w.P - p, w.Q - q, channels)
 
 
 @parallel_kernel
-def winograd_forward(x, window, panels, bias, floor, y, group, width, scratch, queue, worker, workers):
-    """y = 3x3 convolution of x with stride 1; `panels` come from `winograd_filter`, `bias` may be empty, NaN is no floor.
+def winograd_forward(x, window, panels, bias, addend, floor, y, group, width, scratch, queue, worker, workers):
+    """y = 3x3 convolution of x with stride 1; `panels` come from `winograd_filter`, `bias` and `addend` may be empty, NaN
+    is no floor.
 
     A task transforms and multiplies a `group` of output blocks, whole tiles of them, which stay in the L2 cache.
     """
@@ -277,7 +287,7 @@ def winograd_forward(x, window, panels, bias, floor, y, group, width, scratch, q
                 element = e // 6 * 6 * group + e % 6
                 _product(scratch, columns + element * w.C, count, w.C, panels, k * w.C + e * distance,
                          scratch, products + element * lanes, width)
-            _transform_outputs(w, first, count, k, lanes, scratch, products, 6 * group * lanes, bias, floor, y)
+            _transform_outputs(w, first, count, k, lanes, scratch, products, 6 * group * lanes, bias, addend, floor, y)
         task = take(queue)
 
 
@@ -307,15 +317,15 @@ def winograd_products(columns, count, C, panels, products, width, queue, worker,
 
 
 @parallel_kernel
-def winograd_outputs(window, first, count, products, width, bias, floor, y, queue, worker, workers):
-    """y = bias + A^T m A for the output blocks first to first + count, from panels of `width` channels."""
+def winograd_outputs(window, first, count, products, width, bias, addend, floor, y, queue, worker, workers):
+    """y = bias + A^T m A + addend for the output blocks first to first + count, from panels of `width` channels."""
     w = window[0]
     distance = spacing(count, width)
     task = take(queue) * STRIP
     while task < count:
         for k in range(0, w.K, width):
             _transform_outputs(w, first + task, min(STRIP, count - task), k, width, products,
-                               k // width * 6 * distance + 6 * task * width, distance, bias, floor, y)
+                               k // width * 6 * distance + 6 * task * width, distance, bias, addend, floor, y)
         task = take(queue) * STRIP
 
 

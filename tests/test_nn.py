@@ -1,12 +1,13 @@
 """Layers, containers and losses: what they compute, keep, refuse and say."""
 
+import contextlib
 import copy
 import pickle
 
 import numpy as np
 import pytest
 
-from fastcnn import gradient_check, manual_seed, nn, optim
+from fastcnn import functional, gradient_check, manual_seed, nn, optim
 from fastcnn.nn.initialise import he_normal, mix, orthogonal
 from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
 
@@ -659,3 +660,36 @@ def test_nothing_runs_before_the_first_layer_that_trains():
     model[0].freeze()
     model.backward(model.forward(numbers(2, 4, 4, 1)), need_dx=False)
     assert model[0]._kept is not None and model[3].weight.grad.any()
+
+
+@pytest.mark.parametrize("mode", ["training", "in use", "in use, folded"])
+@pytest.mark.parametrize("branches", ["identity", "projection", "ends with ReLU", "one layer"])
+def test_a_residual_sum_in_its_layers_gives_the_same_bits(branches, mode):
+    def block():
+        manual_seed(4)
+        layers = [nn.Conv2D(16, 16, 3, padding=1), nn.BatchNorm(16), nn.ReLU(),
+                  nn.Conv2D(16, 16, 3, padding=1), nn.BatchNorm(16)]
+        main = {"ends with ReLU": [*layers, nn.ReLU()], "one layer": layers[:1]}.get(branches, layers)
+        shortcut = nn.Conv2D(16, 16, 1, bias=False) if branches == "projection" else None
+        return nn.Sequential(nn.Residual(nn.Sequential(*main), shortcut), nn.ReLU())
+
+    def apart(model, x, dy):
+        main, shortcut = model[0].main, model[0].shortcut or nn.Identity().train(model.training)
+        y = functional.relu(functional.add(main.forward(x), shortcut.forward(x)))
+        if mode != "training":
+            return [y]
+        dy = functional.relu_backward(dy, y)
+        dx = functional.add(main.backward(dy), shortcut.backward(dy))
+        return [y, dx, *(parameter.grad for parameter in model.parameters())]
+
+    def together(model, x, dy):
+        y = model.forward(x)
+        return [y] if mode != "training" else [y, model.backward(dy), *(parameter.grad for parameter in model.parameters())]
+
+    x, dy = numbers(2, 9, 7, 16), numbers(2, 9, 7, 16, seed=1)
+    results = []
+    for run in (apart, together):
+        with nn.inference() if mode == "in use, folded" else contextlib.nullcontext():
+            results.append(run(block().train(mode == "training"), x, dy))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..kernels import _jit, recording
-from ..shapes import DTypeError, ShapeError, Window, nonempty
+from ..shapes import DTypeError, ShapeError, Window, nonempty, same_shape
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
@@ -144,6 +144,21 @@ def as_bias(function: str, bias: Any, channels: int, dtype: np.dtype) -> np.ndar
         raise DTypeError(f"{function}: bias is {bias.dtype}, expected {dtype} as the other arrays "
                          f"(convert it: bias.astype(np.{dtype}))")
     return bias
+
+
+def as_addend(function: str, add: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return `add`, which goes to a result of that shape and dtype, as a flat array, or an empty one for None.
+
+    ShapeError, DTypeError: it does not fit.
+    """
+    if add is None:
+        return NOTHING[dtype]
+    add = as_floats(function, "add", add)
+    same_shape(function, "add", add.shape, shape, "the shape of the result")
+    if add.dtype != dtype:
+        raise DTypeError(f"{function}: add is {add.dtype}, expected {dtype} as the other arrays "
+                         f"(convert it: add.astype(np.{dtype}))")
+    return add.ravel()
 
 
 def as_output(function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

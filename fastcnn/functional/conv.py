@@ -55,32 +55,34 @@ def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, str
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
-           dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", relu: bool = False,
+           dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", relu: bool = False, add: Any = None,
            out: np.ndarray | None = None) -> np.ndarray:
     """Cross-correlate images x (N, H, W, C) with weight (R, S, C // groups, K): y (N, P, Q, K).
 
     `padding` is an int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"; `bias` is (K,). `algorithm`
     is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a
-    channel) or "auto", which chooses by shape alone. `relu` gives max(y, 0) in the same pass. `out` receives y where given.
-    float32 or float64, all of one dtype. ShapeError, DTypeError: arguments that do not fit.
+    channel) or "auto", which chooses by shape alone. `add`, an array like y, is added and `relu` gives max(y, 0) in the same
+    pass. `out` receives y where given. float32 or float64, all of one dtype. ShapeError, DTypeError: arguments that do not
+    fit.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     chosen, w = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     bias = arrays.as_bias("conv2d", bias, w.K, x.dtype)
-    y = arrays.as_output("conv2d", out, (w.N, w.P, w.Q, w.K), x.dtype)
-    chosen.forward(x, weight, bias, w, y, relu)
+    shape = w.N, w.P, w.Q, w.K
+    addend, y = arrays.as_addend("conv2d", add, shape, x.dtype), arrays.as_output("conv2d", out, shape, x.dtype)
+    chosen.forward(x, weight, bias, w, addend, y, relu)
     return y
 
 
 def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
                     dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", need_dx: bool = True,
-                    need_dweight: bool = True, need_dbias: bool = True, y: Any = None,
+                    need_dweight: bool = True, need_dbias: bool = True, y: Any = None, add: Any = None,
                     out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients (dx, dweight, dbias) of conv2d from dy (N, P, Q, K); each is None where it is not needed.
 
-    Arguments as in `conv2d`; `y` is what it gave with `relu`, and None without. `out` is two arrays that receive dweight
-    and dbias where given. ShapeError, DTypeError: arguments that do not fit.
+    Arguments as in `conv2d`; `y` is what it gave with `relu`, and None without. `add`, an array like x, is added to dx.
+    `out` is two arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
     chosen, w = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
@@ -88,7 +90,7 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
         dx = arrays.empty(x.shape, x.dtype)
-        chosen.backward_input(dy, weight, w, dx)
+        chosen.backward_input(dy, weight, w, arrays.as_addend("conv2d_backward", add, x.shape, x.dtype), dx)
     dweight = dbias = None
     if need_dweight:
         dweight = arrays.as_output("conv2d_backward", out[0], weight.shape, weight.dtype)
@@ -113,7 +115,7 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pa
     w = _transposed_geometry("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
     y = arrays.empty((w.N, w.H, w.W, w.C), x.dtype)
     bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
-    _MODULES[_best(w)].backward_input(x, weight, w, y)
+    _MODULES[_best(w)].backward_input(x, weight, w, arrays.NOTHING[x.dtype], y)
     if len(bias):
         arithmetic.add_to_channels(y.reshape(-1), bias[arrays.channel_of_lane(w.C)], threads.workers(y.size))
     return y
@@ -132,7 +134,8 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     dx = None
     if need_dx:
         dx = arrays.empty(x.shape, x.dtype)
-        chosen.forward(dy, weight, arrays.NOTHING[x.dtype], w, dx, False)
+        nothing = arrays.NOTHING[x.dtype]
+        chosen.forward(dy, weight, nothing, w, nothing, dx, False)
     dweight = None
     if need_dweight:
         dweight = arrays.empty(weight.shape, weight.dtype)

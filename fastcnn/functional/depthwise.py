@@ -12,7 +12,7 @@ import numpy as np
 from ..kernels import activation, simd, threads
 from ..kernels import depthwise as kernels
 from ..shapes import Window
-from . import arrays
+from . import arrays, products
 
 
 class _Axis(NamedTuple):
@@ -91,19 +91,22 @@ def _job(w: Window, dtype: np.dtype, backward: bool) -> _Job:
                 w.N * w.P * w.Q * w.C * w.R * w.S)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, addend: np.ndarray, y: np.ndarray,
+            relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias and addend (which may be empty), to y, or max(y, 0) with `relu`."""
     job, flat_y = _job(w, x.dtype, False), y.ravel()
     kernels.convolve(x.ravel(), *job.tables, w.N, w.C, weight.ravel(), bias if len(bias) else job.nothing, flat_y,
                      threads.workers(job.work))
-    if relu:
+    products.add_to(y, addend, relu)
+    if relu and not len(addend):
         activation.rectify(flat_y, threads.workers(y.size))
 
 
-def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
-    """Write the gradient of x to dx."""
+def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
+    """Write the gradient of x, plus addend (which may be empty), to dx."""
     job = _job(w, dy.dtype, True)
     kernels.convolve(dy.ravel(), *job.tables, w.N, w.C, weight.ravel(), job.nothing, dx.ravel(), threads.workers(job.work))
+    products.add_to(dx, addend)
 
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:

@@ -162,30 +162,33 @@ def _forward_job(w: Window, itemsize: int) -> _Job:
     return _job(w, layout, (0, w.P * w.Q * w.K, w.Q * w.K, w.K), itemsize)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
-    _convolve(x, weight, bias, _forward_job(w, x.itemsize), y, relu)
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, addend: np.ndarray, y: np.ndarray,
+            relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias and addend (which may be empty), to y, or max(y, 0) with `relu`."""
+    _convolve(x, weight, bias, _forward_job(w, x.itemsize), addend, y, relu)
 
 
-def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, y: np.ndarray, relu: bool = False) -> None:
+def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, addend: np.ndarray, y: np.ndarray,
+              relu: bool = False) -> None:
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.conv2d_forward(
-        x.reshape(-1), job.window, job.plans, job.offsets, products.pack(weight, job.packing), bias, arrays.floor(relu),
-        y.reshape(-1), job.width, arrays.scratch("conv", workers * plan.band, x.dtype),
+        x.reshape(-1), job.window, job.plans, job.offsets, products.pack(weight, job.packing), bias, addend,
+        arrays.floor(relu), y.reshape(-1), job.width, arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
 
 
-def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
-    """Write the gradient of x to dx."""
+def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
+    """Write the gradient of x, plus addend (which may be empty), to dx."""
     few = _few_job(w, dy.itemsize)
     if few is not None:
         _backward_input_few(dy, weight, few, dx)
+        products.add_to(dx, addend)
         return
     jobs, covered = _input_jobs(w, dy.itemsize)
-    if not covered:
-        dx.fill(0)  # input pixels that no filter element meets
+    if not covered:  # there are input pixels that no filter element meets
+        dx.reshape(-1)[:] = addend if len(addend) else 0
     for job in jobs:
-        _convolve(dy, weight, arrays.NOTHING[dy.dtype], job, dx)
+        _convolve(dy, weight, arrays.NOTHING[dy.dtype], job, addend, dx)
 
 
 def _few_channels(w: Window, lanes: int) -> bool:

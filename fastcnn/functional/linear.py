@@ -32,7 +32,7 @@ def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np
     N, depth, K = _features("linear", x.shape, weight.shape)
     bias = arrays.as_bias("linear", bias, K, x.dtype)
     y = arrays.as_output("linear", out, (N, K), x.dtype)
-    direct.forward(x, weight, bias, pointwise.rows(N, depth, K), y, relu)
+    direct.forward(x, weight, bias, pointwise.rows(N, depth, K), arrays.NOTHING[x.dtype], y, relu)
     return y
 
 
@@ -51,7 +51,7 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_
     dy, dx = through_relu("linear_backward", dy, y), None
     if need_dx:
         dx = arrays.empty((N, depth), dy.dtype)
-        direct.backward_input(dy, weight, w, dx)
+        direct.backward_input(dy, weight, w, arrays.NOTHING[dy.dtype], dx)
     if not need_dweight:
         return dx, None, None
     dweight = arrays.as_output("linear_backward", out[0], (depth, K), dy.dtype)

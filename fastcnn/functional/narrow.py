@@ -77,14 +77,16 @@ def _job(w: Window, itemsize: int) -> _Job:
     return _Job(arrays.record(w), plan, arrays.record(plan), taps, chunks, chunks * size, products.multiply_adds(w))
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray,
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, addend: np.ndarray, y: np.ndarray,
             relu: bool = False) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
+    """Write the convolution of x with weight, plus bias and addend (which may be empty), to y, or max(y, 0) with `relu`."""
     job = _job(w, x.itemsize)
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.narrow_forward(
-        x.ravel(), job.window, job.plans, job.taps, _padded(weight, w.K, plan.channels), bias, arrays.floor(relu),
-        y.ravel(), arrays.scratch("narrow", workers * plan.scratch, x.dtype), workers)
+        x.ravel(), job.window, job.plans, job.taps, _padded(weight, w.K, plan.channels), bias,
+        arrays.floor(relu and not len(addend)), y.ravel(), arrays.scratch("narrow", workers * plan.scratch, x.dtype),
+        workers)
+    products.add_to(y, addend, relu)
 
 
 def _padded(weight: np.ndarray, K: int, channels: int) -> np.ndarray:
@@ -98,13 +100,13 @@ def _padded(weight: np.ndarray, K: int, channels: int) -> np.ndarray:
     return prepared.form(weight, "panels", ("narrow", channels), weight.size // K * channels, write)
 
 
-def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
-    """Write the gradient of x to dx: with stride 1, the convolution of dy with the flipped, transposed filter."""
+def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
+    """Write the gradient of x, plus addend, to dx; with stride 1 by the convolution of dy with the filter turned round."""
     if (w.stride_rows, w.stride_columns) != (1, 1) or w.K > 8:
-        direct.backward_input(dy, weight, w, dx)
+        direct.backward_input(dy, weight, w, addend, dx)
         return
     flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
-    forward(dy, flipped, arrays.NOTHING[dy.dtype], _input_window(w), dx)
+    forward(dy, flipped, arrays.NOTHING[dy.dtype], _input_window(w), addend, dx)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -27,13 +27,13 @@ def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
-               momentum: float = 0.1, eps: float = 1e-5, relu: bool = False,
+               momentum: float = 0.1, eps: float = 1e-5, relu: bool = False, add: Any = None,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Give every channel mean beta and standard deviation gamma -> y like x, saved = (mean, inverse_std).
 
     x (N, H, W, C) or (N, C), all others (C,). Training uses mean and biased variance of the batch and moves the
-    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used. `relu` gives
-    max(y, 0) in the same pass.
+    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used. `add`, an array like
+    x, is added to y and `relu` gives max(y, 0) in the same pass.
     """
     x, gamma, beta, old_mean, old_var = arrays.floats(
         "batch_norm", x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
@@ -41,6 +41,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
         same_shape("batch_norm", name, array.shape, (C,), "the channels of x")
     eps, flat, dtype = real("batch_norm", "eps", eps, 0), x.ravel(), x.dtype
+    addend = arrays.as_addend("batch_norm", add, x.shape, dtype)
     channel = arrays.channel_of_lane(C)
     centre, scale, offset = np.empty((3, len(channel)), dtype)
     mean, inverse_std = np.empty((2, C), dtype)
@@ -58,7 +59,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
         mean[:] = old_mean
         kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
     y = arrays.empty(x.shape, dtype)
-    kernels.normalise(flat, centre, scale, offset, arrays.floor(relu), y.ravel(), threads.workers(x.size))
+    kernels.normalise(flat, centre, scale, offset, addend, arrays.floor(relu), y.ravel(), threads.workers(x.size))
     return y, (mean, inverse_std)
 
 
@@ -94,7 +95,7 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     else:
         zero = np.zeros_like(scale)
         passed = dy if y is None else relu_backward(dy, y)
-        kernels.normalise(passed.ravel(), zero, scale, zero, arrays.floor(False), dx.ravel(),
+        kernels.normalise(passed.ravel(), zero, scale, zero, arrays.NOTHING[dtype], arrays.floor(False), dx.ravel(),
                           threads.workers(x.size))
     return dx, dgamma, dbeta
 

@@ -33,14 +33,15 @@ def _rows(w: Window) -> Window:
     return _image(w.N * w.H, w.W, w.C, w.K)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
-    """Write x @ weight + bias to y, pixel by pixel, or max(y, 0) with `relu`."""
-    direct.forward(x, weight, bias, _rows(w), y, relu)
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, addend: np.ndarray, y: np.ndarray,
+            relu: bool) -> None:
+    """Write x @ weight + bias + addend to y, pixel by pixel, or max(y, 0) with `relu`."""
+    direct.forward(x, weight, bias, _rows(w), addend, y, relu)
 
 
-def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
-    """Write the gradient of x to dx: dy @ weight^T."""
-    direct.backward_input(dy, weight, _rows(w), dx)
+def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
+    """Write the gradient of x, dy @ weight^T, plus addend to dx."""
+    direct.backward_input(dy, weight, _rows(w), addend, dx)
 
 
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import matmul, simd, threads
+from ..kernels import arithmetic, matmul, simd, threads
 from ..shapes import Window
 from . import arrays, prepared
 
@@ -51,6 +51,13 @@ def width_for(channels: int, itemsize: int) -> tuple[int, ...]:
     lanes = simd.VECTOR_BYTES // itemsize
     vectors = min(simd.ROWS, key=lambda count: round_up(channels, count * lanes) / _SPEED[count])
     return (lanes,) * vectors
+
+
+def add_to(y: np.ndarray, addend: np.ndarray, relu: bool = False) -> None:
+    """Add a flat array, which may be empty, to y where it lies, and replace y by max(y, 0) with `relu`."""
+    if len(addend):
+        flat = y.reshape(-1)
+        arithmetic.add(flat, addend, arrays.floor(relu), flat, threads.workers(y.size))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

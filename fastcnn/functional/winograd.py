@@ -106,14 +106,15 @@ def _scratch(w: Window, group: int, width: tuple[int, ...]) -> int:
     return round_up(kernels.ELEMENTS * (group * (w.C + sum(width)) + width[0]) + kernels.GAP, 16)
 
 
-def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, y: np.ndarray, relu: bool = False) -> None:
+def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, addend: np.ndarray, y: np.ndarray,
+              relu: bool = False) -> None:
     panels, workers = _transformed(weight, job.filter), threads.workers(job.work, GRAIN)
     if job.group:
         size = workers * job.scratch
-        kernels.winograd_forward(x.ravel(), job.window, panels, bias, arrays.floor(relu), y.ravel(), job.group, job.width,
-                                 arrays.scratch("winograd", size, x.dtype)[:size], arrays.queue(), workers)
+        kernels.winograd_forward(x.ravel(), job.window, panels, bias, addend, arrays.floor(relu), y.ravel(), job.group,
+                                 job.width, arrays.scratch("winograd", size, x.dtype)[:size], arrays.queue(), workers)
     else:
-        _in_stages(x, panels, bias, job, y, relu, workers)
+        _in_stages(x, panels, bias, job, addend, y, relu, workers)
 
 
 def _transformed(weight: np.ndarray, f: _Filter) -> np.ndarray:
@@ -128,8 +129,8 @@ def _transformed(weight: np.ndarray, f: _Filter) -> np.ndarray:
     return prepared.form(weight, "panels", f.key, f.size, write)
 
 
-def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, job: _Job, y: np.ndarray, relu: bool,
-               workers: int) -> None:
+def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, job: _Job, addend: np.ndarray, y: np.ndarray,
+               relu: bool, workers: int) -> None:
     """Transform the inputs of many output blocks, then multiply, then transform the products: each panel is read once."""
     w, width, lanes = job.w, job.width, sum(job.width)
     blocks = -(-w.K // lanes)
@@ -144,8 +145,8 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, job: _Job, y
         results = arrays.scratch("winograd_products", 6 * blocks * _spacing(count, lanes), x.dtype)
         kernels.winograd_inputs(x.ravel(), job.window, first, count, columns, work, arrays.queue(), workers)
         kernels.winograd_products(columns, count, w.C, panels, results, width, arrays.queue(), workers)
-        kernels.winograd_outputs(job.window, first, count, results, lanes, bias, arrays.floor(relu), y.ravel(),
-                                 arrays.queue(), workers)
+        kernels.winograd_outputs(job.window, first, count, results, lanes, bias, addend, arrays.floor(relu),
+                                 y.ravel(), arrays.queue(), workers)
 
 
 def _spacing(count: int, channels: int) -> int:
@@ -153,14 +154,15 @@ def _spacing(count: int, channels: int) -> int:
     return 6 * (count + simd.MOST_ROWS) * channels // 256 * 256 + 272
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, y: np.ndarray, relu: bool) -> None:
-    """Write the convolution of x with weight, plus bias (which may be empty), to y, or max(y, 0) with `relu`."""
-    _convolve(x, weight, bias, _forward_job(w, x.itemsize), y, relu)
+def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, addend: np.ndarray, y: np.ndarray,
+            relu: bool) -> None:
+    """Write the convolution of x with weight, plus bias and addend (which may be empty), to y, or max(y, 0) with `relu`."""
+    _convolve(x, weight, bias, _forward_job(w, x.itemsize), addend, y, relu)
 
 
-def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, dx: np.ndarray) -> None:
-    """Write the gradient of x to dx: the convolution of dy with the flipped, transposed filter."""
-    _convolve(dy, weight, arrays.NOTHING[dy.dtype], _input_job(w, dy.itemsize), dx)
+def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
+    """Write the gradient of x, plus addend, to dx: the convolution of dy with the flipped, transposed filter."""
+    _convolve(dy, weight, arrays.NOTHING[dy.dtype], _input_job(w, dy.itemsize), addend, dx)
 
 
 class _WeightJob(NamedTuple):
@@ -169,7 +171,7 @@ class _WeightJob(NamedTuple):
     window: np.ndarray  # a record
     width: tuple[int, ...]
     lanes: int  # channels of a panel
-    padded_C: int
+    padded_C: int  # noqa: N815
     chunks: int  # of output blocks, with partial sums of their own
     parts: int  # of the output channels
     group: int  # output blocks that are transformed and multiplied together

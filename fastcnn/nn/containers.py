@@ -11,7 +11,7 @@ import numpy as np
 from .. import functional
 from ..functional import prepared
 from ..shapes import DTypeError, ShapeError
-from .fusion import fuse
+from .fusion import backward_plus, forward_plus, fuse
 from .module import Module, backward
 from .parameter import Parameter
 from .replay import replayed
@@ -33,19 +33,34 @@ class Sequential(Module):
         return self._forward(x) if prepared.current() is None else replayed(self, self._forward, x)
 
     def _forward(self, x: Any) -> Any:
-        watched = any("forward" in vars(layer) for layer in self.layers)
-        self._steps = self.layers if watched else self._fused
-        for step in self._steps:
+        for step in self._chosen():
             x = step.forward(x)
         return x
+
+    def _chosen(self) -> tuple[Module, ...]:
+        """The steps that forward takes now, and backward after it."""
+        watched = any("forward" in vars(layer) for layer in self.layers)
+        self._steps = self.layers if watched else self._fused
+        return self._steps
+
+    def forward_plus(self, x: Any, other: Any, relu: bool) -> Any:
+        """Return the sum of forward(x) and another array of its shape, or its max with 0 with `relu`."""
+        *steps, last = self._chosen()
+        for step in steps:
+            x = step.forward(x)
+        return _forward_plus(last, x, other, relu)
 
     @functools.cached_property
     def _fused(self) -> tuple[Module, ...]:
         return fuse(self.layers)
 
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        """Write all gradients; return dx, or None without `need_dx`, when nothing runs that only dx needs."""
+    def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> Any:
+        """Write all gradients; return dx, plus `add`, or None without `need_dx`, when nothing runs that only dx needs."""
         steps = self._steps
+        if add is not None and steps:
+            for step in reversed(steps[1:]):
+                dy = step.backward(dy)
+            return backward_plus(steps[0], dy, add)
         first = 0 if need_dx else _first_trained(steps)
         for step in reversed(steps[first + (not need_dx) :]):
             dy = step.backward(dy)
@@ -99,11 +114,14 @@ class Residual(Module):
 
     def forward(self, x: Any, relu: bool = False) -> Any:
         """Return the sum of both branches, or its max with 0 with `relu`; ShapeError when their shapes differ."""
-        y = self.main.forward(x)
         other = x if self.shortcut is None else self.shortcut.forward(x)
-        if y.shape != other.shape:
-            raise ShapeError(f"Residual: main gives shape {y.shape}, expected {other.shape} as the shortcut gives")
-        total = functional.add(y, other, relu=relu)
+        try:
+            total = _forward_plus(self.main, x, other, relu)
+        except ShapeError:
+            if (shape := self.main.forward(x).shape) != other.shape:
+                message = f"Residual: main gives shape {shape}, expected {other.shape} as the shortcut gives"
+                raise ShapeError(message) from None
+            raise
         self._rectified = total if relu else None
         return total
 
@@ -111,9 +129,8 @@ class Residual(Module):
         """Write all gradients; return dx, or None without `need_dx`."""
         if self._rectified is not None:
             dy, self._rectified = functional.relu_backward(dy, self._rectified), None
-        dx = backward(self.main, dy, need_dx)
         other = dy if self.shortcut is None else backward(self.shortcut, dy, need_dx)
-        return functional.add(dx, other) if need_dx else None
+        return backward_plus(self.main, dy, other) if need_dx else backward(self.main, dy, need_dx=False)
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the main branch's result."""
@@ -162,6 +179,13 @@ class Concat(Module):
     def __repr__(self) -> str:
         """Constructor call."""
         return f"Concat({', '.join(map(repr, self.branches))})"
+
+
+def _forward_plus(module: Module, x: Any, other: Any, relu: bool) -> Any:
+    """Return module(x) + other, or its max with 0 with `relu`, in one pass where the last layer can."""
+    if type(module) is Sequential and len(module) and "forward" not in vars(module):
+        return module.forward_plus(x, other, relu)
+    return forward_plus(module, x, other, relu)
 
 
 def _first_trained(steps: tuple[Module, ...]) -> int:

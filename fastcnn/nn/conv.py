@@ -25,6 +25,7 @@ class Conv2D(Layer):
     only_launches = True
 
     rectifies = "after"
+    adds = True
 
     def __init__(
         self,
@@ -66,25 +67,28 @@ class Conv2D(Layer):
             "groups": self.groups,
         }
 
-    def forward(self, x: Any, relu: bool = False) -> np.ndarray:
-        """Return y (N, P, Q, out_channels), or max(y, 0) with `relu`."""
-        y = self.apply(x, self.weight.data, None if self.bias is None else self.bias.data, relu)
-        self._keep((x, y if relu else None))
+    def forward(self, x: Any, relu: bool = False, add: Any = None) -> np.ndarray:
+        """Return y (N, P, Q, out_channels), plus `add`, or max(y, 0) with `relu`.
+
+        After one with `add`, backward takes the gradient of the sum before ReLU.
+        """
+        y = self.apply(x, self.weight.data, None if self.bias is None else self.bias.data, relu, add)
+        self._keep((x, y if relu and add is None else None))
         return y
 
-    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
+    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool, add: Any = None) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
         if not self.training:
             prepared.promise(weight)
-        return functional.conv2d(x, weight, bias, algorithm=self.algorithm, relu=relu, **self._geometry)
+        return functional.conv2d(x, weight, bias, algorithm=self.algorithm, relu=relu, add=add, **self._geometry)
 
-    def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
-        """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
+    def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> np.ndarray | None:
+        """Write the gradients of weight and bias; return dx, plus `add`, or None without `need_dx`."""
         x, y = self._take()
         trained = not self.frozen
         dx, _, _ = functional.conv2d_backward(
             dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=trained,
-            need_dbias=self.bias is not None and trained, y=y,
+            need_dbias=self.bias is not None and trained, y=y, add=add,
             out=(self.weight.grad, None if self.bias is None else self.bias.grad), **self._geometry
         )
         return dx

@@ -3,7 +3,8 @@
 In use, a convolution or linear layer takes over the batch normalisation behind it: each channel's weights times a number,
 and another bias, give the normalised values but for rounding.
 
-A convolution, linear layer, batch normalisation or residual sum applies the ReLU behind it as it writes its result. Max
+A convolution, linear layer, batch normalisation or residual sum applies the ReLU behind it as it writes its result. The last
+layer of a residual branch adds the other branch, and the gradient of the first one that of the other branch. Max
 pooling applies the one before it to the pooled result instead, which is smaller: the maximum of rectified values is the
 rectified maximum, and where it is zero no gradient passes either way.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import functional
 from ..functional import prepared
 from .activation import ReLU
 from .conv import Conv2D
@@ -34,9 +36,9 @@ class Rectified(Module):
         """Return what layer and ReLU make of x."""
         return self.layer.forward(x, relu=True)
 
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        """Write the layer's gradients; return dx, or None without `need_dx`."""
-        return backward(self.layer, dy, need_dx)
+    def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> Any:
+        """Write the layer's gradients; return dx, plus `add`, or None without `need_dx`."""
+        return backward(self.layer, dy, need_dx) if add is None else backward_plus(self.layer, dy, add)
 
 
 class Normalised(Module):
@@ -46,14 +48,20 @@ class Normalised(Module):
         """Take the layers, and whether a ReLU follows."""
         self.layer, self.norm, self.relu = layer, norm, relu
 
-    def forward(self, x: Any) -> Any:
+    @property
+    def adds(self) -> bool:  # type: ignore[override]
+        """Whether a sum may follow: no ReLU comes before it, and the layer can."""
+        return self.layer.adds and not self.relu
+
+    def forward(self, x: Any, relu: bool = False, add: Any = None) -> Any:
         """Return what the layers make of x: all of them at once in use, inside an `inference` block."""
-        cache = prepared.current()
+        cache, relu = prepared.current(), relu or self.relu
         if cache is None or self.norm.training:
-            return self.norm.forward(self.layer.forward(x), relu=self.relu)
+            return self.norm.forward(self.layer.forward(x), relu=relu, add=add)
         self.layer._keep(None)
         self.norm._keep(None)
-        return self.layer.apply(x, *cache.get(self, "folded", self._folded), relu=self.relu)
+        folded, more = cache.get(self, "folded", self._folded), {} if add is None else {"add": add}
+        return self.layer.apply(x, *folded, relu=relu, **more)
 
     def _folded(self) -> tuple[np.ndarray, np.ndarray]:
         """Weight and bias of one layer that gives the normalised values."""
@@ -63,9 +71,24 @@ class Normalised(Module):
             centre = norm.running_mean if bias is None else norm.running_mean - bias.data
             return weight * scale, norm.beta.data - centre * scale
 
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        """Write the gradients of both layers; return dx, or None without `need_dx`."""
-        return backward(self.layer, self.norm.backward(dy), need_dx)
+    def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> Any:
+        """Write the gradients of both layers; return dx, plus `add`, or None without `need_dx`."""
+        dy = self.norm.backward(dy)
+        return backward(self.layer, dy, need_dx) if add is None else backward_plus(self.layer, dy, add)
+
+
+def forward_plus(module: Module, x: Any, other: Any, relu: bool) -> Any:
+    """Return module(x) + other, or its max with 0 with `relu`, in one pass where the module can."""
+    if module.adds and takes(type(module).forward, "add") and "forward" not in vars(module):
+        return module.forward(x, relu=relu, add=other)  # type: ignore[call-arg]
+    return functional.add(module.forward(x), other, relu=relu)
+
+
+def backward_plus(module: Module, dy: Any, other: Any) -> Any:
+    """Run the module's backward; return dx + other, in one pass where the module can."""
+    if takes(type(module).backward, "add") and "backward" not in vars(module):
+        return module.backward(dy, add=other)  # type: ignore[call-arg]
+    return functional.add(module.backward(dy), other)
 
 
 def fuse(layers: tuple[Module, ...]) -> tuple[Module, ...]:

@@ -71,6 +71,7 @@ class Module:
     frozen = False
     buffers: tuple[str, ...] = ()
     only_launches = False  # whether forward in use launches kernels and nothing else, the same for all inputs of a shape
+    adds = False  # whether `forward(x, relu=..., add=...)` adds another array to its result
     rectifies = ""  # the place of a ReLU, "before" or "after", that `forward(x, relu=True)` takes over
     origin: Origin | None = None
     normalisation: Normalisation | None = None

@@ -23,6 +23,7 @@ class BatchNorm(Layer):
 
     buffers = ("running_mean", "running_var")
     rectifies = "after"
+    adds = True
 
     def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         """Start with gamma 1, beta 0, running mean 0 and variance 1."""
@@ -34,8 +35,11 @@ class BatchNorm(Layer):
         self.running_mean = np.zeros(channels, np.float32)
         self.running_var = np.ones(channels, np.float32)
 
-    def forward(self, x: Any, relu: bool = False) -> np.ndarray:
-        """Return y like x, or max(y, 0) with `relu`."""
+    def forward(self, x: Any, relu: bool = False, add: Any = None) -> np.ndarray:
+        """Return y like x, plus `add`, or max(y, 0) with `relu`.
+
+        After one with `add`, backward takes the gradient of the sum before ReLU.
+        """
         training = self.training and not self.frozen
         y, saved = functional.batch_norm(
             x,
@@ -47,10 +51,11 @@ class BatchNorm(Layer):
             momentum=self.momentum,
             eps=self.eps,
             relu=relu,
+            add=add,
         )
         if training:
             changes.note()
-        self._keep((x, saved, training, y if relu else None))
+        self._keep((x, saved, training, y if relu and add is None else None))
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:

@@ -22,10 +22,11 @@ def conv2d(
     dilation: Pair = 1,
     groups: int = 1,
     relu: bool = False,
+    add: Array | None = None,
 ) -> Array:
     """Correlate images with filters: one matrix product per filter element and group.
 
-    x (N, H, W, C), weight (R, S, C // groups, K), bias (K,) -> y (N, P, Q, K), or max(y, 0) with relu.
+    x (N, H, W, C), weight (R, S, C // groups, K), bias (K,) -> y (N, P, Q, K), plus add, or max(y, 0) with relu.
     Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, sections 2 and 5.1.
     """
     N, H, W, C = x.shape
@@ -42,6 +43,7 @@ def conv2d(
         for c, k in _groups(C, K, groups):
             y[..., k] += pixels[..., c] @ weight[r, s, :, k]
     y = y if bias is None else y + bias
+    y = y if add is None else y + add
     return np.maximum(y, 0) if relu else y
 
 
@@ -58,12 +60,13 @@ def conv2d_backward(
     need_dweight: bool = True,
     need_dbias: bool = True,
     y: Array | None = None,
+    add: Array | None = None,
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Send dy back along every product that conv2d made.
 
     dy (N, P, Q, K), x (N, H, W, C), weight (R, S, C // groups, K)
     -> dx like x, dweight like weight, dbias (K,); each None where it is not needed.
-    y is what conv2d gave with relu, and None without.
+    y is what conv2d gave with relu, and None without; add (N, H, W, C) is added to dx.
     """
     dy = dy if y is None else relu_backward(dy, y)
     _, H, W, C = x.shape
@@ -83,6 +86,7 @@ def conv2d_backward(
             if need_dx:
                 dpixels[..., c] += dy[..., k] @ weight[r, s, :, k].T
     dx = dpadded[:, rows[0] : rows[0] + H, columns[0] : columns[0] + W] if need_dx else None
+    dx = dx if dx is None or add is None else dx + add
     return dx, dweight if need_dweight else None, dy.sum(axis=(0, 1, 2)) if need_dbias else None
 
 

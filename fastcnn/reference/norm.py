@@ -19,12 +19,13 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
     relu: bool = False,
+    add: Array | None = None,
 ) -> tuple[Array, tuple[Array, Array]]:
     """Give every channel mean beta and standard deviation gamma.
 
     x (N, H, W, C) or (N, C), all others (C,) -> y like x, saved = (mean, inverse_std), each (C,).
     Training uses mean and biased variance of the batch and moves the running ones in place (the variance
-    unbiased); otherwise the running ones are used and saved. `relu` gives max(y, 0).
+    unbiased); otherwise the running ones are used and saved. `add` is added to y, `relu` gives max(y, 0).
     Ioffe and Szegedy, "Batch Normalization", ICML 2015, sections 3 and 3.1.
     """
     axes = tuple(range(x.ndim - 1))
@@ -37,7 +38,7 @@ def batch_norm(
     else:
         mean, variance = running_mean.copy(), running_var
     inverse_std = 1 / np.sqrt(variance + eps)
-    y = (x - mean) * inverse_std * gamma + beta
+    y = (x - mean) * inverse_std * gamma + beta + (0 if add is None else add)
     return np.maximum(y, 0) if relu else y, (mean, inverse_std)
 
 
