@@ -17,7 +17,8 @@ _PARTIAL_BYTES = 8 * 1024 * 1024  # partial sums of the weight gradient, all chu
 _GROUP_BYTES = caches.L2 // 2  # transformed inputs and gradients that are multiplied together
 _STAGED_BYTES = 2 * caches.L2  # transformed filters that would be read from memory for every group of blocks
 _STAGE_BYTES = 16 * 1024 * 1024  # transformed inputs and products of a pass
-_FEW = 16  # output blocks whose products take no longer than the transform of the filter
+_FEW = 16  # output blocks whose products take no longer than the transform of the filter, or half of them
+_WIDE = 1 << 15  # where it has so many channels that its transform leaves the caches
 _TASKS = 8  # groups of output blocks at least, for the threads to share
 
 
@@ -31,7 +32,7 @@ def pays(w: Window) -> bool:
     """Whether there are channels enough to outweigh the transforms of images, output blocks enough to outweigh that of the
     filter, and these not mostly empty (measured).
     """
-    return fits(w) and min(w.C, w.K) >= 16 and min(w.P, w.Q) >= 3 and _blocks(w) >= _FEW
+    return fits(w) and min(w.C, w.K) >= 16 and min(w.P, w.Q) >= 3 and _blocks(w) >= (_FEW if w.C * w.K <= _WIDE else 2 * _FEW)
 
 
 def _blocks(w: Window) -> int:
@@ -199,7 +200,7 @@ def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
     blocks = _blocks(w)
     chunks = max(1, min(16, blocks // 48, _PARTIAL_BYTES // size), min(-(-8 // parts), blocks // 24))
     in_chunk = -(-blocks // chunks)
-    most = max(32, _GROUP_BYTES // (kernels.ELEMENTS * (w.C + 64) * itemsize))
+    most = max(24, _GROUP_BYTES // (kernels.ELEMENTS * (w.C + 64) * itemsize))
     return chunks, parts, -(-in_chunk // -(-in_chunk // most))
 
 
