@@ -32,7 +32,8 @@ def pays(w: Window) -> bool:
     """Whether there are channels enough to outweigh the transforms of images, output blocks enough to outweigh that of the
     filter, and these not mostly empty (measured).
     """
-    return fits(w) and min(w.C, w.K) >= 16 and min(w.P, w.Q) >= 3 and _blocks(w) >= (_FEW if w.C * w.K <= _WIDE else 2 * _FEW)
+    least = _FEW if w.C * w.K <= _WIDE else 2 * _FEW
+    return fits(w) and min(w.C, w.K) >= 16 and min(w.P, w.Q) >= 3 and _blocks(w) >= least
 
 
 def _blocks(w: Window) -> int:
