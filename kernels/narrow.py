@@ -108,18 +108,21 @@ def _fold_rows(w, plan, rows, band, start):
 
 @kernel
 def _add_band(w, plan, taps, rows, band, start, dy, gradients, k, partial, sums, lines, run, fold):
-    """partial[line, element of its run, k, fold] += sum over the band's pixels of x * dy, for a vector of channels from k on."""
-    size = len(run) * lanes_of(partial)
+    """partial[line, element of its run, k, fold] += sum over the band's pixels of x * dy, for one vector of channels."""
+    size, channels = len(run) * lanes_of(partial), w.K - k
+    step, half = w.stride_columns * w.C * len(fold), plan.pixels * w.K
+    both = w.Q - (len(fold) - 1) * plan.pixels
     for t in range(0, len(taps), len(lines)):
         tile = filter_sums(partial, sums, lines, run)
         for i in range(rows):
             x, pixel = start + i * w.stride_rows * plan.folded_row, gradients + i * w.Q * w.K + k
-            for q in range(plan.pixels):
+            for _ in range(both):
                 tile_prefetch(dy, (pixel,), AHEAD * w.K)
-                other = w.K - k if q + plan.pixels < w.Q else 0
-                tile = filter_multiply_add(tile, band, x, taps, t, dy, pixel, w.K - k, pixel + plan.pixels * w.K, other, fold)
-                x += w.stride_columns * w.C * len(fold)
+                tile = filter_multiply_add(tile, band, x, taps, t, dy, pixel, channels, pixel + half, channels, fold)
+                x += step
                 pixel += w.K
+            if len(fold) > 1 and both < plan.pixels:  # the last one has no partner
+                tile = filter_multiply_add(tile, band, x, taps, t, dy, pixel, channels, pixel, 0, fold)
         tile_store(tile, partial, sums, size)
         sums += len(lines) * size
 

@@ -112,7 +112,7 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
 
 @intrinsic
 def zip_vectors(typing, target, start, source, first, second):
-    """Write source[first], source[second], source[first + 1], source[second + 1] ... to target[start:], two vectors in all."""
+    """Write source[first], source[second], source[first + 1], source[second + 1] ... to target[start:]: two vectors."""
     tile = Tile(1, 1, source.dtype)
 
     def generate(context, builder, signature, args):

@@ -205,8 +205,8 @@ def filter_multiply_add(tile, x, start, taps, first, dy, offset, count, second, 
     """Tile plus the products of a vector of dy, of one pixel or two, and what these meet (see planes.py)."""
     lanes, pixels = lanes_of(dy), len(fold)
     gradient = np.zeros((lanes // pixels, pixels), dy.dtype)
-    for pixel, (at, channels) in enumerate([(offset, count), (second, second_count)][:pixels]):
-        channels = max(0, min(channels, lanes // pixels))
+    for pixel, (at, wanted) in enumerate([(offset, count), (second, second_count)][:pixels]):
+        channels = max(0, min(wanted, lanes // pixels))
         gradient[:channels, pixel] = _inside(dy, at, channels)
     run = tile.shape[1] // lanes
     lines = [_inside(x, start + int(taps[first + line]), run * pixels) for line in range(len(tile))]

@@ -16,7 +16,7 @@ from .products import GRAIN, round_up
 
 _BAND_BYTES = 32 * 1024  # what belongs to a band stays in the L1 cache
 # Filter lines and elements of each whose sums a tile keeps: those that fit into the registers, with what they are made of.
-_TILES = [(lines, run) for lines, run in ((3, 3), (5, 5), (3, 9), (1, 8)) if lines * run <= simd.REGISTERS - 5]
+_TILES = [(lines, run) for lines, run in ((3, 3), (3, 6), (3, 9), (5, 5), (1, 8)) if lines * run <= simd.REGISTERS - 5]
 
 
 class Plan(NamedTuple):
@@ -39,6 +39,11 @@ def fits(w: Window) -> bool:
 def pays(w: Window) -> bool:
     """Whether vectors of pixels are better filled than vectors of channels (measured)."""
     return fits(w) and max(w.C, w.K) <= 8 and w.Q >= 20 and w.stride_columns == 1
+
+
+def pays_for_weight(w: Window) -> bool:
+    """Whether the gradient of the weight is faster here than directly (measured)."""
+    return fits(w) and w.K <= 32 and w.C * w.K <= 96
 
 
 @functools.lru_cache(maxsize=1024)
@@ -121,7 +126,7 @@ class _WeightJob(NamedTuple):
 @functools.lru_cache(maxsize=1024)
 def _weight_job(w: Window, itemsize: int) -> _WeightJob:
     lanes = simd.VECTOR_BYTES // itemsize
-    fold = 2 if 2 * w.K <= lanes else 1
+    fold = 2 if lanes // 2 >= w.K else 1
     dense = w.dilation_columns == 1
     lines, elements = (w.R, w.S * w.C) if dense else (w.R * w.S, w.C)
     tile_lines, run = min(_TILES, key=lambda tile: -(-lines // tile[0]) * -(-elements // tile[1]) * (tile[0] * tile[1] + 2))
