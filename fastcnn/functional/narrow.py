@@ -43,7 +43,7 @@ def pays(w: Window) -> bool:
 
 def pays_for_weight(w: Window) -> bool:
     """Whether the gradient of the weight is faster here than directly (measured)."""
-    return fits(w) and w.K <= 32 and w.C * w.K <= 96
+    return fits(w) and (96 if w.K <= 16 else 32) >= w.C * w.K
 
 
 @functools.lru_cache(maxsize=1024)
