@@ -5,17 +5,25 @@ A worker splits a band of input rows into planes, one for each channel and colum
     planes[c, phase, i, j] = x[n, p * stride - top + i, j * stride - left + phase, c]
 
 so that the inputs of neighbouring output pixels lie side by side. Tiles have a row for each of 8 output channels and vectors
-of pixels; the weights are broadcast. Results are transposed in registers on their way to memory. For the gradient of the
-weight dy is transposed to planes, and sums are kept for each lane until the end.
+of pixels; the weights are broadcast. Results are transposed in registers on their way to memory.
+
+The gradient of the weight needs no planes: a vector holds the output channels of a pixel of dy, and the inputs that it meets
+are broadcast. They lie side by side in a row of x, for one row of the filter after the other; the sums of up to 27 filter
+elements stay in registers. With channels for half a vector at most, two pixels share one: rows are folded in the middle,
+
+    folded[i, j, c] = x[i, j, c], x[i, j + half a row, c]
+
+and these pairs are broadcast.
 """
 
 from ._jit import kernel, parallel_kernel
-from .planes import planes_load, planes_multiply_add, planes_store, planes_sums, planes_tile
+from .matmul import copy_run, zero_run
+from .planes import filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
 from .scalar import natural
 from .simd import PLANES, lanes_of
-from .tile import tile_multiply_add, tile_store
+from .tile import tile_multiply_add, tile_prefetch, tile_store
 
-COLUMNS = 3  # filter columns whose sums a tile keeps
+AHEAD = 24  # pixels: how far ahead of its use dy is fetched
 
 
 @kernel
@@ -76,76 +84,92 @@ def narrow_forward(x, window, plans, taps, weight, bias, floor, y, scratch, work
 
 
 @kernel
-def _pack_gradients(dy, w, n, p, k, lanes, planes, start, width):
-    """planes[k, q] of one row of dy, 8 channels from k on, with zeros behind the last pixel."""
-    for q in range(0, w.Q, lanes):
-        planes_load(dy, ((n * w.P + p) * w.Q + q) * w.K + k, w.K, w.Q - q, w.K - k, planes, start + q, width)
+def _copy_rows(x, w, plan, n, first, rows, band, start):
+    """band[i, j, c] = x[n, first + i, j - left, c], zero in the padding."""
+    before = w.left * w.C
+    inside = max(0, min(w.W * w.C, plan.inputs - before))
+    for i in range(rows):
+        target, h = start + i * plan.row, first + i
+        if inside < plan.row or not 0 <= h < w.H:
+            zero_run(band, target, plan.row)
+        if 0 <= h < w.H:
+            copy_run(x, (n * w.H + h) * w.W * w.C, band, target + before, inside)
 
 
 @kernel
-def _weight_band(w, plan, taps, rows, scratch, planes, gradients, width, partial, start):
-    """partial[r, c, s, k, lane] += sum over the band's pixels of x * dy, for 8 channels."""
-    lanes = lanes_of(partial)
-    size = PLANES * COLUMNS * lanes
-    for r in range(w.R):
-        for c in range(w.C):
-            for s in range(0, w.S, COLUMNS):
-                tile = planes_sums(partial, start, COLUMNS)
-                column = planes + taps[(r * w.S + s) * w.C + c]
-                for i in range(rows):
-                    x = column + i * w.stride_rows * plan.width
-                    for q in range(0, w.Q, lanes):
-                        tile = planes_multiply_add(tile, scratch, gradients + i * PLANES * width + q, width, scratch, x + q,
-                                                   w.dilation_columns, w.Q - q)
-                tile_store(tile, partial, start, COLUMNS * lanes)
-                start += size
+def _fold_rows(w, plan, rows, band, start):
+    """Behind the rows of a band: the same, with pairs of elements that lie half a row of output pixels apart."""
+    half = plan.pixels * w.stride_columns * w.C
+    for i in range(rows):
+        source, target = start + i * plan.row, start + plan.folded + i * plan.folded_row
+        for j in range(0, plan.folded_row // 2, lanes_of(band)):
+            zip_vectors(band, target + 2 * j, band, source + j, source + j + half)
+
+
+@kernel
+def _add_band(w, plan, taps, rows, band, start, dy, gradients, k, partial, sums, lines, run, fold):
+    """partial[line, element of its run, k, fold] += sum over the band's pixels of x * dy, for one vector of channels."""
+    size, channels = len(run) * lanes_of(partial), w.K - k
+    step, half = w.stride_columns * w.C * len(fold), plan.pixels * w.K
+    both = w.Q - (len(fold) - 1) * plan.pixels
+    for t in range(0, len(taps), len(lines)):
+        tile = filter_sums(partial, sums, lines, run)
+        for i in range(rows):
+            x, pixel = start + i * w.stride_rows * plan.folded_row, gradients + i * w.Q * w.K + k
+            for _ in range(both):
+                tile_prefetch(dy, (pixel,), AHEAD * w.K)
+                tile = filter_multiply_add(tile, band, x, taps, t, dy, pixel, channels, pixel + half, channels, fold)
+                x += step
+                pixel += w.K
+            if len(fold) > 1 and both < plan.pixels:  # the last one has no partner
+                tile = filter_multiply_add(tile, band, x, taps, t, dy, pixel, channels, pixel, 0, fold)
+        tile_store(tile, partial, sums, size)
+        sums += len(lines) * size
 
 
 @parallel_kernel
-def narrow_backward_weight(x, window, plans, taps, dy, chunks, partial, scratch, worker, workers):
-    """partial[chunk, k block, r, c, s block, k, s, lane] = sums over the chunk's bands of a convolution with stride 1 along
-    the columns; `narrow_sum` adds chunks and lanes.
+def narrow_backward_weight(x, window, plans, taps, dy, chunks, partial, lines, run, fold, scratch, worker, workers):
+    """partial[chunk, k block, line, element of its run, k, fold] = sums over the chunk's bands; `narrow_sum` adds them.
+
+    Lines of filter elements begin at `taps` in a band of x; a tile has len(lines) of them with len(run) elements each, and
+    len(fold) pixels share a vector.
     """
     w, plan = window[0], plans[0]
     lanes = lanes_of(x)
-    bands = (w.P + plan.rows - 1) // plan.rows
-    width = (w.Q + lanes - 1) // lanes * lanes
-    blocks = (w.K + PLANES - 1) // PLANES
-    size = w.R * w.C * ((w.S + COLUMNS - 1) // COLUMNS) * COLUMNS * PLANES * lanes
+    bands, channels = (w.P + plan.rows - 1) // plan.rows, lanes // len(fold)
+    size = len(taps) * len(run) * lanes
+    sums = (w.K + channels - 1) // channels * size
     start = worker * plan.scratch
-    gradients = start + plan.scratch - plan.rows * PLANES * width
     for chunk in range(worker, chunks, workers):
-        base = chunk * blocks * size
-        for i in range(natural(base), natural(base + blocks * size)):
-            partial[i] = 0
+        zero_run(partial, chunk * sums, sums)
         for task in range(w.N * bands * chunk // chunks, w.N * bands * (chunk + 1) // chunks):
             n, band = divmod(task, bands)
             first = band * plan.rows
             rows = min(plan.rows, w.P - first)
-            _pack_planes(x, w, plan, n, first, rows, scratch, start)
-            for block in range(blocks):
-                for i in range(rows):
-                    _pack_gradients(dy, w, n, first + i, block * PLANES, lanes, scratch, gradients + i * PLANES * width,
-                                    width)
-                _weight_band(w, plan, taps, rows, scratch, start, gradients, width, partial, base + block * size)
+            inputs = (rows - 1) * w.stride_rows + (w.R - 1) * w.dilation_rows + 1
+            _copy_rows(x, w, plan, n, first * w.stride_rows - w.top, inputs, scratch, start)
+            if len(fold) > 1:
+                _fold_rows(w, plan, inputs, scratch, start)
+            for block in range(sums // size):
+                _add_band(w, plan, taps, rows, scratch, start + plan.folded, dy, (n * w.P + first) * w.Q * w.K,
+                          block * channels, partial, chunk * sums + block * size, lines, run, fold)
 
 
 @parallel_kernel
-def narrow_sum(partial, window, chunks, dw, worker, workers):
-    """dw[r, s, c, k] = sum over chunks and lanes, in order."""
-    w = window[0]
+def narrow_sum(partial, window, plans, chunks, fold, run, dw, worker, workers):
+    """dw[r, s, c, k] = sum over chunks and the pixels that share a vector, in order."""
+    w, plan = window[0], plans[0]
     lanes = lanes_of(partial)
-    s_blocks = (w.S + COLUMNS - 1) // COLUMNS
-    size = w.R * w.C * s_blocks * COLUMNS * PLANES * lanes
-    blocks = (w.K + PLANES - 1) // PLANES
+    channels = lanes // fold
+    size, distance = plan.lines * run * lanes, len(partial) // chunks
     for weight in range(worker, w.R * w.S * w.C, workers):
-        filter_row, c = divmod(weight, w.C)
-        r, s = divmod(filter_row, w.S)
+        line, element = divmod(weight, plan.elements)
+        piece, element = divmod(element, run)
+        at = ((piece * plan.filter_lines + line) * run + element) * lanes
         for k in range(w.K):
-            at = ((r * w.C + c) * s_blocks + s // COLUMNS) * PLANES + k % PLANES
-            start = k // PLANES * size + (at * COLUMNS + s % COLUMNS) * lanes
+            start = at + k // channels * size + k % channels * fold
             total = partial.dtype.type(0)
             for chunk in range(chunks):
-                for lane in range(lanes):
-                    total += partial[start + chunk * blocks * size + lane]
+                for pixel in range(fold):
+                    total += partial[start + chunk * distance + pixel]
             dw[weight * w.K + k] = total

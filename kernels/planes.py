@@ -1,4 +1,4 @@
-"""Tiles of channels by pixels, for kernels whose vectors run over pixels (narrow.py), and the way to pixels by channels."""
+"""Tiles for convolutions of few channels (narrow.py): channels by pixels with the way back, and sums of filter elements."""
 
 from __future__ import annotations
 
@@ -35,28 +35,12 @@ def _zip(builder: Any, a: Any, b: Any) -> list[Any]:
     return [builder.shuffle_vector(a, b, ir.Constant(mask, half)) for half in (order[:lanes], order[lanes:])]
 
 
-def _unzip(builder: Any, a: Any, b: Any) -> list[Any]:
-    """The elements of two vectors with even numbers, and those with odd numbers."""
-    lanes = a.type.count
-    mask = ir.VectorType(INDEX, lanes)
-    return [builder.shuffle_vector(a, b, ir.Constant(mask, list(range(odd, 2 * lanes, 2)))) for odd in (0, 1)]
-
-
 def _interleave(builder: Any, planes: list[Any]) -> list[Any]:
     """Vectors of pixels, one for each channel, as vectors of channels, pixel after pixel: log2(channels) rounds of zips."""
     half = len(planes) // 2
     for _ in range(half.bit_length()):
         planes = [part for i in range(half) for part in _zip(builder, planes[i], planes[i + half])]
     return planes
-
-
-def _deinterleave(builder: Any, pixels: list[Any]) -> list[Any]:
-    """The inverse of `_interleave`."""
-    half = len(pixels) // 2
-    for _ in range(half.bit_length()):
-        pairs = [_unzip(builder, pixels[2 * i], pixels[2 * i + 1]) for i in range(half)]
-        pixels = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
-    return pixels
 
 
 def _pixel_parts(lanes: int) -> list[tuple[int, int, int, int]]:
@@ -127,63 +111,27 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
 
 
 @intrinsic
-def planes_load(typing, dy, offset, step, pixels, channels, planes, start, distance):
-    """planes[start + k * distance : ... + lanes] = channel k of a vector of pixels, zero where one is missing."""
-    tile = Tile(1, 1, dy.dtype)
+def zip_vectors(typing, target, start, source, first, second):
+    """Write source[first], source[second], source[first + 1], source[second + 1] ... to target[start:]: two vectors."""
+    tile = Tile(1, 1, source.dtype)
 
     def generate(context, builder, signature, args):
-        dy_array, offset, step, pixels, channels, planes_array, start, distance = args
-        source = array_data(context, builder, signature.args[0], dy_array)
-        target = array_data(context, builder, signature.args[5], planes_array)
-        rows: list[Any] = [None] * PLANES
-        for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
-            mask = _part_mask(builder, tile.lanes, lane, channel, pixel, pixels, channels)
-            at = builder.add(offset, builder.mul(step, NATURAL(pixel)))
-            pointer = vector_at(builder, source, lane_offset(builder, at, channel - lane), tile.vector)
-            part = masked_load(builder, pointer, mask, tile.vector)
-            rows[vector] = part if rows[vector] is None else builder.select(mask, part, rows[vector])
-        for plane in _deinterleave(builder, rows):
-            builder.store(plane, vector_at(builder, target, start, tile.vector), align=4)
-            start = builder.add(start, distance)
+        target_array, start, source_array, first, second = args
+        data = array_data(context, builder, signature.args[2], source_array)
+        to = array_data(context, builder, signature.args[0], target_array)
+        parts = [load_vector(builder, data, offset, tile.vector) for offset in (first, second)]
+        for i, zipped in enumerate(_zip(builder, *parts)):
+            at = lane_offset(builder, start, i * tile.lanes)
+            builder.store(zipped, vector_at(builder, to, at, tile.vector), align=4)
         return context.get_dummy_value()
 
-    return types.void(dy, *[types.intp] * 4, planes, types.intp, types.intp), generate
+    return types.void(target, types.intp, source, types.intp, types.intp), generate
 
 
 @intrinsic
-def planes_multiply_add(typing, tile, rows, offset, distance, columns, column_offset, column_distance, count):
-    """Tile plus, for every row and vector, the product of a vector of `rows` and `count` lanes of one of `columns`."""
-
-    def generate(context, builder, signature, args):
-        value, row_array, offset, distance, column_array, column_offset, column_distance, count = args
-        row_data = array_data(context, builder, signature.args[1], row_array)
-        column_data = array_data(context, builder, signature.args[4], column_array)
-        columns = []
-        mask = lanes_below(builder, count, tile.lanes)
-        for _ in range(tile.vectors):
-            column = vector_at(builder, column_data, column_offset, tile.vector)
-            columns.append(masked_load(builder, column, mask, tile.vector))
-            column_offset = builder.add(column_offset, column_distance)
-        fused = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
-        for p in range(tile.rows):
-            row = load_vector(builder, row_data, offset, tile.vector)
-            for v in range(tile.vectors):
-                k = p * tile.vectors + v
-                total = builder.call(fused, [row, columns[v], builder.extract_value(value, k)])
-                value = builder.insert_value(value, total, k)
-            offset = builder.add(offset, distance)
-        return value
-
-    return tile(tile, rows, types.intp, types.intp, columns, *[types.intp] * 3), generate
-
-
-@intrinsic
-def planes_sums(typing, array, offset, vectors):
-    """Tile of PLANES rows read from memory, one vector after the other: the running sums of `planes_multiply_add`."""
-    if not isinstance(vectors, types.IntegerLiteral):
-        return None
-    tile = Tile(PLANES, vectors.literal_value, array.dtype)
+def filter_sums(typing, array, offset, lines, run):
+    """Tile of len(lines) rows of len(run) vectors, read from consecutive memory: the sums of `filter_multiply_add`."""
+    tile = Tile(len(lines), len(run), array.dtype)
 
     def generate(context, builder, signature, args):
         pointer = array_data(context, builder, signature.args[0], args[0])
@@ -193,14 +141,58 @@ def planes_sums(typing, array, offset, vectors):
             value = builder.insert_value(value, loaded, i)
         return value
 
-    return tile(array, types.intp, vectors), generate
+    return tile(array, types.intp, lines, run), generate
+
+
+def _pixels(builder: Any, data: Any, lanes: int, scalar: Any, pixels: list[tuple[Any, Any]]) -> Any:
+    """One vector of (offset, channels) of one pixel, or two with their channels in turns: missing ones are zeros."""
+    part = ir.VectorType(scalar, lanes // len(pixels))
+    parts = [masked_load(builder, vector_at(builder, data, offset, part), lanes_below(builder, count, part.count), part)
+             for offset, count in pixels]
+    if len(parts) == 1:
+        return parts[0]
+    order = [lane // 2 + lane % 2 * part.count for lane in range(lanes)]
+    return builder.shuffle_vector(*parts, ir.Constant(ir.VectorType(INDEX, lanes), order))
+
+
+@intrinsic
+def filter_multiply_add(typing, tile, x, start, taps, first, dy, offset, count, second, second_count, fold):
+    """Tile plus the products of a vector of dy and what its pixels meet: element v of line l at start + taps[first + l] + v.
+
+    The vector has `count` channels of dy from `offset` on. If len(fold) is 2, then those of a second pixel stand between
+    them, and each x is a pair.
+    """
+    pixels = len(fold)
+
+    def generate(context, builder, signature, args):
+        value, x_array, start, taps, first, dy_array, offset, count, second, second_count, _ = args
+        x_data = array_data(context, builder, signature.args[1], x_array)
+        taps_data = array_data(context, builder, signature.args[3], taps)
+        dy_data = array_data(context, builder, signature.args[5], dy_array)
+        gradient = _pixels(builder, dy_data, tile.lanes, tile.scalar, [(offset, count), (second, second_count)][:pixels])
+        fused = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
+        inputs = ir.VectorType(tile.scalar, pixels)
+        turns = ir.Constant(ir.VectorType(INDEX, tile.lanes), [lane % pixels for lane in range(tile.lanes)])
+        for line in range(tile.rows):
+            tap = builder.load(builder.gep(taps_data, [lane_offset(builder, first, line)]))
+            data = builder.gep(builder.gep(x_data, [tap]), [start])
+            for v in range(tile.vectors):
+                k = line * tile.vectors + v
+                loaded = load_vector(builder, data, NATURAL(v * pixels), inputs)
+                column = builder.shuffle_vector(loaded, ir.Constant(inputs, ir.Undefined), turns)
+                total = builder.call(fused, [gradient, column, builder.extract_value(value, k)])
+                value = builder.insert_value(value, total, k)
+        return value
+
+    return tile(tile, x, types.intp, taps, types.intp, dy, *[types.intp] * 4, fold), generate
 
 
 if config.DISABLE_JIT:
     from .simd_python import (  # noqa: F401
-        planes_load,
-        planes_multiply_add,
+        filter_multiply_add,
+        filter_sums,
         planes_store,
-        planes_sums,
         planes_tile,
+        zip_vectors,
     )

@@ -204,33 +204,30 @@ def planes_store(tile, y, y_offset, step, pixels, channels, floor):
         _inside(y, y_offset + pixel * step, count)[:] = _not_below(tile[:count, pixel], floor)
 
 
-def planes_load(dy, offset, step, pixels, channels, planes, start, distance):
-    """A vector of pixels as 8 planes of channels, zero where a pixel or channel is missing."""
-    lanes = lanes_of(dy)
-    for k in range(8):
-        _inside(planes, start + k * distance, lanes)[:] = 0
-    for pixel in range(min(pixels, lanes)):
-        for k in range(min(channels, 8)):
-            planes[start + k * distance + pixel] = _inside(dy, offset + pixel * step + k, 1)[0]
+def zip_vectors(target, start, source, first, second):
+    """Write two vectors of elements in turns."""
+    lanes = lanes_of(source)
+    pairs = np.stack([_inside(source, first, lanes), _inside(source, second, lanes)], axis=1)
+    _inside(target, start, 2 * lanes)[:] = pairs.reshape(-1)
 
 
-def planes_multiply_add(tile, rows, offset, distance, columns, column_offset, column_distance, count):
-    """Tile plus the products of each vector of rows and each of columns, lane by lane; a tile is (8, vectors * lanes)."""
-    lanes = lanes_of(rows)
-    total = tile.copy()
-    count = max(0, min(count, lanes))
-    for p in range(8):
-        for v in range(tile.shape[1] // lanes):
-            row = _inside(rows, offset + p * distance, lanes)
-            column = _inside(columns, column_offset + v * column_distance, count)
-            total[p, v * lanes:v * lanes + count] += row[:count] * column
-    return total
+def filter_sums(array, offset, lines, run):
+    """Tile of filter elements read from memory: (lines, elements * lanes)."""
+    width = len(run) * lanes_of(array)
+    return _inside(array, offset, len(lines) * width).reshape(len(lines), width).copy()
 
 
-def planes_sums(array, offset, vectors):
-    """Tile of 8 rows read from memory."""
-    size = vectors * lanes_of(array)
-    return _inside(array, offset, 8 * size).reshape(8, size).copy()
+def filter_multiply_add(tile, x, start, taps, first, dy, offset, count, second, second_count, fold):
+    """Tile plus the products of a vector of dy, of one pixel or two, and what these meet (see planes.py)."""
+    lanes, pixels = lanes_of(dy), len(fold)
+    gradient = np.zeros((lanes // pixels, pixels), dy.dtype)
+    for pixel, (at, wanted) in enumerate([(offset, count), (second, second_count)][:pixels]):
+        channels = max(0, min(wanted, lanes // pixels))
+        gradient[:channels, pixel] = _inside(dy, at, channels)
+    run = tile.shape[1] // lanes
+    lines = [_inside(x, start + int(taps[first + line]), run * pixels) for line in range(len(tile))]
+    inputs = np.reshape(lines, (len(tile), run, 1, pixels))
+    return tile + (inputs * gradient).reshape(tile.shape)
 
 
 def pixels_start(bias, offset):

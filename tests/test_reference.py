@@ -102,7 +102,7 @@ def test_exports_every_public_function():
 CONV_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 AVERAGE_DEFAULTS = {"stride": None, "padding": 0, "ceil_mode": False, "count_include_pad": True}
 DEFAULTS = {
-    "conv2d": {"bias": None, **CONV_DEFAULTS, "relu": False},
+    "conv2d": {"bias": None, **CONV_DEFAULTS, "relu": False, "add": None},
     "linear": {"bias": None, "relu": False},
     "linear_backward": {"need_dx": True, "need_dweight": True, "y": None},
     "conv_transpose2d": {"bias": None, "output_padding": 0, **CONV_DEFAULTS},
@@ -113,12 +113,12 @@ DEFAULTS = {
     "upsample2d": {"mode": "nearest"},
     "upsample2d_backward": {"mode": "nearest"},
     "add": {"relu": False},
-    "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dweight": True, "need_dbias": True, "y": None},
+    "conv2d_backward": {**CONV_DEFAULTS, "need_dx": True, "need_dweight": True, "need_dbias": True, "y": None, "add": None},
     "max_pool2d": {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "relu": False},
     "max_pool2d_backward": {"y": None, "kernel_size": None, "stride": None, "padding": 0, "dilation": 1, "ceil_mode": False},
     "avg_pool2d": AVERAGE_DEFAULTS,
     "avg_pool2d_backward": AVERAGE_DEFAULTS,
-    "batch_norm": {"momentum": 0.1, "eps": 1e-5, "relu": False},
+    "batch_norm": {"momentum": 0.1, "eps": 1e-5, "relu": False, "add": None},
     "batch_norm_backward": {"training": True, "y": None},
     "layer_norm": {"eps": 1e-5},
     "group_norm": {"eps": 1e-5},

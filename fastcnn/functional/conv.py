@@ -40,12 +40,18 @@ def _choose(function: str, algorithm: str, w: Window) -> str:
     return algorithm
 
 
+def _for_weight(chosen: ModuleType, w: Window) -> ModuleType:
+    """Module that makes the gradient of the weight where all algorithms are open and `chosen` makes the rest."""
+    return narrow if chosen is direct and narrow.pays_for_weight(w) else chosen
+
+
 @arrays.remembered
 def _planned(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
-          dilation: shapes.Pair, groups: int, algorithm: str) -> tuple[ModuleType, Window]:
-    """Module of the algorithm, and geometry."""
+          dilation: shapes.Pair, groups: int, algorithm: str) -> tuple[ModuleType, ModuleType, Window]:
+    """Module of the algorithm, that of the gradient of the weight, and geometry."""
     w = shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
-    return _MODULES[_choose(function, algorithm, w)], w
+    chosen = _MODULES[_choose(function, algorithm, w)]
+    return chosen, _for_weight(chosen, w) if algorithm == "auto" else chosen, w
 
 
 def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1,
@@ -66,7 +72,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     fit.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
-    chosen, w = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    chosen, _, w = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     bias = arrays.as_bias("conv2d", bias, w.K, x.dtype)
     shape = w.N, w.P, w.Q, w.K
     addend, y = arrays.as_addend("conv2d", add, shape, x.dtype), arrays.as_output("conv2d", out, shape, x.dtype)
@@ -85,7 +91,7 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     `out` is two arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
-    chosen, w = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    chosen, for_weight, w = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     shapes.same_shape("conv2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.K), "the shape of y")
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
@@ -94,7 +100,7 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     dweight = dbias = None
     if need_dweight:
         dweight = arrays.as_output("conv2d_backward", out[0], weight.shape, weight.dtype)
-        chosen.backward_weight(dy, x, w, dweight)
+        for_weight.backward_weight(dy, x, w, dweight)
     if need_dbias:
         dbias = arrays.as_output("conv2d_backward", out[1], (w.K,), dy.dtype)
         products.column_sums(dy, dbias)
@@ -139,7 +145,7 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     dweight = None
     if need_dweight:
         dweight = arrays.empty(weight.shape, weight.dtype)
-        chosen.backward_weight(x, dy, w, dweight)
+        _for_weight(chosen, w).backward_weight(x, dy, w, dweight)
     dbias = None
     if need_dbias:
         dbias = arrays.empty((w.C,), dy.dtype)
