@@ -42,10 +42,10 @@ def _choose(function: str, algorithm: str, w: Window) -> str:
 
 @arrays.remembered
 def _planned(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
-          dilation: shapes.Pair, groups: int, algorithm: str) -> tuple[ModuleType, Window]:
-    """Module of the algorithm, and geometry."""
+          dilation: shapes.Pair, groups: int, algorithm: str) -> tuple[ModuleType, Window, tuple[int, int, int, int]]:
+    """Module of the algorithm, geometry, and shape of y."""
     w = shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
-    return _MODULES[_choose(function, algorithm, w)], w
+    return _MODULES[_choose(function, algorithm, w)], w, (w.N, w.P, w.Q, w.K)
 
 
 def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1,
@@ -65,9 +65,9 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     float32 or float64, all of one dtype. ShapeError, DTypeError: arguments that do not fit.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
-    chosen, w = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    chosen, w, y_shape = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     bias = arrays.as_bias("conv2d", bias, w.K, x.dtype)
-    y = arrays.as_output("conv2d", out, (w.N, w.P, w.Q, w.K), x.dtype)
+    y = arrays.as_output("conv2d", out, y_shape, x.dtype)
     chosen.forward(x, weight, bias, w, y, relu)
     return y
 
@@ -83,8 +83,8 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     and dbias where given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
-    chosen, w = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
-    shapes.same_shape("conv2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.K), "the shape of y")
+    chosen, w, y_shape = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    shapes.same_shape("conv2d_backward", "dy", dy.shape, y_shape, "the shape of y")
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
         dx = arrays.empty(x.shape, x.dtype)

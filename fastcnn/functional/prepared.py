@@ -85,7 +85,9 @@ def form(source: np.ndarray, name: str, key: Hashable, size: int, write: Callabl
     store = _thread.store
     if store is not None and store.is_promised(source):
         return store.get(source, (name, key), lambda: _written(arrays.aligned(size, source.dtype, np.empty), write))
-    return _written(arrays.scratch(name, size, source.dtype)[:size], write)
+    target = arrays.scratch(name, size, source.dtype)[:size]
+    write(target)
+    return target
 
 
 def _written(target: np.ndarray, write: Callable[[np.ndarray], None]) -> np.ndarray:

@@ -40,11 +40,6 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def lanes(x: np.ndarray) -> int:
-    """Elements of x's dtype in one vector register."""
-    return simd.VECTOR_BYTES // x.itemsize
-
-
 @functools.lru_cache(maxsize=1024)
 def width_for(channels: int, itemsize: int) -> tuple[int, ...]:
     """The tile width for so many output channels: a tuple with an element for each vector, its lanes."""

@@ -33,7 +33,7 @@ class Sequential(Module):
         return self._forward(x) if prepared.current() is None else replayed(self, self._forward, x)
 
     def _forward(self, x: Any) -> Any:
-        watched = any("forward" in vars(layer) for layer in self.layers)
+        watched = any(["forward" in layer.__dict__ for layer in self.layers])
         self._steps = self.layers if watched else self._fused
         for step in self._steps:
             x = step.forward(x)
