@@ -51,11 +51,17 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_
     dy, dx = through_relu("linear_backward", dy, y), None
     if need_dx:
         dx = arrays.empty((N, depth), dy.dtype)
-        direct.backward_input(dy, weight, w, dx)
+        if N == 1:  # weight @ dy^T reads the weights where they lie
+            direct.forward(weight, dy, arrays.NOTHING[dy.dtype], pointwise.rows(depth, K, 1), dx, False)
+        else:
+            direct.backward_input(dy, weight, w, dx)
     if not need_dweight:
         return dx, None, None
     dweight = arrays.as_output("linear_backward", out[0], (depth, K), dy.dtype)
-    direct.backward_weight(dy, x, w, dweight)
+    if N == 1:  # x^T @ dy writes the gradients where they lie
+        direct.forward(x, dy, arrays.NOTHING[dy.dtype], pointwise.rows(depth, 1, K), dweight, False)
+    else:
+        direct.backward_weight(dy, x, w, dweight)
     dbias = arrays.as_output("linear_backward", out[1], (K,), dy.dtype)
     products.column_sums(dy, dbias)
     return dx, dweight, dbias
