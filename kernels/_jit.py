@@ -135,7 +135,8 @@ class ParallelKernel:
 
     def _find_places(self, arguments: tuple[Any, ...]) -> tuple[int, int, int]:
         """Places of the arguments that decide, 0 for no tuple: arrays of integers or records have one type each."""
-        arrays = [place for place, value in enumerate(arguments) if isinstance(value, np.ndarray) and value.dtype.kind in "fub"]
+        arrays = [place for place, value in enumerate(arguments)
+                  if isinstance(value, np.ndarray) and value.dtype.kind in "fub"]
         tuples = [place for place, value in enumerate(arguments) if isinstance(value, tuple)]
         self._places = arrays[0], arrays[-1], tuples[0] if tuples else 0
         return self._places

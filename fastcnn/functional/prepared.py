@@ -85,9 +85,7 @@ def form(source: np.ndarray, name: str, key: Hashable, size: int, write: Callabl
     store = _thread.store
     if store is not None and store.is_promised(source):
         return store.get(source, (name, key), lambda: _written(arrays.aligned(size, source.dtype, np.empty), write))
-    target = arrays.scratch(name, size, source.dtype)[:size]
-    write(target)
-    return target
+    return _written(arrays.scratch(name, size, source.dtype)[:size], write)
 
 
 def _written(target: np.ndarray, write: Callable[[np.ndarray], None]) -> np.ndarray:

@@ -33,7 +33,7 @@ class Sequential(Module):
         return self._forward(x) if prepared.current() is None else replayed(self, self._forward, x)
 
     def _forward(self, x: Any) -> Any:
-        watched = any(["forward" in layer.__dict__ for layer in self.layers])
+        watched = any("forward" in vars(layer) for layer in self.layers)
         self._steps = self.layers if watched else self._fused
         for step in self._steps:
             x = step.forward(x)
@@ -172,9 +172,9 @@ def _first_trained(steps: tuple[Module, ...]) -> int:
 def _has_parameters(module: Module) -> bool:
     """Whether there is any parameter to train in the module; those of layers, also of fused ones, are found at once."""
     members = vars(module).values()
-    return (not module.frozen and any(isinstance(member, Parameter) for member in members)
-            or any(_has_parameters(member) for member in members if isinstance(member, Module))
-            or bool(module.parameters()))
+    own = not module.frozen and any(isinstance(member, Parameter) for member in members)
+    inside = own or any(_has_parameters(member) for member in members if isinstance(member, Module))
+    return inside or bool(module.parameters())
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

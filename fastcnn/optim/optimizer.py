@@ -66,7 +66,7 @@ class Optimizer:
     @property
     def flat(self) -> Flat:
         """All parameters as one array (n,), all gradients as another."""
-        if any([parameter.flat is not self._home for parameter in self.parameters]):
+        if any(parameter.flat is not self._home for parameter in self.parameters):
             self._flat = flatten(self.parameters)
             self._home = self.parameters[0].flat
             self.state = {name: array.astype(self._flat.data.dtype, copy=False) for name, array in self.state.items()}
