@@ -140,7 +140,10 @@ class ParallelKernel:
     def run(self, arguments: tuple[Any, ...], workers: int) -> None:
         """Run the kernel on so many workers."""
         if workers == 1:
-            entry = self._entries.get(self._types(arguments)) or self._compiled(arguments)
+            try:
+                entry = self._entries[self._types(arguments)]
+            except KeyError:
+                entry = self._compiled(arguments)
             entry(*arguments, 0, 1)
         elif numba.config.DISABLE_JIT:
             for worker in range(workers):

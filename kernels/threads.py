@@ -124,7 +124,5 @@ def started() -> Iterator[None]:
 
 def workers(work: float, grain: float = 1 << 17) -> int:
     """Workers for `work` units when each should have at least `grain` of them, so that small work is not spread thin."""
-    grain /= _starting.gain
-    if work < 2 * grain:
-        return 1
-    return min(_count, int(work / grain))
+    work *= _starting.gain
+    return 1 if work < 2 * grain else min(_count, int(work / grain))

@@ -191,11 +191,23 @@ def without_width(signature):
 
 
 def test_one_signature_for_each_type():
-    """Each further signature of a kernel costs a user a second or more; how arrays lie must not make one."""
-    for row in registry.ROWS:
-        for trial in verification.trials(row):
-            if trial.case is row.cases[0]:
-                trial.run()
+    """Each further signature of a kernel costs a user a second or more; how arrays lie must not make one.
+
+    A launch finds its compiled code by the types of few arguments, which must decide those of all others.
+    """
+    meant = {}
+
+    def watched(kernel, arguments, workers):
+        meant.setdefault((kernel.__name__, kernel._types(arguments)), set()).add(_jit._signature(arguments))
+        kernel.run(arguments, workers)
+
+    with _jit.launching(watched):
+        for row in registry.ROWS:
+            for trial in verification.trials(row):
+                if trial.case is row.cases[0]:
+                    trial.run()
+    assert len(meant) > 60
+    assert not {types: found for types, found in meant.items() if len(found) > 1}
     signatures = {kernel: _jit.dispatchers[kernel].signatures for kernel in ENTERED if kernel in _jit.dispatchers}
     assert not {kernel: found for kernel, found in signatures.items() if len({without_width(one) for one in found}) > 2}
     assert sum(len(found) for found in signatures.values()) > 60

@@ -70,11 +70,11 @@ def floats(function: str, **values: Any) -> list[np.ndarray]:
     DTypeError: they mix float32 and float64.
     """
     given = list(values.values())
-    return given if _fit(given) else _converted(function, values)
+    return given if fit(given) else _converted(function, values)
 
 
-def _fit(values: list[Any]) -> bool:
-    """Whether kernels take the values as they are, as those of a step of training: looked at in the quickest order."""
+def fit(values: list[Any]) -> bool:
+    """Whether all are float arrays of one dtype as kernels take them, as nearly always."""
     dtype = getattr(values[0], "dtype", None)
     if dtype is not FLOAT32 and dtype is not FLOAT64:
         return False

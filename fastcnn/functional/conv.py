@@ -47,11 +47,12 @@ def _for_weight(chosen: ModuleType, w: Window) -> ModuleType:
 
 @arrays.remembered
 def _planned(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
-          dilation: shapes.Pair, groups: int, algorithm: str) -> tuple[ModuleType, ModuleType, Window]:
-    """Module of the algorithm, that of the gradient of the weight, and geometry."""
+          dilation: shapes.Pair, groups: int, algorithm: str,
+          ) -> tuple[ModuleType, ModuleType, Window, tuple[int, int, int, int]]:
+    """Module of the algorithm, that of the gradient of the weight, geometry, and shape of y."""
     w = shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
     chosen = _MODULES[_choose(function, algorithm, w)]
-    return chosen, _for_weight(chosen, w) if algorithm == "auto" else chosen, w
+    return chosen, _for_weight(chosen, w) if algorithm == "auto" else chosen, w, (w.N, w.P, w.Q, w.K)
 
 
 def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1,
@@ -72,10 +73,9 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     fit.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
-    chosen, _, w = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
-    bias = arrays.as_bias("conv2d", bias, w.K, x.dtype)
-    shape = w.N, w.P, w.Q, w.K
-    addend, y = arrays.as_addend("conv2d", add, shape, x.dtype), arrays.as_output("conv2d", out, shape, x.dtype)
+    chosen, _, w, y_shape = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    bias, addend = arrays.as_bias("conv2d", bias, w.K, x.dtype), arrays.as_addend("conv2d", add, y_shape, x.dtype)
+    y = arrays.as_output("conv2d", out, y_shape, x.dtype)
     chosen.forward(x, weight, bias, w, addend, y, relu)
     return y
 
@@ -91,8 +91,9 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     `out` is two arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
-    chosen, for_weight, w = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
-    shapes.same_shape("conv2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.K), "the shape of y")
+    chosen, for_weight, w, y_shape = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups,
+                                              algorithm)
+    shapes.same_shape("conv2d_backward", "dy", dy.shape, y_shape, "the shape of y")
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
         dx = arrays.empty(x.shape, x.dtype)

@@ -172,8 +172,8 @@ def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, ad
               relu: bool = False) -> None:
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.conv2d_forward(
-        x.reshape(-1), job.window, job.plans, job.offsets, products.pack(weight, job.packing), bias, addend,
-        arrays.floor(relu), y.reshape(-1), job.width, arrays.scratch("conv", workers * plan.band, x.dtype),
+        x.ravel(), job.window, job.plans, job.offsets, products.pack(weight, job.packing), bias, addend,
+        arrays.floor(relu), y.ravel(), job.width, arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
 
 
@@ -238,7 +238,7 @@ def _few_job(w: Window, itemsize: int) -> _FewJob | None:
 def _backward_input_few(dy: np.ndarray, weight: np.ndarray, job: _FewJob, dx: np.ndarray) -> None:
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.conv2d_backward_input_few(
-        dy.reshape(-1), job.window, job.plans, job.offsets, products.pack(weight, job.packing), dx.reshape(-1), job.width,
+        dy.ravel(), job.window, job.plans, job.offsets, products.pack(weight, job.packing), dx.ravel(), job.width,
         arrays.scratch("conv", workers * plan.products, dy.dtype),
         arrays.scratch("positions", 2 * workers * plan.positions, arrays.INT64), arrays.queue(), workers)
 
@@ -317,8 +317,8 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
     partial = arrays.empty((job.partial,), x.dtype)
     kernels.conv2d_backward_weight(
-        x.reshape(-1), job.window, job.plans, job.offsets, dy.reshape(-1), partial, job.width,
+        x.ravel(), job.window, job.plans, job.offsets, dy.ravel(), partial, job.width,
         arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
     matmul.sum_chunks(partial, plan.chunks, w.groups, plan.weights, job.offsets.size, w.K // w.groups, sum(job.width),
-                      dweight.reshape(-1), threads.workers(partial.size))
+                      dweight.ravel(), threads.workers(partial.size))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from .. import shapes
+from ..shapes import Window
 from . import arrays, direct, pointwise, products
 from .activation import through_relu
 
 
-def _features(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return (N, in, out); ShapeError when x (N, in) and weight (in, out) do not fit."""
+@functools.lru_cache(maxsize=1024)
+def _window(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> Window:
+    """Return the product as a convolution; ShapeError when x (N, in) and weight (in, out) do not fit."""
     if len(x) != 2:
         raise shapes.ShapeError(f"{function}: x has {len(x)} dimensions (shape {x}), expected 2: (N, in features)")
     if len(weight) != 2:
@@ -20,7 +23,7 @@ def _features(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> tup
                                 "expected 2: (in features, out features)")
     if x[1] != weight[0]:
         raise shapes.ShapeError(f"{function}: x has {x[1]} features (shape {x}), weight {weight} expects {weight[0]}")
-    return x[0], weight[0], weight[1]
+    return pointwise.rows(x[0], weight[0], weight[1])
 
 
 def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np.ndarray | None = None) -> np.ndarray:
@@ -29,10 +32,10 @@ def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np
     `out` receives y where given. ShapeError, DTypeError: arguments that do not fit.
     """
     x, weight = arrays.floats("linear", x=x, weight=weight)
-    N, depth, K = _features("linear", x.shape, weight.shape)
-    bias = arrays.as_bias("linear", bias, K, x.dtype)
-    y = arrays.as_output("linear", out, (N, K), x.dtype)
-    direct.forward(x, weight, bias, pointwise.rows(N, depth, K), arrays.NOTHING[x.dtype], y, relu)
+    w = _window("linear", x.shape, weight.shape)
+    bias = arrays.as_bias("linear", bias, w.K, x.dtype)
+    y = arrays.as_output("linear", out, (w.H, w.K), x.dtype)
+    direct.forward(x, weight, bias, w, arrays.NOTHING[x.dtype], y, relu)
     return y
 
 
@@ -45,17 +48,23 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_
     arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("linear_backward", dy=dy, x=x, weight=weight)
-    N, depth, K = _features("linear_backward", x.shape, weight.shape)
+    w = _window("linear_backward", x.shape, weight.shape)
+    N, depth, K = w.H, w.C, w.K
     shapes.same_shape("linear_backward", "dy", dy.shape, (N, K), "the shape of y")
-    w = pointwise.rows(N, depth, K)
-    dy, dx = through_relu("linear_backward", dy, y), None
+    dy, dx, nothing = through_relu("linear_backward", dy, y), None, arrays.NOTHING[dy.dtype]
     if need_dx:
         dx = arrays.empty((N, depth), dy.dtype)
-        direct.backward_input(dy, weight, w, arrays.NOTHING[dy.dtype], dx)
+        if N == 1:  # weight @ dy^T reads the weights where they lie
+            direct.forward(weight, dy, nothing, pointwise.rows(depth, K, 1), nothing, dx, False)
+        else:
+            direct.backward_input(dy, weight, w, nothing, dx)
     if not need_dweight:
         return dx, None, None
     dweight = arrays.as_output("linear_backward", out[0], (depth, K), dy.dtype)
-    direct.backward_weight(dy, x, w, dweight)
+    if N == 1:  # x^T @ dy writes the gradients where they lie
+        direct.forward(x, dy, nothing, pointwise.rows(depth, 1, K), nothing, dweight, False)
+    else:
+        direct.backward_weight(dy, x, w, dweight)
     dbias = arrays.as_output("linear_backward", out[1], (K,), dy.dtype)
     products.column_sums(dy, dbias)
     return dx, dweight, dbias

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,10 +22,22 @@ def _channels(function: str, shape: tuple[int, ...]) -> int:
     return shape[-1]
 
 
-def _sums(size: int, width: int) -> tuple[np.ndarray, int]:
-    """Room for the sums of all chunks, and how many these are: a function of the shape alone."""
-    chunks = arrays.chunks(size)
-    return arrays.scratch("norm", chunks * 2 * width, arrays.FLOAT64), chunks
+class _Job(NamedTuple):
+    """All that batch norm needs besides its arrays."""
+
+    C: int
+    rows: int  # values in each channel
+    channel: np.ndarray  # of each lane
+    width: int  # lanes
+    chunks: int  # that are summed apart
+    sums: int  # elements of their sums
+
+
+@functools.lru_cache(maxsize=1024)
+def _job(function: str, shape: tuple[int, ...]) -> _Job:
+    C, size = _channels(function, shape), math.prod(shape)
+    channel, chunks = arrays.channel_of_lane(C), arrays.chunks(size)
+    return _Job(C, size // C, channel, len(channel), chunks, chunks * 2 * len(channel))
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
@@ -37,66 +51,68 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     """
     x, gamma, beta, old_mean, old_var = arrays.floats(
         "batch_norm", x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
-    C = _channels("batch_norm", x.shape)
-    for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
-        same_shape("batch_norm", name, array.shape, (C,), "the channels of x")
-    eps, flat, dtype = real("batch_norm", "eps", eps, 0), x.ravel(), x.dtype
-    addend = arrays.as_addend("batch_norm", add, x.shape, dtype)
-    channel = arrays.channel_of_lane(C)
-    centre, scale, offset = np.empty((3, len(channel)), dtype)
-    mean, inverse_std = np.empty((2, C), dtype)
+    job = _job("batch_norm", x.shape)
+    if not gamma.shape == beta.shape == old_mean.shape == old_var.shape == (job.C,):
+        for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
+            same_shape("batch_norm", name, array.shape, (job.C,), "the channels of x")
+    eps, flat, dtype, workers = real("batch_norm", "eps", eps, 0), x.ravel(), x.dtype, threads.workers(x.size)
+    centre, scale, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
+    inverse_std, addend = np.empty(job.C, dtype), arrays.as_addend("batch_norm", add, x.shape, dtype)
     if training:
-        rows, momentum = x.size // C, real("batch_norm", "momentum", momentum, 0, 1)
-        if rows == 1:
+        momentum = real("batch_norm", "momentum", momentum, 0, 1)
+        if job.rows == 1:
             raise ShapeError(f"batch_norm: x has one value in each channel (shape {x.shape}), expected more in training")
-        arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
-        shift = flat[channel].astype(np.float64)
-        sums, chunks = _sums(x.size, len(channel))
-        kernels.moments(flat, shift, sums, chunks, min(chunks, threads.workers(x.size)))
-        kernels.training(sums, chunks, shift, rows, gamma, beta, momentum, eps, old_mean, old_var,
+        if old_mean is not running_mean or old_var is not running_var:
+            arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
+        shift, mean = flat[job.channel].astype(np.float64), np.empty(job.C, dtype)
+        sums = arrays.scratch("norm", job.sums, arrays.FLOAT64)
+        kernels.moments(flat, shift, sums, job.chunks, min(job.chunks, workers))
+        kernels.training(sums, job.chunks, shift, job.rows, gamma, beta, momentum, eps, old_mean, old_var,
                          mean, inverse_std, centre, scale, offset, 1)
     else:
-        mean[:] = old_mean
+        mean = old_mean.copy()
         kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
     y = arrays.empty(x.shape, dtype)
-    kernels.normalise(flat, centre, scale, offset, addend, arrays.floor(relu), y.ravel(), threads.workers(x.size))
+    kernels.normalise(flat, centre, scale, offset, addend, arrays.floor(relu), y.ravel(), workers)
     return y, (mean, inverse_std)
 
 
 def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
-                        training: bool = True, y: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                        training: bool = True, y: Any = None,
+                        out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients (dx, dgamma, dbeta) of batch_norm; in training also through mean and variance of the batch.
 
     dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,). `y` is
-    what batch_norm gave with `relu`, and None without.
+    what batch_norm gave with `relu`, and None without. `out` is two arrays that receive dgamma and dbeta where given.
     """
     dy, x, gamma, mean, inverse_std = arrays.floats(
         "batch_norm_backward", dy=dy, x=x, gamma=gamma, mean=saved[0], inverse_std=saved[1])
-    C = _channels("batch_norm_backward", x.shape)
+    job = _job("batch_norm_backward", x.shape)
     same_shape("batch_norm_backward", "dy", dy.shape, x.shape, "the shape of x")
-    for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
-        same_shape("batch_norm_backward", name, array.shape, (C,), "the channels of x")
-    flat_y, floor = x.ravel(), arrays.floor(y is not None)
+    if not gamma.shape == mean.shape == inverse_std.shape == (job.C,):
+        for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
+            same_shape("batch_norm_backward", name, array.shape, (job.C,), "the channels of x")
+    flat_dy, flat_x, dtype, workers = dy.ravel(), x.ravel(), x.dtype, threads.workers(x.size)
+    flat_y, floor = flat_x, arrays.floor(y is not None)
     if y is not None:
         (y,) = arrays.floats("batch_norm_backward", y=y)
         same_shape("batch_norm_backward", "y", y.shape, x.shape, "the shape of x")
         flat_y = y.ravel()
-    flat_dy, flat_x, dtype = dy.ravel(), x.ravel(), x.dtype
-    centre = mean[arrays.channel_of_lane(C)]
-    scale, slope, offset = np.empty((3, len(centre)), dtype)
-    dgamma, dbeta = np.empty((2, C), dtype)
-    sums, chunks = _sums(x.size, len(centre))
-    kernels.products(flat_dy, flat_x, flat_y, floor, centre, sums, chunks, min(chunks, threads.workers(x.size)))
-    kernels.coefficients(sums, chunks, x.size // C, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, 1)
+    dgamma = arrays.as_output("batch_norm_backward", out[0], (job.C,), dtype)
+    dbeta = arrays.as_output("batch_norm_backward", out[1], (job.C,), dtype)
+    centre, sums = mean[job.channel], arrays.scratch("norm", job.sums, arrays.FLOAT64)
+    scale, slope, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
+    kernels.products(flat_dy, flat_x, flat_y, floor, centre, sums, job.chunks, min(job.chunks, workers))
+    kernels.coefficients(sums, job.chunks, job.rows, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, 1)
     dx = arrays.empty(x.shape, dtype)
     if training:
-        kernels.gradient(flat_dy, flat_x, flat_y, floor, centre, scale, slope, offset, dx.ravel(),
-                         threads.workers(x.size))
+        kernels.gradient(flat_dy, flat_x, flat_y, floor, centre, scale, slope, offset, dx.ravel(), workers)
     else:
         zero = np.zeros_like(scale)
         passed = dy if y is None else relu_backward(dy, y)
-        kernels.normalise(passed.ravel(), zero, scale, zero, arrays.NOTHING[dtype], arrays.floor(False), dx.ravel(),
-                          threads.workers(x.size))
+        kernels.normalise(passed.ravel(), zero, scale, zero, arrays.NOTHING[dtype], arrays.floor(False),
+                          dx.ravel(), workers)
     return dx, dgamma, dbeta
 
 

@@ -21,6 +21,9 @@ _GRAIN = 16384  # elements that are worth a thread of their own
 
 def _buffers(function: str, zero: bool, parameter: np.ndarray, gradient: Any, **state: np.ndarray) -> list[np.ndarray]:
     """Return parameter, gradient and state, each as (n,): all are written in place, the gradient only with `zero`."""
+    given = [parameter, gradient, *state.values()]
+    if arrays.fit(given) and all(array.shape == parameter.shape for array in given):
+        return [array.ravel() for array in given]
     arrays.in_place(function, parameter=parameter, **state)
     if zero:
         arrays.in_place(function, gradient=gradient)

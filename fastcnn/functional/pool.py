@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +17,22 @@ _GRAIN = 1 << 16  # elements that are worth a thread of their own
 _geometry = arrays.remembered(shapes.pool2d)
 
 
+class _Job(NamedTuple):
+    """All that max pooling needs besides its arrays."""
+
+    window: np.ndarray  # a record
+    distances: np.ndarray  # of a window's elements
+    is_disjoint: bool  # whether no two windows share a pixel, and all lie inside the image
+    y_shape: tuple[int, int, int, int]
+
+
+@arrays.remembered
+def _max_job(*arguments: Any) -> _Job:
+    """Job for the arguments of `shapes.pool2d`."""
+    w = _geometry(*arguments)
+    return _Job(arrays.record(w), _distances(w), _disjoint(w), (w.N, w.P, w.Q, w.C))
+
+
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
                dilation: Pair = 1, ceil_mode: bool = False, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """First maximum of every window, and where it lies: x (N, H, W, C) -> y, argmax (N, P, Q, C).
@@ -26,15 +41,13 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     gives max(y, 0) in the same pass: what pooling max(x, 0) gives.
     """
     x = arrays.as_floats("max_pool2d", "x", x)
-    w = _geometry("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
-    argmax = arrays.empty((w.N, w.P, w.Q, w.C), arrays.INT32)
-    kernels.max_pool2d(x.ravel(), arrays.record(w), _distances(w), arrays.floor(relu), y.ravel(),
-                       argmax.ravel(), threads.workers(x.size, _GRAIN))
+    job = _max_job("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    y, argmax = arrays.empty(job.y_shape, x.dtype), arrays.empty(job.y_shape, arrays.INT32)
+    kernels.max_pool2d(x.ravel(), job.window, job.distances, arrays.floor(relu), y.ravel(), argmax.ravel(),
+                       threads.workers(x.size, _GRAIN))
     return y, argmax
 
 
-@functools.lru_cache(maxsize=1024)
 def _distances(w: Window) -> np.ndarray:
     """Distances of a window's elements from its first, in pixels; the last one is repeated to a multiple of four."""
     r, s = np.ogrid[:w.R, :w.S]
@@ -61,6 +74,21 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]
     return _max_backward("max_pool2d_backward", dy, argmax, x_shape, y, window=window)
 
 
+def max_pool2d_backward_of_own(dy: Any, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None,
+                               window: tuple[Any, ...]) -> np.ndarray:
+    """max_pool2d_backward with what max_pool2d gave for x_shape and this window, which needs no look at its values.
+
+    The window is (kernel_size, stride, padding, dilation, ceil_mode). ShapeError, DTypeError: dy does not fit.
+    """
+    if y is None:
+        dy = arrays.as_floats("max_pool2d_backward", "dy", dy)
+    else:
+        dy, y = arrays.floats("max_pool2d_backward", dy=dy, y=y)
+    job = _max_job("max_pool2d_backward", x_shape, *window)
+    shapes.same_shape("max_pool2d_backward", "dy", dy.shape, job.y_shape, "the shape of y")
+    return _routed(dy, argmax, x_shape, y, job)
+
+
 def _max_backward(function: str, dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], y: Any = None,
                   outputs: int = 2, window: tuple[Any, ...] | None = None) -> np.ndarray:
     """Add each gradient to the pixel that won it; dy has `outputs` axes of pixels."""
@@ -70,16 +98,21 @@ def _max_backward(function: str, dy: Any, argmax: Any, x_shape: tuple[int, int, 
     pixels = dy.shape[1:-1] if dy.ndim == 2 + outputs else (1,) * outputs
     shapes.same_shape(function, "dy", dy.shape, (N, *pixels, C), "N, C of x_shape")
     shapes.same_shape(function, "argmax", argmax.shape, dy.shape, "the shape of dy")
-    floor = arrays.floor(y is not None)
     if y is not None:
         dy, y = arrays.floats(function, dy=dy, y=y)
         shapes.same_shape(function, "y", y.shape, dy.shape, "the shape of dy")
-    dx = arrays.empty((N, H, W, C), dy.dtype)
-    given = dy.ravel(), argmax.ravel(), (dy if y is None else y).ravel(), floor
+    job = None if window is None else _max_job(function, (N, H, W, C), *window)
+    return _routed(dy, argmax, (N, H, W, C), y, None if job is None or dy.shape != job.y_shape else job)
+
+
+def _routed(dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None, job: _Job | None,
+            ) -> np.ndarray:
+    N, H, W, C = x_shape
+    dx, flat_dy = arrays.empty((N, H, W, C), dy.dtype), dy.ravel()
+    given = flat_dy, argmax.ravel(), flat_dy if y is None else y.ravel(), arrays.floor(y is not None)
     workers = min(N, threads.workers(dx.size, _GRAIN))
-    w = None if window is None else _geometry(function, (N, H, W, C), *window)
-    if w is not None and _disjoint(w) and pixels == (w.P, w.Q):
-        kernels.max_pool2d_backward_disjoint(*given, arrays.record(w), _distances(w), dx.ravel(), workers)
+    if job is not None and job.is_disjoint:
+        kernels.max_pool2d_backward_disjoint(*given, job.window, job.distances, dx.ravel(), workers)
     else:
         kernels.max_pool2d_backward(*given, N, H * W, C, dx.ravel(), workers)
     return dx

@@ -40,11 +40,6 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def lanes(x: np.ndarray) -> int:
-    """Elements of x's dtype in one vector register."""
-    return simd.VECTOR_BYTES // x.itemsize
-
-
 @functools.lru_cache(maxsize=1024)
 def width_for(channels: int, itemsize: int) -> tuple[int, ...]:
     """The tile width for so many output channels: a tuple with an element for each vector, its lanes."""
@@ -87,13 +82,19 @@ def pack(weight: np.ndarray, p: Packing) -> np.ndarray:
     return prepared.form(weight, "panels", p, p.size, write)
 
 
+@functools.lru_cache(maxsize=1024)
+def _sums(rows: int, channels: int) -> tuple[int, int, int]:
+    """How many rows are added side by side and how many chunks apart, and how many sums that makes."""
+    fold = min(max(1, 64 // channels), rows)
+    chunks = max(1, min(32, rows // 64))
+    return fold, chunks, chunks * fold * channels
+
+
 def column_sums(dy: np.ndarray, sums: np.ndarray) -> None:
     """Write the sum of dy over all axes but the last to sums (channels,), in an order that depends on the shape alone."""
     channels = sums.size
     rows = dy.size // channels
-    fold = min(max(1, 64 // channels), rows)
-    chunks = max(1, min(32, rows // 64))
-    size = chunks * fold * channels
+    fold, chunks, size = _sums(rows, channels)
     partial = sums if size == channels else arrays.scratch("sums", size, dy.dtype)
     matmul.sum_rows(dy.ravel(), rows, channels, fold, chunks, partial, threads.workers(dy.size))
     if partial is not sums:

@@ -173,7 +173,7 @@ class _WeightJob(NamedTuple):
     window: np.ndarray  # a record
     width: tuple[int, ...]
     lanes: int  # channels of a panel
-    padded_C: int  # noqa: N815
+    depth: int  # input channels, rounded up to whole tiles
     chunks: int  # of output blocks, with partial sums of their own
     parts: int  # of the output channels
     group: int  # output blocks that are transformed and multiplied together
@@ -213,5 +213,5 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
     kernels.winograd_backward_weight(x.ravel(), job.window, dy.ravel(), job.chunks, job.parts, job.group, partial, job.width,
                                      arrays.scratch("winograd", size, x.dtype)[:size], arrays.queue(), workers)
     workers = threads.workers(job.partial)
-    kernels.winograd_filter_gradient(partial, job.window, job.chunks, job.padded_C, job.lanes, dweight.ravel(),
+    kernels.winograd_filter_gradient(partial, job.window, job.chunks, job.depth, job.lanes, dweight.ravel(),
                                      arrays.scratch("winograd_filter", workers * 64 * job.width[0], x.dtype), workers)

@@ -194,9 +194,11 @@ def _first_trained(steps: tuple[Module, ...]) -> int:
 
 
 def _has_parameters(module: Module) -> bool:
-    """Whether there is any parameter to train in the module; those of layers are found at once."""
-    own = not module.frozen and any(isinstance(value, Parameter) for value in vars(module).values())
-    return own or bool(module.parameters())
+    """Whether there is any parameter to train in the module; those of layers, also of fused ones, are found at once."""
+    members = vars(module).values()
+    own = not module.frozen and any(isinstance(member, Parameter) for member in members)
+    inside = own or any(_has_parameters(member) for member in members if isinstance(member, Module))
+    return inside or bool(module.parameters())
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

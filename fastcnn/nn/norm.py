@@ -61,8 +61,8 @@ class BatchNorm(Layer):
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of gamma and beta; return dx, or None without `need_dx`."""
         x, saved, training, y = self._take()
-        dx, self.gamma.grad, self.beta.grad = functional.batch_norm_backward(
-            dy, x, self.gamma.data, saved, training=training, y=y
+        dx, _, _ = functional.batch_norm_backward(
+            dy, x, self.gamma.data, saved, training=training, y=y, out=(self.gamma.grad, self.beta.grad)
         )
         return dx if need_dx else None
 

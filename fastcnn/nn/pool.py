@@ -72,24 +72,19 @@ class MaxPool2D(_Pool2D):
     ) -> None:
         """Check the window."""
         super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
-        self._window: dict[str, Any] = {
-            "kernel_size": self.kernel_size,
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "ceil_mode": self.ceil_mode,
-        }
+        self._window = self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
 
     def forward(self, x: Any, relu: bool = False) -> np.ndarray:
         """Return y (N, P, Q, C), or max(y, 0) with `relu`."""
-        y, argmax = functional.max_pool2d(x, **self._window, relu=relu)
+        y, argmax = functional.max_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding,
+                                          dilation=self.dilation, ceil_mode=self.ceil_mode, relu=relu)
         self._keep((argmax, np.shape(x), y if relu else None))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
         argmax, x_shape, y = self._take()
-        return functional.max_pool2d_backward(dy, argmax, x_shape, y=y, **self._window)
+        return functional.pool.max_pool2d_backward_of_own(dy, argmax, x_shape, y, self._window)
 
 
 class AvgPool2D(_Pool2D):
