@@ -383,6 +383,7 @@ if config.DISABLE_JIT:
         lanes_fill,
         lanes_first_maximum,
         lanes_load,
+        lanes_next_maximum,
         lanes_not_below,
         lanes_of,
         lanes_route,
