@@ -663,13 +663,14 @@ def test_nothing_runs_before_the_first_layer_that_trains():
 
 
 @pytest.mark.parametrize("mode", ["training", "in use", "in use, folded"])
-@pytest.mark.parametrize("branches", ["identity", "projection", "ends with ReLU", "one layer"])
+@pytest.mark.parametrize("branches", ["identity", "projection", "ends with ReLU", "one layer", "no layer", "nested"])
 def test_a_residual_sum_in_its_layers_gives_the_same_bits(branches, mode):
     def block():
         manual_seed(4)
         layers = [nn.Conv2D(16, 16, 3, padding=1), nn.BatchNorm(16), nn.ReLU(),
                   nn.Conv2D(16, 16, 3, padding=1), nn.BatchNorm(16)]
-        main = {"ends with ReLU": [*layers, nn.ReLU()], "one layer": layers[:1]}.get(branches, layers)
+        main = {"ends with ReLU": [*layers, nn.ReLU()], "one layer": layers[:1], "no layer": [],
+                "nested": [nn.Sequential(*layers[:3]), nn.Sequential(*layers[3:])]}.get(branches, layers)
         shortcut = nn.Conv2D(16, 16, 1, bias=False) if branches == "projection" else None
         return nn.Sequential(nn.Residual(nn.Sequential(*main), shortcut), nn.ReLU())
 

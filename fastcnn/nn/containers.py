@@ -21,6 +21,7 @@ class Sequential(Module):
     """Modules one after the other, named "0", "1" and so on; DTypeError: an argument is no Module."""
 
     only_launches = True
+    adds = True
 
     def __init__(self, *modules: Module) -> None:
         """Take the modules in the order in which they run."""
@@ -28,8 +29,10 @@ class Sequential(Module):
         self.layers = modules
         self._steps = modules
 
-    def forward(self, x: Any) -> Any:
-        """Return what the last module makes of x."""
+    def forward(self, x: Any, relu: bool = False, add: Any = None) -> Any:
+        """Return what the last module makes of x; or its sum with `add`, and max with 0 of that with `relu`."""
+        if add is not None:
+            return self._forward_plus(x, add, relu)
         return self._forward(x) if prepared.current() is None else replayed(self, self._forward, x)
 
     def _forward(self, x: Any) -> Any:
@@ -43,12 +46,11 @@ class Sequential(Module):
         self._steps = self.layers if watched else self._fused
         return self._steps
 
-    def forward_plus(self, x: Any, other: Any, relu: bool) -> Any:
-        """Return the sum of forward(x) and another array of its shape, or its max with 0 with `relu`."""
-        *steps, last = self._chosen()
-        for step in steps:
+    def _forward_plus(self, x: Any, other: Any, relu: bool) -> Any:
+        steps = self._chosen()
+        for step in steps[:-1]:
             x = step.forward(x)
-        return _forward_plus(last, x, other, relu)
+        return forward_plus(steps[-1], x, other, relu) if steps else functional.add(x, other, relu=relu)
 
     @functools.cached_property
     def _fused(self) -> tuple[Module, ...]:
@@ -57,10 +59,10 @@ class Sequential(Module):
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> Any:
         """Write all gradients; return dx, plus `add`, or None without `need_dx`, when nothing runs that only dx needs."""
         steps = self._steps
-        if add is not None and steps:
+        if add is not None:
             for step in reversed(steps[1:]):
                 dy = step.backward(dy)
-            return backward_plus(steps[0], dy, add)
+            return backward_plus(steps[0], dy, add) if steps else functional.add(dy, add)
         first = 0 if need_dx else _first_trained(steps)
         for step in reversed(steps[first + (not need_dx) :]):
             dy = step.backward(dy)
@@ -116,7 +118,7 @@ class Residual(Module):
         """Return the sum of both branches, or its max with 0 with `relu`; ShapeError when their shapes differ."""
         other = x if self.shortcut is None else self.shortcut.forward(x)
         try:
-            total = _forward_plus(self.main, x, other, relu)
+            total = forward_plus(self.main, x, other, relu)
         except ShapeError:
             if (shape := self.main.forward(x).shape) != other.shape:
                 message = f"Residual: main gives shape {shape}, expected {other.shape} as the shortcut gives"
@@ -179,13 +181,6 @@ class Concat(Module):
     def __repr__(self) -> str:
         """Constructor call."""
         return f"Concat({', '.join(map(repr, self.branches))})"
-
-
-def _forward_plus(module: Module, x: Any, other: Any, relu: bool) -> Any:
-    """Return module(x) + other, or its max with 0 with `relu`, in one pass where the last layer can."""
-    if type(module) is Sequential and len(module) and "forward" not in vars(module):
-        return module.forward_plus(x, other, relu)
-    return forward_plus(module, x, other, relu)
 
 
 def _first_trained(steps: tuple[Module, ...]) -> int:
