@@ -378,6 +378,22 @@ def test_threads_of_python_replay_apart():
             np.testing.assert_array_equal(result, [wanted] * 50)
 
 
+def test_no_launch_of_a_replay_begins_before_the_one_before_it_ends(replays):
+    if fastcnn.kernels.threads.available() < 2:
+        pytest.skip("on one core, threads take turns")
+    manual_seed(0)
+    model = settle(nn.Sequential(*(conv(24, 24, 3, padding=1, bias=False) for _ in range(8))))
+    x, before = numbers(1, 16, 16, 24), fastcnn.get_num_threads()
+    try:
+        fastcnn.set_num_threads(2)
+        with nn.inference():
+            first = model.forward(x)
+            assert all(np.array_equal(model.forward(x), first) for _ in range(300))
+    finally:
+        fastcnn.set_num_threads(before)
+    assert max(replays[-1]._shares) == 2
+
+
 def test_more_launches_than_a_recording_holds_are_made_as_usual(monkeypatch, replays):
     monkeypatch.setattr(recording, "_MOST", 3)
     x = numbers(1, 5, 5, 3)
