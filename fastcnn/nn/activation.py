@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import functional, shapes
+from .. import functional
 from ..shapes import ShapeError, real
+from .deferred import Deferred
 from .module import Layer
 from .parameter import Parameter
 
@@ -146,20 +147,25 @@ class LeakyReLU(Layer):
         return f"LeakyReLU({self.slope})"
 
 
-class PReLU(Layer):
+class PReLU(Deferred):
     """x where positive, else slope * x, with a trained slope for each of the channels, or one for all.
 
-    `slope` is (channels,) and begins with `init`. He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015,
-    section 2.1. ShapeError, DTypeError, ValueError: channels or init is unfit.
+    `slope` is (channels,) and begins with `init`. None for `channels` waits for the first input. He, Zhang, Ren and Sun,
+    "Delving Deep into Rectifiers", ICCV 2015, section 2.1. ShapeError, DTypeError, ValueError: channels or init is unfit.
     """
 
+    slope: Parameter
+    channels: int | None
+    _size = "channels"
     only_launches = True
 
-    def __init__(self, channels: int = 1, *, init: float = 0.25) -> None:
+    def __init__(self, channels: int | None = 1, *, init: float = 0.25) -> None:
         """Check the arguments and set the slopes."""
-        self.channels = shapes.integer("PReLU", "channels", channels, 1)
-        start = real("PReLU", "init", init, 0.0)
-        self.slope = Parameter(np.full(self.channels, start, np.float32), "slope")
+        self._init = real("PReLU", "init", init, 0.0)
+        self._expect(channels)
+
+    def _make(self, size: int) -> None:
+        self.slope = Parameter(np.full(size, self._init, np.float32), "slope")
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""

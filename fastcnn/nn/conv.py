@@ -9,17 +9,44 @@ import numpy as np
 from .. import functional, shapes
 from ..functional import prepared
 from ..shapes import Padding, Pair, ShapeError
+from .deferred import Deferred
 from .initialise import he_normal
-from .module import Layer
 from .parameter import Parameter
 
 
-class Conv2D(Layer):
+class _Convolution(Deferred):
+    """What both layers share: filters `weight` and `bias`, made for a number of input channels."""
+
+    weight: Parameter
+    bias: Parameter | None
+    in_channels: int | None
+
+    def _describe(self, out_channels: int, kernel_size: Pair, groups: int, bias: bool) -> None:
+        name = type(self).__name__
+        self.out_channels = shapes.integer(name, "out_channels", out_channels, 1)
+        self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
+        self.groups = shapes.integer(name, "groups", groups, 1)
+        self._has_bias = bool(bias)
+
+    def _make(self, size: int) -> None:
+        """Draw the filters, the bias is zeros or None; ShapeError: groups divide the channels of one side with a rest."""
+        if size % self.groups or self.out_channels % self.groups:
+            raise ShapeError(f"{type(self).__name__}: groups is {self.groups}, expected a divisor of in_channels {size} "
+                             f"and out_channels {self.out_channels}")
+        R, S = self.kernel_size
+        self.weight = Parameter(he_normal(self._weight_shape(size), R * S * size // self.groups), "weight")
+        self.bias = Parameter(np.zeros(self.out_channels, np.float32), "bias") if self._has_bias else None
+
+    def _weight_shape(self, in_channels: int) -> tuple[int, ...]:
+        raise NotImplementedError
+
+
+class Conv2D(_Convolution):
     """Convolution of images (N, H, W, in_channels) with out_channels filters: (N, P, Q, out_channels).
 
     `weight` is (R, S, in_channels // groups, out_channels), drawn from `he_normal`; `bias` is
-    (out_channels,), zeros, or None. Padding as in `functional.conv2d`. ShapeError, DTypeError: an argument
-    makes no convolution.
+    (out_channels,), zeros, or None. None for `in_channels` waits for the first input. Padding as in `functional.conv2d`.
+    ShapeError, DTypeError: an argument makes no convolution.
     """
 
     only_launches = True
@@ -29,7 +56,7 @@ class Conv2D(Layer):
 
     def __init__(
         self,
-        in_channels: int,
+        in_channels: int | None,
         out_channels: int,
         kernel_size: Pair,
         *,
@@ -41,31 +68,23 @@ class Conv2D(Layer):
         algorithm: str = "auto",
     ) -> None:
         """Check the arguments and draw the weights."""
-        inputs = shapes.integer("Conv2D", "in_channels", in_channels, 1)
-        outputs = shapes.integer("Conv2D", "out_channels", out_channels, 1)
-        self.in_channels, self.out_channels = inputs, outputs
-        self.kernel_size = shapes.pair("Conv2D", "kernel_size", kernel_size)
+        self._describe(out_channels, kernel_size, groups, bias)
         self.stride = shapes.pair("Conv2D", "stride", stride)
         self.dilation = shapes.pair("Conv2D", "dilation", dilation)
-        self.groups = shapes.integer("Conv2D", "groups", groups, 1)
-        if inputs % self.groups or outputs % self.groups:
-            raise ShapeError(
-                f"Conv2D: groups is {groups}, expected a divisor of in_channels {inputs} and out_channels {outputs}"
-            )
         shapes.paddings("Conv2D", padding, self.kernel_size, self.kernel_size, self.stride)
         if algorithm not in functional.conv.ALGORITHMS:
             raise ValueError(f"Conv2D: algorithm is {algorithm!r}, expected one of {', '.join(functional.conv.ALGORITHMS)}")
         self.padding, self.algorithm = padding, algorithm
-        depth = inputs // self.groups
-        R, S = self.kernel_size
-        self.weight = Parameter(he_normal((R, S, depth, outputs), R * S * depth), "weight")
-        self.bias = Parameter(np.zeros(outputs, np.float32), "bias") if bias else None
         self._geometry: dict[str, Any] = {
             "stride": self.stride,
             "padding": padding,
             "dilation": self.dilation,
             "groups": self.groups,
         }
+        self._expect(in_channels)
+
+    def _weight_shape(self, in_channels: int) -> tuple[int, ...]:
+        return *self.kernel_size, in_channels // self.groups, self.out_channels
 
     def forward(self, x: Any, relu: bool = False, add: Any = None) -> np.ndarray:
         """Return y (N, P, Q, out_channels), plus `add`, or max(y, 0) with `relu`.
@@ -119,22 +138,23 @@ class Conv2D(Layer):
             "padding": (self.padding, 0),
             "dilation": (self.dilation, (1, 1)),
             "groups": (self.groups, 1),
-            "bias": (self.bias is not None, True),
+            "bias": (self._has_bias, True),
         }
         written = "".join(f", {name}={short(value)!r}" for name, (value, usual) in options.items() if value != usual)
         return f"Conv2D({self.in_channels}, {self.out_channels}, {short(self.kernel_size)!r}{written})"
 
 
-class ConvTranspose2D(Layer):
+class ConvTranspose2D(_Convolution):
     """Transposed convolution of images (N, H, W, in_channels): (N, P, Q, out_channels), the input gradient of Conv2D.
 
     `weight` is (R, S, out_channels // groups, in_channels), drawn from `he_normal`; `bias` is (out_channels,), zeros, or
-    None. P and Q as in `functional.conv_transpose2d`. ShapeError, DTypeError: an argument makes no convolution.
+    None. None for `in_channels` waits for the first input. P and Q as in `functional.conv_transpose2d`. ShapeError,
+    DTypeError: an argument makes no convolution.
     """
 
     def __init__(
         self,
-        in_channels: int,
+        in_channels: int | None,
         out_channels: int,
         kernel_size: Pair,
         *,
@@ -147,17 +167,7 @@ class ConvTranspose2D(Layer):
     ) -> None:
         """Check the arguments and draw the weights."""
         name = "ConvTranspose2D"
-        inputs = shapes.integer(name, "in_channels", in_channels, 1)
-        outputs = shapes.integer(name, "out_channels", out_channels, 1)
-        self.in_channels, self.out_channels = inputs, outputs
-        self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
-        self.groups = shapes.integer(name, "groups", groups, 1)
-        if inputs % self.groups or outputs % self.groups:
-            raise ShapeError(
-                f"{name}: groups is {groups}, expected a divisor of in_channels {inputs} and out_channels {outputs}"
-            )
-        R, S = self.kernel_size
-        weights = R, S, outputs // self.groups, inputs
+        self._describe(out_channels, kernel_size, groups, bias)
         self._geometry: dict[str, Any] = {
             "stride": shapes.pair(name, "stride", stride),
             "padding": padding,
@@ -166,9 +176,11 @@ class ConvTranspose2D(Layer):
             "groups": self.groups,
         }
         large = sum(shapes.numeric_padding(name, padding)) + 1
-        shapes.conv_transpose2d(name, (1, large, large, inputs), weights, **self._geometry)
-        self.weight = Parameter(he_normal(weights, R * S * inputs // self.groups), "weight")
-        self.bias = Parameter(np.zeros(outputs, np.float32), "bias") if bias else None
+        shapes.conv_transpose2d(name, (1, large, large, 1), (*self.kernel_size, 1, 1), **{**self._geometry, "groups": 1})
+        self._expect(in_channels)
+
+    def _weight_shape(self, in_channels: int) -> tuple[int, ...]:
+        return *self.kernel_size, self.out_channels // self.groups, in_channels
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, out_channels)."""
@@ -204,7 +216,7 @@ class ConvTranspose2D(Layer):
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
         usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "bias": True}
-        given = {**{name: short(value) for name, value in self._geometry.items()}, "bias": self.bias is not None}
+        given = {**{name: short(value) for name, value in self._geometry.items()}, "bias": self._has_bias}
         written = "".join(f", {name}={value!r}" for name, value in given.items() if value != usual[name])
         return f"ConvTranspose2D({self.in_channels}, {self.out_channels}, {short(self.kernel_size)!r}{written})"
 

@@ -10,29 +10,36 @@ import numpy as np
 from .. import functional, shapes
 from ..functional import prepared
 from ..shapes import ShapeError
+from .deferred import Deferred
 from .initialise import he_normal
 from .module import Layer
 from .parameter import Parameter
 
 
-class Linear(Layer):
+class Linear(Deferred):
     """x (N, in_features) times weight (in_features, out_features) plus bias (out_features,).
 
-    Weights are drawn from `he_normal`, the bias is zeros, or None. ShapeError, DTypeError: a size is no
-    positive integer.
+    Weights are drawn from `he_normal`, the bias is zeros, or None. None for `in_features` waits for the first input.
+    ShapeError, DTypeError: a size is no positive integer.
     """
 
+    weight: Parameter
+    bias: Parameter | None
+    in_features: int | None
+    _size = "in_features"
     only_launches = True
 
     rectifies = "after"
 
-    def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
+    def __init__(self, in_features: int | None, out_features: int, *, bias: bool = True) -> None:
         """Check the sizes and draw the weights."""
-        self.in_features = shapes.integer("Linear", "in_features", in_features, 1)
         self.out_features = shapes.integer("Linear", "out_features", out_features, 1)
-        size = (self.in_features, self.out_features)
-        self.weight = Parameter(he_normal(size, self.in_features), "weight")
-        self.bias = Parameter(np.zeros(self.out_features, np.float32), "bias") if bias else None
+        self._has_bias = bool(bias)
+        self._expect(in_features)
+
+    def _make(self, size: int) -> None:
+        self.weight = Parameter(he_normal((size, self.out_features), size), "weight")
+        self.bias = Parameter(np.zeros(self.out_features, np.float32), "bias") if self._has_bias else None
 
     def forward(self, x: Any, relu: bool = False) -> np.ndarray:
         """Return y (N, out_features), or max(y, 0) with `relu`."""
@@ -66,7 +73,7 @@ class Linear(Layer):
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
-        return f"Linear({self.in_features}, {self.out_features}{'' if self.bias else ', bias=False'})"
+        return f"Linear({self.in_features}, {self.out_features}{'' if self._has_bias else ', bias=False'})"
 
 
 class Flatten(Layer):

@@ -242,6 +242,18 @@ class Module:
         for parameter, array in pending:
             parameter.data = array
 
+    def build(self: Self, input_shape: tuple[int, ...]) -> Self:
+        """Make the parameters of layers whose in_channels, in_features or channels is None, and return this module.
+
+        `input_shape` is that of one input, such as (28, 28, 1); no kernel runs. Otherwise the first forward makes them; an
+        optimizer can be given `parameters()` afterwards. Nothing happens where all are made. ShapeError: the input does not
+        fit, or does not reach all of them; then none are made.
+        """
+        from .deferred import build
+
+        build(self, input_shape)
+        return self
+
     def summary(
         self, input_shape: tuple[int, ...], *, batch_size: int | None = None, optimizer_arrays: int = 2
     ) -> Any:
@@ -284,6 +296,9 @@ class Layer(Module):
     """A module without modules inside, whose output shape and work follow from the input shape alone."""
 
     is_view = False  # whether the output lies in the memory of the input
+
+    def infer(self, x_shape: tuple[int, ...]) -> None:
+        """Take note of the shape of the first input, batch included, where the layer does not know it yet."""
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of forward's result, batch included; ShapeError when the input does not fit."""

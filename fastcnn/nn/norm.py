@@ -8,15 +8,29 @@ import numpy as np
 
 from .. import functional, shapes
 from ..shapes import ShapeError, real
-from .module import Layer
+from .deferred import Deferred
 from .parameter import Parameter, changes
 
 
-class BatchNorm(Layer):
+class _Norm(Deferred):
+    """What all three share: deviation `gamma` and mean `beta` of each channel."""
+
+    gamma: Parameter
+    beta: Parameter
+    channels: int | None
+    _size = "channels"
+
+    def _make(self, size: int) -> None:
+        self.gamma = Parameter(np.ones(size, np.float32), "gamma")
+        self.beta = Parameter(np.zeros(size, np.float32), "beta")
+
+
+class BatchNorm(_Norm):
     """Mean beta and deviation gamma for each channel of x (N, H, W, C) or (N, C).
 
     In training by the statistics of the batch, which also move `running_mean` and `running_var`, (channels,)
-    each; in use by these. ShapeError, DTypeError, ValueError: channels, momentum or eps is out of range.
+    each; in use by these. None for `channels` waits for the first input. ShapeError, DTypeError, ValueError: channels,
+    momentum or eps is out of range.
     """
 
     only_launches = True
@@ -25,15 +39,16 @@ class BatchNorm(Layer):
     rectifies = "after"
     adds = True
 
-    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int | None, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         """Start with gamma 1, beta 0, running mean 0 and variance 1."""
-        self.channels = shapes.integer("BatchNorm", "channels", channels, 1)
         self.momentum = real("BatchNorm", "momentum", momentum, 0.0, 1.0)
         self.eps = real("BatchNorm", "eps", eps, 0.0)
-        self.gamma = Parameter(np.ones(channels, np.float32), "gamma")
-        self.beta = Parameter(np.zeros(channels, np.float32), "beta")
-        self.running_mean = np.zeros(channels, np.float32)
-        self.running_var = np.ones(channels, np.float32)
+        self._expect(channels)
+
+    def _make(self, size: int) -> None:
+        super()._make(size)
+        self.running_mean = np.zeros(size, np.float32)
+        self.running_var = np.ones(size, np.float32)
 
     def forward(self, x: Any, relu: bool = False, add: Any = None) -> np.ndarray:
         """Return y like x, plus `add`, or max(y, 0) with `relu`.
@@ -79,24 +94,26 @@ class BatchNorm(Layer):
         return f"BatchNorm({self.channels})"
 
 
-class GroupNorm(Layer):
+class GroupNorm(_Norm):
     """Mean 0 and deviation 1 for each group of channels of each image, then beta and gamma for each channel.
 
-    x (N, H, W, channels) or (N, channels); the same in training and in use. Wu and He, "Group Normalization", ECCV 2018,
-    section 3. ShapeError, DTypeError, ValueError: groups, channels or eps is out of range.
+    x (N, H, W, channels) or (N, channels); the same in training and in use. None for `channels` waits for the first input.
+    Wu and He, "Group Normalization", ECCV 2018, section 3. ShapeError, DTypeError, ValueError: groups, channels or
+    eps is out of range.
     """
 
     only_launches = True
 
-    def __init__(self, groups: int, channels: int, *, eps: float = 1e-5) -> None:
+    def __init__(self, groups: int, channels: int | None, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
         self.groups = shapes.integer("GroupNorm", "groups", groups, 1)
-        self.channels = shapes.integer("GroupNorm", "channels", channels, 1)
-        if self.channels % self.groups:
-            raise ShapeError(f"GroupNorm: groups is {groups}, expected a divisor of the {channels} channels")
         self.eps = real("GroupNorm", "eps", eps, 0.0)
-        self.gamma = Parameter(np.ones(channels, np.float32), "gamma")
-        self.beta = Parameter(np.zeros(channels, np.float32), "beta")
+        self._expect(channels)
+
+    def _make(self, size: int) -> None:
+        if size % self.groups:
+            raise ShapeError(f"GroupNorm: groups is {self.groups}, expected a divisor of the {size} channels")
+        super()._make(size)
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
@@ -123,21 +140,19 @@ class GroupNorm(Layer):
         return f"GroupNorm({self.groups}, {self.channels})"
 
 
-class LayerNorm(Layer):
+class LayerNorm(_Norm):
     """Mean 0 and deviation 1 along the last axis of x (..., channels), then beta and gamma for each channel.
 
-    The same in training and in use. Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3. ShapeError, DTypeError,
-    ValueError: channels or eps is out of range.
+    The same in training and in use. None for `channels` waits for the first input. Ba, Kiros and Hinton, "Layer
+    Normalization", 2016, section 3. ShapeError, DTypeError, ValueError: channels or eps is out of range.
     """
 
     only_launches = True
 
-    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int | None, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
-        self.channels = shapes.integer("LayerNorm", "channels", channels, 1)
         self.eps = real("LayerNorm", "eps", eps, 0.0)
-        self.gamma = Parameter(np.ones(channels, np.float32), "gamma")
-        self.beta = Parameter(np.zeros(channels, np.float32), "beta")
+        self._expect(channels)
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""

@@ -78,7 +78,7 @@ def profile(model: Module, x: Any, repeats: int = 10) -> Profile:
     ShapeError, DTypeError: x does not fit the network.
     """
     steps = integer("profile", "repeats", repeats, 1)
-    trained = copy.deepcopy(model).train()
+    trained = copy.deepcopy(model).build(x.shape[1:]).train()
     stopwatch = _Stopwatch()
     whole = []
     for number in range(steps + 2):  # two steps to compile and to find memory

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..shapes import ShapeError, integer
+from ..shapes import integer
+from .deferred import build
 from .memory import Memory, forecast
-from .module import Layer, Module, inference
-from .trace import intercepted
+from .module import Layer, Module
+from .trace import input_sizes, walk
 
 
 class Row(NamedTuple):
@@ -85,20 +86,12 @@ def summarise(
     With `batch_size` also the memory of a training step on such batches; the optimizer keeps `optimizer_arrays`
     numbers for each parameter, two for Adam. ShapeError: the input does not fit the network.
     """
-    if not isinstance(input_shape, (tuple, list)) or len(input_shape) not in (1, 2, 3):
-        raise ShapeError(f"summary: input_shape is {input_shape!r}, expected (H, W, C) or (features,), without the batch")
-    sizes = tuple(integer("summary", "input_shape", size, 1) for size in input_shape)
+    sizes = input_sizes("summary", input_shape)
+    build(model, sizes)
     parameters = [parameter for _, parameter in model.named_parameters()]
     dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
     rows: list[Row] = []
-
-    def shape_only(name: str, layer: Module, forward: Callable[[Any], Any], x: Any) -> Any:
-        y = _zeros(layer.output_shape(x.shape), dtype) if isinstance(layer, Layer) else forward(x)
-        rows.append(_row(name, layer, x, y))
-        return y
-
-    with inference(), intercepted(model, shape_only):
-        model.forward(_zeros((1, *sizes), dtype))
+    walk(model, (1, *sizes), dtype, lambda *seen: rows.append(_row(*seen)))
     summary = Summary(rows, model.num_parameters(), sum(parameter.data.nbytes for parameter in parameters))
     if batch_size is not None:
         summary.batch_size = integer("summary", "batch_size", batch_size, 1)
@@ -113,11 +106,6 @@ def _row(name: str, layer: Module, x: Any, y: Any) -> Row:
         work, algorithm = layer.multiply_adds(x.shape), layer.algorithm_for(x.shape)
         memory *= not layer.is_view
     return Row(name, repr(layer), tuple(y.shape[1:]), layer.num_parameters(), work, memory, algorithm)
-
-
-def _zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return zeros of any shape that take the memory of one."""
-    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def _bytes(count: int) -> str:

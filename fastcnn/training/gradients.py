@@ -82,7 +82,7 @@ def _problem(op: Any, x: Any, arguments: tuple[Any, ...], options: dict[str, Any
 
 
 def _module_problem(module: Module, x: np.ndarray) -> _Problem:
-    model = copy.deepcopy(module).to(np.float64)
+    model = copy.deepcopy(module).build(x.shape[1:]).to(np.float64)
     parameters = model.unfreeze().parameters()
     dropouts = [layer for _, layer in model.named_modules() if isinstance(layer, Dropout)]
 

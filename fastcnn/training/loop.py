@@ -107,6 +107,7 @@ class Run:
         """Check the arguments and stand at the beginning; arguments and errors as in `fit`."""
         self.model, self.loss = _checked("model", model, Module), loss
         self.train = Batches("fit", train, augment)
+        self.model.build(self.train.images.shape[1:])
         self.validation = None if validation is None else Batches("fit", validation)
         self.epochs = integer("fit", "epochs", epochs, 1)
         self.batch_size = integer("fit", "batch_size", batch_size, 1)

@@ -1,0 +1,105 @@
+"""Layers that learn the size of their input from the first input, and networks that are told it before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..shapes import ShapeError, integer
+from .module import Layer, Module
+from .parameter import Parameter
+from .trace import input_sizes, walk
+
+
+class Deferred(Layer):
+    """A layer whose parameters depend on the channels of its input: made at once, or with the first input.
+
+    A subclass names the argument that may be None in `_size`, hands it to `_expect`, and makes the parameters in `_make`.
+    While they wait, `forward` is another function, so that waiting costs nothing afterwards.
+    """
+
+    _size = "in_channels"
+
+    def _expect(self, size: int | None) -> None:
+        """Make the parameters, or let them wait where `size` is None."""
+        if size is None:
+            self._wait()
+        else:
+            self._settle(size)
+
+    def _make(self, size: int) -> None:
+        """Make the parameters for inputs of that many channels or features."""
+        raise NotImplementedError(f"{type(self).__name__} has no _make: define it to make the parameters")
+
+    def _settle(self, size: int) -> None:
+        self._make(integer(type(self).__name__, self._size, size, 1))
+        setattr(self, self._size, int(size))
+
+    def _wait(self) -> None:
+        """Have no parameters until the next input."""
+        for name, _ in super()._members(Parameter):
+            delattr(self, name)
+        setattr(self, self._size, None)
+        vars(self)["forward"] = self._first_forward
+
+    @property
+    def waits(self) -> bool:
+        """Whether the parameters wait for the first input."""
+        return vars(self).get(self._size) is None
+
+    def infer(self, x_shape: tuple[int, ...]) -> None:
+        """Make the parameters for an input of that shape, where they wait for one."""
+        if self.waits:
+            self._settle(x_shape[-1] if x_shape else 0)
+
+    def _first_forward(self, x: Any, *arguments: Any, **options: Any) -> Any:
+        """Return forward(x), whose parameters are made for it; where x does not fit, they go on waiting."""
+        waited = self.waits
+        self.infer(np.shape(x))
+        try:
+            y = type(self).forward(self, x, *arguments, **options)
+        except Exception:
+            if waited:
+                self._wait()
+            raise
+        if vars(self).get("forward") == self._first_forward:
+            del vars(self)["forward"]
+        return y
+
+    def _members(self, kind: type) -> list[tuple[str, Any]]:
+        if kind is Parameter and self.waits:
+            raise RuntimeError(self._advice("its parameters"))
+        return super()._members(kind)
+
+    if not TYPE_CHECKING:  # which would take any attribute for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError, which for a waiting layer says what to do."""
+            if name.startswith("__") or not self.waits:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(self._advice(name))
+
+    def _advice(self, what: str) -> str:
+        return (f"{type(self).__name__}: {self._size} is None and {what} will come with the first input, expected "
+                f"{self._size} as a number, or before this a call such as model.build((28, 28, 1)) of the network")
+
+
+def build(model: Module, input_shape: tuple[int, ...]) -> None:
+    """Make all parameters that wait for an input, for one of `input_shape` (H, W, C) or (features,), or none of them.
+
+    ShapeError: the input does not fit, or does not reach all layers that wait.
+    """
+    waiting = {name: module for name, module in model.named_modules() if isinstance(module, Deferred) and module.waits}
+    if not waiting:
+        return
+    try:
+        walk(model, (1, *input_sizes("build", input_shape)), np.dtype(np.float32))
+        left = [name or type(layer).__name__ for name, layer in waiting.items() if layer.waits]
+        if left:
+            raise ShapeError(f"build: no input reaches {', '.join(left)}, expected a forward that runs each layer whose "
+                             "size is None")
+    except Exception:
+        for layer in waiting.values():
+            layer._wait()
+        raise
