@@ -524,25 +524,30 @@ def test_readme_module_of_your_own(capsys):
     assert float(lines(capsys.readouterr().out)[-1]) > 0.9
 
 
-def test_readme_images_of_your_own(capsys):
+def test_readme_sizes_that_need_not_be_counted(capsys):
     exec(readme_blocks("python")[2], {"__name__": "readme"})
+    assert "Conv2D(1, 16, 3, stride=2)" in (printed := capsys.readouterr().out) and "Linear(2704, 10)" in printed
+
+
+def test_readme_images_of_your_own(capsys):
+    exec(readme_blocks("python")[3], {"__name__": "readme"})
     assert float(lines(capsys.readouterr().out)[-1]) > 0.9
 
 
 def test_readme_changed_images(capsys):
-    exec(readme_blocks("python")[3], {"__name__": "readme"})
+    exec(readme_blocks("python")[4], {"__name__": "readme"})
     assert float(lines(capsys.readouterr().out)[-1]) > 0.9
 
 
 def test_readme_callback_of_your_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(readme_blocks("python")[4], {"__name__": "readme"})
+    exec(readme_blocks("python")[5], {"__name__": "readme"})
     epochs = int(lines(capsys.readouterr().out)[-1].split()[0])
     assert epochs < 50 and len(lines((tmp_path / "log.csv").read_text())) == epochs + 1
 
 
 def test_readme_groups_of_parameters(capsys):
-    exec(readme_blocks("python")[5], {"__name__": "readme"})
+    exec(readme_blocks("python")[6], {"__name__": "readme"})
     assert lines(capsys.readouterr().out) == ["[0.0001, 0.001]"]
 
 
