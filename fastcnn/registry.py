@@ -1107,6 +1107,16 @@ def clip_arguments(draw: Draw, n: tuple[int, ...], limit: float = 0.75) -> Argum
     return {"gradient": draw(*n), "limit": limit}
 
 
+def filters_arguments(draw: Draw, weight: tuple[int, ...], limit: float | None = None) -> Arguments:
+    """Weights, and a norm that about half of their filters exceed."""
+    return {"weight": draw(*weight), "limit": float(np.sqrt(math.prod(weight[:-1]))) if limit is None else limit}
+
+
+def filters_error(a: Arguments) -> dict[str, float]:
+    """A sum over each filter."""
+    return {"weight": of_sum(a["weight"].size // a["weight"].shape[-1])}
+
+
 def gather_arguments(draw: Draw, images: tuple[int, ...], N: int) -> Arguments:
     """Bytes, which of the images, and mean and deviation of each channel."""
     C = images[3]
@@ -1174,6 +1184,17 @@ GRADIENTS = (
     case("an element more than two chunks", n=(8193,)),
     case("threads meet", n=(300001,)),
     bench("1M parameters", n=(1 << 20,)),
+)
+
+FILTERS = (
+    case("filters of a convolution", weight=(3, 3, 5, 37)),
+    case("columns of a linear layer", weight=(50, 10)),
+    case("one filter", weight=(3, 3, 5, 1)),
+    case("filters of one element", weight=(1, 40)),
+    trivial("norm 0", weight=(9, 20), limit=0.0),
+    case("threads meet", weight=(1100, 70)),
+    bench("3x3, 256 to 256 channels", weight=(3, 3, 256, 256)),
+    bench("linear, 1024 to 10", weight=(1024, 10)),
 )
 
 DESCENTS = (
@@ -1387,6 +1408,7 @@ ROWS: tuple[Row, ...] = (
         Bound(2), updates=("parameter", "first", "largest"), spoil="gradient"),
     Row("lion", lion, BUFFERS, (), Bound(2), updates=("parameter", "first"), spoil="gradient"),
     Row("clip_values", clip_arguments, GRADIENTS, (), EXACT, exact=True, updates=("gradient",), spoil="gradient"),
+    Row("clip_norms", filters_arguments, FILTERS, (), Bound(filters_error), updates=("weight",), spoil="weight"),
     Row("gradient_norm", gradient_arguments, GRADIENTS, ("norm",), Bound(2), spoil="gradient"),
     Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes),
     Row("augment", augment_arguments, CHANGED, ("batch",), Bound(augment_error), bytes=gather_bytes),

@@ -7,9 +7,10 @@ Formulas and sources: fastcnn/reference/optim.py.
 import numpy as np
 
 from ._jit import parallel_kernel
-from .scalar import ONE, ZERO, natural, positions
+from .scalar import ONE, ZERO, natural, positions, runs
 
 CHUNK = 4096  # elements whose squares are added up by one worker
+FILTERS = 16  # columns that belong to one worker: a cache line of them
 
 
 @parallel_kernel
@@ -140,3 +141,25 @@ def clip_values(gradient, limit, worker, workers):
         value = gradient[i]
         value = bound if value > bound else value
         gradient[i] = -bound if value < -bound else value
+
+
+@parallel_kernel
+def clip_norms(weight, K, limit, sums, worker, workers):
+    """Filters, the columns of weight (rows, K), scaled down to the norm `limit` where theirs is above; NaN stays.
+
+    sums (K,), float64, has room for their squares, added up row by row, and then for their scales.
+    """
+    start, stop = runs(K, FILTERS, worker, workers)
+    first, last = natural(start), natural(stop)
+    for k in range(first, last):
+        sums[k] = 0.0
+    for row in range(0, len(weight), K):
+        for k in range(first, last):
+            value = np.float64(weight[natural(row) + k])
+            sums[k] += value * value
+    for k in range(first, last):
+        norm = np.sqrt(sums[k])
+        sums[k] = limit / (norm + 1e-7) if norm > limit else 1.0
+    for row in range(0, len(weight), K):
+        for k in range(first, last):
+            weight[natural(row) + k] *= weight.dtype.type(sums[k])

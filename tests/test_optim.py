@@ -160,6 +160,26 @@ def test_clipping_each_element():
     assert optimizer.flat.grad.tolist() == [-1.5, 0.5, 1.5]
 
 
+def test_max_norm_holds_for_each_filter_of_the_parameters_it_was_given():
+    conv, linear = nn.Conv2D(2, 5, 3), nn.Linear(4, 3)
+    before, norms = conv.weight.data.copy(), np.sqrt((conv.weight.data**2).sum(axis=(0, 1, 2)))
+    limit, other = float(np.sort(norms)[2:4].mean()), linear.weight.data.copy()
+    optim.MaxNorm([conv.weight], limit)()
+    after = np.sqrt((conv.weight.data**2).sum(axis=(0, 1, 2)))
+    np.testing.assert_allclose(after, np.minimum(norms, limit), rtol=1e-6)
+    unchanged = norms <= limit
+    assert unchanged.sum() == 3 and np.array_equal(conv.weight.data[..., unchanged], before[..., unchanged])
+    assert np.array_equal(linear.weight.data, other)
+
+
+def test_max_norm_inside_an_inference_block_is_noticed():
+    layer, x = nn.Linear(3, 2).eval(), np.ones((1, 3), np.float32)
+    with nn.inference():
+        layer(x)
+        optim.MaxNorm([layer.weight], 0.0)()
+        assert not layer(x).any()
+
+
 # Groups
 
 GROUPED = {

@@ -1110,6 +1110,12 @@ def test_clip_values_by_hand():
     np.testing.assert_array_equal(gradient, [-1.5, -1, 0.5, 1.5, NAN, 1.5])
 
 
+def test_clip_norms_by_hand():
+    weight = np.array([[3.0, 0.3, NAN, 0], [4.0, 0.4, 1, 2]])
+    reference.clip_norms(weight, 2.0)
+    close(weight, [[1.2, 0.3, NAN, 0], [1.6, 0.4, 1, 2]], 1e-7)  # norms 5, 0.5, NaN and 2
+
+
 UPDATES = {
     reference.sgd: {**SGD, "momentum": 0.9, "step": 2, "weight_decay": 0.5},
     reference.adam: {"lr": 0.1, "beta1": 0.5, "beta2": 0.75, "eps": 0.5, "weight_decay": 0.5, "decoupled": True, "step": 2},

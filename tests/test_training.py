@@ -980,6 +980,20 @@ def test_a_penalty_of_all_parameters_is_weight_decay():
     assert larger > smaller
 
 
+def test_a_constraint_holds_after_each_step():
+    images, labels = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32), np.arange(8) % 3
+    model, norms = nn.Linear(5, 3), []
+
+    class Watch(Callback):
+        def on_batch_end(self, run):
+            norms.append(np.sqrt((run.model.weight.data**2).sum(axis=0)).max())
+
+    constraint = optim.MaxNorm([model.weight], 0.5)
+    train(model, (images, labels), epochs=3, batch_size=4, constraint=constraint, callbacks=[Watch()],
+          optimizer=optim.SGD(model.parameters(), 5.0))
+    np.testing.assert_allclose(norms, 0.5, rtol=1e-5)  # so long a step always ends beyond
+
+
 def test_an_average_follows_the_weights_and_is_exchanged_with_them():
     model, average, seen = network(), WeightAverage(0.75), []
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..kernels import optim as kernels
 from ..kernels import threads
-from ..shapes import integer, real, same_shape
+from ..shapes import ShapeError, integer, real, same_shape
 from . import arrays
 
 _GRAIN = 16384  # elements that are worth a thread of their own
@@ -150,3 +150,17 @@ def clip_values(gradient: np.ndarray, limit: float) -> None:
     arrays.in_place("clip_values", gradient=gradient)
     gradient = arrays.as_floats("clip_values", "gradient", gradient)
     kernels.clip_values(gradient.ravel(), real("clip_values", "limit", limit, 0), threads.workers(gradient.size, _GRAIN))
+
+
+def clip_norms(weight: np.ndarray, limit: float) -> None:
+    """Scale each filter of weight (..., K) whose norm is above limit down to it, in place; NaN stays NaN.
+
+    Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1.
+    """
+    arrays.in_place("clip_norms", weight=weight)
+    weight = arrays.as_floats("clip_norms", "weight", weight)
+    if weight.ndim < 2:
+        raise ShapeError(f"clip_norms: weight has shape {weight.shape}, expected (..., K) with two axes or more")
+    bound, K = real("clip_norms", "limit", limit, 0), weight.shape[-1]
+    workers = min(threads.workers(weight.size, _GRAIN), -(-K // kernels.FILTERS))
+    kernels.clip_norms(weight.ravel(), K, bound, np.empty(K), workers)

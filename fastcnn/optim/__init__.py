@@ -1,5 +1,6 @@
-"""Optimizers, which change parameters by their gradients, and schedules of the learning rate."""
+"""Optimizers, which change parameters by their gradients, constraints of these, and schedules of the learning rate."""
 
+from .constraints import MaxNorm
 from .groups import Group, decay_groups
 from .optimizer import Optimizer
 from .optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, RMSprop
@@ -15,6 +16,7 @@ __all__ = [
     "CosineLR",
     "Group",
     "Lion",
+    "MaxNorm",
     "MultiStepLR",
     "OneCycleLR",
     "Optimizer",

@@ -198,3 +198,12 @@ def lion(
 def clip_values(gradient: Array, limit: float) -> None:
     """Bring each element into -limit to limit in place; NaN stays NaN."""
     np.clip(gradient, -limit, limit, out=gradient)
+
+
+def clip_norms(weight: Array, limit: float) -> None:
+    """Scale each filter of weight (..., K) whose norm is above limit down to it, in place.
+
+    Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1.
+    """
+    norms = np.sqrt(np.sum(weight**2, axis=tuple(range(weight.ndim - 1))))
+    weight *= np.where(norms > limit, limit / (norms + 1e-7), 1)

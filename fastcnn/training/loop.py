@@ -39,6 +39,7 @@ def fit(
     augment: Augment | str | None = None,
     max_norm: float | None = None,
     penalty: Callable[[], float] | None = None,
+    constraint: Callable[[], None] | None = None,
     callbacks: Iterable[Callback] = (),
     seed: int = 0,
     progress: bool = True,
@@ -53,10 +54,11 @@ def fit(
     the name of one, such as "crop-flip" (shifts by up to 4 pixels, mirrored or not); with mixup, `loss` gets
     probabilities (N, classes) in place of labels. `max_norm` is the largest norm that all gradients together may
     have; larger ones are scaled down to it. `penalty`, such as nn.L2, is called after each backward: it adds a term
-    to the training loss and its slope to the gradients. `seed` decides the order of images, their changes and the
-    dropout masks. Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of them, to go on
-    from. ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or gradient became
-    NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
+    to the training loss and its slope to the gradients. `constraint`, such as optim.MaxNorm, is called after each step and
+    brings parameters back to where they may be. `seed` decides the order of images, their changes and the dropout masks.
+    Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of them, to go on from.
+    ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or gradient became NaN or infinite.
+    CheckpointError: `resume` has no checkpoint of such a run.
     """
     run = Run(
         model,
@@ -70,6 +72,7 @@ def fit(
         augment=augment,
         max_norm=max_norm,
         penalty=penalty,
+        constraint=constraint,
         callbacks=[*([progress_callback()] if progress else []), *callbacks],
         seed=seed,
     )
@@ -101,6 +104,7 @@ class Run:
         augment: Augment | str | None,
         max_norm: float | None,
         penalty: Callable[[], float] | None,
+        constraint: Callable[[], None] | None,
         callbacks: Iterable[Callback],
         seed: int,
     ) -> None:
@@ -112,7 +116,7 @@ class Run:
         self.epochs = integer("fit", "epochs", epochs, 1)
         self.batch_size = integer("fit", "batch_size", batch_size, 1)
         self.max_norm = None if max_norm is None else real("fit", "max_norm", max_norm, 0.0)
-        self.penalty = penalty
+        self.penalty, self.constraint = penalty, constraint
         self.seed = integer("fit", "seed", seed, 0)
         self.schedule = _checked("schedule", Schedule() if schedule is None else schedule, Schedule)
         checked = [_checked("callbacks", callback, Callback) for callback in callbacks]
@@ -194,6 +198,8 @@ class Run:
         backward(self.model, self.loss.backward(), need_dx=False)
         loss += 0.0 if self.penalty is None else self.penalty()
         self.optimizer.step(scale=self._gradient_scale())
+        if self.constraint is not None:
+            self.constraint()
         self.step += 1
         self.position += len(index)
         self.loss_sum += loss * len(index)
