@@ -19,6 +19,7 @@ import numpy as np
 from . import __version__, extras
 from .data import sources
 from .kernels import cache, simd, threads
+from .nn.memory import free_memory
 
 _config: Any = numba.config
 _CONSEQUENCES = {
@@ -134,27 +135,12 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _memory() -> Iterator[Finding]:
-    free = _free_memory()
+    free = free_memory()
     if free is None:
         yield Finding("memory", "not known on this system")
     else:
         yield Finding("memory", f"{_size(free)} free", "" if free > _LOW_MEMORY else "close programs, or train with a "
                                                                                      "smaller --batch-size")
-
-
-def _free_memory() -> int | None:
-    """Return the bytes that can still be had: of the machine, or of the container where that is less."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        return None
-    try:
-        group = Path("/sys/fs/cgroup")
-        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass  # no limit
-    return max(0, free)
 
 
 def _data(data_dir: str | None) -> Iterator[Finding]:

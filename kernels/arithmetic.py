@@ -1,7 +1,7 @@
 """Sums of arrays, and arrays side by side: where the branches of a network meet."""
 
 from ._jit import parallel_kernel
-from .scalar import natural, positions, runs
+from .scalar import ZERO, natural, positions, runs
 
 
 @parallel_kernel
@@ -11,6 +11,13 @@ def add(a, b, floor, y, worker, workers):
     for i in positions(len(y), worker, workers):
         total = a[i] + b[i]
         y[i] = lowest if total < lowest else total
+
+
+@parallel_kernel
+def begin(addend, y, worker, workers):
+    """y = addend, or zeros where that is empty."""
+    for i in positions(len(y), worker, workers):
+        y[i] = addend[i] if len(addend) else ZERO
 
 
 @parallel_kernel

@@ -18,6 +18,7 @@ import fastcnn
 from fastcnn import data, doctor, extras, models, nn, optim, plot, training
 from fastcnn.cli import main, parser, recipes
 from fastcnn.cli import train as train_command
+from fastcnn.nn import memory, summary
 from fastcnn.training.augment import AUGMENTATIONS
 from fastcnn.training.history import KEYS
 from fastcnn.warmup import compiling
@@ -226,15 +227,29 @@ def test_summary_of_a_file_and_of_another_shape(finished, capsys):
     assert "Linear(84, 7)" in capsys.readouterr().out
 
 
-def test_summary_tells_the_memory_of_training(capsys):
+def test_summary_tells_the_memory_of_training(monkeypatch, capsys):
+    monkeypatch.setattr(summary, "free_memory", lambda: 1 << 30)
     said = []
     for options in ([], ["--batch-size", "64"], ["--optimizer", "sgd"]):
         assert main(["summary", "lenet5", *options]) == 0
-        said.append(capsys.readouterr().out.splitlines()[-2:])
+        said.append(capsys.readouterr().out.splitlines()[-3:])
     usual, smaller, sgd = said
     assert "training on batches of 128 takes" in usual[0] and "optimizer 482.1 KiB" in usual[1]
     assert "training on batches of 64 takes" in smaller[0]
     assert "optimizer 241.0 KiB" in sgd[1]
+    assert usual[2] == "batches of up to 16,384 fit into the 1.0 GiB that are free here"
+
+
+def test_train_tells_its_memory_and_refuses_what_does_not_fit(monkeypatch, capsys):
+    monkeypatch.setattr(memory, "free_memory", lambda: 20 << 20)
+    assert main(["train", "digits", "--epochs", "1"]) == 0
+    assert re.search(r"^memory   \d\.\d MiB for a step, 20\.0 MiB free$", capsys.readouterr().out, re.MULTILINE)
+    assert main(["train", "digits", "--batch-size", "1000"]) == 1
+    said = only_line(capsys)
+    assert re.search(r"batch size 1000 takes \d+\.\d MiB for a step, 20\.0 MiB free; expected --batch-size 256 or less$", said)
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    assert main(["train", "digits"]) == 1
+    assert only_line(capsys).endswith("expected a smaller --model")
 
 
 # Wrong command lines

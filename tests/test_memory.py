@@ -14,6 +14,7 @@ import pytest
 import fastcnn
 from fastcnn import data, models, nn, optim
 from fastcnn.functional import arrays
+from fastcnn.nn import memory, summary
 from fastcnn.training import Callback
 
 LARGE = 1024 * 1024  # bytes; the first activation alone takes more than twice that
@@ -202,3 +203,50 @@ def test_two_thousand_steps_take_no_more_memory_than_two_hundred():
     fastcnn.fit(model, few, validation=images.subset(70), epochs=20, batch_size=8, callbacks=[resident], progress=False)
     gc.collect()
     assert max(resident.sizes[2:]) - resident.sizes[1] < LARGE
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux, which tells a process's largest memory")
+@pytest.mark.parametrize("name", ["resnet18", "inception", "mobilenet"])
+def test_the_forecast_takes_no_memory(name):
+    def most():
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+    model, before = models.create(name, (32, 32, 3), 10), most()
+    forecast = memory.forecast(model, (512, 32, 32, 3), np.dtype(np.float32), 2)
+    assert most() - before < forecast.parameters + forecast.gradients + forecast.activations // 8
+
+
+@pytest.mark.parametrize("name", ["lenet5", "mobilenet"])
+def test_the_largest_batch_fits_and_twice_as_many_do_not(name):
+    model, shape = models.create(name, (20, 20, 1), 10), (20, 20, 1)
+
+    def takes(batch):
+        return memory.forecast(model, (batch, *shape), np.dtype(np.float32), 2).peak
+
+    for room in (takes(64), takes(200), takes(1024) - 1):
+        batch = memory.largest_batch(model, shape, np.dtype(np.float32), 2, room)
+        assert takes(batch) <= room < takes(2 * batch)
+    assert memory.largest_batch(model, shape, np.dtype(np.float32), 2, takes(1)) >= 1
+    assert memory.largest_batch(model, shape, np.dtype(np.float32), 2, 1000) == 0
+
+
+@pytest.mark.parametrize(("free", "advice"), [
+    (1 << 30, "\nbatches of up to 1,024 fit into the 1.0 GiB that are free here"),
+    (1000, "\nnot even batches of 1 fit into the 1000 B that are free here"), (None, "")])
+def test_the_summary_advises_a_batch(monkeypatch, free, advice):
+    monkeypatch.setattr(summary, "free_memory", lambda: free)
+    table = str(models.create("resnet20", (24, 24, 3), 10).summary((24, 24, 3), batch_size=8))
+    assert table.partition("scratch ")[2].partition("B)")[2] == advice
+
+
+def test_free_memory_is_that_of_the_container_where_it_is_less(monkeypatch):
+    files = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    4096 kB\n"}
+    monkeypatch.setattr(Path, "read_text", lambda path: files[str(path)] if str(path) in files else path.open().read())
+    group = "/sys/fs/cgroup/"
+    files |= {group + "memory.max": "max\n", group + "memory.current": "7\n", group + "memory.stat": "anon 5\n"}
+    assert memory.free_memory() == 4096 * 1024
+    files |= {group + "memory.max": "1000\n", group + "memory.current": "700\n", group + "memory.stat": "inactive_file 50\n"}
+    assert memory.free_memory() == 350  # what files hold gives way
+    files["/proc/meminfo"] = "other system\n"
+    assert memory.free_memory() is None

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import data, extras, models, nn, optim, plot, training, warmup
 from ..kernels import simd, threads
+from ..nn import memory
 from . import UsageError
 from .recipes import OPTIMIZERS, recipe_for
 
@@ -45,9 +48,10 @@ def train(arguments: Namespace) -> int:
 
     nn.manual_seed(settings["seed"])
     chosen = parts(settings, image, classes)
+    needs = _require_memory(chosen["model"], image, min(batch_size, len(dataset.train)), len(chosen["optimizer"].slots))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    _print_header(settings, dataset, chosen["model"], out, state)
+    _print_header(settings, dataset, chosen["model"], needs, out, state)
     with warmup.compiling():
         warmup.rehearse(lambda: parts(settings, image, classes), dataset.train, dataset.test, batch_size, augment)
     history = training.fit(**chosen, train=dataset.train, validation=dataset.test, epochs=settings["epochs"],
@@ -141,7 +145,19 @@ def _schedule(settings: Settings) -> optim.Schedule:
     return schedule
 
 
-def _print_header(settings: Settings, dataset: data.Dataset, model: nn.Module, out: Path | None,
+def _require_memory(model: nn.Module, image: tuple[int, ...], batch_size: int, kept: int) -> str:
+    """Return what a training step takes, in words; MemoryError: it is more than there is, and a smaller batch is advised."""
+    dtype = np.dtype(np.float32)
+    takes, free = memory.forecast(model, (batch_size, *image), dtype, kept).peak, memory.free_memory()
+    words = f"{memory.readable(takes)} for a step" + ("" if free is None else f", {memory.readable(free)} free")
+    if free is not None and takes > free:
+        fits = memory.largest_batch(model, image, dtype, kept, free)
+        advice = f"--batch-size {fits} or less" if fits else "a smaller --model"
+        raise MemoryError(f"batch size {batch_size} takes {words}; expected {advice}")
+    return words
+
+
+def _print_header(settings: Settings, dataset: data.Dataset, model: nn.Module, needs: str, out: Path | None,
                   state: Mapping[str, Any] | None) -> None:
     size = " x ".join(map(str, dataset.train.images.shape[1:]))
     print(f"data     {dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of {size}, "
@@ -151,6 +167,7 @@ def _print_header(settings: Settings, dataset: data.Dataset, model: nn.Module, o
           f"lr {settings['lr']:g}, schedule {settings['schedule']}, augment {settings['augment']}, "
           f"seed {settings['seed']}")
     print(f"machine  {threads.get_num_threads()} threads, {simd.VECTOR_BYTES // 4} float32 lanes")
+    print(f"memory   {needs}")
     if state is not None:
         print(f"resuming {out}, which has {state['epoch'] - 1} of {settings['epochs']} epochs")
     elif out is not None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels import arithmetic, matmul, simd, threads
 from ..kernels import conv as kernels
-from ..kernels import matmul, simd, threads
 from ..shapes import Window
 from . import arrays, caches, products
 from .products import GRAIN, Layout, round_up
@@ -186,7 +186,7 @@ def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.nda
         return
     jobs, covered = _input_jobs(w, dy.itemsize)
     if not covered:  # there are input pixels that no filter element meets
-        dx.reshape(-1)[:] = addend if len(addend) else 0
+        arithmetic.begin(addend, dx.ravel(), threads.workers(dx.size))
     for job in jobs:
         _convolve(dy, weight, arrays.NOTHING[dy.dtype], job, addend, dx)
 

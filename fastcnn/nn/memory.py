@@ -1,4 +1,4 @@
-"""The memory of a training step, found by going through the step without doing its work.
+"""The memory of a training step, found by going through the step without doing its work, and what batches fit.
 
 The step runs as ever, with the same layers, buffers and lifetimes, but kernels do nothing and memory that nobody writes to
 costs nothing. What it allocates is counted.
@@ -7,9 +7,11 @@ costs nothing. What it allocates is counted.
 from __future__ import annotations
 
 import copy
+import math
 import threading
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ from ..functional import arrays
 from .module import Module, backward
 
 _STEPS = 4  # until every request finds a buffer
+_SOME = 16  # inputs: so many that what single ones round up does not show
 _counting = threading.Lock()
 
 
@@ -49,6 +52,51 @@ def forecast(model: Module, x_shape: tuple[int, ...], dtype: np.dtype, optimizer
     everything = sum(parameter.data.nbytes for _, parameter in model.named_parameters())
     trained = sum(parameter.data.nbytes for parameter in model.parameters())
     return Memory(everything, everything, optimizer_arrays * trained, peak - scratch, scratch)
+
+
+def largest_batch(model: Module, input_shape: tuple[int, ...], dtype: np.dtype, optimizer_arrays: int, room: int) -> int:
+    """Return the largest power of two of inputs whose training step takes at most `room` bytes, 0 where not even one does.
+
+    Memory grows in proportion to the batch, so that the growth between two small batches tells nearly where to look.
+    """
+    def takes(batch: int) -> int:
+        return forecast(model, (batch, *input_shape), dtype, optimizer_arrays).peak
+
+    some, more = takes(_SOME), takes(2 * _SOME)
+    each = max(1, (more - some) // _SOME)
+    batch = 2 ** max(0, math.floor(math.log2(max(1, _SOME + (room - some) / each))))
+    while batch and takes(batch) > room:
+        batch //= 2
+    while batch and takes(2 * batch) <= room:
+        batch *= 2
+    return batch
+
+
+def free_memory() -> int | None:
+    """Return the bytes that can still be had, of the machine or of the container where that is less; None: not known."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit, used = int((group / "memory.max").read_text()), int((group / "memory.current").read_text())
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        free = min(free, limit - used + int(statistics["inactive_file"]))  # copies of files give way
+    except (OSError, ValueError, KeyError):
+        pass  # no limit
+    return max(0, free)
+
+
+def readable(count: int) -> str:
+    """Return a number of bytes as people write it."""
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
 def _train(model: Module, x_shape: tuple[int, ...], dtype: np.dtype) -> None:

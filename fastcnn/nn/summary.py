@@ -9,7 +9,7 @@ import numpy as np
 
 from ..shapes import integer
 from .deferred import build
-from .memory import Memory, forecast
+from .memory import Memory, forecast, free_memory, largest_batch, readable
 from .module import Layer, Module
 from .trace import input_sizes, walk
 
@@ -31,7 +31,8 @@ class Row(NamedTuple):
 class Summary:
     """Rows of a network in the order in which its layers run, and their totals; `str` makes the table.
 
-    `training` is the memory of a training step on batches of `batch_size`, None where that was not asked for.
+    `training` is the memory of a training step on batches of `batch_size`, None where that was not asked for; `free` the
+    bytes that this machine still has, None where it does not tell, and `largest_batch` the power of two of inputs that fit.
     """
 
     def __init__(self, rows: list[Row], parameters: int, parameter_bytes: int) -> None:
@@ -39,6 +40,8 @@ class Summary:
         self.rows, self.parameters, self.parameter_bytes = rows, parameters, parameter_bytes
         self.batch_size: int | None = None
         self.training: Memory | None = None
+        self.free: int | None = None
+        self.largest_batch = 0
 
     @property
     def multiply_adds(self) -> int:
@@ -60,22 +63,28 @@ class Summary:
                 " x ".join(map(str, row.output_shape)),
                 f"{row.parameters:,}",
                 f"{row.multiply_adds:,}",
-                _bytes(row.memory),
+                readable(row.memory),
                 row.algorithm,
             )
             for row in self.rows
         ]
-        foot = ("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", _bytes(self.memory), "")
+        foot = ("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", readable(self.memory), "")
         lines = aligned([head, *body, foot])
         rule = "-" * max(map(len, lines))
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], self._note()])
 
     def _note(self) -> str:
         if self.training is None:
-            return f"memory: outputs for one input; parameters and gradients take {_bytes(2 * self.parameter_bytes)}"
-        parts = ", ".join(f"{name} {_bytes(count)}" for name, count in self.training._asdict().items())
+            return f"memory: outputs for one input; parameters and gradients take {readable(2 * self.parameter_bytes)}"
+        parts = ", ".join(f"{name} {readable(count)}" for name, count in self.training._asdict().items())
         return (f"memory: outputs for one input; training on batches of {self.batch_size} takes "
-                f"{_bytes(self.training.peak)}\n({parts})")
+                f"{readable(self.training.peak)}\n({parts}){self._advice()}")
+
+    def _advice(self) -> str:
+        if self.free is None:
+            return ""
+        fits = f"batches of up to {self.largest_batch:,} fit" if self.largest_batch else "not even batches of 1 fit"
+        return f"\n{fits} into the {readable(self.free)} that are free here"
 
 
 def summarise(
@@ -97,6 +106,9 @@ def summarise(
         summary.batch_size = integer("summary", "batch_size", batch_size, 1)
         kept = integer("summary", "optimizer_arrays", optimizer_arrays, 0)
         summary.training = forecast(model, (batch_size, *sizes), dtype, kept)
+        summary.free = free_memory()
+        if summary.free is not None:
+            summary.largest_batch = largest_batch(model, sizes, dtype, kept, summary.free)
     return summary
 
 
@@ -106,15 +118,6 @@ def _row(name: str, layer: Module, x: Any, y: Any) -> Row:
         work, algorithm = layer.multiply_adds(x.shape), layer.algorithm_for(x.shape)
         memory *= not layer.is_view
     return Row(name, repr(layer), tuple(y.shape[1:]), layer.num_parameters(), work, memory, algorithm)
-
-
-def _bytes(count: int) -> str:
-    size, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
 def aligned(rows: list[tuple[str, ...]], right: Container[int] = (3, 4, 5)) -> list[str]:
