@@ -246,7 +246,7 @@ def test_train_tells_its_memory_and_refuses_what_does_not_fit(monkeypatch, capsy
     assert re.search(r"^memory   \d\.\d MiB for a step, 20\.0 MiB free$", capsys.readouterr().out, re.MULTILINE)
     assert main(["train", "digits", "--batch-size", "1000"]) == 1
     said = only_line(capsys)
-    assert re.search(r"batch size 1000 takes \d+\.\d MiB for a step, 20\.0 MiB free; expected --batch-size 256 or less$", said)
+    assert re.search(r"size 1000 takes \d+\.\d MiB for a step, 20\.0 MiB free; expected --batch-size 256 or less", said)
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     assert main(["train", "digits"]) == 1
     assert only_line(capsys).endswith("expected a smaller --model")
