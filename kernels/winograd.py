@@ -13,7 +13,7 @@ from ._jit import inline_kernel, kernel, parallel_kernel
 from .launch import take
 from .matmul import copy_run
 from .scalar import natural
-from .simd import MOST_ROWS, lanes_load, lanes_not_below, lanes_of, lanes_store
+from .simd import lanes_load, lanes_not_below, lanes_of, lanes_store
 from .tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
 
 ELEMENTS = 36
@@ -292,50 +292,40 @@ def winograd_forward(x, window, panels, bias, addend, floor, y, group, width, sc
 
 
 @parallel_kernel
-def winograd_inputs(x, window, first, count, columns, scratch, queue, worker, workers):
-    """columns[i, t, j, c] = (B^T d B)[i, j] for the output blocks first to first + count; see `spacing`."""
+def winograd_inputs(x, window, first, count, columns, distance, scratch, queue, worker, workers):
+    """columns[i, t, j, c] = (B^T d B)[i, j] for the output blocks first to first + count; rows i are `distance` apart."""
     w = window[0]
     task = take(queue) * STRIP
     while task < count:
-        _transform_inputs(x, w, first + task, min(STRIP, count - task), columns, 6 * task * w.C, spacing(count, w.C),
+        _transform_inputs(x, w, first + task, min(STRIP, count - task), columns, 6 * task * w.C, distance,
                           scratch, worker * ELEMENTS * lanes_of(x))
         task = take(queue) * STRIP
 
 
 @parallel_kernel
-def winograd_products(columns, count, C, panels, products, width, queue, worker, workers):
-    """products[panel, i, t, j, k] = sum over c of columns[i, t, j, c] * panels[6 i + j, panel, c, k]."""
+def winograd_products(columns, column_distance, count, C, panels, products, distance, width, queue, worker, workers):
+    """products[panel, i, t, j, k] = sum over c of columns[i, t, j, c] * panels[6 i + j, panel, c, k], in rows i as above."""
     lanes = len(width) * lanes_of(panels)
     blocks = len(panels) // (ELEMENTS * C * lanes)
     task = take(queue)
     while task < blocks * ELEMENTS:
         block, e = divmod(task, ELEMENTS)
         i, j = divmod(e, 6)
-        _product(columns, i * spacing(count, C) + j * C, count, C, panels, (e * blocks + block) * C * lanes,
-                 products, (6 * block + i) * spacing(count, lanes) + j * lanes, width)
+        _product(columns, i * column_distance + j * C, count, C, panels, (e * blocks + block) * C * lanes,
+                 products, (6 * block + i) * distance + j * lanes, width)
         task = take(queue)
 
 
 @parallel_kernel
-def winograd_outputs(window, first, count, products, width, bias, addend, floor, y, queue, worker, workers):
+def winograd_outputs(window, first, count, products, distance, width, bias, addend, floor, y, queue, worker, workers):
     """y = bias + A^T m A + addend for the output blocks first to first + count, from panels of `width` channels."""
     w = window[0]
-    distance = spacing(count, width)
     task = take(queue) * STRIP
     while task < count:
         for k in range(0, w.K, width):
             _transform_outputs(w, first + task, min(STRIP, count - task), k, width, products,
                                k // width * 6 * distance + 6 * task * width, distance, bias, addend, floor, y)
         task = take(queue) * STRIP
-
-
-@kernel
-def spacing(count, channels):
-    """Distance of the six rows of elements of `count` blocks: room for a whole last tile, and never a power of two.
-
-    Vectors at a power of two from each other would fight for the same lines of the caches.
-    """
-    return 6 * (count + MOST_ROWS) * channels // 256 * 256 + 272
 
 
 @kernel

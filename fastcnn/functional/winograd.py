@@ -143,16 +143,21 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, job: _Job, a
     for number in range(passes):
         first, last = total * number // passes, total * (number + 1) // passes
         count = last - first
-        columns = arrays.scratch("winograd", 6 * _spacing(count, w.C), x.dtype)
-        results = arrays.scratch("winograd_products", 6 * blocks * _spacing(count, lanes), x.dtype)
-        kernels.winograd_inputs(x.ravel(), job.window, first, count, columns, work, arrays.queue(), workers)
-        kernels.winograd_products(columns, count, w.C, panels, results, width, arrays.queue(), workers)
-        kernels.winograd_outputs(job.window, first, count, results, lanes, bias, addend, arrays.floor(relu),
+        of_columns, of_results = _spacing(count, w.C), _spacing(count, lanes)
+        columns = arrays.scratch("winograd", 6 * of_columns, x.dtype)
+        results = arrays.scratch("winograd_products", 6 * blocks * of_results, x.dtype)
+        kernels.winograd_inputs(x.ravel(), job.window, first, count, columns, of_columns, work, arrays.queue(), workers)
+        kernels.winograd_products(columns, of_columns, count, w.C, panels, results, of_results, width, arrays.queue(),
+                                  workers)
+        kernels.winograd_outputs(job.window, first, count, results, of_results, lanes, bias, addend, arrays.floor(relu),
                                  y.ravel(), arrays.queue(), workers)
 
 
 def _spacing(count: int, channels: int) -> int:
-    """What `kernels.winograd.spacing` gives."""
+    """Distance of the six rows of elements of `count` blocks: room for a whole last tile, and never a power of two.
+
+    Vectors at a power of two from each other would fight for the same lines of the caches.
+    """
     return 6 * (count + simd.MOST_ROWS) * channels // 256 * 256 + 272
 
 

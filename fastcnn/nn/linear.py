@@ -76,15 +76,15 @@ class Linear(Deferred):
         return f"Linear({self.in_features}, {self.out_features}{'' if self._has_bias else ', bias=False'})"
 
 
-class Flatten(Layer):
-    """x (N, ...) as (N, features), row-major; no copy."""
+class _View(Layer):
+    """x (N, ...) in another shape, row-major; no copy."""
 
     only_launches = True
 
     is_view = True
 
     def forward(self, x: Any) -> np.ndarray:
-        """Return x as (N, features)."""
+        """Return x in the new shape."""
         x = np.asarray(x)
         self._keep(x.shape)
         return x.reshape(self.output_shape(x.shape))
@@ -93,6 +93,10 @@ class Flatten(Layer):
         """Return dy in the shape of x."""
         dx: np.ndarray = np.asarray(dy).reshape(self._take())
         return dx
+
+
+class Flatten(_View):
+    """x (N, ...) as (N, features), row-major; no copy."""
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, features)."""
@@ -101,30 +105,17 @@ class Flatten(Layer):
         return x_shape[0], math.prod(x_shape[1:])
 
 
-class Reshape(Layer):
+class Reshape(_View):
     """x (N, ...) as (N, *shape), row-major; no copy.
 
     ShapeError, DTypeError: a size is no positive integer, or there is none.
     """
-
-    is_view = True
 
     def __init__(self, *shape: int) -> None:
         """Take the shape of one element of the batch, such as 4, 4, 16."""
         if not shape:
             raise ShapeError("Reshape: shape is (), expected at least one size")
         self.shape = tuple(shapes.integer("Reshape", "shape", size, 1) for size in shape)
-
-    def forward(self, x: Any) -> np.ndarray:
-        """Return x as (N, *shape)."""
-        x = np.asarray(x)
-        self._keep(x.shape)
-        return x.reshape(self.output_shape(x.shape))
-
-    def backward(self, dy: Any) -> np.ndarray:
-        """Return dy in the shape of x."""
-        dx: np.ndarray = np.asarray(dy).reshape(self._take())
-        return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, *shape)."""
