@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from ..nn import BatchNorm, Conv2D, Dropout, Flatten, Linear, MaxPool2D, Module, ReLU, Sequential
@@ -102,11 +101,9 @@ def with_head(
 
     ShapeError: the input is too small for the features.
     """
-    size = math.prod(Sequential(*features).output_shape((1, *input_shape)))
     head: list[Module] = [Flatten()]
     if dropout:
         head.append(Dropout(dropout))
     for width in hidden:
-        head += [Linear(size, width), ReLU()]
-        size = width
-    return Sequential(*features, *head, Linear(size, num_classes))
+        head += [Linear(None, width), ReLU()]
+    return Sequential(*features, *head, Linear(None, num_classes)).build(input_shape)

@@ -103,3 +103,5 @@ def build(model: Module, input_shape: tuple[int, ...]) -> None:
         for layer in waiting.values():
             layer._wait()
         raise
+    for layer in waiting.values():
+        del vars(layer)["forward"]
