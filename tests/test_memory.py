@@ -224,7 +224,7 @@ def test_the_largest_batch_fits_and_twice_as_many_do_not(name):
     def takes(batch):
         return memory.forecast(model, (batch, *shape), np.dtype(np.float32), 2).peak
 
-    for room in (takes(64), takes(200), takes(1024) - 1):
+    for room in (takes(64), takes(200), takes(1024) - 1, takes(8192)):
         batch = memory.largest_batch(model, shape, np.dtype(np.float32), 2, room)
         assert takes(batch) <= room < takes(2 * batch)
     assert memory.largest_batch(model, shape, np.dtype(np.float32), 2, takes(1)) >= 1
