@@ -74,6 +74,8 @@ def back_propagate(dscores: np.ndarray, kept: dict[str, np.ndarray], weights: li
 def main() -> None:
     """Train, test, draw."""
     arguments = parse_arguments()
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     dataset = data.load(arguments.dataset, arguments.data_dir)
     train, test = dataset.train.subset(min(arguments.images, len(dataset.train))), dataset.test
     pixels = train.images[:10_000] / np.float32(255)
@@ -105,7 +107,6 @@ def main() -> None:
                         "seconds": seconds, "images_per_second": len(train) / seconds})
         print(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in history[-1].items()), flush=True)
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in history))
         plot.predictions(test.images[:24], F.softmax(scores[:24]), arguments.out / "predictions.png",
                          labels=test.labels[:24], classes=test.classes)

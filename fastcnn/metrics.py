@@ -124,6 +124,9 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _pair(function: str, prediction: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return predicted and true classes, int64 (N,) both."""
     given = np.asarray(prediction)
+    if given.ndim == 2 and given.shape[1] == 1:
+        raise ShapeError(f"{function}: prediction has shape {given.shape}, expected (N,) or a score for each of two classes "
+                         "or more; probabilities of class 1 become classes by (prediction[:, 0] > 0.5).astype(int)")
     if given.ndim == 2 and given.dtype.kind == "f" and given.size:
         if np.isnan(given).any():
             raise ValueError(f"{function}: prediction holds nan, expected numbers")
@@ -131,6 +134,8 @@ def _pair(function: str, prediction: Any, labels: Any) -> tuple[np.ndarray, np.n
     classes, truth = _classes(function, "prediction", given), _classes(function, "labels", np.asarray(labels))
     if len(classes) != len(truth):
         raise ShapeError(f"{function}: labels have shape {truth.shape}, expected {classes.shape}: one label per prediction")
+    if np.ndim(prediction) == 2 and truth.max() >= (K := np.shape(prediction)[1]):
+        raise ValueError(f"{function}: labels hold {truth.max()}, expected 0 to {K - 1} for scores of {K} classes")
     return classes, truth
 
 

@@ -345,6 +345,10 @@ def test_plot_without_a_data_set(finished, tmp_path, capsys):
     assert only_line(capsys) == f"fastcnn: plot: {tmp_path} does not tell its data set, expected --dataset"
     assert main(["plot", "curves", str(tmp_path)]) == 1
     assert "history.jsonl is damaged" in only_line(capsys)
+    for line in ("[1]", "{}", '{"epoch": 1}', "3"):
+        (tmp_path / "history.jsonl").write_text(f"{line}\n")
+        assert main(["plot", "curves", str(tmp_path)]) == 1
+        assert "history.jsonl is damaged: line 1 is no epoch, expected an object with epoch, " in only_line(capsys)
     assert main(["plot", "filters", str(tmp_path)]) == 0
 
 

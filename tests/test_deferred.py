@@ -8,6 +8,7 @@ import pytest
 import fastcnn
 from fastcnn import data, gradient_check, manual_seed, nn
 from fastcnn.shapes import ShapeError
+from fastcnn.training import find_lr
 
 LAYERS = {
     "conv": (lambda size: nn.Conv2D(size, 6, 3, groups=2, bias=False), (2, 5, 5, 4)),
@@ -151,3 +152,6 @@ def test_summary_profile_and_fit_build_the_network():
     manual_seed(0)
     history = fastcnn.fit(network(), data.load("digits").train, epochs=3, batch_size=32, progress=False)
     assert history[-1]["train_accuracy"] > 0.8
+    model = network()
+    assert find_lr(model, data.load("digits").train, steps=5).suggestion > 0
+    assert model[0].in_channels is None  # it tries on a copy

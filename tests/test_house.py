@@ -209,5 +209,7 @@ def test_one_signature_for_each_type():
     assert len(meant) > 60
     assert not {types: found for types, found in meant.items() if len(found) > 1}
     signatures = {kernel: _jit.dispatchers[kernel].signatures for kernel in ENTERED if kernel in _jit.dispatchers}
-    assert not {kernel: found for kernel, found in signatures.items() if len({without_width(one) for one in found}) > 2}
+    for kernel, found in signatures.items():
+        inputs = {isinstance(one[0].dtype, types.Integer) for one in found}  # bytes, floats, or both where tests ran before
+        assert len({without_width(one) for one in found}) <= 2 * len(inputs), kernel
     assert sum(len(found) for found in signatures.values()) > 60

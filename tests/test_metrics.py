@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastcnn
 from fastcnn import metrics
 
 # Five images of class 0, three of class 1, two of class 2; class 3 is never there and given once.
@@ -53,3 +54,14 @@ def test_report_has_a_line_for_each_class():
     assert lines[-1].split()[0] == "mean" and lines[-1].split()[-1] == "10"
     assert len({len(line) for line in lines}) == 1
     assert len(metrics.report(GIVEN, LABELS).splitlines()) == 6
+
+
+def test_a_single_column_of_probabilities_is_refused():
+    with pytest.raises(fastcnn.ShapeError, match=r"accuracy: prediction has shape \(2, 1\), expected \(N,\) or a score"):
+        metrics.accuracy([[0.2], [0.9]], [0, 1])
+
+
+@pytest.mark.parametrize("metric", [metrics.accuracy, metrics.confusion_matrix, metrics.f1_score])
+def test_labels_beyond_the_scores_are_refused(metric):
+    with pytest.raises(ValueError, match=rf"{metric.__name__}: labels hold 3, expected 0 to 2 for scores of 3 classes"):
+        metric(np.eye(3), [0, 1, 3])

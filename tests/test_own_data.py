@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fastcnn
 from fastcnn import data, extras
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
@@ -102,3 +103,82 @@ def test_class_weights():
     assert data.class_weights([0, 0, 0, 1]) == pytest.approx([4 / 6, 2])
     assert data.class_weights([0, 2], 4) == pytest.approx([1, 0, 1, 0])
     assert data.class_weights(numbered([0, 0, 1])) == pytest.approx([0.75, 1.5, 0])
+
+
+def test_objects_that_are_names():
+    split = data.from_arrays(PIXELS, np.array(["dog", "cat"], object))
+    assert split.classes == ("cat", "dog") and split.labels.tolist() == [1, 0]
+    with pytest.raises(fastcnn.DTypeError, match="labels are object, expected integers"):
+        data.from_arrays(PIXELS, np.array(["dog", None], object))
+
+
+def test_a_class_that_comes_twice_is_refused():
+    with pytest.raises(ValueError, match=r"classes is \['cat', 'dog', 'cat'\], expected each name once"):
+        data.from_arrays(PIXELS, ["dog", "cat"], ["cat", "dog", "cat"])
+
+
+def test_hidden_files_are_no_images(folder):
+    (folder / "red" / "._a.png").write_bytes(b"what other systems note about a.png")
+    assert len(data.from_folder(folder, (3, 4))) == 3
+
+
+@pytest.mark.parametrize("text, options, labels, classes", [
+    ("1,0,10,20,30\n0,40,50,60,70\n", {"classes": ["cat", "dog"]}, [1, 0], ("cat", "dog")),
+    ("7,0,10,20,30\n3,40,50,60,70\n", {"classes": ["3", "7"]}, [1, 0], ("3", "7")),
+    ('"dog, old",0,10,20,30\n"cat",40,50,60,70\n', {}, [1, 0], ("cat", "dog, old")),
+], ids=["numbers of classes", "classes that are numbers", "quoted"])
+def test_labels_of_a_table(text, options, labels, classes, tmp_path):
+    (tmp_path / "table.csv").write_text(text)
+    split = data.from_csv(tmp_path / "table.csv", (2, 2), **options)
+    assert split.images.reshape(2, 4).tolist() == [[0, 10, 20, 30], [40, 50, 60, 70]]
+    assert split.labels.tolist() == labels and split.classes == classes
+
+
+@pytest.mark.parametrize("first", ["label,0,1,2,3,4,5,6,7,8\n", "0,1,2,3,4,5,6,7,8,9\n"])
+def test_columns_that_pandas_counted_are_no_image(first, tmp_path):
+    (tmp_path / "table.csv").write_text(first + "1" + 9 * ",5" + "\n0" + 9 * ",6")
+    assert data.from_csv(tmp_path / "table.csv", (3, 3)).labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("text, message", [
+    ("1,0,10,20,30\n,40,50,60,70\n", "line 2 has no label in column 0"),
+    ("1,0,10,20,30\n0,40,,60,70\n", "line 2: could not convert string to float: ''; expected pixels"),
+    ('"dog,0,10,20,30\n"cat",40,50,60,70\n', "is no table of text"),
+], ids=["no label", "no pixel", "open quote"])
+def test_unfit_tables(text, message, tmp_path):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(fastcnn.DataFormatError, match=message):
+        data.from_csv(tmp_path / "table.csv", (2, 2))
+
+
+def test_unfit_shape_of_a_table(tmp_path):
+    with pytest.raises(fastcnn.ShapeError, match=r"shape is 4, expected \(H, W\) or \(H, W, C\)"):
+        data.from_csv(tmp_path / "table.csv", 4)
+
+
+def test_one_image_of_each_class_cannot_be_stratified():
+    with pytest.raises(ValueError, match=r"of 3 images, which leaves one part empty; .*, or stratified=False"):
+        data.train_validation_split(numbered([0, 1, 2]))
+
+
+def test_images_of_16_and_of_32_bits(tmp_path):
+    (tmp_path / "grey").mkdir()
+    Image.fromarray(np.array([[0x0000, 0x1234], [0x80FF, 0xFFFF]], np.uint16)).save(tmp_path / "grey" / "a.png")
+    assert data.from_folder(tmp_path, (2, 2)).images[0, ..., 1].tolist() == [[0, 0x12], [0x80, 0xFF]]
+    assert data.from_folder(tmp_path, (2, 2), grey=True).images[0, ..., 0].tolist() == [[0, 0x12], [0x80, 0xFF]]
+    Image.fromarray(np.full((2, 2), 0.5, np.float32)).save(tmp_path / "grey" / "b.tif")
+    with pytest.raises(fastcnn.DataFormatError, match=r"b\.tif cannot be read as an image \(its pixels have 32 bits"):
+        data.from_folder(tmp_path, (2, 2))
+
+
+def test_transparency_and_palettes(tmp_path):
+    (tmp_path / "all").mkdir()
+    colours = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], np.uint8)
+    Image.fromarray(colours).save(tmp_path / "all" / "a.png")
+    Image.fromarray(colours[..., :3]).quantize(2).save(tmp_path / "all" / "b.gif")
+    assert data.from_folder(tmp_path, (1, 2)).images.tolist() == [[[[10, 20, 30], [40, 50, 60]]]] * 2
+
+
+def test_images_of_several_sizes_are_no_array():
+    with pytest.raises(fastcnn.ShapeError, match=r"from_arrays: images or labels make no array .* images of one size"):
+        data.from_arrays([np.zeros((4, 4)), np.zeros((5, 4))], [0, 1])

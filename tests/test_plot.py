@@ -68,6 +68,32 @@ def test_predictions(labels, model, tmp_path):
     looked_at(tmp_path / "answers.png")
 
 
+def letters_of(path):
+    """The words in an SVG file, which matplotlib notes beside their outlines."""
+    return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
+
+
+def test_long_names_lose_their_middle_and_dollars_are_dollars(model, tmp_path):
+    names = ["a class number 10", "a class number 11", "aquarium_fish", "$5", "x$y$", *"56789"]
+    chosen = np.arange(6) % 5
+    plot.predictions(FEW, np.eye(10)[chosen], tmp_path / "answers.svg", labels=chosen[::-1], classes=names)
+    words = letters_of(tmp_path / "answers.svg")
+    assert {"a clas…ber 10 100%", "a clas…ber 11 100%", "aquarium_fish 100%", "$5 100%", "x$y$ 100%"} <= set(words)
+    assert {"truth: a clas…ber 11", "truth: x$y$"} <= set(words)
+    plot.saliency(model, FEW, tmp_path / "saliency.svg", classes=["$a$ and some more"] * 10)
+    assert sum(word.startswith("$a$ an…e more ") for word in letters_of(tmp_path / "saliency.svg")) == 6
+
+
+def test_names_that_do_not_fit(model, tmp_path):
+    with pytest.raises(fastcnn.ShapeError, match="saliency: classes has 2 names, expected 10"):
+        plot.saliency(model, FEW, tmp_path / "saliency.png", classes=["a", "b"])
+    few = models.create("two_conv", (8, 8, 1), 10)
+    few.layers[-1].bias.data = np.arange(10) * 100.0
+    few.classes = ("0", "1")  # of images of the first two of its ten classes
+    plot.saliency(few, FEW, tmp_path / "saliency.svg")
+    assert "9 100%" in letters_of(tmp_path / "saliency.svg")
+
+
 @pytest.mark.parametrize("classes", [10, 30, 100])
 def test_confusion_matrix(classes, tmp_path):
     labels = np.arange(classes * 20) % classes
@@ -178,6 +204,33 @@ def test_architecture_of_branches(tmp_path):
              if element.tag.endswith("path")]
     assert sum(path.count("H") == 2 and path.endswith("H50") for path in paths) == 2  # into branches 1 and 2
     assert sum(path.startswith("M50") and path.count("H") == 2 for path in paths) == 2  # out of branches 0 and 1
+
+
+def test_architecture_of_blocks_in_blocks(tmp_path):
+    def block(channels):
+        return nn.Residual(nn.Sequential(nn.Conv2D(channels, channels, 1), nn.GroupNorm(2, channels), nn.PReLU()))
+
+    inner = nn.Concat(nn.Conv2D(4, 2, 1), nn.Sequential(nn.Conv2D(4, 4, 1), block(4)))
+    network = nn.Sequential(nn.Concat(nn.Conv2D(4, 4, 1), nn.Sequential(nn.Conv2D(4, 4, 1), block(4), nn.Mish()), inner),
+                            nn.Residual(nn.Concat(nn.Conv2D(14, 7, 1), nn.Conv2D(14, 7, 1)), nn.Conv2D(14, 14, 1)))
+    assert plot.architecture_text(network, (8, 8, 4)).splitlines() == [
+        "input                           8 x 8 x 4",
+        "+-- branch 0",
+        "| Conv2D(4, 4, 1)               8 x 8 x 4   20 parameters",
+        "+-- branch 1",
+        "| Conv2D(4, 4, 1)               8 x 8 x 4   20 parameters",
+        "| Residual of 3 layers + Mish   8 x 8 x 4   29 parameters",
+        "+-- branch 2",
+        "| Concat of 5 layers            8 x 8 x 6   59 parameters",
+        "+-> concat",
+        "+--.",
+        "| around: Conv2D(14, 14, 1)     8 x 8 x 14   210 parameters",
+        "| Concat of 2 layers            8 x 8 x 14   210 parameters",
+        "+-> sum"]
+    assert plot.architecture_text(block(4), (8, 8, 4)).splitlines()[1:] == [
+        "+--.", "| Conv2D(4, 4, 1) + GroupNorm + PReLU   8 x 8 x 4   29 parameters", "+-> sum"]
+    plot.architecture(network, tmp_path / "drawing.svg", (8, 8, 4))
+    assert (tmp_path / "drawing.svg").read_text().count("<circle") == 1
 
 
 def test_architecture_of_a_network_of_your_own():

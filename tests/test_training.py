@@ -319,6 +319,15 @@ def test_normalisation_is_that_of_the_training_images():
     assert model.classes == FEW.classes
 
 
+def test_a_model_has_the_classes_that_it_was_trained_for_last():
+    model = network()
+    model.classes = tuple("abcdefghij")
+    train(model, (IMAGES, LABELS))
+    assert model.classes == tuple("abcdefghij")
+    train(model, FEW)
+    assert model.classes == DIGITS.classes
+
+
 def test_float_images_are_taken_as_they_are():
     mean, std = normalisation_of(FEW.images)
     ready = ((FEW.images / 255 - mean) / std).astype(np.float32)
@@ -343,6 +352,13 @@ def test_schedule_is_followed_step_by_step():
     assert rates == [schedule.lr(step, 8, 0.1, 4) for step in range(8)]
 
 
+def test_the_optimizer_gets_its_rate_back():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    rates = [train(model, optimizer=optimizer, schedule=optim.StepLR(1), epochs=3)[-1]["learning_rate"] for _ in range(2)]
+    assert rates == pytest.approx([1e-3, 1e-3]) and optimizer.lr == 0.1
+
+
 def test_plateau_hears_of_each_epoch():
     model = network()
     schedule = optim.PlateauLR(patience=0, threshold=1.0)
@@ -363,6 +379,23 @@ def test_predict_gives_probabilities_and_leaves_the_modes():
     assert np.array_equal(probabilities, fastcnn.predict(model, DIGITS.test.images[:50], batch_size=50))
     right = np.mean(probabilities.argmax(axis=1) == DIGITS.test.labels[:50])
     assert right == fastcnn.evaluate(model, DIGITS.test.subset(50))["accuracy"]
+
+
+def test_a_single_output_gives_the_probability_of_class_1():
+    linear = nn.Linear(64, 1)
+    x = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
+    logits = linear.forward(x).astype(np.float64)
+    expected = pytest.approx(1 / (1 + np.exp(-logits)), rel=1e-5)
+    assert logits.min() < 0 < logits.max() and fastcnn.predict(nn.Sequential(linear), x) == expected
+    assert fastcnn.predict(nn.Sequential(linear, nn.Sigmoid()), x) == expected
+
+
+def test_accuracy_of_one_class_and_of_images():
+    one = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
+    assert fastcnn.evaluate(one, (IMAGES, np.zeros(64, int)))["accuracy"] == 1
+    images = IMAGES.astype(np.float32) / 255
+    same_again = nn.Sequential(nn.Conv2D(1, 1, 3, padding=1))
+    assert fastcnn.evaluate(same_again, (images, images), loss=nn.MSELoss())["accuracy"] == 0
 
 
 def test_predict_does_not_apply_softmax_twice():
@@ -444,7 +477,7 @@ def test_a_wild_learning_rate_ends_in_the_error():
 def test_nan_images_are_named():
     images = FEW.images.astype(np.float32)
     images[3, 2, 2] = np.nan
-    with pytest.raises(NonFiniteError, match="the input images"):
+    with pytest.raises(NonFiniteError, match=r"the input images \(take out the images that hold it\)"):
         train(network(norm=False), (images, FEW.labels), batch_size=64)
 
 
@@ -486,6 +519,36 @@ def test_best_model_is_put_back():
     accuracies = [record["test_accuracy"] for record in history]
     assert best.epoch == 1 + int(np.argmax(accuracies))
     assert fastcnn.evaluate(model, DIGITS.test)["accuracy"] == max(accuracies)
+
+
+def test_what_callbacks_know_ends_with_the_run():
+    stop, best = EarlyStopping("train_loss", patience=1, min_delta=100.0), BestModel("train_loss")
+    lengths, trained = [], []
+    for seed in range(2):
+        fastcnn.manual_seed(seed)
+        trained.append(models.create("strided_cnn" if seed else "two_conv", (8, 8, 1), 10))
+        lengths.append(len(train(trained[-1], epochs=5, callbacks=[stop, best])))
+    assert lengths == [2, 2] and best.weights.keys() == trained[1].state_dict().keys()
+
+
+def test_an_average_begins_anew_with_the_run():
+    average = WeightAverage(0.9)
+    train(network(), callbacks=[average])
+    first = average.average.copy()
+    train(network(), callbacks=[average])
+    assert np.array_equal(average.average, first)
+    train(models.create("strided_cnn", (8, 8, 1), 10), callbacks=[average])
+
+
+def test_nan_is_no_best_value():
+    class Fake:
+        model, validation, step, stop = network(), None, 1, False
+
+    best, stop = BestModel("train_loss"), EarlyStopping("train_loss", patience=2)
+    for epoch, loss in enumerate([float("nan"), 2.0, float("nan"), 1.0], 1):
+        for callback in (best, stop):
+            callback.on_epoch_end(Fake, {"epoch": epoch, "train_loss": loss})
+    assert best.epoch == 4 and not Fake.stop
 
 
 # Resuming
@@ -547,6 +610,15 @@ def test_a_stopped_run_stays_stopped(tmp_path):
     assert len(train(first, epochs=9, callbacks=callbacks())) == 2
     second = network()
     assert len(train(second, epochs=9, callbacks=callbacks(), resume=tmp_path)) == 2 and same(first, second)
+
+
+def test_a_file_for_checkpoints_is_refused_before_the_first_epoch(tmp_path):
+    (tmp_path / "runs").write_text("")
+    model = network()
+    before = model.state_dict()
+    with pytest.raises(FileExistsError):
+        train(model, callbacks=[Checkpoint(tmp_path / "runs")])
+    assert all(np.array_equal(before[name], now) for name, now in model.state_dict().items())
 
 
 def test_checkpoints_keep_the_newest_and_survive_a_damaged_one(tmp_path):
@@ -760,8 +832,15 @@ REFUSED = [
     ),
     ({"augment": "crop-flip-cutout"}, ShapeError, "fit: cutout is 16, expected less than the 8 rows and 8 columns"),
     ({"split": (IMAGES, LABELS + 5), "augment": EVERYTHING}, ValueError, "fit: labels hold "),
-    ({"loss": nn.NLLLoss(), "augment": EVERYTHING}, DTypeError, "nll_loss: labels has dtype float32, expected int64"),
-    ({"optimizer": "adam"}, DTypeError, "fit: optimizer is 'adam', expected a Optimizer"),
+    ({"loss": nn.NLLLoss(), "augment": EVERYTHING}, DTypeError, "fit: loss is NLLLoss(), which takes labels"),
+    ({"loss": nn.HingeLoss(), "augment": "crop-flip-mixup"}, DTypeError, "such as nn.CrossEntropyLoss(), with mixup"),
+    ({"loss": nn.MSELoss}, DTypeError, "MSELoss'>, expected an object with forward and backward"),
+    ({"loss": "mse"}, DTypeError, "fit: loss is 'mse', expected an object"),
+    ({"penalty": 1e-4}, DTypeError, "fit: penalty is 0.0001, expected a Callable"),
+    ({"optimizer": optim.Adam(network().parameters())}, ValueError, "fit: optimizer has no parameter of the model"),
+    ({"seed": 2**63}, ValueError, "fit: seed is 9223372036854775808, expected 0 to 9223372036854775807"),
+    ({"callbacks": BestModel()}, DTypeError, "expected an Iterable"),
+    ({"optimizer": "adam"}, DTypeError, "fit: optimizer is 'adam', expected an Optimizer"),
     ({"schedule": 0.1}, DTypeError, "fit: schedule is 0.1"),
     ({"callbacks": [print]}, DTypeError, "fit: callbacks is <built-in function print>"),
     ({"callbacks": [BestModel()]}, ValueError, "BestModel: monitor is 'test_accuracy', which needs fit(validation"),
@@ -813,7 +892,15 @@ def test_refused_arguments(options, error, message):
         (lambda: fastcnn.predict(network(), IMAGES[0]), ShapeError, "images[..., None]"),
         (lambda: fastcnn.predict(network(), IMAGES, batch_size=0), ShapeError, "batch_size is 0"),
         (lambda: fastcnn.evaluate(network(), FEW, batch_size="all"), DTypeError, "batch_size is 'all'"),
+        (lambda: fastcnn.predict(network(), FEW), DTypeError, "predict: images are a Split, expected an array such as its"),
+        (lambda: fastcnn.predict(IMAGES, network()), DTypeError, "expected a Module"),
+        (lambda: fastcnn.evaluate("lenet5", FEW), DTypeError, "evaluate: model is 'lenet5', expected a Module"),
+        (lambda: fastcnn.load("lenet5", model=nn.Sequential), DTypeError, "Sequential'>, expected a Module"),
+        (lambda: fastcnn.evaluate(network(), FEW, loss=nn.MSELoss), DTypeError, "evaluate: loss is <class"),
         (lambda: fastcnn.gradient_check("conv", IMAGES), DTypeError, "model_or_op is 'conv'"),
+        (lambda: fastcnn.gradient_check(nn.Linear, IMAGES), DTypeError, "Linear'>, expected a Module, a Loss or a function"),
+        (lambda: fastcnn.gradient_check(nn.MSELoss(), IMAGES), DTypeError, "0 arguments after x, expected 1: the target"),
+        (lambda: fastcnn.gradient_check(nn.ReLU(), IMAGES, eps=0.0), ValueError, "eps is 0.0"),
     ],
 )
 def test_refused_elsewhere(call, error, message):
@@ -870,6 +957,16 @@ def test_gradient_check_sees_a_wrong_gradient():
     x = np.random.default_rng(0).random((3, 4)).astype(np.float32)
     assert 0.005 < fastcnn.gradient_check(Wrong(4, 2), x) < 0.02
     assert fastcnn.gradient_check(nn.Linear(4, 2), x) < 1e-9
+
+
+def test_gradient_check_sees_a_gradient_that_is_no_number():
+    class Wrong(nn.Linear):
+        def backward(self, dy, need_dx=True):
+            dx = super().backward(dy, need_dx)
+            self.bias.grad[1] = np.nan
+            return dx
+
+    assert np.isnan(fastcnn.gradient_check(Wrong(4, 2), np.random.default_rng(0).random((3, 4))))
 
 
 def test_gradient_check_leaves_the_model_alone():
@@ -1028,3 +1125,13 @@ def test_a_search_tries_rising_rates_on_a_copy():
     assert np.allclose(np.diff(np.log(found.rates)), np.log(1e6) / 39)
     assert found.suggestion == found.rates[int(np.argmin(found.losses))] / 10
     assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_a_search_does_not_hide_what_no_rate_can_help():
+    images = FEW.images / np.float32(255)
+    images[:] = np.nan
+    with pytest.raises(NonFiniteError, match="the first such value is in the input images"):
+        find_lr(network(), (images, FEW.labels))
+    for option in ({"penalty": nn.L2(network().parameters(), 0.1)}, {"schedule": optim.CosineLR()}, {"callbacks": []}):
+        with pytest.raises(ValueError, match=f"find_lr: options have {next(iter(option))}, expected none of these"):
+            find_lr(network(), FEW, **option)

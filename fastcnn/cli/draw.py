@@ -12,6 +12,7 @@ import numpy as np
 from .. import data, metrics, nn, training
 from .. import plot as pictures
 from ..shapes import DataFormatError, ShapeError
+from ..training.history import KEYS
 from ..warmup import compiling
 from .recipes import PICTURES
 from .train import CHECKPOINTS, HISTORY, MODEL
@@ -114,6 +115,11 @@ def plot(arguments: Namespace) -> int:
 def _history(path: Path) -> list[dict[str, Any]]:
     """Return the records of a run; DataFormatError: the file holds something else."""
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError as error:
         raise DataFormatError(f"plot: {path} is damaged ({error}); expected one JSON object in each line") from None
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, dict) or not record.keys() >= set(KEYS):
+            raise DataFormatError(f"plot: {path} is damaged: line {number} is no epoch, expected an object with "
+                                  f"{', '.join(KEYS)}")
+    return records

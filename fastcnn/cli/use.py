@@ -114,4 +114,4 @@ def test_images(command: str, dataset: str, data_dir: str | None, model: nn.Modu
 
 def _likeliest(probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> str:
     ranked = np.argsort(-probabilities, kind="stable")[:top]
-    return ", ".join(f"{classes[index] if classes else index} {probabilities[index]:.1%}" for index in ranked)
+    return ", ".join(f"{classes[index] if index < len(classes) else index} {probabilities[index]:.1%}" for index in ranked)

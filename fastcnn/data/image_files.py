@@ -14,7 +14,10 @@ from .sources import StrPath
 def read_image(function: str, path: StrPath, shape: tuple[int, ...], *, invert: bool = False) -> np.ndarray:
     """Read an image file as uint8 of `shape` (H, W, C), scaled, in grey where C is 1 and in colour where it is 3.
 
-    DataFormatError: it is no image, or too large a one; OSError: it cannot be read; ShapeError: C is another number.
+    Of pixels of 16 bits the upper 8 count; transparency is left out.
+
+    DataFormatError: it is no image, too large a one, or one of 32 bits; OSError: it cannot be read; ShapeError: C is
+    another number.
     """
     image_module, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
     height, width, channels = shape
@@ -24,7 +27,12 @@ def read_image(function: str, path: StrPath, shape: tuple[int, ...], *, invert: 
         raise DataFormatError(f"{function}: {path} is a folder, expected an image file")
     try:
         with image_module.open(path) as file:
-            image = operations.exif_transpose(file).convert("L" if channels == 1 else "RGB")
+            upright = operations.exif_transpose(file)
+            if upright.mode == "F" or (upright.mode == "I" and file.format != "PNG"):
+                raise ValueError("its pixels have 32 bits, expected 8 or 16")
+            if upright.mode.startswith("I"):  # Pillow would cut off what is above 255
+                upright = image_module.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            image = upright.convert("L" if channels == 1 else "RGB")
     except FileNotFoundError:
         raise
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:

@@ -16,6 +16,7 @@ from .image_files import read_image
 from .sources import StrPath
 
 _ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+_COUNTED = 8  # numbers in a row that no image is made of
 _MOST_PIXELS = 1 << 31  # of one data set: a folder of photographs would not fit into memory at full size
 
 
@@ -23,12 +24,15 @@ def from_arrays(images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | N
     """Make a Split of images (N, H, W, C) or (N, H, W), uint8 or float, and labels: integers from 0, or names.
 
     Names become classes in alphabetical order, or in that of `classes`. ShapeError, DTypeError: the arrays do not fit;
-    ValueError: a label is not among the classes.
+    ValueError: a label is not among the classes, or a class comes twice.
     """
-    pixels, given = np.asarray(images), np.asarray(labels)
+    try:
+        pixels, given = np.asarray(images), np.asarray(labels)
+    except ValueError as error:
+        raise ShapeError(f"from_arrays: images or labels make no array ({error}); expected images of one size") from None
     if pixels.ndim == 3:
         pixels = pixels[..., None]
-    if given.dtype.kind in "US":
+    if given.dtype.kind in "US" or (given.dtype == object and all(isinstance(name, str) for name in given.flat)):
         return Split(pixels, *_numbered("from_arrays", [str(name) for name in given.astype(str)], classes))
     return Split(pixels, given, classes)
 
@@ -65,9 +69,9 @@ def from_csv(path: StrPath, shape: tuple[int, ...], *, label: int | str = 0, cla
     is found by itself. Labels are integers from 0, or names as in `from_arrays`. FileNotFoundError: there is no such file;
     DataFormatError: a line is not such an image.
     """
-    sizes = tuple(integer("from_csv", "shape", size, 1) for size in shape)
-    if len(sizes) not in (2, 3):
+    if not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3):
         raise ShapeError(f"from_csv: shape is {shape!r}, expected (H, W) or (H, W, C)")
+    sizes = tuple(integer("from_csv", "shape", size, 1) for size in shape)
     count = int(np.prod(sizes))
     pixels, labels = [], []
     for number, line, column in _lines(Path(path), label):
@@ -75,12 +79,15 @@ def from_csv(path: StrPath, shape: tuple[int, ...], *, label: int | str = 0, cla
             raise DataFormatError(f"from_csv: {path}, line {number} has {len(line)} values, expected {count + 1}: a label "
                                   f"and {' x '.join(map(str, sizes))} pixels")
         labels.append(line.pop(column).strip())
+        if not labels[-1]:
+            raise DataFormatError(f"from_csv: {path}, line {number} has no label in column {column}, expected one")
         pixels.append(_pixels(line, path, number))
     if not pixels:
         raise DataFormatError(f"from_csv: {path} has no images, expected a line for each")
     images = np.stack(pixels).reshape(-1, *(sizes if len(sizes) == 3 else (*sizes, 1)))
-    if classes is None and all(text.isdecimal() and len(text) < 10 for text in labels):
-        return Split(images, np.array(labels, np.int64))
+    are_numbers = all(text.isdecimal() and len(text) < 10 for text in labels)
+    if are_numbers and (classes is None or not set(labels) & set(map(str, classes))):
+        return Split(images, np.array(labels, np.int64), classes)
     return Split(images, *_numbered("from_csv", labels, classes))
 
 
@@ -107,7 +114,8 @@ def train_validation_split(
         chosen[random.permutation(group)[:count]] = True
     if chosen.all() or not chosen.any():
         raise ValueError(f"train_validation_split: share is {share} of {len(split)} images, which leaves one part empty; "
-                         "expected a share that gives both parts images")
+                         "expected a share that gives both parts images"
+                         + ", or stratified=False" * (stratified and len(groups) > 1))
     return split[~chosen], split[chosen]
 
 
@@ -137,6 +145,8 @@ def _numbered(function: str, names: list[str], classes: Sequence[str] | None) ->
     """Return the number of each name and the names in order."""
     known = sorted(set(names)) if classes is None else list(map(str, classes))
     number = {name: index for index, name in enumerate(known)}
+    if len(number) < len(known):
+        raise ValueError(f"{function}: classes is {known}, expected each name once")
     unknown = next((name for name in names if name not in number), None)
     if unknown is not None:
         raise ValueError(f"{function}: label {unknown!r} is unknown, expected one of {', '.join(known)}")
@@ -150,7 +160,8 @@ def _size(size: Any) -> tuple[int, int]:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and path.is_file())
+    files = sorted(path for path in folder.rglob("*")
+                   if path.suffix.lower() in _ENDINGS and path.is_file() and not path.name.startswith("."))
     if not files:
         raise DataFormatError(f"from_folder: {folder} has no image files, expected some that end in "
                               f"{', '.join(sorted(_ENDINGS))}")
@@ -161,7 +172,7 @@ def _lines(path: Path, label: int | str) -> Iterator[tuple[int, list[str], int]]
     """Give number and values of each line with an image, and the column of its label."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, strict=True)
             head, column = True, label
             for line in reader:
                 if not any(line):
@@ -185,7 +196,10 @@ def _lines(path: Path, label: int | str) -> Iterator[tuple[int, list[str], int]]
 
 
 def _is_head(values: list[str]) -> bool:
-    """Whether a first line has names where pixels should be."""
+    """Whether a first line has names where pixels should be, or numbers that count columns, as pandas writes them."""
+    if len(values) > _COUNTED and any(values == [str(number) for number in range(first, first + len(values))]
+                                      for first in (0, 1)):
+        return True
     return bool(values) and not any(text.strip().replace(".", "", 1).isdecimal() for text in values)
 
 

@@ -26,7 +26,7 @@ def predictions(
     if given.ndim != 2 or len(given) != len(pixels):
         raise ShapeError(f"predictions: probabilities have shape {given.shape}, expected ({len(pixels)}, K): a row an image")
     truth = None if labels is None else _truth(labels, *given.shape)
-    names = _names("predictions", classes, given.shape[1])
+    names = figure.names("predictions", classes, given.shape[1])
     count = min(len(pixels), integer("predictions", "most", most, 1))
     picture, places = figure.grid(count, side=1.35, room=0.22 if truth is None else 0.4)
     for index, place in enumerate(places):
@@ -37,7 +37,7 @@ def predictions(
             is_right = best == truth[index]
             colour = figure.RIGHT if is_right else figure.WRONG
             words += "" if is_right else f"\ntruth: {names[truth[index]]}"
-        place.set_title(words, fontsize=8.5, color=colour, pad=3)
+        place.set_title(words, fontsize=8, color=colour, pad=3)
     figure.save(picture, path)
 
 
@@ -63,7 +63,7 @@ def confusion_matrix(matrix: Any, path: StrPath, *, classes: Sequence[str] = ())
                 axes.text(column, row, f"{count}", ha="center", va="center", fontsize=8 if counts.max() < 10_000 else 6,
                           color="white" if shares[row, column] > 0.5 else "black")
     if K <= _NAMED:
-        names = figure.shortened(_names("confusion_matrix", classes, K), 14)
+        names = figure.names("confusion_matrix", classes, K)
         turned = 90 if max(map(len, names)) > 3 else 0
         axes.set_xticks(range(K), names, rotation=turned, fontsize=8)
         axes.set_yticks(range(K), names, fontsize=8)
@@ -83,10 +83,3 @@ def _truth(labels: Any, count: int, classes: int) -> np.ndarray:
     if truth.min() < 0 or truth.max() >= classes:
         raise ValueError(f"predictions: labels hold {truth.min()} to {truth.max()}, expected 0 to {classes - 1}")
     return truth
-
-
-def _names(function: str, classes: Sequence[str], count: int) -> list[str]:
-    """Return the names of the classes, or their numbers where there are no names."""
-    if len(classes) and len(classes) != count:
-        raise ShapeError(f"{function}: classes has {len(classes)} names, expected {count}")
-    return [str(name) for name in classes] or [str(number) for number in range(count)]

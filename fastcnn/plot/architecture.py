@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from ..nn import Concat, Module, Residual
+from ..nn import Concat, Module, Residual, Sequential
 from ..nn.summary import Row
 from ..shapes import ShapeError
 from .figure import StrPath
 
-_JOINED = ("BatchNorm", "ReLU", "LeakyReLU", "Sigmoid", "Tanh", "ELU", "GELU", "SiLU", "Dropout")
+_JOINED = ("BatchNorm", "LayerNorm", "GroupNorm", "ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Hardswish",
+           "Mish", "Softplus", "Sigmoid", "Tanh", "Dropout", "Dropout2D")
 # Fill and edge of a box by what is in it; dark letters are readable on all of them.
 _COLOURS = {"Conv": ("#dbe9f9", "#2f6db3"), "Linear": ("#fde8cf", "#c77a1c"), "Pool": ("#d9f2e0", "#2e8b57"),
             "": ("#f0f0f2", "#7a7a85")}
@@ -28,7 +31,6 @@ class _Box:
     shape: tuple[int, ...]
     parameters: int
     group: str
-    names: list[str] = field(default_factory=list)
     bypass: bool = False
     branch: str = ""
 
@@ -49,7 +51,7 @@ def architecture(model: Module, path: StrPath, input_shape: Sequence[int] | None
     """Draw the network as an SVG file: a box for each layer, with the shape that it gives and its parameters.
 
     Norms and activations share the box of the layer before them; a residual block has a line around it, and branches have
-    lines that part before them and meet behind them.
+    lines that part before them and meet behind them. A block inside another one is a single box.
     `input_shape` is (H, W, C), that of the model's origin where not given. ShapeError: it does not fit, or none is
     known; OSError: the file cannot be written.
     """
@@ -100,24 +102,52 @@ def _boxes(model: Module, input_shape: tuple[int, ...]) -> list[_Box]:
     """Return the layers in the order in which they run, joined where they belong together."""
     blocks = {name: module for name, module in model.named_modules() if isinstance(module, (Residual, Concat))}
     boxes: list[_Box] = []
-    for row in model.summary(input_shape).rows:
-        group = max((name for name in blocks if _inside(row, name)), key=len, default="")
+    for row in _in_one_row(model.summary(input_shape).rows, blocks):
+        block = next((name for name in blocks if _inside(row.name, name)), None)
         kind = row.layer.partition("(")[0]
-        part = row.name.removeprefix(f"{group}.").partition(".")[0] if group else ""
-        bypass, branch = part == "shortcut", part if group and isinstance(blocks[group], Concat) else ""
+        part = "" if block is None else row.name.removeprefix(f"{block}.").partition(".")[0]
+        group = "" if block is None else f"block {block}"
+        branch, bypass = part if isinstance(blocks.get(block or ""), Concat) else "", part == "shortcut"
         last = boxes[-1] if boxes else None
         if last is not None and kind in _JOINED and (last.place, last.bypass) == ((group, branch), bypass):
             last.layers.append(kind)
             last.parameters += row.parameters
-            last.names.append(row.name)
         else:
             words = row.layer if len(row.layer) <= 60 else kind
-            boxes.append(_Box([words], row.output_shape, row.parameters, group, [row.name], bypass, branch))
+            boxes.append(_Box([words], row.output_shape, row.parameters, group, bypass, branch))
     return boxes
 
 
-def _inside(row: Row, block: str) -> bool:
-    return not block or row.name.startswith(f"{block}.")
+def _in_one_row(rows: Sequence[Row], blocks: Mapping[str, Module]) -> Iterator[Row]:
+    """Give the rows, with those of a block that is inside another block as one."""
+    def inner_block(row: Row) -> str | None:
+        around = (name for name in blocks if _inside(row.name, name))  # outer ones come first
+        return next(itertools.islice(around, 1, None), None)
+
+    for name, group in itertools.groupby(rows, inner_block):
+        members = list(group)
+        if name is None:
+            yield from members
+        else:
+            words = f"{type(blocks[name]).__name__} of {len(members)} layers"
+            parameters = sum(row.parameters for row in members)
+            yield Row(name, words, _gives(name, blocks[name], members), parameters, 0, 0, "")
+
+
+def _gives(name: str, module: Module, rows: Sequence[Row]) -> tuple[int, ...]:
+    """Return the shape that a module gives, by the rows of the layers in it."""
+    parts: dict[str, Any] = dict(module.children())
+    if isinstance(module, Concat):
+        shapes = [_gives(f"{name}.{part}", branch, rows) for part, branch in parts.items()]
+        return *shapes[0][:-1], sum(shape[-1] for shape in shapes)
+    if isinstance(module, (Residual, Sequential)) and parts:
+        last = "main" if isinstance(module, Residual) else next(reversed(parts))
+        return _gives(f"{name}.{last}", parts[last], rows)
+    return next(row.output_shape for row in reversed(rows) if row.name == name or _inside(row.name, name))
+
+
+def _inside(name: str, block: str) -> bool:
+    return not block or name.startswith(f"{block}.")
 
 
 def _svg(boxes: list[_Box], input_shape: tuple[int, ...]) -> str:
@@ -138,6 +168,8 @@ def _parts(boxes: list[_Box], input_shape: tuple[int, ...], left: float, inside:
     tops = [_MARGIN + (index + 1) * (_LINE + _GAP) for index in range(len(boxes))]
     yield from (_arrow(middle, _end_of_main(boxes, index), top)
                 for index, top in enumerate(tops) if not boxes[index].bypass and not _begins_late(boxes, index))
+    if boxes[-1].group:  # no arrow leads on from the end of this block
+        yield f'<path d="M{middle:.0f} {tops[-1] + _LINE} V{tops[-1] + _LINE + 8}" stroke="#7a7a85" fill="none"/>'
     yield from _box(_Box(["input"], input_shape, 0, ""), _MARGIN, left, inside)
     for index, (box, top) in enumerate(zip(boxes, tops, strict=True)):
         yield from _box(box, top, left, inside)

@@ -46,17 +46,18 @@ def _draw(model: Module, images: np.ndarray, maps: np.ndarray, path: StrPath, cl
           over: bool) -> None:
     """Draw the images with their likeliest classes, and the maps below, over the images in grey or alone."""
     pixels, probabilities = figure.pictures(name, images), predict(model, images)
-    words = [str(word) for word in classes or model.classes] or [str(number) for number in range(probabilities.shape[1])]
+    K = probabilities.shape[1]
+    words = figure.names(name, classes or (model.classes if len(model.classes) == K else ()), K)
     picture = figure.new(max(2.4, 1.45 * len(pixels)), 3.35)
     places = picture.subplots(2, len(pixels), squeeze=False)
     for index, (above, below) in enumerate(places.T):
         best = int(probabilities[index].argmax())
-        above.set_title(f"{words[best]} {probabilities[index, best]:.0%}", fontsize=8.5, pad=3)
+        above.set_title(f"{words[best]} {probabilities[index, best]:.0%}", fontsize=8, pad=3)
         figure.show(above, pixels[index])
         if over:
             figure.show(below, pixels[index].mean(axis=2))
             below.imshow(maps[index], cmap="inferno", alpha=0.6, vmin=0, vmax=1, interpolation="bilinear")
         else:
             figure.show(below, maps[index], cmap="magma")
-    places[1, 0].set_title(name, fontsize=8.5, pad=3, loc="left")
+    places[1, 0].set_title(name, fontsize=8, pad=3, loc="left")
     figure.save(picture, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..shapes import ShapeError
 StrPath = str | os.PathLike[str]
 TRAIN, TEST = "#1f6fb4", "#d1495b"
 RIGHT, WRONG = "#1a7f37", "#c62828"
+_LETTERS = 13  # of a name: as many as fit above a small image, beside its probability
 
 
 def new(width: float, height: float) -> Any:
@@ -24,6 +25,8 @@ def new(width: float, height: float) -> Any:
 
 def save(figure: Any, path: StrPath) -> None:
     """Write the figure to a file whose name says the format."""
+    for words in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
+        words.set_parse_math(False)  # names with two dollars are no formulas
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -75,6 +78,10 @@ def scaled(array: np.ndarray) -> np.ndarray:
     return (array.astype(np.float64) - low) / (high - low if high > low else 1.0)
 
 
-def shortened(words: Iterable[str], most: int) -> list[str]:
-    """Return words of at most so many letters."""
-    return [word if len(word) <= most else word[: most - 1] + "…" for word in words]
+def names(function: str, classes: Sequence[str], count: int) -> list[str]:
+    """Return the names of the classes, their middle left out where they are long, or numbers where there are no names."""
+    if len(classes) and len(classes) != count:
+        raise ShapeError(f"{function}: classes has {len(classes)} names, expected {count}")
+    words = [str(name) for name in classes] or [str(number) for number in range(count)]
+    half = _LETTERS // 2
+    return [word if len(word) <= _LETTERS else f"{word[:half]}…{word[-half:]}" for word in words]

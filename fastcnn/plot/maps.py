@@ -84,7 +84,7 @@ def channels(maps: Any, path: StrPath, title: str = "", *, most: int = _MOST) ->
         raise ShapeError(f"channels: maps have shape {array.shape}, expected (H, W, C)")
     shown = min(array.shape[2], integer("channels", "most", most, 1))
     counted = f"{shown} of " if shown < array.shape[2] else ""
-    size = f"{array.shape[0]} x {array.shape[1]}, {counted}{array.shape[2]} channels"
+    size = f"{array.shape[0]} x {array.shape[1]}, {counted}{array.shape[2]} channel{'s' * (array.shape[2] > 1)}"
     title = f"{title}\n{size}" if title else size
     _draw([array[..., channel] for channel in range(shown)], path, title, side=0.9)
 

@@ -34,7 +34,7 @@ class WeightAverage(Callback):
     def on_train_begin(self, run: Run) -> None:
         """Begin with the parameters as they are, unless a resumed run brought an average."""
         self._optimizer = run.optimizer
-        if self.average is None:
+        if self.average is None or run.step == 0:
             self.average = run.optimizer.flat.data.copy()
 
     def on_batch_end(self, run: Run) -> None:

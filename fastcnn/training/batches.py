@@ -62,6 +62,8 @@ class Batches:
 
 def checked_images(function: str, images: Any) -> np.ndarray:
     """Return images as a C-contiguous array of uint8, float32 or float64."""
+    if hasattr(images, "images"):
+        raise DTypeError(f"{function}: images are a {type(images).__name__}, expected an array such as its .images")
     array = np.asarray(images)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise DTypeError(f"{function}: images are {array.dtype}, expected uint8 or float32")

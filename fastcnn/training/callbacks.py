@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +55,7 @@ class Callback:
 
 
 class _Monitor(Callback):
-    """Watches one value of the record: a loss should fall, an accuracy rise."""
+    """Watches one value of the record, from each new run's beginning: a loss should fall, an accuracy rise."""
 
     def __init__(self, monitor: str) -> None:
         if monitor not in KEYS[1:5]:
@@ -63,17 +64,23 @@ class _Monitor(Callback):
         self.best: float | None = None
 
     def on_train_begin(self, run: Run) -> None:
-        """Check that the value will be there; ValueError: it needs a validation that fit was not given."""
+        """Forget an earlier run, and check that the value will be there; ValueError: fit was given no validation for it."""
+        if run.step == 0:
+            self._forget()
         if self.monitor.startswith("test") and run.validation is None:
             raise ValueError(
                 f"{type(self).__name__}: monitor is {self.monitor!r}, which needs fit(validation=...); "
                 "expected 'train_loss' or 'train_accuracy' without it"
             )
 
+    def _forget(self) -> None:
+        """Begin anew."""
+        self.best = None
+
     def _improves(self, record: Record, margin: float = 0.0) -> bool:
-        """Whether the value beats the best so far by more than `margin`; then it is the best."""
+        """Whether the value beats the best so far by more than `margin`; then it is the best. NaN beats none."""
         value = record[self.monitor] * (-1 if self.monitor.endswith("loss") else 1)
-        if self.best is not None and not value > self.best + margin:
+        if math.isnan(value) or (self.best is not None and not value > self.best + margin):
             return False
         self.best = value
         return True
@@ -95,6 +102,11 @@ class EarlyStopping(_Monitor):
         """Stop a resumed run that had stopped before."""
         super().on_train_begin(run)
         run.stop |= self.waited >= self.patience
+
+    def _forget(self) -> None:
+        """Begin anew."""
+        super()._forget()
+        self.waited = 0
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Count the epochs without improvement."""
@@ -118,6 +130,11 @@ class BestModel(_Monitor):
         super().__init__(monitor)
         self.epoch = 0
         self.weights: dict[str, np.ndarray] = {}
+
+    def _forget(self) -> None:
+        """Begin anew."""
+        super()._forget()
+        self.epoch, self.weights = 0, {}
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Copy the weights of a new best epoch."""

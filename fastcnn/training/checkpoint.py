@@ -40,8 +40,11 @@ def load(path: StrPath, *, model: Module | None = None) -> Module:
     """Return the model that `save` or a checkpoint wrote to `path`; a given `model` is filled and returned.
 
     CheckpointError: the file is missing, damaged, foreign, holds other arrays or numbers that are not finite,
-    or its model was not made by `models.create` and none was given. Then a given model is unchanged.
+    or its model was not made by `models.create` and none was given. Then a given model is unchanged. DTypeError: `model` is
+    no Module.
     """
+    if model is not None and not isinstance(model, Module):
+        raise DTypeError(f"load: model is {model!r}, expected a Module")
     tensors, description = _read("load", path)
     if description["kind"] == "checkpoint":
         inside = {name: tensor for name, tensor in tensors.items() if name.startswith("model/")}
@@ -70,6 +73,10 @@ class Checkpoint(Callback):
         self.folder = Path(folder)
         self.every = integer("Checkpoint", "every", every, 1)
         self.keep = integer("Checkpoint", "keep", keep, 1)
+
+    def on_train_begin(self, run: Run) -> None:
+        """Make the folder: a name that cannot be one is better known before an epoch than after it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Write where the epoch is one of the chosen."""

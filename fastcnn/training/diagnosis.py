@@ -10,15 +10,17 @@ import numpy as np
 from ..nn import Dropout, Module, Parameter
 from ..nn.trace import intercepted
 
+IMAGES = "the input images"
+
 
 class NonFiniteError(ArithmeticError):
     """A loss or a gradient became NaN or infinite; `epoch`, `step` and `layer` say where."""
 
     def __init__(self, what: str, epoch: int, step: int, layer: str) -> None:
         """Make the message."""
+        advice = "take out the images that hold it" if layer == IMAGES else "a lower learning rate often helps"
         super().__init__(
-            f"fit: {what} is not finite in epoch {epoch}, step {step}; the first such value is in {layer}"
-            " (a lower learning rate often helps)"
+            f"fit: {what} is not finite in epoch {epoch}, step {step}; the first such value is in {layer} ({advice})"
         )
         self.epoch, self.step, self.layer = epoch, step, layer
 
@@ -34,7 +36,7 @@ def first_output(model: Module, x: np.ndarray) -> str:
     is.
     """
     if not all_finite(x):
-        return "the input images"
+        return IMAGES
     found: list[str] = []
 
     def watch(name: str, layer: Module, forward: Callable[[Any], Any], values: Any) -> Any:

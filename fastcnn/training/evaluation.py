@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..nn import CrossEntropyLoss, LogSoftmax, Module, Sequential, Softmax, inference
-from ..shapes import integer
+from ..nn import CrossEntropyLoss, LogSoftmax, Module, Sequential, Sigmoid, Softmax, inference
+from ..shapes import DTypeError, integer
 from .batches import Batches, as_input, checked_images, input_dtype
 
 
@@ -18,10 +18,24 @@ def evaluate(model: Module, split: Any, *, batch_size: int = 256, loss: Any = No
     """Return {"loss": mean loss, "accuracy": share of right classes} of the model in use on a Split or a
     pair.
 
-    `loss` is CrossEntropyLoss where not given. ShapeError, DTypeError: data or batch size are unfit.
+    `loss` is CrossEntropyLoss where not given. ShapeError, DTypeError: an argument is unfit.
     """
+    _require_model("evaluate", model)
     size = integer("evaluate", "batch_size", batch_size, 1)
-    return score(model, Batches("evaluate", split), size, loss or CrossEntropyLoss())
+    chosen = checked_loss("evaluate", CrossEntropyLoss() if loss is None else loss)
+    return score(model, Batches("evaluate", split), size, chosen)
+
+
+def _require_model(function: str, model: Any) -> None:
+    if not isinstance(model, Module):
+        raise DTypeError(f"{function}: model is {model!r}, expected a Module")
+
+
+def checked_loss(function: str, loss: Any) -> Any:
+    """Return the loss; DTypeError: it is none, or a class."""
+    if isinstance(loss, type) or not hasattr(loss, "forward") or not hasattr(loss, "backward"):
+        raise DTypeError(f"{function}: loss is {loss!r}, expected an object with forward and backward, such as nn.MSELoss()")
+    return loss
 
 
 def score(model: Module, batches: Batches, batch_size: int, loss: Any) -> dict[str, float]:
@@ -41,8 +55,10 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
     """Return probabilities (N, classes) for images uint8 (N, H, W, C), normalised as in training, or float
     (N, ...).
 
-    ShapeError, DTypeError: images or batch size are unfit.
+    Of a model with a single output they are (N, 1), the probability of class 1. ShapeError, DTypeError: an argument
+    is unfit.
     """
+    _require_model("predict", model)
     size = integer("predict", "batch_size", batch_size, 1)
     array = checked_images("predict", images)
     normalisation, dtype = model.normalisation, input_dtype(model)
@@ -59,17 +75,22 @@ def _probabilities(model: Module, x: np.ndarray) -> np.ndarray:
     last: Module = model
     while isinstance(last, Sequential) and len(last):
         last = last[-1]
-    if isinstance(last, Softmax):
+    if isinstance(last, (Softmax, Sigmoid)):
         return y
-    return np.exp(y) if isinstance(last, LogSoftmax) else functional.softmax(y)
+    if isinstance(last, LogSoftmax):
+        return np.exp(y)
+    return functional.sigmoid(y) if y.shape[-1] == 1 else functional.softmax(y)
 
 
 def count_right(prediction: np.ndarray, target: np.ndarray) -> int:
     """Return how many rows have the target's class on top.
 
-    target int64 labels (N,) or one column per class; for a single column, above 0 means class 1.
+    target int64 labels (N,) or one column per class; for a single column, above 0 means class 1. Images (N, H, W, C) are
+    no answers: none of them is right.
     """
-    if prediction.ndim < 2 or prediction.shape[1] == 1:
+    if prediction.ndim > 2:
+        return 0
+    if prediction.ndim < 2 or (prediction.shape[1] == 1 and target.dtype.kind == "f"):
         return int(np.count_nonzero((prediction.reshape(-1) > 0) == (target.reshape(-1) > 0.5)))
     labels = target if target.ndim == 1 else target.argmax(axis=1)
     return int(np.count_nonzero(prediction.argmax(axis=1) == labels))

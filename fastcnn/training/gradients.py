@@ -39,9 +39,11 @@ def gradient_check(
     as a further argument; a function of `fastcnn.functional`, such as conv2d, takes its own arguments, and
     all float arrays among them are checked that its backward gives gradients for. Outputs are weighed by
     random numbers; of larger arrays, `samples` elements are checked. The error is relative to the largest
-    element of a gradient. DTypeError: `model_or_op` is something else.
+    element of a gradient, and NaN where a gradient is. x should be random numbers: where some are equal, max pooling and
+    ReLU have kinks, at which differences are no derivatives. DTypeError: `model_or_op` is something else, or a loss came
+    without its target; ValueError: `eps` is below 1e-12.
     """
-    step = real("gradient_check", "eps", eps, 0.0)
+    step = real("gradient_check", "eps", eps, 1e-12)
     count = integer("gradient_check", "samples", samples, 1)
     random = np.random.Generator(np.random.Philox(integer("gradient_check", "seed", seed, 0)))
     problem = _problem(model_or_op, x, arguments, options)
@@ -54,10 +56,10 @@ def gradient_check(
         picked = random.permutation(flat.size)[:count]
         numeric = np.array([_difference(problem.forward, weights, flat, index, step) for index in picked])
         exact = np.asarray(gradient).reshape(-1)[picked]
-        errors.append(float(np.abs(numeric - exact).max()))
-        sizes.append(float(max(np.abs(numeric).max(), np.abs(exact).max())))
-    floor = max(_FLOOR * max(sizes), float(np.finfo(np.float64).tiny))
-    return max(error / max(size, floor) for error, size in zip(errors, sizes, strict=True))
+        errors.append(np.abs(numeric - exact).max())
+        sizes.append(np.abs([numeric, exact]).max())
+    floor = np.maximum(_FLOOR * np.max(sizes), np.finfo(np.float64).tiny)
+    return float(np.max(errors / np.maximum(sizes, floor)))  # max() of Python would pass over NaN
 
 
 def _difference(forward: Callable[[], Any], weights: Any, flat: np.ndarray, index: int, eps: float) -> float:
@@ -75,8 +77,10 @@ def _problem(op: Any, x: Any, arguments: tuple[Any, ...], options: dict[str, Any
     if isinstance(op, Module):
         return _module_problem(op, _float64(x))
     if isinstance(op, Loss):
+        if len(arguments) != 1:
+            raise DTypeError(f"gradient_check: {op!r} came with {len(arguments)} arguments after x, expected 1: the target")
         return _loss_problem(copy.copy(op), _float64(x), *arguments)
-    if callable(op):
+    if callable(op) and not isinstance(op, type):
         return _function_problem(op, (x, *arguments), options)
     raise DTypeError(f"gradient_check: model_or_op is {op!r}, expected a Module, a Loss or a function")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn import CrossEntropyLoss, Dropout, Module, Normalisation
+from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalisation
 from ..nn.initialise import mix
 from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
@@ -19,7 +19,7 @@ from .batches import Batches, normalisation_of, order
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
 from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output
-from .evaluation import count_right, score
+from .evaluation import checked_loss, count_right, score
 from .files import StrPath
 from .history import History
 from .interrupt import Interrupt
@@ -56,9 +56,9 @@ def fit(
     have; larger ones are scaled down to it. `penalty`, such as nn.L2, is called after each backward: it adds a term
     to the training loss and its slope to the gradients. `constraint`, such as optim.MaxNorm, is called after each step and
     brings parameters back to where they may be. `seed` decides the order of images, their changes and the dropout masks.
-    Ctrl-C ends the run after the running batch; `resume` names a checkpoint, or a folder of them, to go on from.
-    ShapeError, DTypeError, ValueError: an argument is unfit. NonFiniteError: a loss or gradient became NaN or infinite.
-    CheckpointError: `resume` has no checkpoint of such a run.
+    The optimizer ends with the rate that it began with. Ctrl-C ends the run after the running batch; `resume` names a
+    checkpoint, or a folder of them, to go on from. ShapeError, DTypeError, ValueError: an argument is unfit.
+    NonFiniteError: a loss or gradient became NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
     """
     run = Run(
         model,
@@ -73,7 +73,7 @@ def fit(
         max_norm=max_norm,
         penalty=penalty,
         constraint=constraint,
-        callbacks=[*([progress_callback()] if progress else []), *callbacks],
+        callbacks=[*([progress_callback()] if progress else []), *_checked("callbacks", callbacks, Iterable)],
         seed=seed,
     )
     if resume is not None:
@@ -109,32 +109,45 @@ class Run:
         seed: int,
     ) -> None:
         """Check the arguments and stand at the beginning; arguments and errors as in `fit`."""
-        self.model, self.loss = _checked("model", model, Module), loss
+        self.model, self.loss = _checked("model", model, Module), checked_loss("fit", loss)
         self.train = Batches("fit", train, augment)
         self.model.build(self.train.images.shape[1:])
         self.validation = None if validation is None else Batches("fit", validation)
         self.epochs = integer("fit", "epochs", epochs, 1)
         self.batch_size = integer("fit", "batch_size", batch_size, 1)
         self.max_norm = None if max_norm is None else real("fit", "max_norm", max_norm, 0.0)
-        self.penalty, self.constraint = penalty, constraint
+        self.penalty = None if penalty is None else _checked("penalty", penalty, Callable)
+        self.constraint = None if constraint is None else _checked("constraint", constraint, Callable)
         self.seed = integer("fit", "seed", seed, 0)
+        if self.seed >= _SEEDS:
+            raise ValueError(f"fit: seed is {seed}, expected 0 to {_SEEDS - 1}")
         self.schedule = _checked("schedule", Schedule() if schedule is None else schedule, Schedule)
         checked = [_checked("callbacks", callback, Callback) for callback in callbacks]
         self.callbacks = sorted(checked, key=lambda callback: isinstance(callback, Checkpoint))
         optimizer = Adam(model.parameters()) if optimizer is None else optimizer
         self.optimizer = _checked("optimizer", optimizer, Optimizer)
+        self._require_companions()
         self.base_lr = self.optimizer.lr
         self.history = History()
         self.epoch, self.step, self.stop = 1, 0, False
         self._begin_epoch()
         self._prepare_model()
 
+    def _require_companions(self) -> None:
+        """ValueError: the optimizer is that of another model; DTypeError: the loss cannot take what mixup makes."""
+        own = {id(parameter) for _, parameter in self.model.named_parameters()}
+        if own.isdisjoint(map(id, self.optimizer.parameters)):
+            raise ValueError("fit: optimizer has no parameter of the model, expected one made with its model.parameters()")
+        if self.train.augment and self.train.augment.mixup and isinstance(self.loss, (HingeLoss, NLLLoss)):
+            raise DTypeError(f"fit: loss is {self.loss!r}, which takes labels, expected one that takes probabilities, "
+                             "such as nn.CrossEntropyLoss(), with mixup")
+
     def _prepare_model(self) -> None:
         """Give the model what belongs to its data, and its dropout layers masks that follow from the seed."""
         images = self.train.images
         if images.dtype == np.uint8 and self.model.normalisation is None:
             self.model.normalisation = normalisation_of(images)
-        self.model.classes = self.model.classes or self.train.classes
+        self.model.classes = self.train.classes or self.model.classes
         for index, layer in enumerate(self._dropouts().values()):
             layer.key, layer.step = mix(self.seed, index), 0
 
@@ -162,6 +175,7 @@ class Run:
                     self._tell("on_interrupt")
                     return
         finally:
+            self.optimizer.lr = self.base_lr
             self._tell("on_train_end")
 
     def _tell(self, turn: str, *arguments: Any) -> None:
@@ -293,10 +307,12 @@ class Run:
         return named
 
 
-def _checked(name: str, value: Any, kind: type) -> Any:
+def _checked(name: str, value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
-        raise DTypeError(f"fit: {name} is {value!r}, expected a {kind.__name__}")
+        article = "an" if kind.__name__[0] in "IO" else "a"
+        raise DTypeError(f"fit: {name} is {value!r}, expected {article} {kind.__name__}")
     return value
 
 
+_SEEDS = 1 << 63  # the generators' keys are of 64 bits
 _PROGRESS = ("epoch", "position", "step", "loss_sum", "right", "seconds", "base_lr")

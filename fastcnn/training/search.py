@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..nn import Module
 from ..optim import Adam, Optimizer, Schedule
 from ..shapes import DTypeError, integer, real
+from .batches import Batches
 from .callbacks import Callback
 from .diagnosis import NonFiniteError
 from .loop import fit
@@ -81,20 +80,25 @@ def find_lr(
 
     The suggestion is a tenth of the rate at which the smoothed loss is least. The search ends early where the loss blows up;
     `options` are those of `fit`, such as loss and batch_size. Smith, "Cyclical Learning Rates for Training Neural Networks",
-    WACV 2017, section 3.3. ShapeError, DTypeError, ValueError: an argument is unfit.
+    WACV 2017, section 3.3. ShapeError, DTypeError, ValueError: an argument is unfit; NonFiniteError: the first loss is NaN.
     """
+    unfit = [name for name in ("schedule", "penalty", "constraint", "callbacks", "resume") if name in options]
+    if unfit:  # parameters of a penalty or constraint are the model's own, not those of the copy
+        raise ValueError(f"find_lr: options have {', '.join(unfit)}, expected none of these in the training of a copy")
     if not callable(optimizer):
         raise DTypeError(f"find_lr: optimizer is {optimizer!r}, expected a class such as optim.Adam")
     low = real("find_lr", "low", low, 1e-30)
     high = real("find_lr", "high", high, low)
-    tried = copy.deepcopy(model)
+    if not isinstance(model, Module):
+        raise DTypeError(f"find_lr: model is {model!r}, expected a Module")
+    tried = copy.deepcopy(model).build(Batches("find_lr", train).images.shape[1:])
     watch = _Watch(integer("find_lr", "steps", steps, 2))
-    with contextlib.suppress(_SearchEndedError, NonFiniteError):
+    try:
         fit(tried, train, optimizer=optimizer(tried.parameters(), lr=low), schedule=_Rising(low, high, steps),
             **{"epochs": steps, "progress": False, **options, "callbacks": [watch]})
-    return LearningRates(watch.rates, watch.losses, _suggestion(watch.rates, watch.losses))
-
-
-def _suggestion(rates: list[float], losses: list[float]) -> float:
-    """Return a tenth of the rate with the least loss; NaN where there is none."""
-    return rates[losses.index(min(losses))] / 10 if losses else math.nan
+    except _SearchEndedError:
+        pass
+    except NonFiniteError:
+        if not watch.losses:  # the rate is not to blame
+            raise
+    return LearningRates(watch.rates, watch.losses, watch.rates[watch.losses.index(min(watch.losses))] / 10)
