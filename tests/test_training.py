@@ -390,6 +390,14 @@ def test_a_single_output_gives_the_probability_of_class_1():
     assert fastcnn.predict(nn.Sequential(linear, nn.Sigmoid()), x) == expected
 
 
+@pytest.mark.parametrize("loss", [nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.BCELoss()])
+def test_accuracy_of_a_single_output_is_that_of_its_loss(loss):
+    share = np.array([[0.2], [0.4], [0.6], [0.9]], np.float32)
+    answers = np.log(share / (1 - share)) if isinstance(loss, nn.BCELoss) else share
+    target = np.array([[0.0], [1.0], [1.0], [1.0]], np.float32)
+    assert fastcnn.evaluate(nn.Sequential(nn.Identity()), (answers, target), loss=loss)["accuracy"] == 0.75
+
+
 def test_accuracy_of_one_class_and_of_images():
     one = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
     assert fastcnn.evaluate(one, (IMAGES, np.zeros(64, int)))["accuracy"] == 1

@@ -61,7 +61,8 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     if training:
         momentum = real("batch_norm", "momentum", momentum, 0, 1)
         if job.rows == 1:
-            raise ShapeError(f"batch_norm: x has one value in each channel (shape {x.shape}), expected more in training")
+            raise ShapeError(f"batch_norm: x has one value in each channel (shape {x.shape}), expected more in "
+                             "training (a batch size that leaves no single image at the end)")
         if old_mean is not running_mean or old_var is not running_var:
             arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
         shift, mean = flat[job.channel].astype(np.float64), np.empty(job.C, dtype)

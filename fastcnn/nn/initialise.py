@@ -12,9 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..shapes import integer, one_of, real
+from ..shapes import DTypeError, integer, one_of, real
 from .module import Module
-from .parameter import Parameter
 
 
 class _Source:
@@ -104,12 +103,14 @@ INITIALISERS: dict[str, Callable[[tuple[int, ...], int, int], np.ndarray]] = {
 def init_weights(module: Module, how: str) -> None:
     """Draw the weights of a layer, or of all layers inside a module, again: `how` is one of INITIALISERS.
 
-    Biases and norms stay as they are. ValueError: `how` is unknown.
+    Biases and norms stay as they are. ValueError: `how` is unknown; DTypeError: `module` is none; RuntimeError: its weights
+    wait for the first input.
     """
     one_of("init_weights", "how", how, tuple(INITIALISERS))
-    for _, inside in module.named_modules():
-        weight = getattr(inside, "weight", None)
-        if isinstance(weight, Parameter) and len(weight.shape) > 1:
+    if not isinstance(module, Module):
+        raise DTypeError(f"init_weights: module is {module!r}, expected a Module")
+    for name, weight in module.named_parameters():
+        if name.rpartition(".")[2] == "weight" and len(weight.shape) > 1:
             *window, inputs, outputs = weight.shape
             elements = math.prod(window)
             weight.data = INITIALISERS[how](weight.shape, elements * inputs, elements * outputs)

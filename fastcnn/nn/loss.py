@@ -14,8 +14,12 @@ from .parameter import Parameter, distinct
 
 
 class Loss:
-    """What all losses share: forward keeps the gradient, backward returns it."""
+    """What all losses share: forward keeps the gradient, backward returns it.
 
+    Where a network has a single output, one above `middle` means class 1.
+    """
+
+    middle = 0.0
     _gradient: np.ndarray | None = None
 
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
@@ -72,6 +76,8 @@ class CrossEntropyLoss(Loss):
 class MSELoss(Loss):
     """Mean of (prediction - target)^2 over all elements; both of one shape."""
 
+    middle = 0.5
+
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
         return functional.mse_loss(prediction, target)
 
@@ -86,6 +92,8 @@ class BCELoss(Loss):
 class L1Loss(Loss):
     """Mean of |prediction - target| over all elements; both of one shape."""
 
+    middle = 0.5
+
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
         return functional.l1_loss(prediction, target)
 
@@ -96,6 +104,8 @@ class HuberLoss(Loss):
     Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35, 1964, section 3. ValueError:
     delta is not above 0.
     """
+
+    middle = 0.5
 
     def __init__(self, delta: float = 1.0) -> None:
         """Check delta."""

@@ -186,8 +186,11 @@ class Module:
         """Copy parameters and buffers from `state`, all or none of them.
 
         CheckpointError lists every array whose shape or dtype differs and, if `strict`, every one that is
-        missing or unknown.
+        missing or unknown. DTypeError: `state` is no mapping.
         """
+        if not isinstance(state, Mapping):
+            raise DTypeError(f"load_state_dict: state is {state!r}, expected a mapping of names to arrays (fastcnn.load reads "
+                             "a file)")
         own = self._tensors()
         given = {name: np.asarray(value) for name, value in state.items()}
         problems = [problem for name in own if name in given for problem in _misfits(name, given[name], own[name])]

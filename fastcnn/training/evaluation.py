@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..nn import CrossEntropyLoss, LogSoftmax, Module, Sequential, Sigmoid, Softmax, inference
+from ..nn import CrossEntropyLoss, LogSoftmax, Loss, Module, Sequential, Sigmoid, Softmax, inference
 from ..shapes import DTypeError, integer
 from .batches import Batches, as_input, checked_images, input_dtype
 
@@ -47,7 +47,7 @@ def score(model: Module, batches: Batches, batch_size: int, loss: Any) -> dict[s
             x, target = batches.serve(index, model.normalisation, dtype)
             prediction = model.forward(x)
             total += loss.forward(prediction, target) * len(index)
-            right += count_right(prediction, target)
+            right += count_right(prediction, target, loss)
     return {"loss": total / len(batches), "accuracy": right / len(batches)}
 
 
@@ -82,16 +82,17 @@ def _probabilities(model: Module, x: np.ndarray) -> np.ndarray:
     return functional.sigmoid(y) if y.shape[-1] == 1 else functional.softmax(y)
 
 
-def count_right(prediction: np.ndarray, target: np.ndarray) -> int:
+def count_right(prediction: np.ndarray, target: np.ndarray, loss: Any) -> int:
     """Return how many rows have the target's class on top.
 
-    target int64 labels (N,) or one column per class; for a single column, above 0 means class 1. Images (N, H, W, C) are
-    no answers: none of them is right.
+    target int64 labels (N,) or one column per class; for a single column, the loss knows what means class 1 (see `Loss`).
+    Images (N, H, W, C) are no answers: none of them is right.
     """
     if prediction.ndim > 2:
         return 0
     if prediction.ndim < 2 or (prediction.shape[1] == 1 and target.dtype.kind == "f"):
-        return int(np.count_nonzero((prediction.reshape(-1) > 0) == (target.reshape(-1) > 0.5)))
+        is_one = prediction.reshape(-1) > getattr(loss, "middle", Loss.middle)
+        return int(np.count_nonzero(is_one == (target.reshape(-1) > 0.5)))
     labels = target if target.ndim == 1 else target.argmax(axis=1)
     return int(np.count_nonzero(prediction.argmax(axis=1) == labels))
 

@@ -208,7 +208,7 @@ class Run:
         loss = self.loss.forward(prediction, target)
         if not np.isfinite(loss):
             raise NonFiniteError(f"the loss ({loss})", self.epoch, self.step + 1, first_output(self.model, x))
-        right = count_right(prediction, target)
+        right = count_right(prediction, target, self.loss)
         backward(self.model, self.loss.backward(), need_dx=False)
         loss += 0.0 if self.penalty is None else self.penalty()
         self.optimizer.step(scale=self._gradient_scale())
