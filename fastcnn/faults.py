@@ -795,7 +795,7 @@ LAYER_REFUSALS = (
             lambda _: network()(ones(5, 2, 2, 2))),
     Refusal("backward before forward", RuntimeError, r"Linear.*: backward needs a forward of its own before it",
             lambda _: api.nn.Linear(4, 3).backward(ones(2, 3))),
-    Refusal("the name of a file as a state", DTypeError, r"load_state_dict: state is 'a\.safetensors', expected a mapping",
+    Refusal("the name of a file as a state", DTypeError, r"load_state_dict: state is 'a\.safetensors', expected names",
             lambda _: network().load_state_dict("a.safetensors")),
     Refusal("weights of nothing", DTypeError, r"init_weights: module is 1, expected a Module",
             lambda _: api.nn.init_weights(1, "orthogonal")),

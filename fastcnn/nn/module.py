@@ -189,8 +189,8 @@ class Module:
         missing or unknown. DTypeError: `state` is no mapping.
         """
         if not isinstance(state, Mapping):
-            raise DTypeError(f"load_state_dict: state is {state!r}, expected a mapping of names to arrays (fastcnn.load reads "
-                             "a file)")
+            raise DTypeError(f"load_state_dict: state is {state!r}, expected names and their arrays (fastcnn.load reads a "
+                             "file)")
         own = self._tensors()
         given = {name: np.asarray(value) for name, value in state.items()}
         problems = [problem for name in own if name in given for problem in _misfits(name, given[name], own[name])]
