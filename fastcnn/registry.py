@@ -828,15 +828,20 @@ CLASSES = (
     case("10 classes", x=(6, 10)),
     trivial("one class", x=(5, 1)),
     case("two classes", x=(5, 2)),
+    case("three classes, rows for several tiles", x=(11, 3)),
     case("one row", x=(1, 9)),
     case("one row without a batch", x=(7,)),
     case("images", x=(2, 3, 4, 5)),
     case("a class short of a vector", x=(3, WIDTH // 2 - 1)),
     case("a class more than a vector", x=(3, WIDTH // 2 + 1)),
+    case("seven rows of 100 classes", x=(7, 100)),
     case("1000 classes", x=(2, 1000)),
     case("large numbers", x=(20, 7), scale=40.0),
+    case("large numbers, 100 classes", x=(5, 100), scale=40.0),
     case("threads meet", x=(900, 21)),
     bench("100 classes", x=(4096, 100)),
+    bench("10 classes of 4096 rows", x=(4096, 10)),
+    bench("1000 classes of 256 rows", x=(256, 1000)),
 )
 
 
@@ -994,11 +999,19 @@ GROUPS_APART = (
 # Losses --------------------------------------------------------------------------------------------------------------------
 
 
+def some_ignored(labels: np.ndarray, ignore_index: int | None = None, **_: Any) -> np.ndarray:
+    """Labels, of which each third is the ignored one if no class is."""
+    if ignore_index is None or ignore_index >= 0:
+        return labels
+    return np.where(np.arange(len(labels)) % 3 == 1, ignore_index, labels)
+
+
 def cross_entropy_arguments(draw: Draw, N: int, K: int, target: str = "labels", weighted: bool = False,
                             scale: float = 1.0, **options: Any) -> Arguments:
     """Logits, and labels as numbers, as one-hot rows or as probabilities; label 1 may be ignored."""
     logits, labels = draw.scaled(scale, N, K), draw.below(K, N)
-    targets = {"labels": labels, "one-hot": np.eye(K, dtype=np.int64)[labels], "probabilities": draw.share(N, K)}
+    targets = {"labels": some_ignored(labels, **options), "one-hot": np.eye(K, dtype=np.int64)[labels],
+               "probabilities": draw.share(N, K)}
     return {"logits": logits, "labels": targets[target], "class_weight": draw.positive(K) if weighted else None, **options}
 
 
@@ -1015,7 +1028,7 @@ def pairs(first: str, between: bool = False) -> Callable[..., Arguments]:
 
 def nll_arguments(draw: Draw, N: int, K: int, weighted: bool = False, scale: float = 1.0, **options: Any) -> Arguments:
     """Numbers below zero, and labels; label 1 may be ignored."""
-    return {"log_probabilities": -np.abs(draw.scaled(scale, N, K)), "labels": draw.below(K, N),
+    return {"log_probabilities": -np.abs(draw.scaled(scale, N, K)), "labels": some_ignored(draw.below(K, N), **options),
             "class_weight": draw.positive(K) if weighted else None, **options}
 
 
@@ -1041,6 +1054,11 @@ ENTROPIES = (
     case("one row", N=1, K=5),
     case("two classes", N=7, K=2),
     case("a class more than a vector", N=4, K=WIDTH // 2 + 1),
+    case("three classes, rows for several tiles", N=11, K=3),
+    case("seven rows of 100 classes", N=7, K=100),
+    case("100 classes, ignored label", N=7, K=100, ignore_index=1),
+    case("100 classes, smoothing", N=7, K=100, label_smoothing=0.1),
+    case("100 classes, probabilities", N=7, K=100, target="probabilities"),
     case("1000 classes", N=3, K=1000),
     case("large logits", N=30, K=6, scale=40.0),
     case("weights", N=12, K=5, weighted=True),
@@ -1048,6 +1066,7 @@ ENTROPIES = (
     case("smoothing alone", N=12, K=5, label_smoothing=1.0),
     case("ignored label", N=12, K=4, ignore_index=1),
     case("ignored label out of range", N=12, K=5, ignore_index=-100),
+    case("ignored label far out of range", N=13, K=5, ignore_index=-1 << 40),
     trivial("all labels ignored", N=3, K=1, ignore_index=0),
     case("weights, smoothing", N=12, K=5, weighted=True, label_smoothing=0.2),
     case("weights, ignored label", N=12, K=4, weighted=True, ignore_index=1),
@@ -1063,6 +1082,7 @@ ENTROPIES = (
     case("threads meet", N=700, K=21),
     bench("128 rows of 10 classes", N=128, K=10),
     bench("4096 rows of 100 classes", N=4096, K=100),
+    bench("256 rows of 1000 classes", N=256, K=1000),
 )
 
 LABELLED = (*(one for one in ENTROPIES if not {"target", "label_smoothing"} & one.settings.keys()),)

@@ -4,12 +4,16 @@ An activation is written as a function of one element, which a decorator turns i
 Formulas and sources: fastcnn/reference/activation.py.
 """
 
+import math
+
 import numpy as np
 
 from . import elementary
-from ._jit import inline_kernel, kernel, parallel_kernel
-from .elementary import exp, log, log1p_unit, normal_density, normal_distribution
-from .scalar import HALF, ONE, TWO, ZERO, constant, natural, positions, runs
+from ._jit import inline_kernel, interleaved_kernel, kernel, parallel_kernel
+from .elementary import exp, exp_or_zero, exp_to_one, log1p_unit, log_from_one, normal_density, normal_distribution
+from .rows import rows_at, rows_fill, rows_largest, rows_load, rows_spread, rows_store, rows_sum, rows_together
+from .scalar import HALF, ONE, TWO, ZERO, at_least, constant, natural, positions, runs
+from .simd import lanes_of
 
 THREE, SIX = np.float32(3), np.float32(6)
 _selu_scale = constant(1.0507009873554805, 1.0507009873554805)
@@ -32,7 +36,7 @@ def _forward(scalar):
         for i in positions(len(x), worker, workers):
             y[i] = of_element(x[i], constant)
 
-    return parallel_kernel(named(loop, name))
+    return interleaved_kernel(named(loop, name))
 
 
 def _backward(scalar):
@@ -45,7 +49,7 @@ def _backward(scalar):
         for i in positions(len(dy), worker, workers):
             dx[i] = of_element(dy[i], saved[i], constant)
 
-    return parallel_kernel(named(loop, name))
+    return interleaved_kernel(named(loop, name))
 
 
 @_forward
@@ -171,7 +175,7 @@ def hardswish_backward(dy, x, _):
 @inline_kernel
 def _tanh_of_softplus(x):
     """(t, 1 - t^2) with t = tanh(log(1 + exp(x))), a ratio of polynomials of exp(-|x|): nothing cancels or overflows."""
-    e = exp(-abs(x))
+    e = exp_to_one(-abs(x))
     above = ONE + TWO * e if x > ZERO else e * (e + TWO)
     rest = TWO * e * e if x > ZERO else TWO
     below = above + rest
@@ -191,17 +195,17 @@ def mish_backward(dy, x, _):
     return dy * (t + x * rest * elementary.sigmoid(x))
 
 
-@parallel_kernel
+@interleaved_kernel
 def softplus(x, y, beta, threshold, worker, workers):
     """y = log(1 + exp(beta x)) / beta, and x where beta x is above the threshold."""
     factor, inverse, limit = x.dtype.type(beta), x.dtype.type(1 / beta), x.dtype.type(threshold)
     for i in positions(len(x), worker, workers):
         z = factor * x[i]
-        smooth = ((ZERO if z < ZERO else z) + log1p_unit(exp(-abs(z)))) * inverse
+        smooth = ((ZERO if z < ZERO else z) + log1p_unit(exp_to_one(-abs(z)))) * inverse
         y[i] = x[i] if z > limit else smooth
 
 
-@parallel_kernel
+@interleaved_kernel
 def softplus_backward(dy, x, dx, beta, threshold, worker, workers):
     """dx = dy sigmoid(beta x), and dy where beta x is above the threshold."""
     factor, limit = x.dtype.type(beta), x.dtype.type(threshold)
@@ -240,75 +244,83 @@ def prelu_backward(dy, x, slope, dx, sums, chunks, worker, workers):
 
 
 @kernel
-def row(number, K):
-    """Positions of row `number` of an array (rows, K)."""
-    return range(natural(number * K), natural((number + 1) * K))
+def row(n, K):
+    """Positions of row n of an array (N, K)."""
+    return range(natural(n * K), natural((n + 1) * K))
 
 
-@kernel
-def largest(x, number, K):
-    """Largest element in row `number` of x (rows, K); four at a time, since each comparison waits for the one before."""
-    first = natural(number * K)
-    a = b = c = d = x[first]
-    for i in range(natural(K // 4)):
-        at = first + natural(4) * i
-        a = x[at] if x[at] > a else a
-        b = x[at + natural(1)] if x[at + natural(1)] > b else b
-        c = x[at + natural(2)] if x[at + natural(2)] > c else c
-        d = x[at + natural(3)] if x[at + natural(3)] > d else d
-    for i in range(first + natural(K // 4 * 4), first + natural(K)):
-        a = x[i] if x[i] > a else a
-    a, c = b if b > a else a, d if d > c else c
-    return c if c > a else a
+@inline_kernel
+def largest(x, rows, K):
+    """Largest element of each row (see rows.py) of K elements; where one is NaN, another."""
+    best, lanes = rows_fill(x, -math.inf), lanes_of(x)
+    for i in range(0, K, lanes):
+        best = at_least(best, rows_load(x, rows, i, K - i, -math.inf))
+    return rows_largest(best)
 
 
 @parallel_kernel
 def softmax(x, y, K, worker, workers):
-    """y = exp(x) / sum of exp(x) in each row of x, y (rows, K), shifted by the row's maximum."""
-    rows = len(x) // K
-    for number in range(rows * worker // workers, rows * (worker + 1) // workers):
-        shift = largest(x, number, K)
-        total = x.dtype.type(0)
-        for i in row(number, K):
-            y[i] = exp(x[i] - shift)
-            total += y[i]
-        for i in row(number, K):
-            y[i] /= total
+    """y = exp(x) / sum of exp(x) in each row of x, y (N, K), shifted by the row's maximum."""
+    N, lanes = len(x) // K, lanes_of(x)
+    begin, end = N * worker // workers, N * (worker + 1) // workers
+    for first in range(begin, end, rows_together(x)):
+        rows = rows_at(x, first, end - first, K)
+        shift = rows_spread(x, largest(x, rows, K))
+        total = rows_fill(x, ZERO)
+        for i in range(0, K, lanes):
+            power = exp_or_zero(rows_load(x, rows, i, K - i, -math.inf) - shift)
+            total = total + power
+            rows_store(power, y, rows, i, K - i)
+        factor = rows_spread(x, ONE / rows_sum(total))
+        for i in range(0, K, lanes):
+            rows_store(rows_load(y, rows, i, K - i, ZERO) * factor, y, rows, i, K - i)
 
 
 @parallel_kernel
 def softmax_backward(dy, y, dx, K, worker, workers):
-    """dx = y (dy - <dy, y>) in each row of dy, y, dx (rows, K)."""
-    rows = len(y) // K
-    for number in range(rows * worker // workers, rows * (worker + 1) // workers):
+    """dx = y (dy - <dy, y>) in each row of dy, y, dx (N, K); little arithmetic, for which row after row is faster."""
+    N = len(y) // K
+    for n in range(N * worker // workers, N * (worker + 1) // workers):
         product = y.dtype.type(0)
-        for i in row(number, K):
+        for i in row(n, K):
             product += dy[i] * y[i]
-        for i in row(number, K):
+        for i in row(n, K):
             dx[i] = y[i] * (dy[i] - product)
+
+
+@inline_kernel
+def sum_of_exp(x, rows, K, shift):
+    """Sum of exp(x - shift) in each row of K elements: a column."""
+    total, lanes = rows_fill(x, ZERO), lanes_of(x)
+    for i in range(0, K, lanes):
+        total = total + exp_or_zero(rows_load(x, rows, i, K - i, -math.inf) - shift)
+    return rows_sum(total)
 
 
 @parallel_kernel
 def log_softmax(x, y, K, worker, workers):
-    """y = x - log of the sum of exp(x) in each row of x, y (rows, K), shifted by the row's maximum."""
-    rows = len(x) // K
-    for number in range(rows * worker // workers, rows * (worker + 1) // workers):
-        shift = largest(x, number, K)
-        total = x.dtype.type(0)
-        for i in row(number, K):
-            total += exp(x[i] - shift)
-        total = log(total)
-        for i in row(number, K):
-            y[i] = x[i] - shift - total
+    """y = x - log of the sum of exp(x) in each row of x, y (N, K), shifted by the row's maximum."""
+    N, lanes = len(x) // K, lanes_of(x)
+    begin, end = N * worker // workers, N * (worker + 1) // workers
+    for first in range(begin, end, rows_together(x)):
+        rows = rows_at(x, first, end - first, K)
+        shift = rows_spread(x, largest(x, rows, K))
+        total = rows_spread(x, log_from_one(sum_of_exp(x, rows, K, shift)))
+        for i in range(0, K, lanes):
+            rows_store(rows_load(x, rows, i, K - i, ZERO) - shift - total, y, rows, i, K - i)
 
 
 @parallel_kernel
 def log_softmax_backward(dy, y, dx, K, worker, workers):
-    """dx = dy - exp(y) sum(dy) in each row of dy, y, dx (rows, K)."""
-    rows = len(y) // K
-    for number in range(rows * worker // workers, rows * (worker + 1) // workers):
-        total = y.dtype.type(0)
-        for i in row(number, K):
-            total += dy[i]
-        for i in row(number, K):
-            dx[i] = dy[i] - exp(y[i]) * total
+    """dx = dy - exp(y) sum(dy) in each row of dy, y, dx (N, K)."""
+    N, lanes = len(y) // K, lanes_of(y)
+    begin, end = N * worker // workers, N * (worker + 1) // workers
+    for first in range(begin, end, rows_together(y)):
+        rows = rows_at(y, first, end - first, K)
+        total = rows_fill(y, ZERO)
+        for i in range(0, K, lanes):
+            total = total + rows_load(dy, rows, i, K - i, ZERO)
+        total = rows_spread(y, rows_sum(total))
+        for i in range(0, K, lanes):
+            slope = rows_load(dy, rows, i, K - i, ZERO) - exp(rows_load(y, rows, i, K - i, ZERO)) * total
+            rows_store(slope, dx, rows, i, K - i)

@@ -3,70 +3,55 @@
 Each worker writes the losses of its own rows or chunks; these are added in order afterwards.
 """
 
+import math
+
 import numpy as np
 
-from ._jit import inline_kernel, kernel, parallel_kernel
-from .activation import largest, named, row
-from .elementary import exp, log, log1p_unit, sigmoid
+from ._jit import inline_kernel, parallel_kernel
+from .activation import largest, named, row, sum_of_exp
+from .elementary import exp_or_zero, exp_to_one, log1p_unit, log_from_one, sigmoid
+from .rows import column_pick, rows_at, rows_fill, rows_load, rows_spread, rows_store, rows_sum, rows_together, rows_weigh
 from .scalar import HALF, ONE, TWO, ZERO, natural, positions
+from .simd import lanes_of, lanes_store
 
 CHUNK = 4096  # elements whose losses are added up by one worker
 
 
-@kernel
-def _entropy(logits, number, K, scale, dlogits):
-    """Loss of a row, -sum(target * log_softmax(logits)); dlogits holds the target and becomes its gradient."""
-    shift = largest(logits, number, K)
-    total = logits.dtype.type(0)
-    mass = logits.dtype.type(0)
-    for i in row(number, K):
-        total += exp(logits[i] - shift)
-        mass += dlogits[i]
-    log_total = log(total)
-    loss = logits.dtype.type(0)
-    for i in row(number, K):
-        term = dlogits[i] * (logits[i] - shift - log_total)
-        loss -= term if dlogits[i] != ZERO else ZERO
-    for i in row(number, K):
-        dlogits[i] = (exp(logits[i] - shift) / total * mass - dlogits[i]) * scale
-    return loss
+@inline_kernel
+def _entropy_of_labels(logits, first, last, labels, ignored, weight, rest, share_of_all, scale, losses, dlogits):
+    """Losses of rows first to last - 1, -sum(target * log_softmax(logits)), and their gradient.
 
-
-@kernel
-def _entropy_of_label(logits, number, label, weight, rest, share_of_all, scale, dlogits):
-    """The same where the target is weight * share_of_all, and weight * rest more at the label."""
-    K = len(weight)
-    first, at = natural(number * K), natural(number * K + label)
-    shift = largest(logits, number, K)
-    total = logits.dtype.type(0)
-    for i in row(number, K):
-        dlogits[i] = exp(logits[i] - shift)
-        total += dlogits[i]
-    log_total, of_label = log(total), dlogits[at]
-    mass = weight[label] * rest
-    loss = -mass * (logits[at] - shift - log_total) if mass != ZERO else ZERO
+    The target is weight * share_of_all, and weight * rest more at the label.
+    """
+    K, lanes, rows = len(weight), lanes_of(logits), rows_at(logits, first, last - first, len(weight))
+    every = rows_at(weight, 0, 1, 0)
+    top = largest(logits, rows, K)
+    shift, powers = rows_spread(logits, top), rows_fill(logits, ZERO)
+    for i in range(0, K, lanes):
+        power = exp_or_zero(rows_load(logits, rows, i, K - i, -math.inf) - shift)
+        powers = powers + power
+        rows_store(power, dlogits, rows, i, K - i)
+    total = rows_sum(powers)
+    log_total = log_from_one(total)
+    mass = column_pick(weight, every, labels, first, last - first, ignored) * rest
+    loss = rows_weigh(mass, log_total - (column_pick(logits, rows, labels, first, last - first, ignored) - top))
     if share_of_all != ZERO:
-        for k in range(natural(K)):
-            target = weight[k] * share_of_all
-            term = target * (logits[first + k] - shift - log_total)
-            loss -= term if target != ZERO else ZERO
-            mass += target
-    for k in range(natural(K)):
-        dlogits[first + k] = (dlogits[first + k] / total * mass - weight[k] * share_of_all) * scale
-    dlogits[at] = (of_label / total * mass - (weight[label] * share_of_all + weight[label] * rest)) * scale
-    return loss
-
-
-@parallel_kernel
-def cross_entropy_of_labels(logits, labels, ignored, weight, smoothing, scale, losses, dlogits, worker, workers):
-    """Losses (N,) and scaled gradient (N, K) for labels (N,); a row whose label is `ignored` counts for nothing."""
-    N, K = len(labels), len(weight)
-    rest = logits.dtype.type(1 - smoothing)
-    share_of_all = logits.dtype.type(smoothing / K)
-    factor = logits.dtype.type(scale)
-    for n in range(N * worker // workers, N * (worker + 1) // workers):
+        masses, parts = rows_fill(logits, ZERO), rows_fill(logits, ZERO)
+        for i in range(0, K, lanes):
+            target = rows_load(weight, every, i, K - i, ZERO) * share_of_all
+            masses = masses + target
+            below = rows_spread(logits, log_total) - (rows_load(logits, rows, i, K - i, ZERO) - shift)
+            parts = parts + rows_weigh(target, below)
+        mass = mass + rows_sum(masses)
+        loss = loss + rows_sum(parts)
+    lanes_store(loss, losses, first, last - first)
+    share = rows_spread(logits, mass / total)
+    for i in range(0, K, lanes):
+        slope = rows_load(dlogits, rows, i, K - i, ZERO) * share - rows_load(weight, every, i, K - i, ZERO) * share_of_all
+        rows_store(slope * scale, dlogits, rows, i, K - i)
+    for n in range(first, last):
         if labels[n] != ignored:
-            losses[n] = _entropy_of_label(logits, n, labels[n], weight, rest, share_of_all, factor, dlogits)
+            dlogits[natural(n * K + labels[n])] -= weight[natural(labels[n])] * rest * scale
         else:
             losses[n] = 0
             for i in row(n, K):
@@ -74,17 +59,49 @@ def cross_entropy_of_labels(logits, labels, ignored, weight, smoothing, scale, l
 
 
 @parallel_kernel
+def cross_entropy_of_labels(logits, labels, ignored, weight, smoothing, scale, losses, dlogits, worker, workers):
+    """Losses (N,) and scaled gradient (N, K) for labels (N,); a row whose label is `ignored` counts for nothing."""
+    N, K, step = len(labels), len(weight), rows_together(logits)
+    rest, share_of_all = logits.dtype.type(1 - smoothing), logits.dtype.type(smoothing / K)
+    factor = logits.dtype.type(scale)
+    begin, end = N * worker // workers, N * (worker + 1) // workers
+    for first in range(begin, end, step):
+        _entropy_of_labels(logits, first, min(first + step, end), labels, ignored, weight, rest, share_of_all, factor,
+                           losses, dlogits)
+
+
+@inline_kernel
+def _entropy(logits, first, last, K, scale, losses, dlogits):
+    """The same where dlogits holds the target and becomes the gradient."""
+    lanes, rows = lanes_of(logits), rows_at(logits, first, last - first, K)
+    shift = rows_spread(logits, largest(logits, rows, K))
+    total = sum_of_exp(logits, rows, K, shift)
+    log_total = rows_spread(logits, log_from_one(total))
+    mass = rows_fill(logits, ZERO)
+    for i in range(0, K, lanes):
+        mass = mass + rows_load(dlogits, rows, i, K - i, ZERO)
+    share = rows_spread(logits, rows_sum(mass) / total)
+    loss = rows_fill(logits, ZERO)
+    for i in range(0, K, lanes):
+        logit, target = rows_load(logits, rows, i, K - i, -math.inf) - shift, rows_load(dlogits, rows, i, K - i, ZERO)
+        loss = loss + rows_weigh(target, log_total - logit)
+        rows_store((exp_or_zero(logit) * share - target) * scale, dlogits, rows, i, K - i)
+    lanes_store(rows_sum(loss), losses, first, last - first)
+
+
+@parallel_kernel
 def cross_entropy_of_probabilities(logits, target, weight, smoothing, scale, losses, dlogits, worker, workers):
     """Losses (N,) and scaled gradient (N, K) for target probabilities (N, K)."""
-    N, K = len(losses), len(weight)
-    rest = logits.dtype.type(1 - smoothing)
-    share_of_all = logits.dtype.type(smoothing / K)
+    N, K, step = len(losses), len(weight), rows_together(logits)
+    rest, share_of_all = logits.dtype.type(1 - smoothing), logits.dtype.type(smoothing / K)
     factor = logits.dtype.type(scale)
-    for n in range(N * worker // workers, N * (worker + 1) // workers):
-        first = natural(n * K)
-        for k in range(natural(K)):
-            dlogits[first + k] = weight[k] * (target[first + k] * rest + share_of_all)
-        losses[n] = _entropy(logits, n, K, factor, dlogits)
+    begin, end = N * worker // workers, N * (worker + 1) // workers
+    for first in range(begin, end, step):
+        last = min(first + step, end)
+        for n in range(first, last):
+            for k in range(natural(K)):
+                dlogits[natural(n * K) + k] = weight[k] * (target[natural(n * K) + k] * rest + share_of_all)
+        _entropy(logits, first, last, K, factor, losses, dlogits)
 
 
 def _by_element(term):
@@ -120,7 +137,7 @@ def mse_loss(prediction, target, _):
 def binary_cross_entropy(logit, target, _):
     """-target log(p) - (1 - target) log(1 - p) with p = sigmoid(logit), and its slope."""
     positive = ZERO if logit < ZERO else logit
-    return positive - logit * target + log1p_unit(exp(-abs(logit))), sigmoid(logit) - target
+    return positive - logit * target + log1p_unit(exp_to_one(-abs(logit))), sigmoid(logit) - target
 
 
 @_by_element
@@ -143,14 +160,15 @@ def nll_loss(log_probabilities, labels, ignored, weight, scale, losses, gradient
     """Losses (N,) and scaled gradient (N, K) for labels (N,); a row whose label is `ignored` counts for nothing."""
     N, K = len(labels), len(weight)
     factor = gradient.dtype.type(scale)
-    for n in range(N * worker // workers, N * (worker + 1) // workers):
+    begin, end = N * worker // workers, N * (worker + 1) // workers
+    for i in range(natural(begin * K), natural(end * K)):
+        gradient[i] = 0
+    for n in range(begin, end):
         losses[n] = 0
-        for i in row(n, K):
-            gradient[i] = 0
         if labels[n] != ignored:
-            share = weight[labels[n]]
-            losses[n] = -share * log_probabilities[n * K + labels[n]]
-            gradient[n * K + labels[n]] = -share * factor
+            share, at = weight[natural(labels[n])], natural(n * K + labels[n])
+            losses[n] = -share * log_probabilities[at]
+            gradient[at] = -share * factor
 
 
 @parallel_kernel

@@ -1,6 +1,6 @@
-"""What lets one source of a scalar function serve float32 and float64: constants, polynomials, exponents.
+"""What lets one source of a function serve float32 and float64, numbers and tiles: constants, polynomials, exponents.
 
-Everything here works on one number without branches; loops around it vectorise.
+Everything here works on one number without branches, so that loops around it vectorise, or on each number of a tile.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numba import config, types
 from numba.extending import intrinsic
 
 from ._jit import kernel, share
+from .simd import not_below, of_each, splat, width_of
 
 # A position that cannot be negative.
 natural = np.uint64
@@ -32,21 +33,15 @@ def _in_python(meaning: Callable[..., Any]) -> Callable[[Callable[..., Any]], An
     return lambda definition: meaning if config.DISABLE_JIT else intrinsic(definition)
 
 
-def _real(width: int) -> ir.Type:
-    return ir.FloatType() if width == 32 else ir.DoubleType()
-
-
-def _number(value: float, width: int) -> ir.Constant:
-    return ir.Constant(_real(width), float(np.float32(value)) if width == 32 else value)
-
-
 def constant(single: float, double: float) -> Any:
-    """Make `value(like)`: `single` where `like` is a float32, `double` where it is a float64."""
+    """Make `value(like)`: `single` where `like` is of float32, `double` where it is of float64."""
 
     @_in_python(lambda like: np.float32(single) if like.itemsize == 4 else np.float64(double))
     def value(typing, like):
+        number = single if width_of(like) == 32 else double
+
         def generate(context, builder, signature, args):
-            return _number(single if like.bitwidth == 32 else double, like.bitwidth)
+            return of_each(builder, signature, args, lambda element: splat(element.type, number))
 
         return like(like), generate
 
@@ -57,24 +52,60 @@ def polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
     """Make `evaluate(x)`: coefficients[0] + coefficients[1] x + ... by Horner's rule, unrolled."""
 
     def in_python(x: Any) -> Any:
-        value = type(x)(0)
+        value = x - x
         for coefficient in reversed(single if x.itemsize == 4 else double):
-            value = value * x + type(x)(coefficient)
+            value = value * x + x.dtype.type(coefficient)
         return value
 
     @_in_python(in_python)
     def evaluate(typing, x):
+        coefficients = single if width_of(x) == 32 else double
+
         def generate(context, builder, signature, args):
-            coefficients = single if x.bitwidth == 32 else double
-            value = _number(coefficients[-1], x.bitwidth)
-            for coefficient in coefficients[-2::-1]:
-                product = builder.fmul(value, args[0], flags=_CONTRACT)
-                value = builder.fadd(product, _number(coefficient, x.bitwidth), flags=_CONTRACT)
-            return value
+            def of_one(element: Any) -> Any:
+                value = splat(element.type, coefficients[-1])
+                for coefficient in coefficients[-2::-1]:
+                    product = builder.fmul(value, element, flags=_CONTRACT)
+                    value = builder.fadd(product, splat(element.type, coefficient), flags=_CONTRACT)
+                return value
+
+            return of_each(builder, signature, args, of_one)
 
         return x(x), generate
 
     return evaluate
+
+
+@_in_python(lambda x, floor: np.where(x < floor, floor, x)[()])
+def at_least(typing, x, floor):
+    """x, or the floor where it is below that; NaN stays NaN, and a floor that is NaN is none."""
+
+    def generate(context, builder, signature, args):
+        return of_each(builder, signature, args, lambda *pair: not_below(builder, *pair))
+
+    return x(x, x), generate
+
+
+@_in_python(lambda x, ceiling: np.where(x > ceiling, ceiling, x)[()])
+def at_most(typing, x, ceiling):
+    """x, or the ceiling where it is above that; NaN stays NaN."""
+
+    def generate(context, builder, signature, args):
+        return of_each(builder, signature, args,
+                       lambda value, limit: builder.select(builder.fcmp_ordered(">", value, limit), limit, value))
+
+    return x(x, x), generate
+
+
+@_in_python(lambda value, x, floor: np.where(x < floor, ZERO, value)[()])
+def zero_below(typing, value, x, floor):
+    """The value, but 0 where x is below the floor."""
+
+    def generate(context, builder, signature, args):
+        return of_each(builder, signature, args, lambda value, x, floor: builder.select(
+            builder.fcmp_ordered("<", x, floor), splat(value.type, 0.0), value))
+
+    return value(value, x, x), generate
 
 
 @_in_python(lambda numerator, denominator: numerator / denominator)
@@ -91,45 +122,71 @@ def quotient(typing, numerator, denominator):
 rounder = constant(1.5 * 2.0**23, 1.5 * 2.0**52)
 
 
-def _power_of_two(sum_with_rounder: Any) -> Any:
-    n = sum_with_rounder - rounder(sum_with_rounder)
-    return np.ldexp(type(n)(1), int(n)) if np.isfinite(n) else n
+def _power(raised: tuple[int, int]) -> Any:
+    """Make `power(n + rounder)`: 2 ** (n + raised), the first for float32, the second for float64."""
+
+    def in_python(sum_with_rounder: Any) -> Any:
+        n = sum_with_rounder - rounder(sum_with_rounder)
+        exponent = np.where(np.isfinite(n), n, 0).astype(int) + raised[n.itemsize == 8]
+        return np.where(np.isfinite(n), np.ldexp(n.dtype.type(1), exponent), n)[()]
+
+    @_in_python(in_python)
+    def power(typing, sum_with_rounder):
+        width = width_of(sum_with_rounder)
+        shift, zero = _MANTISSA_BITS[width], _ONE_BITS[width] + (raised[width == 64] << _MANTISSA_BITS[width])
+
+        def generate(context, builder, signature, args):
+            def of_one(element: Any) -> Any:
+                integers = _integers(element.type, width)
+                bits = builder.shl(builder.bitcast(element, integers), splat(integers, shift))
+                return builder.bitcast(builder.add(bits, splat(integers, zero)), element.type)
+
+            return of_each(builder, signature, args, of_one)
+
+        return sum_with_rounder(sum_with_rounder), generate
+
+    return power
 
 
-@_in_python(_power_of_two)
-def power_of_two(typing, sum_with_rounder):
-    """2 ** n, given n + rounder, for n from the smallest to the largest exponent of a normal number."""
-    width = sum_with_rounder.bitwidth
+def _integers(numbers: ir.Type, width: int) -> ir.Type:
+    integer = ir.IntType(width)
+    return ir.VectorType(integer, numbers.count) if isinstance(numbers, ir.VectorType) else integer
 
-    def generate(context, builder, signature, args):
-        integer = ir.IntType(width)
-        bits = builder.bitcast(args[0], integer)
-        exponent = builder.shl(bits, integer(_MANTISSA_BITS[width]))
-        return builder.bitcast(builder.add(exponent, integer(_ONE_BITS[width])), _real(width))
 
-    return sum_with_rounder(sum_with_rounder), generate
+# 2 ** n, given n + rounder, for n from the smallest to the largest exponent of a normal number, and the same for n that much
+# lower, times 1 / `lowered`.
+power_of_two = _power((0, 0))
+raised_power_of_two = _power((64, 512))
+lowered = constant(2.0**-64, 2.0**-512)
 
 
 def _exponent_mantissa(x: Any) -> tuple[Any, Any]:
     mantissa, exponent = np.frexp(x)
     small = mantissa < np.sqrt(0.5)
-    return type(x)(exponent - small), mantissa * (TWO if small else ONE)
+    return (exponent - small).astype(x.dtype), mantissa * np.where(small, TWO, ONE)
 
 
 @_in_python(_exponent_mantissa)
 def exponent_mantissa(typing, x):
     """(n, m) with x = m 2 ** n and m from sqrt(1/2) to sqrt(2), for positive normal x."""
-    width = x.bitwidth
+    width = width_of(x)
 
     def generate(context, builder, signature, args):
-        integer = ir.IntType(width)
-        root = integer(_ROOT_HALF_BITS[width])
-        above_root = builder.sub(builder.bitcast(args[0], integer), root)
-        exponent = builder.ashr(above_root, integer(_MANTISSA_BITS[width]))
-        fraction = builder.and_(above_root, integer((1 << _MANTISSA_BITS[width]) - 1))
-        mantissa = builder.bitcast(builder.add(fraction, root), _real(width))
-        n = builder.sitofp(exponent, _real(width))
-        return context.make_tuple(builder, signature.return_type, (n, mantissa))
+        def above_root(element: Any) -> Any:
+            integers = _integers(element.type, width)
+            return builder.sub(builder.bitcast(element, integers), splat(integers, _ROOT_HALF_BITS[width]))
+
+        def exponent(element: Any) -> Any:
+            above = above_root(element)
+            return builder.sitofp(builder.ashr(above, splat(above.type, _MANTISSA_BITS[width])), element.type)
+
+        def mantissa(element: Any) -> Any:
+            above = above_root(element)
+            fraction = builder.and_(above, splat(above.type, (1 << _MANTISSA_BITS[width]) - 1))
+            return builder.bitcast(builder.add(fraction, splat(above.type, _ROOT_HALF_BITS[width])), element.type)
+
+        parts = [of_each(builder, x(x), args, part) for part in (exponent, mantissa)]
+        return context.make_tuple(builder, signature.return_type, parts)
 
     return types.UniTuple(x, 2)(x), generate
 

@@ -10,10 +10,11 @@ import operator
 from typing import Any
 
 import llvmlite.binding
+import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 _features = llvmlite.binding.get_host_cpu_features()
 INDEX = ir.IntType(32)
@@ -39,15 +40,23 @@ PIXELS = 6  # neighbouring pixels whose sums `pixels_multiply_add` keeps, and `p
 TAPS = 9  # filter elements whose sums `taps_multiply_add` keeps
 
 
-class Tile(types.Type):
-    """Numba type of a tile: `rows` rows of `vectors` vectors of `lanes` elements of `element`."""
+def together(itemsize: int) -> int:
+    """Rows of a matrix that rows.py takes at once: four chains of arithmetic, but no more than a vector has lanes.
 
-    def __init__(self, rows: int, vectors: int, element: types.Float) -> None:
+    A processor looks ahead over two exponentials or so, one after the other; that leaves it idle a third of the time.
+    """
+    return min(4, VECTOR_BYTES // itemsize)
+
+
+class Tile(types.Type):
+    """Numba type of a tile: `rows` rows of `vectors` vectors of `lanes` of `element`, by default as many as fit."""
+
+    def __init__(self, rows: int, vectors: int, element: types.Float, lanes: int = 0) -> None:
         self.rows, self.vectors, self.element = rows, vectors, element
-        self.lanes = VECTOR_BYTES * 8 // element.bitwidth
+        self.lanes = lanes or VECTOR_BYTES * 8 // element.bitwidth
         self.scalar = ir.FloatType() if element.bitwidth == 32 else ir.DoubleType()
         self.vector = ir.VectorType(self.scalar, self.lanes)
-        super().__init__(name=f"Tile({rows}, {vectors}, {element})")
+        super().__init__(name=f"Tile({rows}, {vectors}, {element}, {self.lanes})")
 
 
 @register_model(Tile)
@@ -97,12 +106,12 @@ def lanes_below(builder: Any, count: Any, lanes: int) -> Any:
     return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
 
 
-def masked_load(builder: Any, pointer: Any, mask: Any, vector: Any) -> Any:
-    """Load the lanes of a mask; the others are zeros."""
+def masked_load(builder: Any, pointer: Any, mask: Any, vector: Any, rest: Any = None) -> Any:
+    """Load the lanes of a mask; the others are those of `rest`, or zeros."""
     declared = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(vector, [vector.as_pointer(), INDEX, mask.type, vector]),
         f"llvm.masked.load.{suffix(vector)}.p0")
-    return builder.call(declared, [pointer, INDEX(4), mask, ir.Constant(vector, None)])
+    return builder.call(declared, [pointer, INDEX(4), mask, ir.Constant(vector, None) if rest is None else rest])
 
 
 def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
@@ -334,44 +343,57 @@ def lanes_route(typing, dy, argmax, y, floor, source, dx, target, a, b, c, d, co
     return types.void(dy, argmax, y, floor, types.intp, dx, types.intp, pair, pair, pair, pair, types.intp), generate
 
 
-def _vector_arithmetic(operation: str) -> Any:
-    """Intrinsic for an operation on two vectors, or on a number and a vector; division rounds correctly."""
-
-    @intrinsic
-    def combine(typing, a, b):
-        tile = a if isinstance(a, Tile) else b
-
-        def generate(context, builder, signature, args):
-            vectors = []
-            for value, kind in zip(args, signature.args, strict=True):
-                if isinstance(kind, Tile):
-                    vectors.append(builder.extract_value(value, 0))
-                else:
-                    number = context.cast(builder, value, kind, tile.element)
-                    vectors.append(broadcast(builder, number, tile.vector))
-            result = getattr(builder, operation)(*vectors, flags=("contract",))
-            return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), result, 0)
-
-        return tile(a, b), generate
-
-    return combine
+def width_of(kind: Any) -> int:
+    """Bits of a number of this Numba type, or of each number of such a tile."""
+    return int(kind.element.bitwidth if isinstance(kind, Tile) else kind.bitwidth)
 
 
-def _overload(operator_function: Any, combine: Any, first: Any, second: Any) -> None:
-    """Let `a <operator> b` mean `combine` where a and b are of the types `first` and `second`."""
-
-    @overload(operator_function)
-    def typed(a, b):
-        if isinstance(a, first) and isinstance(b, second):
-            return lambda a, b: combine(a, b)  # noqa: PLW0108
-        return None
+def splat(kind: Any, number: float) -> Any:
+    """LLVM constant `number`, in every lane where the type is a vector."""
+    element = kind.element if isinstance(kind, ir.VectorType) else kind
+    value = float(np.float32(number)) if isinstance(element, ir.FloatType) else number
+    return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
 
 
-_overload(operator.add, _vector_arithmetic("fadd"), Tile, Tile)
-_overload(operator.sub, _vector_arithmetic("fsub"), Tile, Tile)
-_overload(operator.mul, _vector_arithmetic("fmul"), types.Float, Tile)
-_overload(operator.mul, _vector_arithmetic("fmul"), Tile, Tile)
-_overload(operator.truediv, _vector_arithmetic("fdiv"), Tile, types.Float)
+def of_each(builder: Any, signature: Any, args: Any, of_one: Any) -> Any:
+    """of_one(*args) for numbers; for tiles a tile of what it is for each vector, where numbers count as equal lanes."""
+    tile = signature.return_type
+    if not isinstance(tile, Tile):
+        return of_one(*args)
+    result = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
+    for i in range(tile.rows * tile.vectors):
+        vectors = [builder.extract_value(value, i) if isinstance(kind, Tile) else broadcast(builder, value, tile.vector)
+                   for value, kind in zip(args, signature.args, strict=True)]
+        result = builder.insert_value(result, of_one(*vectors), i)
+    return result
+
+
+def _define(operation: Any, name: str) -> None:
+    """Let an operator work on two tiles, or on a tile and a number, element by element; division rounds correctly."""
+
+    @type_callable(operation)
+    def typing(context):
+        def result(a, b):
+            tile = a if isinstance(a, Tile) else b
+            fits = isinstance(tile, Tile) and all(kind == tile or isinstance(kind, types.Float) for kind in (a, b))
+            return tile if fits else None
+
+        return result
+
+    def generate(context, builder, signature, args):
+        element = signature.return_type.element
+        values = [value if isinstance(kind, Tile) else context.cast(builder, value, kind, element)
+                  for value, kind in zip(args, signature.args, strict=True)]
+        return of_each(builder, signature, values, lambda a, b: getattr(builder, name)(a, b, flags=("contract",)))
+
+    for kinds in ((Tile, Tile), (Tile, types.Float), (types.Float, Tile)):
+        lower_builtin(operation, *kinds)(generate)
+
+
+_define(operator.add, "fadd")
+_define(operator.sub, "fsub")
+_define(operator.mul, "fmul")
+_define(operator.truediv, "fdiv")
 
 
 if config.DISABLE_JIT:

@@ -1,11 +1,11 @@
-"""Vectors and tiles in plain Python, for NUMBA_DISABLE_JIT=1: what the intrinsics of simd, tile, planes and strips mean.
+"""Vectors and tiles in plain Python, for NUMBA_DISABLE_JIT=1: what the intrinsics in simd.py and its neighbours mean.
 
 A tile is an array (rows, vectors * lanes). Slow, but a debugger steps through the kernels, and numpy checks every index.
 """
 
 import numpy as np
 
-from .simd import PIXELS, ROWS, TAPS, VECTOR_BYTES
+from .simd import PIXELS, ROWS, TAPS, VECTOR_BYTES, together
 
 
 def lanes_of(array):
@@ -294,3 +294,66 @@ def taps_store(tile, array, offset, numbers, first, last, count):
     """Write one vector for each of the listed taps."""
     for vector, number in zip(tile, _listed(numbers, first, last), strict=True):
         lanes_store(vector, array, offset + number, len(vector) if count is None else count)
+
+
+def rows_together(array):
+    """How many rows of an array with this type of elements are taken at once."""
+    return together(array.itemsize)
+
+
+def rows_at(array, first, count, K):
+    """Positions of rows; from `count` on the last one again and again."""
+    return tuple((first + min(p, count - 1)) * K for p in range(rows_together(array)))
+
+
+def rows_fill(array, value):
+    """Tile with the same number everywhere."""
+    return np.full((rows_together(array), lanes_of(array)), value, array.dtype)
+
+
+def rows_load(array, positions, i, count, rest):
+    """Tile of the first `count` lanes of each row's vector, then `rest`."""
+    tile = rows_fill(array, rest)
+    count = max(0, min(count, lanes_of(array)))
+    for p, position in enumerate(positions):
+        tile[p, :count] = _inside(array, position + i, count)
+    return tile
+
+
+def rows_store(tile, array, positions, i, count):
+    """Write the first `count` lanes of each vector to its row."""
+    for vector, position in zip(tile, positions, strict=True):
+        lanes_store(vector, array, position + i, count)
+
+
+def _reduced(tile, combine):
+    while tile.shape[1] > 1:
+        tile = combine(tile[:, ::2], tile[:, 1::2])
+    return tile[:, 0]
+
+
+def rows_sum(tile):
+    """Column of the sums of all lanes, neighbours first."""
+    return _reduced(tile, np.add)
+
+
+def rows_largest(tile):
+    """Column of the largest lanes."""
+    return _reduced(tile, lambda a, b: np.where(a < b, b, a))
+
+
+def rows_spread(array, column):
+    """Tile whose rows have their number of a column in all lanes."""
+    return np.repeat(column[:, np.newaxis], lanes_of(array), axis=1)
+
+
+def rows_weigh(weight, value):
+    """weight * value, but 0 where the weight is 0."""
+    return np.where(weight != 0, weight * value, weight.dtype.type(0))
+
+
+def column_pick(array, positions, index, first, count, skipped):
+    """Column of array[position + index] of each row, 0 instead of an index that is `skipped`."""
+    chosen = [_inside(index, first + min(p, count - 1), 1)[0] for p in range(len(positions))]
+    return np.array([_inside(array, position + (0 if one == skipped else int(one)), 1)[0]
+                     for position, one in zip(positions, chosen, strict=True)])

@@ -85,9 +85,10 @@ def decorators(node):
     return {getattr(decorator, "id", getattr(decorator, "attr", "")) for decorator in node.decorator_list}
 
 
+ENTRIES = {"parallel_kernel", "interleaved_kernel"}
 KERNEL_FUNCTIONS = [(path, node) for path in sorted(KERNELS.glob("*.py")) for node in ast.walk(SOURCES[path])
                     if isinstance(node, ast.FunctionDef)
-                    and decorators(node) & {"kernel", "parallel_kernel", "ordered_kernel", "inline_kernel"}]
+                    and decorators(node) & {"kernel", "ordered_kernel", "inline_kernel", *ENTRIES}]
 
 
 def test_there_are_kernels():
@@ -103,7 +104,7 @@ def test_kernels_raise_nothing_and_allocate_nothing(path, node):
             called = ast.unparse(inside.func)
             assert called not in {"np.empty", "np.zeros", "np.ones", "np.full", "np.dot", "prange"}, \
                 f"{path.name}:{inside.lineno} calls {called}"
-    if "parallel_kernel" in decorators(node):
+    if decorators(node) & ENTRIES:
         assert not any(isinstance(inside, ast.Return) and inside.value is not None for inside in ast.walk(node))
 
 
@@ -182,7 +183,7 @@ def test_every_row_has_a_large_case(row):
 
 
 ENTERED = [f"fastcnn.kernels.{path.stem}.{node.name}" for path, node in KERNEL_FUNCTIONS
-           if "parallel_kernel" in decorators(node)]
+           if decorators(node) & ENTRIES]
 
 
 def without_width(signature):

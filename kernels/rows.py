@@ -1,0 +1,215 @@
+"""A few rows of a matrix at once, a vector of each: what softmax and cross entropy keep in registers.
+
+Rows hide each other's latency, and the end of a row that fills no vector costs a mask, not a loop. What is one number for
+each row, such as its sum, lies in the lanes of one vector, a column.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import config, types
+from numba.extending import intrinsic
+
+from .simd import (
+    INDEX,
+    Tile,
+    array_data,
+    broadcast,
+    lanes_below,
+    masked_load,
+    masked_store,
+    not_below,
+    of_each,
+    together,
+    vector_at,
+)
+
+
+def _rows_of(array: Any) -> Tile:
+    return Tile(together(array.dtype.bitwidth // 8), 1, array.dtype)
+
+
+def _column_of(tile: Tile) -> Tile:
+    return Tile(1, 1, tile.element, tile.rows)
+
+
+def _tile(builder: Any, tile: Tile, vectors: Any) -> Any:
+    value = ir.Constant(ir.ArrayType(tile.vector, tile.rows), ir.Undefined)
+    for p, vector in enumerate(vectors):
+        value = builder.insert_value(value, vector, p)
+    return value
+
+
+@intrinsic
+def rows_together(typing, array):
+    """How many rows of an array with this type of elements are taken at once."""
+    rows = _rows_of(array).rows
+
+    def generate(context, builder, signature, args):
+        return context.get_constant(types.intp, rows)
+
+    return types.intp(array), generate
+
+
+def _at_most_last(builder: Any, p: int, count: Any) -> Any:
+    last = builder.sub(count, count.type(1))
+    return builder.select(builder.icmp_signed("<", last.type(p), last), last.type(p), last)
+
+
+@intrinsic
+def rows_at(typing, array, first, count, K):
+    """Positions of rows first, first + 1, ... of `array` (any, K); from `count` on the last one again and again."""
+    positions = types.UniTuple(types.intp, _rows_of(array).rows)
+
+    def generate(context, builder, signature, args):
+        _, first, count, K = args
+        rows = [_at_most_last(builder, p, count) for p in range(positions.count)]
+        return context.make_tuple(builder, positions, [builder.mul(builder.add(first, row), K) for row in rows])
+
+    return positions(array, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def rows_fill(typing, array, value):
+    """Tile with the same number everywhere."""
+    tile = _rows_of(array)
+
+    def generate(context, builder, signature, args):
+        number = context.cast(builder, args[1], signature.args[1], tile.element)
+        return _tile(builder, tile, [broadcast(builder, number, tile.vector)] * tile.rows)
+
+    return tile(array, value), generate
+
+
+@intrinsic
+def rows_load(typing, array, positions, i, count, rest):
+    """Tile of the vector of each row from its element i on: `count` elements, at most all lanes, then `rest`."""
+    tile = _rows_of(array)
+
+    def generate(context, builder, signature, args):
+        array, positions, i, count, rest = args
+        data = array_data(context, builder, signature.args[0], array)
+        mask = lanes_below(builder, count, tile.lanes)
+        filled = broadcast(builder, context.cast(builder, rest, signature.args[4], tile.element), tile.vector)
+        starts = [builder.add(builder.extract_value(positions, p), i) for p in range(tile.rows)]
+        return _tile(builder, tile, [masked_load(builder, vector_at(builder, data, start, tile.vector), mask, tile.vector,
+                                                 filled) for start in starts])
+
+    return tile(array, positions, types.intp, types.intp, rest), generate
+
+
+@intrinsic
+def rows_store(typing, tile, array, positions, i, count):
+    """Write `count` elements, at most all lanes, of each vector to its row from element i on."""
+
+    def generate(context, builder, signature, args):
+        value, array, positions, i, count = args
+        data = array_data(context, builder, signature.args[1], array)
+        mask = lanes_below(builder, count, tile.lanes)
+        for p in range(tile.rows):
+            at = vector_at(builder, data, builder.add(builder.extract_value(positions, p), i), tile.vector)
+            masked_store(builder, builder.extract_value(value, p), at, mask)
+        return context.get_dummy_value()
+
+    return types.void(tile, array, positions, types.intp, types.intp), generate
+
+
+def _reduction(combine: Any) -> Any:
+    """Intrinsic that combines the lanes of each row to one number: a column.
+
+    Each step combines neighbours: first it takes two vectors and leaves one, then it leaves half a vector.
+    """
+
+    @intrinsic
+    def reduce(typing, tile):
+        column = _column_of(tile)
+
+        def halves(builder: Any, a: Any, b: Any, lanes: int) -> Any:
+            evens, odds = ([*range(first, 2 * lanes, 2)] for first in (0, 1))
+            numbers = ir.VectorType(INDEX, lanes)
+            return combine(builder, *(builder.shuffle_vector(a, b, ir.Constant(numbers, half)) for half in (evens, odds)))
+
+        def generate(context, builder, signature, args):
+            vectors = [builder.extract_value(args[0], p) for p in range(tile.rows)]
+            while len(vectors) > 1:
+                vectors = [halves(builder, a, b, tile.lanes) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+            lanes = tile.lanes
+            while lanes > tile.rows:
+                lanes //= 2
+                vectors = [halves(builder, vectors[0], vectors[0], lanes)]
+            return _tile(builder, column, vectors)
+
+        return column(tile), generate
+
+    return reduce
+
+
+rows_sum = _reduction(lambda builder, a, b: builder.fadd(a, b))
+rows_largest = _reduction(not_below)
+
+
+@intrinsic
+def rows_spread(typing, array, column):
+    """Tile whose rows have their number of a column in all lanes."""
+    tile = _rows_of(array)
+
+    def generate(context, builder, signature, args):
+        vector = builder.extract_value(args[1], 0)
+        lanes = [ir.Constant(ir.VectorType(INDEX, tile.lanes), [p] * tile.lanes) for p in range(tile.rows)]
+        return _tile(builder, tile, [builder.shuffle_vector(vector, vector, lane) for lane in lanes])
+
+    return tile(array, column), generate
+
+
+@intrinsic
+def rows_weigh(typing, weight, value):
+    """weight * value, but 0 where the weight is 0; tiles or columns."""
+
+    def generate(context, builder, signature, args):
+        def weigh(weight: Any, value: Any) -> Any:
+            zero = ir.Constant(weight.type, None)
+            return builder.select(builder.fcmp_unordered("!=", weight, zero), builder.fmul(weight, value), zero)
+
+        return of_each(builder, signature, args, weigh)
+
+    return weight(weight, value), generate
+
+
+@intrinsic
+def column_pick(typing, array, positions, index, first, count, skipped):
+    """Column of array[position + index] of each row, index[first] and the following `count`.
+
+    Rows whose index is `skipped` take 0 for it; the last row stands for all from `count` on.
+    """
+    column = _column_of(_rows_of(array))
+
+    def generate(context, builder, signature, args):
+        array, positions, index, first, count, skipped = args
+        data = array_data(context, builder, signature.args[0], array)
+        indices = array_data(context, builder, signature.args[2], index)
+        vector = ir.Constant(column.vector, ir.Undefined)
+        for p in range(column.lanes):
+            chosen = builder.load(builder.gep(indices, [builder.add(first, _at_most_last(builder, p, count))]))
+            chosen = builder.select(builder.icmp_signed("==", chosen, skipped), skipped.type(0), chosen)
+            at = builder.add(builder.extract_value(positions, p), chosen)
+            vector = builder.insert_element(vector, builder.load(builder.gep(data, [at])), INDEX(p))
+        return _tile(builder, column, [vector])
+
+    return column(array, positions, index, types.intp, types.intp, types.intp), generate
+
+
+if config.DISABLE_JIT:
+    from .simd_python import (  # noqa: F401
+        column_pick,
+        rows_at,
+        rows_fill,
+        rows_largest,
+        rows_load,
+        rows_spread,
+        rows_store,
+        rows_sum,
+        rows_together,
+        rows_weigh,
+    )
