@@ -796,8 +796,8 @@ def prelu_backward_error(a: Arguments) -> dict[str, float]:
 ELEMENTS = (
     case("images", x=(2, 3, 5, 7)),
     case("one element", x=(1,)),
-    case("an element short of a vector", x=(WIDTH // 2 - 1,)),
-    case("an element more than a vector", x=(WIDTH // 2 + 1,)),
+    case("an element short of four vectors", x=(2 * WIDTH - 1,)),
+    case("an element more than four vectors", x=(2 * WIDTH + 1,)),
     case("a share short of two", x=(127,)),
     case("two shares", x=(128,)),
     case("an element more than two shares", x=(129,)),
