@@ -1085,6 +1085,17 @@ def test_a_penalty_of_all_parameters_is_weight_decay():
     assert larger > smaller
 
 
+def test_a_schedule_that_is_used_again_begins_anew():
+    images, labels = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32), np.arange(8) % 3
+    plateau = optim.PlateauLR(patience=0, threshold=0.99)
+    schedule = optim.WarmupLR(plateau, epochs=1)
+    model = nn.Linear(5, 3)
+    for _ in range(2):
+        history = train(model, (images, labels), epochs=4, batch_size=4, schedule=schedule,
+                        optimizer=optim.SGD(model.parameters(), 0.1))
+        assert history[1]["learning_rate"] == 0.1 and plateau.cuts == 3
+
+
 def test_a_constraint_holds_after_each_step():
     images, labels = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32), np.arange(8) % 3
     model, norms = nn.Linear(5, 3), []

@@ -26,6 +26,9 @@ class Schedule:
     def observe(self, loss: float) -> None:
         """Take note of an epoch's loss; only PlateauLR cares."""
 
+    def restart(self) -> None:
+        """Forget the losses of an earlier training; only PlateauLR knows any."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return what `lr` depends on besides its arguments."""
         return {}
@@ -130,6 +133,10 @@ class WarmupLR(Schedule):
         factor = 1.0 if step >= warm else self.start + (1.0 - self.start) * step / warm
         return factor * self.schedule.lr(step, total_steps, base_lr, steps_per_epoch)
 
+    def restart(self) -> None:
+        """Let the inner schedule forget its losses."""
+        self.schedule.restart()
+
     def observe(self, loss: float) -> None:
         """Pass the loss on."""
         self.schedule.observe(loss)
@@ -164,6 +171,10 @@ class PlateauLR(Schedule):
         self.threshold = real("PlateauLR", "threshold", threshold, 0.0)
         self.cooldown = integer("PlateauLR", "cooldown", cooldown, 0)
         self.minimum = real("PlateauLR", "minimum", minimum, 0.0)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all losses, and the cuts that they led to."""
         self.best, self.bad_epochs, self.resting, self.cuts = math.inf, 0, 0, 0
 
     def lr(self, step: int, total_steps: int, base_lr: float, steps_per_epoch: int = 1) -> float:

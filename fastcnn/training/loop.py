@@ -122,6 +122,7 @@ class Run:
         if self.seed >= _SEEDS:
             raise ValueError(f"fit: seed is {seed}, expected 0 to {_SEEDS - 1}")
         self.schedule = _checked("schedule", Schedule() if schedule is None else schedule, Schedule)
+        self.schedule.restart()
         checked = [_checked("callbacks", callback, Callback) for callback in callbacks]
         self.callbacks = sorted(checked, key=lambda callback: isinstance(callback, Checkpoint))
         optimizer = Adam(model.parameters()) if optimizer is None else optimizer
