@@ -9,6 +9,7 @@ from PIL import Image
 
 import fastcnn
 from fastcnn import data, explain, extras, metrics, models, nn, plot
+from fastcnn.plot import figure
 
 DIGITS = data.load("digits")
 FEW = DIGITS.test.images[:6]
@@ -54,6 +55,29 @@ def test_feature_maps(layer, model, tmp_path):
     plot.feature_maps(model, FEW[0], tmp_path / "maps.png", layer)
     looked_at(tmp_path / "maps.png")
     assert same_state(model, before)
+
+
+def test_scaled_images_have_numbers_from_0_to_1_only():
+    values = np.array([2.0, 4.0, 3.0, np.nan, np.inf, -np.inf], np.float32)
+    assert figure.scaled(values).tolist() == [0, 1, 0.5, 1, 1, 0]
+    assert figure.scaled(np.full(3, np.nan)).tolist() == [1, 1, 1] and figure.scaled(np.full(2, 7.0)).tolist() == [0, 0]
+
+
+def test_channels_of_a_network_that_broke_are_drawn(tmp_path):
+    plot.channels(np.full((3, 3, 2), np.nan), tmp_path / "maps.png")
+    assert (tmp_path / "maps.png").stat().st_size > 0
+
+
+def test_a_mosaic_shows_each_image_in_its_place():
+    images = [np.full((2, 3, 3), shade / 10) for shade in range(7)]
+    picture = figure.mosaic(images, "seven", side=0.5)
+    whole = picture.axes[0].images[0].get_array()
+    rows, columns = figure._rows_and_columns(len(images))
+    height, width = whole.shape[0] // rows, whole.shape[1] // columns
+    for index in range(7):
+        row, column = divmod(index, columns)
+        assert (whole[row * height + 1, column * width + 1] == index / 10).all()
+    assert len(picture.axes[0].lines) == 7
 
 
 def test_channels(tmp_path):

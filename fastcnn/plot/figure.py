@@ -15,6 +15,7 @@ from ..shapes import ShapeError
 StrPath = str | os.PathLike[str]
 TRAIN, TEST = "#1f6fb4", "#d1495b"
 RIGHT, WRONG = "#1a7f37", "#c62828"
+_FINE = 48  # pixels of an image in a mosaic at least, beside which the lines are thin
 _LETTERS = 13  # of a name: as many as fit above a small image, beside its probability
 
 
@@ -36,21 +37,56 @@ def save(figure: Any, path: StrPath) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def grid(count: int, *, side: float = 1.2, title: str = "", room: float = 0.0) -> tuple[Any, Iterator[Any]]:
+def grid(count: int, *, side: float, room: float) -> tuple[Any, Iterator[Any]]:
     """Return a figure with `count` places for images of `side` inches, about square, and the places one by one.
 
     `room` is the height in inches that each place has above its image for words.
     """
-    usual = max(1, round(np.sqrt(1.4 * count)))
-    columns = min(range(max(1, usual - 1), usual + 3), key=lambda columns: (-count % columns, abs(columns - usual)))
-    rows = -(-count // columns)
-    figure = new(max(2.4, columns * side), rows * (side + room) + (0.45 if title else 0.1))
-    if title:
-        figure.suptitle(title, fontsize=10)
+    rows, columns = _rows_and_columns(count)
+    figure = new(max(2.4, columns * side), rows * (side + room) + 0.1)
     places = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for place in places[count:]:
         place.axis("off")
     return figure, iter(places[:count])
+
+
+def _rows_and_columns(count: int) -> tuple[int, int]:
+    """Return how `count` places are arranged: about square, with few of them empty."""
+    usual = max(1, round(np.sqrt(1.4 * count)))
+    columns = min(range(max(1, usual - 1), usual + 3), key=lambda columns: (-count % columns, abs(columns - usual)))
+    return -(-count // columns), columns
+
+
+def mosaic(images: Sequence[np.ndarray], title: str, *, side: float) -> Any:
+    """Return a figure of images (H, W) or (H, W, C) of one size, `side` inches each, drawn as one: many axes take seconds.
+
+    Grey ones go from their smallest value in black to their largest in white.
+    """
+    H, W = images[0].shape[:2]
+    zoom = -(-_FINE // max(H, W))
+    height, width, gap = zoom * H, zoom * W, max(2, zoom * max(H, W) // 16)
+    rows, columns = _rows_and_columns(len(images))
+    whole = np.ones((rows * (height + gap), columns * (width + gap), 3))
+    corners = [(row * (height + gap), column * (width + gap)) for row in range(rows) for column in range(columns)]
+    for image, (top, left) in zip(images, corners, strict=False):
+        whole[top : top + height, left : left + width] = _coloured(image).repeat(zoom, axis=0).repeat(zoom, axis=1)
+    longest = max(map(len, title.splitlines()))
+    picture = new(max(2.4, columns * side, 0.075 * longest), rows * side * max(1.0, H / W) + 0.6)
+    picture.suptitle(title, fontsize=10)
+    place = picture.subplots()
+    place.imshow(whole, interpolation="nearest")
+    place.axis("off")
+    for top, left in corners[: len(images)]:  # white images need an edge on a white page
+        place.plot([left - 0.5, left + width - 0.5, left + width - 0.5, left - 0.5, left - 0.5],
+                   [top - 0.5, top - 0.5, top + height - 0.5, top + height - 0.5, top - 0.5], color="0.6", linewidth=0.5)
+    return picture
+
+
+def _coloured(image: np.ndarray) -> np.ndarray:
+    """Return an image (H, W), (H, W, 1) or (H, W, 3) as (H, W, 3), 0 to 1."""
+    if image.ndim == 3 and image.shape[2] == 3:
+        return image / 255 if image.dtype == np.uint8 else image
+    return np.repeat(scaled(image).reshape(*image.shape[:2], 1), 3, axis=2)
 
 
 def show(place: Any, image: np.ndarray, **options: Any) -> None:
@@ -73,9 +109,11 @@ def pictures(function: str, images: Any) -> np.ndarray:
 
 
 def scaled(array: np.ndarray) -> np.ndarray:
-    """Return floats from 0 for the smallest element to 1 for the largest."""
-    low, high = float(array.min()), float(array.max())
-    return (array.astype(np.float64) - low) / (high - low if high > low else 1.0)
+    """Return floats from 0 for the smallest element to 1 for the largest; what is infinite is 0 or 1, NaN is 1."""
+    finite = array[np.isfinite(array)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    shares = (array.astype(np.float64) - low) / (high - low if high > low else 1.0)
+    return np.clip(np.nan_to_num(shares, nan=1.0), 0.0, 1.0)
 
 
 def names(function: str, classes: Sequence[str], count: int) -> list[str]:

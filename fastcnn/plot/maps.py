@@ -28,8 +28,8 @@ def filters(model: Module, path: StrPath, layer: str | None = None, *, most: int
     weight = convolutions[chosen].weight.data.transpose(3, 0, 1, 2)  # (K, R, S, C)
     title = f"filters of layer {chosen}: {convolutions[chosen]!r}"
     if weight.shape[3] in (1, 3):
-        places = list(figure.pictures("filters", weight[: integer("filters", "most", most, 1)]))
-        _draw(places, path, title, side=0.9)
+        shown = figure.pictures("filters", weight[: integer("filters", "most", most, 1)])
+        figure.save(figure.mosaic(list(shown), title, side=0.9), path)
     else:
         _draw_table(weight, path, title, most)
 
@@ -86,13 +86,4 @@ def channels(maps: Any, path: StrPath, title: str = "", *, most: int = _MOST) ->
     counted = f"{shown} of " if shown < array.shape[2] else ""
     size = f"{array.shape[0]} x {array.shape[1]}, {counted}{array.shape[2]} channel{'s' * (array.shape[2] > 1)}"
     title = f"{title}\n{size}" if title else size
-    _draw([array[..., channel] for channel in range(shown)], path, title, side=0.9)
-
-
-def _draw(images: list[np.ndarray], path: StrPath, title: str, side: float) -> None:
-    picture, places = figure.grid(len(images), side=side, title=title)
-    picture.set_size_inches(max(picture.get_figwidth(), 0.075 * max(map(len, title.splitlines()))),
-                            picture.get_figheight() + 0.15)
-    for place, image in zip(places, images, strict=True):
-        figure.show(place, image)
-    figure.save(picture, path)
+    figure.save(figure.mosaic([array[..., channel] for channel in range(shown)], title, side=0.9), path)
