@@ -105,7 +105,7 @@ def test_what_a_run_prints(capsys):
     assert re.fullmatch(r"model    strided_cnn: [\d,]+ parameters", out[1])
     assert out[2] == ("training 1 epochs of batch size 64, adam, lr 0.001, schedule none, augment none, seed 3")
     assert re.fullmatch(r"machine  1 threads, \d+ float32 lanes", out[3])
-    assert re.fullmatch(r"memory   \d+\.\d KiB for a step(, \d+\.\d .iB free)?", out[4])
+    assert re.fullmatch(r"memory   \d+\.\d .iB for a step(, \d+\.\d .iB free)?", out[4])
     assert out[5] == "writing  nothing; --out DIR keeps the model"
     assert re.fullmatch(r"test accuracy \d+\.\d\d%, loss \d\.\d{4}, \d+\.\d s of training", out[6])
     assert re.match(r"epoch 1/1: loss \d\.\d{4}, accuracy ", progress[-1])
@@ -243,13 +243,15 @@ def test_summary_tells_the_memory_of_training(monkeypatch, capsys):
 
 def test_train_tells_its_memory_and_refuses_what_does_not_fit(monkeypatch, capsys):
     monkeypatch.setattr(memory, "free_memory", lambda: 20 << 20)
-    assert main(["train", "digits", "--epochs", "1"]) == 0
+    one = ["--threads", "1"]  # each thread has working memory of its own
+    assert main(["train", "digits", "--epochs", "1", *one]) == 0
     assert re.search(r"^memory   \d\.\d MiB for a step, 20\.0 MiB free$", capsys.readouterr().out, re.MULTILINE)
-    assert main(["train", "digits", "--batch-size", "1000"]) == 1
+    assert main(["train", "digits", "--batch-size", "1000", *one]) == 1
     said = only_line(capsys)
     assert re.search(r"size 1000 takes \d+\.\d MiB for a step, 20\.0 MiB free; expected --batch-size 256 or less", said)
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
-    assert main(["train", "digits"]) == 1
+    assert main(["train", "digits", *one]) == 1
+    fastcnn.set_num_threads(fastcnn.kernels.threads.available())
     assert only_line(capsys).endswith("expected a smaller --model")
 
 

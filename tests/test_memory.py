@@ -245,7 +245,7 @@ def test_the_largest_batch_fits_and_twice_as_many_do_not(name):
 
 
 @pytest.mark.parametrize(("free", "advice"), [
-    (1 << 30, "\nbatches of up to 1,024 fit into the 1.0 GiB that are free here"),
+    (3 << 29, "\nbatches of up to 1,024 fit into the 1.5 GiB that are free here"),
     (1000, "\nnot even batches of 1 fit into the 1000 B that are free here"), (None, "")])
 def test_the_summary_advises_a_batch(monkeypatch, free, advice):
     monkeypatch.setattr(summary, "free_memory", lambda: free)
