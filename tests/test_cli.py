@@ -252,7 +252,18 @@ def test_train_tells_its_memory_and_refuses_what_does_not_fit(monkeypatch, capsy
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     assert main(["train", "digits", *one]) == 1
     fastcnn.set_num_threads(fastcnn.kernels.threads.available())
-    assert only_line(capsys).endswith("expected a smaller --model")
+    assert only_line(capsys).endswith("expected a smaller --batch-size or --model")
+
+
+def test_train_refuses_a_batch_that_the_system_does_not_promise(monkeypatch, capsys):
+    def refuse(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(memory, "forecast", refuse)
+    monkeypatch.setattr(memory, "free_memory", lambda: None)
+    assert main(["train", "digits"]) == 1
+    assert only_line(capsys) == ("fastcnn: batch size 64 takes more than there is for a step; expected a smaller --batch-size "
+                                 "or --model")
 
 
 # Wrong command lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from argparse import Namespace
@@ -147,12 +148,14 @@ def _schedule(settings: Settings) -> optim.Schedule:
 
 def _require_memory(model: nn.Module, image: tuple[int, ...], batch_size: int, kept: int) -> str:
     """Return what a training step takes, in words; MemoryError: it is more than there is, and a smaller batch is advised."""
-    dtype = np.dtype(np.float32)
-    takes, free = memory.forecast(model, (batch_size, *image), dtype, kept).peak, memory.free_memory()
-    words = f"{memory.readable(takes)} for a step" + ("" if free is None else f", {memory.readable(free)} free")
-    if free is not None and takes > free:
-        fits = memory.largest_batch(model, image, dtype, kept, free)
-        advice = f"--batch-size {fits} or less" if fits else "a smaller --model"
+    dtype, free, takes = np.dtype(np.float32), memory.free_memory(), None
+    with contextlib.suppress(MemoryError):  # where the system promises no such arrays
+        takes = memory.forecast(model, (batch_size, *image), dtype, kept).peak
+    words = f"{'more than there is' if takes is None else memory.readable(takes)} for a step"
+    words += "" if free is None else f", {memory.readable(free)} free"
+    if takes is None or (free is not None and takes > free):
+        fits = 0 if free is None else memory.largest_batch(model, image, dtype, kept, free)
+        advice = f"--batch-size {fits} or less" if fits else "a smaller --batch-size or --model"
         raise MemoryError(f"batch size {batch_size} takes {words}; expected {advice}")
     return words
 

@@ -57,17 +57,23 @@ def forecast(model: Module, x_shape: tuple[int, ...], dtype: np.dtype, optimizer
 def largest_batch(model: Module, input_shape: tuple[int, ...], dtype: np.dtype, optimizer_arrays: int, room: int) -> int:
     """Return the largest power of two of inputs whose training step takes at most `room` bytes, 0 where not even one does.
 
-    Memory grows in proportion to the batch, so that the growth between two small batches tells nearly where to look.
+    Activations grow in proportion to the batch: those of two small batches tell nearly where to look.
     """
-    def takes(batch: int) -> int:
-        return forecast(model, (batch, *input_shape), dtype, optimizer_arrays).peak
+    def at(batch: int) -> Memory:
+        return forecast(model, (batch, *input_shape), dtype, optimizer_arrays)
 
-    some, more = takes(_SOME), takes(2 * _SOME)
-    each = max(1, (more - some) // _SOME)
-    batch = 2 ** max(0, math.floor(math.log2(max(1, _SOME + (room - some) / each))))
-    while batch and takes(batch) > room:
+    def fits(batch: int) -> bool:
+        try:
+            return at(batch).peak <= room
+        except MemoryError:  # the system does not even promise so much
+            return False
+
+    some, more = at(_SOME), at(2 * _SOME)
+    each = max((more.activations - some.activations) // _SOME, more.activations // (4 * _SOME), 1)
+    batch = 2 ** math.floor(math.log2(max(1.0, (room - more.peak) / each + 2 * _SOME)))
+    while batch and not fits(batch):
         batch //= 2
-    while batch and takes(2 * batch) <= room:
+    while batch and fits(2 * batch):
         batch *= 2
     return batch
 
