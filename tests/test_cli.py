@@ -262,8 +262,8 @@ def test_train_refuses_a_batch_that_the_system_does_not_promise(monkeypatch, cap
     monkeypatch.setattr(memory, "forecast", refuse)
     monkeypatch.setattr(memory, "free_memory", lambda: None)
     assert main(["train", "digits"]) == 1
-    assert only_line(capsys) == ("fastcnn: batch size 64 takes more than there is for a step; expected a smaller --batch-size "
-                                 "or --model")
+    expected = "fastcnn: batch size 64 takes more than there is for a step; expected a smaller --batch-size or --model"
+    assert only_line(capsys) == expected
 
 
 # Wrong command lines
