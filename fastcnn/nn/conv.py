@@ -38,7 +38,7 @@ class _Convolution(Deferred):
         self.bias = Parameter(np.zeros(self.out_channels, np.float32), "bias") if self._has_bias else None
 
     def _weight_shape(self, in_channels: int) -> tuple[int, ...]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no _weight_shape: define it to say how its filters lie")
 
 
 class Conv2D(_Convolution):
