@@ -6,6 +6,7 @@ Names are imported when first used, so that `import fastcnn` costs little and ne
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     get_num_threads, set_num_threads = threads.get_num_threads, threads.set_num_threads
 
 __version__ = "0.1.0"
+
+# In a clone the kernels lie beside this folder, not in it: found there, too, where Python took the clone in place of what is
+# installed, as it does in the clone's own folder.
+_clone = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if not os.path.isdir(os.path.join(os.path.dirname(__file__), "kernels")) and os.path.isfile(
+        os.path.join(_clone, "kernels", "__init__.py")):
+    __path__.append(_clone)
 
 _MODULES = (
     "data",
