@@ -237,6 +237,15 @@ def test_bad_dataset() -> None:
         data.Dataset("mine", split, data.Split(X, CLASSES, tuple("abcdefghij")))
 
 
+def test_the_test_split_of_a_dataset_counts_in_the_classes_of_training() -> None:
+    train, test = data.Split(X[:3], [0, 1, 2], ["a", "b", "c"]), data.Split(X[:2], [0, 1], ["c", "a"])
+    dataset = data.Dataset("mine", train, test)
+    assert dataset.test.classes == dataset.classes == ("a", "b", "c") and dataset.test.labels.tolist() == [2, 0]
+    with pytest.raises(ValueError, match="as_classes: the split has images of c, a, expected classes among a, b"):
+        test.as_classes(["a", "b"])
+    assert data.Split(X[:2], [1, 0]).as_classes(["c", "a"]).labels.tolist() == [1, 0]
+
+
 # --- good files
 
 

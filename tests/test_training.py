@@ -328,6 +328,83 @@ def test_a_model_has_the_classes_that_it_was_trained_for_last():
     assert model.classes == DIGITS.classes
 
 
+COLOURS = ("blue", "green", "red")
+
+
+def colours(order=COLOURS, only=COLOURS, named=True):
+    """Bytes of one colour each, whose labels count in `order`."""
+    names = [name for name in only for _ in range(8)]
+    images = np.zeros((len(names), 2, 2, 3), np.uint8)
+    for image, name in zip(images, names, strict=True):
+        image[..., COLOURS.index(name)] = 200
+    labels = np.array([order.index(name) for name in names])
+    return data.Split(images, labels, order) if named else (images, labels)
+
+
+def knows_colours(classes=COLOURS):
+    """A network that is always right, by the channel of each colour."""
+    linear = nn.Linear(12, 3)
+    linear.weight.data = np.tile(np.eye(3, dtype=np.float32), (4, 1))
+    model = nn.Sequential(nn.Flatten(), linear)
+    model.normalisation, model.classes = normalisation_of(colours().images), classes
+    return model
+
+
+@pytest.mark.parametrize("order", [("blue", "red"), ("red", "blue"), ("red", "violet", "green", "blue")])
+def test_classes_are_compared_by_name(order):
+    split = colours(order, [name for name in order if name in COLOURS])
+    assert fastcnn.evaluate(knows_colours(), split)["accuracy"] == 1
+    model = knows_colours()
+    record = train(model, colours(), validation=split, optimizer=optim.SGD(model.parameters(), 0.0))[0]
+    assert record["train_accuracy"] == record["test_accuracy"] == 1
+    assert fastcnn.evaluate(model, split[:4])["accuracy"] == 1
+
+
+def test_labels_without_names_are_numbers_of_outputs():
+    assert fastcnn.evaluate(knows_colours(), colours(named=False))["accuracy"] == 1
+    assert fastcnn.evaluate(knows_colours(()), colours(("red", "green", "blue")))["accuracy"] == 1 / 3
+    numbered = data.Split(*colours(only=("blue",), named=False))
+    assert not numbered.named and not numbered[:3].named and fastcnn.evaluate(knows_colours(), numbered)["accuracy"] == 1
+    model = knows_colours()
+    train(model, numbered)
+    assert model.classes == COLOURS
+
+
+@pytest.mark.parametrize("call", ["evaluate", "validation", "train"])
+def test_unknown_classes_are_refused_with_both_lists(call):
+    split = colours(("yellow", *COLOURS), COLOURS)
+    split.labels[:3] = 0
+    message = r"evaluate: split" if call == "evaluate" else f"fit: {call}"
+    with pytest.raises(ValueError, match=f"{message} has images of yellow, blue, green, red, expected .* blue, green, red"):
+        if call == "evaluate":
+            fastcnn.evaluate(knows_colours(), split)
+        else:
+            given = {"split": split} if call == "train" else {"split": colours(), "validation": split}
+            train(knows_colours(), **given)
+
+
+def test_fine_tuning_on_fewer_classes_keeps_the_names_of_all_outputs(tmp_path):
+    fastcnn.save(knows_colours(), tmp_path / "model")
+    model = fastcnn.load(tmp_path / "model", model=knows_colours(()))
+    record = train(model, colours(("red", "blue"), ("red", "blue")), optimizer=optim.SGD(model.parameters(), 0.0))[0]
+    assert model.classes == COLOURS and record["train_accuracy"] == 1
+
+
+def test_fine_tuning_on_other_classes_takes_their_names_or_refuses():
+    model = knows_colours()
+    train(model, data.Split(*colours(named=False), ["cat", "dog", "fly"]))
+    assert model.classes == ("cat", "dog", "fly")
+    with pytest.raises(ValueError, match="train has the classes ant, bee, expected some of the model's, cat, dog, fly"):
+        train(model, data.Split(*colours(only=("blue", "green"), named=False), ["ant", "bee"]))
+
+
+def test_weights_by_number_need_classes_in_the_order_of_the_model():
+    split = colours(("red", "green", "blue"))
+    with pytest.raises(ValueError, match="fit: class_weight of the loss goes by number"):
+        train(knows_colours(), split, loss=nn.CrossEntropyLoss([1, 2, 3]))
+    train(knows_colours(), split.as_classes(COLOURS), loss=nn.CrossEntropyLoss([1, 2, 3]))
+
+
 def test_float_images_are_taken_as_they_are():
     mean, std = normalisation_of(FEW.images)
     ready = ((FEW.images / 255 - mean) / std).astype(np.float32)

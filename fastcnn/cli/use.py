@@ -8,6 +8,7 @@ from argparse import Namespace
 import numpy as np
 
 from .. import data, metrics, models, nn, training
+from ..data.dataset import in_classes
 from ..data.image_files import read_image
 from ..shapes import ShapeError
 from ..warmup import compiling
@@ -106,10 +107,10 @@ def test_images(command: str, dataset: str, data_dir: str | None, model: nn.Modu
         came, expected = split.images.shape[1:], model.origin.input_shape
         if came != expected:
             raise ShapeError(f"{command}: {dataset} has images of shape {came}, the model takes {expected}")
-        if len(split.classes) != model.origin.num_classes:
+        if not model.classes and len(split.classes) != model.origin.num_classes:
             raise ShapeError(f"{command}: {dataset} has {len(split.classes)} classes, "
                              f"the model tells {model.origin.num_classes} apart")
-    return split
+    return in_classes(f"{command}: {dataset}", split, model.classes) if model.classes else split
 
 
 def _likeliest(probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> str:

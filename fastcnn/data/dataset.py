@@ -18,12 +18,13 @@ class Split:
     """Images (N, H, W, C), uint8 or float, with int64 labels (N,) and the names of the classes.
 
     Arrays are taken as they are where they are C-contiguous in native byte order, and copied otherwise;
-    float16 becomes float32. Without `classes`, the classes are named "0" up to the largest label. Raises
+    float16 becomes float32. Without `classes`, the classes are "0" up to the largest label and `named` is false:
+    labels are then numbers of a model's outputs, otherwise a model knows its classes by their names. Raises
     ShapeError for another rank, an empty split, lengths that differ or a label out of range, DTypeError for
     another element type.
     """
 
-    __slots__ = ("classes", "images", "labels")
+    __slots__ = ("classes", "images", "labels", "named")
 
     def __init__(self, images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | None = None) -> None:
         """Check and take the arrays."""
@@ -32,6 +33,7 @@ class Split:
         self.labels: NDArray[np.int64] = _checked_labels(labels, len(self.images), limit)
         names = range(int(self.labels.max()) + 1) if classes is None else classes
         self.classes: tuple[str, ...] = tuple(str(name) for name in names)
+        self.named = classes is not None
 
     def __len__(self) -> int:
         """Give the number of images."""
@@ -46,7 +48,9 @@ class Split:
         """Give image and label for an integer, a Split for a slice, a list of indices or a mask."""
         if isinstance(index, (int, np.integer)):
             return self.images[index], int(self.labels[index])
-        return Split(self.images[index], self.labels[index], self.classes)
+        part = Split(self.images[index], self.labels[index], self.classes)
+        part.named = self.named
+        return part
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], int]]:
         """Give image and label one after the other."""
@@ -62,10 +66,41 @@ class Split:
             raise ShapeError(f"subset: n is {n}, expected 1 to {len(self)}")
         return self[:n]
 
+    def as_classes(self, classes: Sequence[str]) -> Split:
+        """Give the same images with labels that count in `classes`, such as `model.classes`, whatever their order here.
+
+        ValueError: an image has a class that is not among them. Labels of a Split without names stay as they are.
+        """
+        return in_classes("as_classes: the split", self, classes)
+
+
+def in_classes(who: str, split: Split, classes: Sequence[str]) -> Split:
+    """Give what `split.as_classes(classes)` does, with errors that begin with `who`."""
+    wanted = tuple(map(str, classes))
+    labels = renumbered(who, split.labels, split.classes, wanted) if split.named else split.labels
+    return Split(split.images, labels, wanted)
+
+
+def renumbered(who: str, labels: NDArray[np.int64], names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Give labels that count in `names` as labels that count in `classes`, found by name.
+
+    ValueError, which begins with `who`: a class that occurs is not among them.
+    """
+    if tuple(names) == tuple(classes):
+        return labels
+    position = {name: index for index, name in enumerate(classes)}
+    occurring = [names[label] for label in np.unique(labels)]
+    if not position.keys() >= set(occurring):
+        raise ValueError(f"{who} has images of {', '.join(occurring)}, expected classes among {', '.join(classes)}")
+    return np.array([position.get(name, -1) for name in names], np.int64)[labels]
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A named pair of splits of equal image shape and classes; ShapeError where these differ."""
+    """A named pair of splits of equal image shape; labels of `test` count in the classes of `train`.
+
+    ShapeError: images of `test` have another shape or classes that `train` does not know.
+    """
 
     name: str
     train: Split
@@ -77,8 +112,11 @@ class Dataset:
         if train != test:
             raise ShapeError(f"Dataset: test images have shape {test}, expected {train} as in train")
         if self.train.classes != self.test.classes:
-            came, expected = self.test.classes, self.train.classes
-            raise ShapeError(f"Dataset: test has classes {came}, expected {expected} as in train")
+            try:
+                object.__setattr__(self, "test", self.test.as_classes(self.train.classes))
+            except ValueError:
+                came, expected = self.test.classes, self.train.classes
+                raise ShapeError(f"Dataset: test has classes {came}, expected {expected} as in train") from None
 
     @property
     def classes(self) -> tuple[str, ...]:

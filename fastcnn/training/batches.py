@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..data.dataset import renumbered
 from ..functional import batch
 from ..nn import Module, Normalisation
 from ..shapes import DTypeError, ShapeError
@@ -26,7 +28,8 @@ class Batches:
         """Check the arrays."""
         self.augment = named(function, augment)
         images, targets = _pair(function, data)
-        self.classes: tuple[str, ...] = tuple(getattr(data, "classes", ()))
+        has_names = getattr(data, "named", hasattr(data, "classes"))
+        self.classes: tuple[str, ...] = tuple(map(str, data.classes)) if has_names else ()
         self.images = checked_images(function, images)
         self.targets = _checked_targets(function, targets, len(self.images))
         if self.augment is not None:
@@ -36,6 +39,17 @@ class Batches:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.images)
+
+    def count_in(self, who: str, classes: Sequence[str]) -> bool:
+        """Let labels count in `classes`, found by name where both have names; return whether any label changed.
+
+        ValueError, which begins with `who`: there is an image of a class that is not among them.
+        """
+        if not classes or not self.classes:
+            return False
+        before, self.targets = self.targets, renumbered(who, self.targets, self.classes, classes)
+        self.classes = tuple(classes)
+        return not np.array_equal(before, self.targets)
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
         """Draw the random changes of an epoch."""

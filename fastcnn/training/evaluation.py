@@ -23,7 +23,9 @@ def evaluate(model: Module, split: Any, *, batch_size: int = 256, loss: Any = No
     _require_model("evaluate", model)
     size = integer("evaluate", "batch_size", batch_size, 1)
     chosen = checked_loss("evaluate", CrossEntropyLoss() if loss is None else loss)
-    return score(model, Batches("evaluate", split), size, chosen)
+    batches = Batches("evaluate", split)
+    batches.count_in("evaluate: split", model.classes)
+    return score(model, batches, size, chosen)
 
 
 def _require_model(function: str, model: Any) -> None:

@@ -148,9 +148,29 @@ class Run:
         images = self.train.images
         if images.dtype == np.uint8 and self.model.normalisation is None:
             self.model.normalisation = normalisation_of(images)
-        self.model.classes = self.train.classes or self.model.classes
+        self._settle_classes()
         for index, layer in enumerate(self._dropouts().values()):
             layer.key, layer.step = mix(self.seed, index), 0
+
+    def _settle_classes(self) -> None:
+        """Let labels count in the model's classes; those of training become the model's where it knows none of them.
+
+        ValueError: the model knows only some of the classes, or others in another number; or the loss weighs or ignores
+        classes by numbers that are not the model's.
+        """
+        model, train = self.model, self.train
+        if train.classes and set(train.classes).isdisjoint(model.classes):
+            if model.classes and len(model.classes) != len(train.classes):
+                raise ValueError(f"fit: train has the classes {', '.join(train.classes)}, expected some of the model's, "
+                                 f"{', '.join(model.classes)}, or as many others; model.classes = () lets it learn any")
+            model.classes = train.classes
+        changed = train.count_in("fit: train", model.classes)
+        by_number = [name for name in ("class_weight", "ignore_index") if getattr(self.loss, name, None) is not None]
+        if changed and by_number:
+            raise ValueError(f"fit: {by_number[0]} of the loss goes by number, and train has its classes in another order "
+                             "than the model, expected train.as_classes(model.classes) for both")
+        if self.validation is not None:
+            self.validation.count_in("fit: validation", model.classes)
 
     @property
     def mean_loss(self) -> float:
@@ -255,6 +275,7 @@ class Run:
         """Return what must be the same in a run that goes on."""
         return {
             "images": len(self.train),
+            "classes": list(self.model.classes),
             "batch_size": self.batch_size,
             "augment": self.train.augment and asdict(self.train.augment),
             "seed": self.seed,
