@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"fastcnn.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(f"fastcnn.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'fastcnn' has no attribute {name!r}")
+    raise AttributeError(f"module 'fastcnn' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from .nn import Module, inference
 from .nn.pool import _Pool2D
 from .nn.trace import intercepted
-from .shapes import ShapeError, integer
+from .shapes import ShapeError, integer, suggestion
 from .training.batches import as_input, checked_images, input_dtype
 
 __all__ = ["activations", "grad_cam", "saliency"]
@@ -81,7 +81,8 @@ def grad_cam(
         watched.backward(_one_hot("grad_cam", watched.forward(x), target))
     chosen = next(reversed(maps), None) if layer is None else layer
     if chosen is None or chosen not in maps:
-        raise ValueError(f"grad_cam: layer is {layer!r}, expected one that gives images: {', '.join(maps) or 'none here'}")
+        raise ValueError(f"grad_cam: layer is {layer!r}, expected one that gives images: {', '.join(maps) or 'none here'}"
+                         f"{suggestion(layer, maps)}")
     weights = gradients[chosen] if elementwise else gradients[chosen].mean(axis=(1, 2), keepdims=True)
     regions = np.maximum((maps[chosen] * weights).sum(axis=-1), 0)
     regions = _resized(regions, x.shape[1], x.shape[2])

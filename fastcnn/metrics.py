@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .shapes import DTypeError, ShapeError, integer
+from .tables import Table
 
 __all__ = ["accuracy", "confusion_matrix", "f1_score", "per_class_accuracy", "precision", "recall", "report",
            "top_k_accuracy"]
@@ -72,19 +73,46 @@ def per_class_accuracy(prediction: Any, labels: Any) -> np.ndarray:
     return np.where(images > 0, _share(np.diag(matrix), images), np.nan)
 
 
-def report(prediction: Any, labels: Any, classes: Sequence[str] | None = None) -> str:
-    """A table of precision, recall, F1 and number of images of each class, and their means."""
+class Report(str):
+    """The table that `report` makes: a string, which notebooks show as a table; `records` has its rows as dicts."""
+
+    records: list[dict[str, Any]]
+
+    def __new__(cls, records: list[dict[str, Any]]) -> Report:
+        """Make the text of the rows."""
+        made = super().__new__(cls, str(_table(records)))
+        made.records = records
+        return made
+
+    def __getnewargs__(self) -> tuple[list[dict[str, Any]]]:  # type: ignore[override]
+        """Return what a copy is made of."""
+        return (self.records,)
+
+    def __repr__(self) -> str:
+        """Return the text itself."""
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook."""
+        return _table(self.records)._repr_html_()
+
+
+def report(prediction: Any, labels: Any, classes: Sequence[str] | None = None) -> Report:
+    """A table of precision, recall, F1 and number of images of each class, and their means: a string."""
     matrix = _matrix("report", prediction, labels, None if classes is None else len(classes))
     names = [str(number) for number in range(len(matrix))] if classes is None else list(map(str, classes))
-    shares = _shares(matrix)
-    images = matrix.sum(axis=1)
-    width = max(len("class"), len("mean"), *map(len, names))
-    rows = [(name, *(share[index] for share in shares.values()), images[index]) for index, name in enumerate(names)]
-    mean = ("mean", *(share.mean() for share in shares.values()), images.sum())
-    lines = [f"{name:{width}}  {first:9.2%}  {second:7.2%}  {third:7.2%}  {count:>8,}"
-             for name, first, second, third, count in (*rows, mean)]
-    head = f"{'class':{width}}  {'precision':>9}  {'recall':>7}  {'F1':>7}  {'images':>8}"
-    return "\n".join([head, *lines])
+    shares, images = _shares(matrix), matrix.sum(axis=1)
+    records: list[dict[str, Any]] = [
+        {"class": name, **{key: float(share[index]) for key, share in shares.items()}, "images": int(images[index])}
+        for index, name in enumerate(names)]
+    mean = {key: float(share.mean()) for key, share in shares.items()}
+    return Report([*records, {"class": "mean", **mean, "images": int(images.sum())}])
+
+
+def _table(records: list[dict[str, Any]]) -> Table:
+    rows = [(str(record["class"]), *(f"{record[key]:.2%}" for key in ("precision", "recall", "f1_score")),
+             f"{record['images']:,}") for record in records]
+    return Table(("class", "precision", "recall", "F1", "images"), rows, right=range(1, 5))
 
 
 def _averaged(function: str, prediction: Any, labels: Any, average: str | None) -> Any:

@@ -7,6 +7,7 @@ came and what was expected.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -221,10 +222,21 @@ PADDING_MODES = "constant", "reflect", "replicate"
 UPSAMPLING_MODES = "nearest", "bilinear"
 
 
-def one_of(function: str, name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise ValueError unless `value` is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{function}: {name} is {value!r}, expected one of {', '.join(choices)}")
+def one_of(function: str, name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise ValueError unless `value` is one of the choices; the message names the one that it is most like."""
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        listed = ", ".join(known) or "none here"
+        raise ValueError(f"{function}: {name} is {value!r}, expected one of {listed}{suggestion(value, known)}")
+
+
+def suggestion(value: object, choices: Iterable[str]) -> str:
+    """Return "; did you mean 'resnet20'?" for a name that is like one of the choices, and nothing for another value."""
+    from difflib import get_close_matches
+
+    known = {choice.casefold(): choice for choice in choices}
+    close = get_close_matches(value.casefold(), known, n=1, cutoff=0.65) if isinstance(value, str) else []
+    return f"; did you mean {known[close[0]]!r}?" if close else ""
 
 
 def numeric_padding(function: str, padding: object) -> tuple[int, int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from .. import models as networks
-from ..nn.summary import aligned
+from ..tables import aligned
 from .recipes import home_of
 
 

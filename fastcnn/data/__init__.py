@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..shapes import one_of
 from . import formats, sources
 from .dataset import Dataset, Split
 from .download import DownloadError, fetch
@@ -35,8 +36,7 @@ def load(name: str, root: StrPath | None = None, download: bool = True) -> Datas
     ValueError for an unknown name, FileNotFoundError for missing files when `download` is false,
     DownloadError where no mirror gives a file, DataFormatError for a file that is not what it should be.
     """
-    if name not in names():
-        raise ValueError(f"load: name is {name!r}, expected one of {', '.join(names())}")
+    one_of("load", "name", name, names())
     source = sources.SOURCES[name]
     base = Path(__file__).parent if name == "digits" else sources.base_folder(root)
     folders = [base / folder for folder in source.folders]

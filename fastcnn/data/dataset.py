@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..shapes import DTypeError, ShapeError
+from . import preview
 
 _MAX_CLASSES = 1 << 16  # where no names are given: one wild label must not make a billion of them
 
@@ -59,6 +61,10 @@ class Split:
     def __repr__(self) -> str:
         """Say shape, element type and number of classes."""
         return f"Split({self.images.shape} {self.images.dtype}, {len(self.classes)} classes)"
+
+    def _repr_html_(self) -> str:
+        """Return counts and an image of each of the first classes, for a notebook."""
+        return preview.html(self.images, self.labels, self.classes)
 
     def subset(self, n: int) -> Split:
         """Give the first `n` images without copying; ShapeError unless 1 <= n <= len."""
@@ -122,6 +128,15 @@ class Dataset:
     def classes(self) -> tuple[str, ...]:
         """The name of each class."""
         return self.train.classes
+
+    def __repr__(self) -> str:
+        """Say what the splits are."""
+        return f"Dataset({self.name!r}, train={self.train!r}, test={self.test!r})"
+
+    def _repr_html_(self) -> str:
+        """Return both splits, for a notebook."""
+        return (f"<b>{escape(self.name)}</b><div>train</div>{self.train._repr_html_()}"
+                f"<div>test</div>{self.test._repr_html_()}")
 
 
 def _checked_images(images: ArrayLike) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..shapes import DataFormatError, DTypeError, ShapeError, integer, real
+from ..shapes import DataFormatError, DTypeError, ShapeError, integer, real, suggestion
 from .dataset import Split
 from .image_files import read_image
 from .sources import StrPath
@@ -149,7 +149,8 @@ def _numbered(function: str, names: list[str], classes: Sequence[str] | None) ->
         raise ValueError(f"{function}: classes is {known}, expected each name once")
     unknown = next((name for name in names if name not in number), None)
     if unknown is not None:
-        raise ValueError(f"{function}: label {unknown!r} is unknown, expected one of {', '.join(known)}")
+        raise ValueError(f"{function}: label {unknown!r} is unknown, expected one of {', '.join(known)}"
+                         f"{suggestion(unknown, known)}")
     return np.array([number[name] for name in names], np.int64), known
 
 

@@ -28,8 +28,7 @@ def _best(w: Window) -> str:
 
 def _choose(function: str, algorithm: str, w: Window) -> str:
     """Name of the algorithm for a window: a function of the shape alone, so that results never depend on timing."""
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"{function}: algorithm is {algorithm!r}, expected one of {', '.join(ALGORITHMS)}")
+    shapes.one_of(function, "algorithm", algorithm, ALGORITHMS)
     if algorithm == "auto":
         return _best(w)
     if not _MODULES[algorithm].fits(w):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..nn import Origin, Sequential
-from ..shapes import ShapeError, integer
+from ..shapes import ShapeError, integer, one_of
 from .inception import inception
 from .mobilenet import mobilenet
 from .resnet import resnet9, resnet18, resnet20
@@ -53,6 +53,5 @@ def create(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequent
 
 
 def _builder(function: str, name: str) -> Callable[[Shape, int], Sequential]:
-    if name not in _BUILDERS:
-        raise ValueError(f"{function}: name is {name!r}, expected one of {', '.join(_BUILDERS)}")
+    one_of(function, "name", name, _BUILDERS)
     return _BUILDERS[name]

@@ -72,8 +72,7 @@ class Conv2D(_Convolution):
         self.stride = shapes.pair("Conv2D", "stride", stride)
         self.dilation = shapes.pair("Conv2D", "dilation", dilation)
         shapes.paddings("Conv2D", padding, self.kernel_size, self.kernel_size, self.stride)
-        if algorithm not in functional.conv.ALGORITHMS:
-            raise ValueError(f"Conv2D: algorithm is {algorithm!r}, expected one of {', '.join(functional.conv.ALGORITHMS)}")
+        shapes.one_of("Conv2D", "algorithm", algorithm, functional.conv.ALGORITHMS)
         self.padding, self.algorithm = padding, algorithm
         self._geometry: dict[str, Any] = {
             "stride": self.stride,

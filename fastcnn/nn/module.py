@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..functional import prepared
-from ..shapes import CheckpointError, DTypeError
+from ..shapes import CheckpointError, DTypeError, suggestion
 from .parameter import Parameter, changes
 
 Self = TypeVar("Self", bound="Module")
@@ -233,7 +233,8 @@ class Module:
         layers, pending = self._layers(), []
         for name, arrays in weights.items():
             if name not in layers:
-                raise CheckpointError(f"set_weights: layer {name!r} is unknown, expected some of {', '.join(layers)}")
+                raise CheckpointError(f"set_weights: layer {name!r} is unknown, expected some of {', '.join(layers)}"
+                                      f"{suggestion(name, layers)}")
             given = [array for array in arrays if array is not None]
             if len(given) != len(layers[name]):
                 raise CheckpointError(
@@ -278,6 +279,12 @@ class Module:
         from .profile import profile
 
         return profile(self, x, repeats)
+
+    def _repr_html_(self) -> str:
+        """Return the layers and their parameters as a table, for a notebook."""
+        from .summary import listing
+
+        return listing(self)._repr_html_()
 
     def _keep(self, values: Any) -> None:
         """Hold `values` for backward, unless nothing is to be kept."""

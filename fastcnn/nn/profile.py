@@ -13,8 +13,8 @@ import numpy as np
 
 from ..functional import ceiling
 from ..shapes import integer
+from ..tables import Table, Tabular
 from .module import Layer, Module, backward
-from .summary import aligned
 from .trace import intercepted
 
 
@@ -30,8 +30,8 @@ class Timing(NamedTuple):
     backward_work: int
 
 
-class Profile:
-    """Timings of the layers in the order in which they run; `str` makes the table.
+class Profile(Tabular):
+    """Timings of the layers in the order in which they run; it prints as a table.
 
     `step` is the seconds of a whole training step as it runs without being watched, when neighbours such as batch norm
     and ReLU run as one; `peak` the operations in a second that the machine can do at best. Operations are those of the
@@ -47,7 +47,12 @@ class Profile:
         """Seconds of all layers one by one."""
         return sum(row.forward + row.backward for row in self.rows)
 
-    def __str__(self) -> str:
+    @property
+    def share_of_peak(self) -> float:
+        """Operations of a whole step in a second, as a share of the machine's best."""
+        return sum(row.forward_work + row.backward_work for row in self.rows) / self.step / self.peak
+
+    def table(self) -> Table:
         """Return the table."""
         measures = "GFLOP/s", "of peak"
         head = ("name", "layer", "output", "forward ms", *measures, "backward ms", *measures, "of time")
@@ -57,13 +62,16 @@ class Profile:
         totals = [(sum(row.forward_work for row in self.rows), sum(row.forward for row in self.rows)),
                   (sum(row.backward_work for row in self.rows), sum(row.backward for row in self.rows))]
         foot = ("total", "", "", *self._cells(*totals[0]), *self._cells(*totals[1]), "100%")
-        lines = aligned([head, *body, foot], right=range(3, 10))
-        rule = "-" * max(map(len, lines))
-        work = sum(work for work, _ in totals)
         note = (f"whole step of {self.batch_size} images, neighbours fused: {1e3 * self.step:.3f} ms, "
-                f"{self.batch_size / self.step:,.0f} images/s, {work / self.step / self.peak:.0%} of the machine's peak of "
+                f"{self.batch_size / self.step:,.0f} images/s, {self.share_of_peak:.0%} of the machine's peak of "
                 f"{self.peak / 1e9:.0f} GFLOP/s")
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], note])
+        return Table(head, body, foot=foot, notes=[note], right=range(3, 10), wordy=(1, 2))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was measured as numbers, strings, lists and dicts: seconds, operations, operations in a second."""
+        return {"layers": [row._asdict() for row in self.rows], "seconds": self.seconds, "step_seconds": self.step,
+                "batch_size": self.batch_size, "images_per_second": self.batch_size / self.step, "peak": self.peak,
+                "share_of_peak": self.share_of_peak}
 
     def _cells(self, work: int, seconds: float) -> tuple[str, str, str]:
         """Milliseconds, rate and share of the peak; the last two are empty for a layer that only moves numbers."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..shapes import integer
-from .deferred import build
+from ..tables import Table, Tabular
+from .deferred import Deferred, build
 from .memory import Memory, forecast, free_memory, largest_batch, readable
 from .module import Layer, Module
+from .parameter import Parameter
 from .trace import input_sizes, walk
 
 
@@ -28,8 +29,8 @@ class Row(NamedTuple):
     algorithm: str
 
 
-class Summary:
-    """Rows of a network in the order in which its layers run, and their totals; `str` makes the table.
+class Summary(Tabular):
+    """Rows of a network in the order in which its layers run, and their totals; it prints as a table.
 
     `training` is the memory of a training step on batches of `batch_size`, None where that was not asked for; `free` the
     bytes that this machine still has, None where it does not tell, and `largest_batch` the power of two of inputs that fit.
@@ -53,38 +54,54 @@ class Summary:
         """Bytes of all layers' outputs for one input."""
         return sum(row.memory for row in self.rows)
 
-    def __str__(self) -> str:
+    def table(self) -> Table:
         """Return the table."""
-        head = ("name", "layer", "output", "parameters", "multiply-adds", "memory", "algorithm")
-        body = [
-            (
-                row.name,
-                row.layer,
-                " x ".join(map(str, row.output_shape)),
-                f"{row.parameters:,}",
-                f"{row.multiply_adds:,}",
-                readable(row.memory),
-                row.algorithm,
-            )
-            for row in self.rows
-        ]
+        body = [(row.name, row.layer, " x ".join(map(str, row.output_shape)), f"{row.parameters:,}",
+                 f"{row.multiply_adds:,}", readable(row.memory), row.algorithm) for row in self.rows]
         foot = ("total", "", "", f"{self.parameters:,}", f"{self.multiply_adds:,}", readable(self.memory), "")
-        lines = aligned([head, *body, foot])
-        rule = "-" * max(map(len, lines))
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], self._note()])
+        head = ("name", "layer", "output", "parameters", "multiply-adds", "memory", "algorithm")
+        return Table(head, body, foot=foot, notes=self._notes(), right=(3, 4, 5), wordy=(1,))
 
-    def _note(self) -> str:
+    def as_dict(self) -> dict[str, Any]:
+        """Return the rows and totals as numbers, strings, lists and dicts, memory in bytes."""
+        return {"layers": [row._asdict() for row in self.rows], "parameters": self.parameters,
+                "multiply_adds": self.multiply_adds, "memory": self.memory, "batch_size": self.batch_size,
+                "training_memory": self.training and {**self.training._asdict(), "peak": self.training.peak},
+                "free_memory": self.free, "largest_batch": None if self.free is None else self.largest_batch}
+
+    def _notes(self) -> list[str]:
         if self.training is None:
-            return f"memory: outputs for one input; parameters and gradients take {readable(2 * self.parameter_bytes)}"
+            return [f"memory: outputs for one input; parameters and gradients take {readable(2 * self.parameter_bytes)}"]
         parts = ", ".join(f"{name} {readable(count)}" for name, count in self.training._asdict().items())
-        return (f"memory: outputs for one input; training on batches of {self.batch_size} takes "
-                f"{readable(self.training.peak)}\n({parts}){self._advice()}")
+        return [f"memory: outputs for one input; training on batches of {self.batch_size} takes "
+                f"{readable(self.training.peak)}", f"({parts})", *self._advice()]
 
-    def _advice(self) -> str:
+    def _advice(self) -> list[str]:
         if self.free is None:
-            return ""
+            return []
         fits = f"batches of up to {self.largest_batch:,} fit" if self.largest_batch else "not even batches of 1 fit"
-        return f"\n{fits} into the {readable(self.free)} that are free here"
+        return [f"{fits} into the {readable(self.free)} that are free here"]
+
+
+def listing(model: Module) -> Table:
+    """Return a table of the layers of a network, in the order of definition, for which no input has to be known."""
+    layers = {name: module for name, module in model.named_modules()
+              if isinstance(module, Deferred) or module._members(Parameter) or not module._members(Module)}
+    sizes = {name: _own_parameters(module) for name, module in layers.items()}
+    rows = [(name or "model", repr(module), _counted(sizes[name])) for name, module in layers.items()]
+    total = None if None in sizes.values() else sum(parameter.size for _, parameter in model.named_parameters())
+    return Table(("name", "layer", "parameters"), rows, foot=("total", "", _counted(total)), right=(2,))
+
+
+def _own_parameters(module: Module) -> int | None:
+    """Return how many numbers belong to a module itself, None where they wait for the first input."""
+    if isinstance(module, Deferred) and module.waits:
+        return None
+    return sum(parameter.size for _, parameter in module._members(Parameter))
+
+
+def _counted(count: int | None) -> str:
+    return "not known yet" if count is None else f"{count:,}"
 
 
 def summarise(
@@ -118,15 +135,3 @@ def _row(name: str, layer: Module, x: Any, y: Any) -> Row:
         work, algorithm = layer.multiply_adds(x.shape), layer.algorithm_for(x.shape)
         memory *= not layer.is_view
     return Row(name, repr(layer), tuple(y.shape[1:]), layer.num_parameters(), work, memory, algorithm)
-
-
-def aligned(rows: list[tuple[str, ...]], right: Container[int] = (3, 4, 5)) -> list[str]:
-    """Return lines with columns of equal width: words to the left, numbers, those in the columns `right`, to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if index in right else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..functional.batch import CHANGE
-from ..shapes import DTypeError, integer, real
+from ..shapes import DTypeError, integer, real, suggestion
 
 _MOST = 1e3  # of mixup: shares are a half then
 
@@ -133,7 +133,8 @@ def named(function: str, augment: Augment | str | None) -> Augment | None:
     if not isinstance(augment, str):
         raise DTypeError(f"{function}: augment is {augment!r}, expected an Augment, None or one of {', '.join(NAMED)}")
     if augment not in NAMED:
-        raise ValueError(f"{function}: augment is {augment!r}, expected one of {AUGMENTATIONS} or an Augment")
+        raise ValueError(f"{function}: augment is {augment!r}, expected an Augment, None or one of {', '.join(NAMED)}"
+                         f"{suggestion(augment, NAMED)}")
     return NAMED[augment]
 
 

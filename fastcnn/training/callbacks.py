@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..shapes import integer, real
+from ..shapes import integer, one_of, real
 from .files import write_atomically
 from .history import KEYS
 
@@ -58,8 +58,7 @@ class _Monitor(Callback):
     """Watches one value of the record, from each new run's beginning: a loss should fall, an accuracy rise."""
 
     def __init__(self, monitor: str) -> None:
-        if monitor not in KEYS[1:5]:
-            raise ValueError(f"{type(self).__name__}: monitor is {monitor!r}, expected one of {', '.join(KEYS[1:5])}")
+        one_of(type(self).__name__, "monitor", monitor, KEYS[1:5])
         self.monitor = monitor
         self.best: float | None = None
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ..tables import Table, Tabular
 
 KEYS = (
     "epoch",
@@ -16,11 +19,36 @@ KEYS = (
 )
 
 
-class History(list[dict[str, Any]]):
-    """One dict per epoch with the keys of `KEYS`, as in history.jsonl; test values are None without
-    validation.
+class History(Tabular, list[dict[str, Any]]):
+    """One dict per epoch with the keys of `KEYS`, as in history.jsonl; it prints as a table.
 
-    `seconds` is the time of training alone, `interrupted` whether Ctrl-C ended the run.
+    The test values are those of the validation, None without one; `seconds` is the time of training alone, `interrupted`
+    whether Ctrl-C ended the run.
     """
 
     interrupted = False
+
+    def table(self) -> Table:
+        """Return the table, with the columns of the validation where there was one."""
+        validated = any(record["test_loss"] is not None for record in self)
+        return Table(heads(validated), [cells(record, validated) for record in self], right=range(7))
+
+
+def heads(validated: bool) -> tuple[str, ...]:
+    """Return what stands above the values of an epoch."""
+    test = ("validation loss", "accuracy") if validated else ()
+    return ("epoch", "loss", "accuracy", *test, "seconds", "images/s")
+
+
+def cells(record: Mapping[str, Any], validated: bool) -> tuple[str, ...]:
+    """Return the values of an epoch as they are shown."""
+    test = _answers(record["test_loss"], record["test_accuracy"]) if validated else ()
+    return (str(record["epoch"]), *_answers(record["train_loss"], record["train_accuracy"]), *test,
+            f"{record['seconds']:.1f}", f"{record['images_per_second']:,.0f}")
+
+
+def _answers(loss: float | None, accuracy: float | None) -> Sequence[str]:
+    """Return loss and accuracy in few letters, nothing where they were not measured."""
+    if loss is None or accuracy is None:
+        return "", ""
+    return f"{loss:.4f}" if abs(loss) < 1000 else f"{loss:.2e}", f"{accuracy:.2%}"
