@@ -54,6 +54,8 @@ class Window(NamedTuple):
     groups: int
 
 
+MOST = 2**31 - 1  # of a size or a step, and the last pixel of an image that argmax can name: 32 bits with a sign
+
 Pair = int | tuple[int, int]
 Padding = int | str | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
 
@@ -89,13 +91,14 @@ def real(function: str, name: str, value: object, minimum: float, maximum: float
 
 
 def pair(function: str, name: str, value: object, minimum: int = 1) -> tuple[int, int]:
-    """Return (rows, columns) from an int for both or a pair; DTypeError, ShapeError as `integer`."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ShapeError(f"{function}: {name} is {value!r}, expected an int or a pair (rows, columns)")
-        return integer(function, name, value[0], minimum), integer(function, name, value[1], minimum)
-    both = integer(function, name, value, minimum)
-    return both, both
+    """Return (rows, columns) from an int for both or a pair; DTypeError, ShapeError as `integer`, or beyond 31 bits."""
+    if isinstance(value, (tuple, list)) and len(value) != 2:
+        raise ShapeError(f"{function}: {name} is {value!r}, expected an int or a pair (rows, columns)")
+    given = value if isinstance(value, (tuple, list)) else (value, value)
+    rows, columns = (integer(function, name, one, minimum) for one in given)
+    if max(rows, columns) > MOST:
+        raise ShapeError(f"{function}: {name} is {max(rows, columns)}, expected at most {MOST}")
+    return rows, columns
 
 
 def _explicit_padding(function: str, padding: object) -> tuple[int, int, int, int]:
@@ -141,6 +144,12 @@ def image_sizes(function: str, name: str, value: object) -> tuple[int, int, int,
         raise ShapeError(f"{function}: {name} is {value!r}, expected four sizes (N, H, W, C)")
     N, H, W, C = (integer(function, name, size, 1) for size in value)
     return N, H, W, C
+
+
+def numbered(function: str, name: str, H: int, W: int) -> None:
+    """Raise ShapeError for an image of more pixels than argmax, which holds 32 bits, can tell apart."""
+    if H * W - 1 > MOST:
+        raise ShapeError(f"{function}: {name} has {H * W} pixels ({H} x {W}), expected at most {MOST + 1}: argmax is int32")
 
 
 def nonempty(function: str, name: str, shape: tuple[int, ...]) -> None:
@@ -193,7 +202,8 @@ def pool2d(function: str, x: tuple[int, ...], kernel_size: object, stride: objec
            dilation: object, ceil_mode: bool) -> Window:
     """Geometry of pooling x (N, H, W, C); stride None means the kernel size; ShapeError when they do not fit.
 
-    With `ceil_mode` a last window may hang over the end, as long as it starts inside the input or the leading padding.
+    With `ceil_mode` a last window may hang over the end, by less than the stride, as long as it starts inside the input or
+    the leading padding: it may be the only one.
     """
     N, H, W, C = images(function, "x", x)
     R, S = pair(function, "kernel_size", kernel_size)
@@ -207,12 +217,13 @@ def pool2d(function: str, x: tuple[int, ...], kernel_size: object, stride: objec
         if padding != "same" and max(before, after) > kernel // 2:
             raise ShapeError(f"{function}: padding is {padding!r}, expected at most half of the kernel's {kernel} {axis}")
         room = size + before + after - covered
-        if room < 0:
-            raise ShapeError(f"{function}: kernel_size covers {covered} {axis}, expected at most the "
-                             f"{size + before + after} of the padded x (x {x}, padding {padding!r})")
         count = (-(-room // step) if ceil_mode else room // step) + 1
         if ceil_mode and (count - 1) * step >= size + before:
             count -= 1
+        if count < 1:
+            overhang = f" and less than a stride ({step}) more" if ceil_mode else ""
+            raise ShapeError(f"{function}: kernel_size covers {covered} {axis}, expected at most the "
+                             f"{size + before + after} of the padded x{overhang} (x {x}, padding {padding!r})")
         sizes.append(count)
     P, Q = sizes
     return Window(N, H, W, C, C, R, S, P, Q, *strides, top, left, bottom, right, *dilations, 1)
@@ -276,7 +287,7 @@ def conv_transpose2d(function: str, x: tuple[int, ...], weight: tuple[int, ...],
     """Geometry of the convolution with weight (R, S, K // groups, C) that gives x (N, H, W, C) its shape.
 
     The input of that convolution, (N, P, Q, K), is the result of the transposed one, so that its H and W are the result's;
-    `output_padding` is what the stride would drop of it. ShapeError when they do not fit.
+    `output_padding` is what it leaves out at the end. ShapeError when they do not fit.
     """
     N, H, W, C = images(function, "x", x)
     if len(weight) != 4:
@@ -289,12 +300,14 @@ def conv_transpose2d(function: str, x: tuple[int, ...], weight: tuple[int, ...],
     top, bottom, left, right = numeric_padding(function, padding)
     strides, dilations = pair(function, "stride", stride), pair(function, "dilation", dilation)
     dropped = pair(function, "output_padding", output_padding, 0)
-    if dropped[0] >= strides[0] or dropped[1] >= strides[1]:
-        raise ShapeError(f"{function}: output_padding is {output_padding!r}, expected less than the stride {stride!r}")
+    if dropped[0] >= max(strides[0], dilations[0]) or dropped[1] >= max(strides[1], dilations[1]):
+        raise ShapeError(f"{function}: output_padding is {output_padding!r}, expected less than the stride {stride!r} or "
+                         f"the dilation {dilation!r}")
     P = (H - 1) * strides[0] + (R - 1) * dilations[0] + 1 + dropped[0] - top - bottom
     Q = (W - 1) * strides[1] + (S - 1) * dilations[1] + 1 + dropped[1] - left - right
     if P < 1 or Q < 1:
         raise ShapeError(f"{function}: padding is {padding!r}, expected to leave some of the {P + top + bottom} rows and "
                          f"{Q + left + right} columns")
     K = depth * integer(function, "groups", groups, 1)
-    return conv2d(function, (N, P, Q, K), weight, strides, ((top, bottom), (left, right)), dilations, groups)
+    w = conv2d(function, (N, P, Q, K), weight, strides, ((top, bottom), (left, right)), dilations, groups)
+    return w._replace(P=H, Q=W)  # an output padding of a stride and more has room for further ones

@@ -247,8 +247,11 @@ def _height(w, p, count_padding):
 
 @kernel
 def _shares(dy, w, n, p_first, p_last, count_padding, line, start):
-    """line (Q, C) = sum over the output rows from p_first to p_last of dy / number of elements that count."""
-    alike, rows = True, _height(w, p_first, count_padding)
+    """line (Q, C) = sum over the output rows from p_first to p_last of dy / number of elements that count.
+
+    Behind the last window p_first may be w.P: no element would count in the next one.
+    """
+    alike, rows = True, _height(w, min(p_first, w.P - 1), count_padding)
     for p in range(p_first, p_last):
         alike = alike and _height(w, p, count_padding) == rows
     for q in range(w.Q):

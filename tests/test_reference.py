@@ -410,6 +410,13 @@ MAX_LINES = {
         [1, 3, 3],
     ),
     "ceil mode that fits exactly": ([1, 2, 3, 4], {"kernel_size": 2, "ceil_mode": True}, [2, 4], [1, 3]),
+    "ceil mode, window larger than the image": ([1, 3], {"kernel_size": 3, "stride": 2, "ceil_mode": True}, [3], [1]),
+    "ceil mode, dilated window larger than the image": (
+        [1, 2, 3, 4],
+        {"kernel_size": 2, "stride": 4, "dilation": 6, "ceil_mode": True},
+        [1],
+        [0],
+    ),
     "same": ([3, 2, 1], {"kernel_size": 2, "stride": 1, "padding": "same"}, [3, 2, 1], [0, 1, 2]),
     "asymmetric": ([1, 2], {"kernel_size": 2, "stride": 1, "padding": (0, 1)}, [2, 2], [1, 1]),
     # one pixel between two holes of a dilated window: 1 before, 1 behind
@@ -450,6 +457,14 @@ AVERAGE_LINES = {
     "asymmetric": ([2, 4, 6], {"kernel_size": 2, "padding": (0, 1)}, [3, 3], [3, 6]),
     "same": ([2, 4, 6], {"kernel_size": 2, "stride": 1, "padding": "same"}, [3, 5, 3], [3, 5, 6]),
     "overhang is never counted": ([2, 4, 6], {"kernel_size": 2, "ceil_mode": True}, [3, 6], [3, 6]),
+    "window larger than the image": ([1, 2], {"kernel_size": 3, "stride": 2, "ceil_mode": True}, [1.5], [1.5]),
+    # 0 6 0 |: one window of five, of which three count
+    "window larger than the padded image": (
+        [6],
+        {"kernel_size": 5, "stride": 3, "padding": 1, "ceil_mode": True},
+        [2],
+        [6],
+    ),
     # 0 2 4 6 8 0 |: (0 2 4), (4 6 8), (8 0 |)
     "padding is, overhang is not": (
         [2, 4, 6, 8],
@@ -673,6 +688,8 @@ def test_transposed_convolution_along_one_axis_by_hand(axis):
     close(reference.conv_transpose2d(x, weight, bias, **options), line([101, 102, 113, 120, 130], axis))
     border = {"padding": along(1, axis, 0), "output_padding": along(1, axis, 0), **options}
     close(reference.conv_transpose2d(x, weight, **border), line([2, 13, 20, 30], axis))
+    apart = {"dilation": along(3, axis), "output_padding": along(2, axis, 0), "padding": along(1, axis, 0)}
+    close(reference.conv_transpose2d(x, weight, **apart), line([10, 0, 2, 20, 0, 3, 30, 0], axis))
     dx, dweight, dbias = reference.conv_transpose2d_backward(line([1, 1, 0, 2, 5], axis), x, weight, **options)
     close(dx, line([3, 19], axis))
     close(dweight.ravel(), [1, 21, 50])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
-from fastcnn import faults, registry, verification
+from fastcnn import faults, functional, registry, shapes, verification
 
 TRIALS = [trial for row in registry.ROWS for trial in verification.trials(row)]
 FAULTS = [pytest.param(row, fault, id=f"{row.name}-{fault.name}") for row in registry.ROWS for fault in row.faults]
@@ -46,3 +47,14 @@ def contents(folder):
 def test_names_are_unique():
     for names in ([str(trial) for trial in TRIALS], [refusal.name for refusal in faults.REFUSALS]):
         assert len(names) == len(set(names))
+
+
+def test_images_of_more_pixels_than_argmax_can_name_are_refused(monkeypatch):
+    """One of 2**31 + 1 pixels takes 8 GB: a limit of 20 pixels stands for it."""
+    monkeypatch.setattr(shapes, "MOST", 19)  # geometries are remembered: these sizes come up nowhere else
+    fits, large = np.ones((1, 4, 5, 7), np.float32), np.ones((1, 3, 7, 7), np.float32)
+    for pool in (lambda x: functional.max_pool2d(x, 1, stride=3), functional.global_max_pool2d,
+                 lambda x: functional.adaptive_max_pool2d(x, 2)):
+        pool(fits)
+        with pytest.raises(shapes.ShapeError, match=r"max_pool2d: x has 21 pixels \(3 x 7\), expected at most 20"):
+            pool(large)

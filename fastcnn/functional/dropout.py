@@ -39,6 +39,7 @@ def _mask(size: int, p: float, seed: int) -> np.ndarray:
 def dropout_backward(dy: Any, mask: Any, p: float) -> np.ndarray:
     """Gradient of dropout: the same map as forward, dx = dy / (1 - p) where the mask kept the element."""
     dy = arrays.as_floats("dropout_backward", "dy", dy)
+    shapes.at_least_1d("dropout_backward", "dy", dy.shape)
     p = shapes.real("dropout_backward", "p", p, 0, below=1)
     return _scale(dy, _as_mask("dropout_backward", mask, dy.shape, "the shape of dy"), p)
 

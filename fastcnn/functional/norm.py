@@ -10,7 +10,7 @@ import numpy as np
 
 from ..kernels import norm as kernels
 from ..kernels import threads
-from ..shapes import ShapeError, at_least_1d, integer, real, same_shape
+from ..shapes import DTypeError, ShapeError, at_least_1d, integer, real, same_shape
 from . import arrays
 from .activation import relu_backward
 
@@ -87,9 +87,13 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,). `y` is
     what batch_norm gave with `relu`, and None without. `out` is two arrays that receive dgamma and dbeta where given.
     """
+    mean, inverse_std = _both("batch_norm_backward", saved)
     dy, x, gamma, mean, inverse_std = arrays.floats(
-        "batch_norm_backward", dy=dy, x=x, gamma=gamma, mean=saved[0], inverse_std=saved[1])
+        "batch_norm_backward", dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)
     job = _job("batch_norm_backward", x.shape)
+    if training and job.rows == 1:
+        raise ShapeError(f"batch_norm_backward: x has one value in each channel (shape {x.shape}), expected more in "
+                         "training")
     same_shape("batch_norm_backward", "dy", dy.shape, x.shape, "the shape of x")
     if not gamma.shape == mean.shape == inverse_std.shape == (job.C,):
         for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
@@ -117,6 +121,15 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     return dx, dgamma, dbeta
 
 
+def _both(function: str, saved: Any) -> tuple[Any, Any]:
+    """Return what forward saved; DTypeError: it is no pair."""
+    if not isinstance(saved, (tuple, list)) or len(saved) != 2:
+        came = f"{len(saved)} values" if isinstance(saved, (tuple, list)) else f"a {type(saved).__name__}"
+        raise DTypeError(f"{function}: saved is {came}, expected (mean, inverse_std) as forward gave them")
+    mean, inverse_std = saved
+    return mean, inverse_std
+
+
 def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Give every row of x (..., C) mean 0 and deviation 1, then each element beta and gamma (C,) -> y, (mean, inverse_std).
 
@@ -130,8 +143,8 @@ def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.
 def layer_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients (dx, dgamma, dbeta) of layer_norm, also through mean and variance; `saved` is from layer_norm."""
     function = "layer_norm_backward"
-    dy, x, gamma, mean, inverse_std = arrays.floats(
-        function, dy=dy, x=x, gamma=gamma, mean=saved[0], inverse_std=saved[1])
+    mean, inverse_std = _both(function, saved)
+    dy, x, gamma, mean, inverse_std = arrays.floats(function, dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)
     same_shape(function, "dy", dy.shape, x.shape, "the shape of x")
     rows = _of_rows(function, x)
     for name, array in (("saved mean", mean), ("saved inverse_std", inverse_std)):
@@ -160,8 +173,8 @@ def group_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], gro
                         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients (dx, dgamma, dbeta) of group_norm, also through mean and variance; `saved` is from group_norm."""
     function = "group_norm_backward"
-    dy, x, gamma, mean, inverse_std = arrays.floats(
-        function, dy=dy, x=x, gamma=gamma, mean=saved[0], inverse_std=saved[1])
+    mean, inverse_std = _both(function, saved)
+    dy, x, gamma, mean, inverse_std = arrays.floats(function, dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)
     parts = _groups(function, x.shape, groups)
     same_shape(function, "dy", dy.shape, x.shape, "the shape of x")
     for name, array in (("saved mean", mean), ("saved inverse_std", inverse_std)):

@@ -9,12 +9,20 @@ import numpy as np
 from .. import shapes
 from ..kernels import pool as kernels
 from ..kernels import threads
-from ..shapes import Padding, Pair, Window
+from ..shapes import Padding, Pair, ShapeError, Window
 from . import arrays, resample
 
 _GRAIN = 1 << 16  # elements that are worth a thread of their own
 
 _geometry = arrays.remembered(shapes.pool2d)
+
+
+class _Reach(NamedTuple):
+    """Along one axis: the pixels that windows see, from `first` to `last`, `step` apart; none where last < first."""
+
+    first: np.ndarray
+    last: np.ndarray
+    step: int
 
 
 class _Job(NamedTuple):
@@ -24,13 +32,16 @@ class _Job(NamedTuple):
     distances: np.ndarray  # of a window's elements
     is_disjoint: bool  # whether no two windows share a pixel, and all lie inside the image
     y_shape: tuple[int, int, int, int]
+    rows: _Reach
+    columns: _Reach
 
 
 @arrays.remembered
-def _max_job(*arguments: Any) -> _Job:
-    """Job for the arguments of `shapes.pool2d`."""
+def _max_job(name: str, *arguments: Any) -> _Job:
+    """Job for the arguments of `shapes.pool2d`, of which the shape is that of the argument `name`."""
     w = _geometry(*arguments)
-    return _Job(arrays.record(w), _distances(w), _disjoint(w), (w.N, w.P, w.Q, w.C))
+    shapes.numbered(arguments[0], name, w.H, w.W)
+    return _Job(arrays.record(w), _distances(w), _disjoint(w), (w.N, w.P, w.Q, w.C), _rows(w), _columns(w))
 
 
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
@@ -41,7 +52,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     gives max(y, 0) in the same pass: what pooling max(x, 0) gives.
     """
     x = arrays.as_floats("max_pool2d", "x", x)
-    job = _max_job("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    job = _max_job("x", "max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     y, argmax = arrays.empty(job.y_shape, x.dtype), arrays.empty(job.y_shape, arrays.INT32)
     kernels.max_pool2d(x.ravel(), job.window, job.distances, arrays.floor(relu), y.ravel(), argmax.ravel(),
                        threads.workers(x.size, _GRAIN))
@@ -53,6 +64,27 @@ def _distances(w: Window) -> np.ndarray:
     r, s = np.ogrid[:w.R, :w.S]
     distances = (r * w.dilation_rows * w.W + s * w.dilation_columns).ravel()
     return np.pad(distances, (0, -distances.size % 4), mode="edge")
+
+
+def _rows(w: Window) -> _Reach:
+    return _reach(w.P, w.stride_rows, w.top, w.dilation_rows, w.R, w.H)
+
+
+def _columns(w: Window) -> _Reach:
+    return _reach(w.Q, w.stride_columns, w.left, w.dilation_columns, w.S, w.W)
+
+
+def _reach(count: int, stride: int, before: int, dilation: int, extent: int, size: int) -> _Reach:
+    """The pixels, out of `size`, that each of `count` windows sees along one axis."""
+    start = np.arange(count) * stride - before
+    skipped, seen = -(np.minimum(start, 0) // dilation), np.minimum(extent, -((start - size) // dilation))
+    return _Reach(start + skipped * dilation, start + (seen - 1) * dilation, dilation)
+
+
+def _parts(size: int, outputs: int) -> _Reach:
+    """The pixels of each of `outputs` parts of `size` pixels."""
+    first, last = shapes.parts(size, outputs)
+    return _Reach(np.array(first), np.array(last) - 1, 1)
 
 
 def _disjoint(w: Window) -> bool:
@@ -68,10 +100,24 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]
     """Add each gradient to the pixel that won its window: dy, argmax (N, P, Q, C) -> dx of x_shape.
 
     `y` is what max_pool2d gave with `relu`, and None without. With the `kernel_size` and so on that argmax came from it is
-    faster where windows do not overlap.
+    faster where windows do not overlap. ShapeError, DTypeError, ValueError: max_pool2d gives no such arrays for x_shape, or
+    none for this window.
     """
-    window = None if kernel_size is None else (kernel_size, stride, padding, dilation, ceil_mode)
-    return _max_backward("max_pool2d_backward", dy, argmax, x_shape, y, window=window)
+    function = "max_pool2d_backward"
+    dy, argmax, sizes = _won(function, dy, argmax, x_shape, 2)
+    if y is not None:
+        dy, y = arrays.floats(function, dy=dy, y=y)
+        shapes.same_shape(function, "y", y.shape, dy.shape, "the shape of dy")
+    if kernel_size is None:
+        _, H, W, _ = sizes
+        if dy.shape[1] > H + 1 or dy.shape[2] > W + 1:  # with stride 1 and an even window, half of it padding
+            raise ShapeError(f"{function}: dy has shape {dy.shape}, expected at most {H + 1} x {W + 1} windows in images of "
+                             f"{H} x {W} pixels")
+        return _routed(dy, argmax, sizes, y, None)
+    job = _max_job("x_shape", function, sizes, kernel_size, stride, padding, dilation, ceil_mode)
+    shapes.same_shape(function, "dy", dy.shape, job.y_shape, f"max_pool2d of x {sizes} with kernel_size {kernel_size!r}")
+    _require_seen(function, argmax, job.rows, job.columns, sizes[2])
+    return _routed(dy, argmax, sizes, y, job)
 
 
 def max_pool2d_backward_of_own(dy: Any, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None,
@@ -84,25 +130,47 @@ def max_pool2d_backward_of_own(dy: Any, argmax: np.ndarray, x_shape: tuple[int, 
         dy = arrays.as_floats("max_pool2d_backward", "dy", dy)
     else:
         dy, y = arrays.floats("max_pool2d_backward", dy=dy, y=y)
-    job = _max_job("max_pool2d_backward", x_shape, *window)
+    job = _max_job("x_shape", "max_pool2d_backward", x_shape, *window)
     shapes.same_shape("max_pool2d_backward", "dy", dy.shape, job.y_shape, "the shape of y")
     return _routed(dy, argmax, x_shape, y, job)
 
 
-def _max_backward(function: str, dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], y: Any = None,
-                  outputs: int = 2, window: tuple[Any, ...] | None = None) -> np.ndarray:
-    """Add each gradient to the pixel that won it; dy has `outputs` axes of pixels."""
+def _won(function: str, dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], axes: int,
+         ) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int]]:
+    """Return dy, argmax and x_shape as kernels take them: some forward made such, with so many `axes` of outputs."""
     dy = arrays.as_floats(function, "dy", dy)
     N, H, W, C = shapes.image_sizes(function, "x_shape", x_shape)
+    shapes.numbered(function, "x_shape", H, W)
     argmax = _positions(function, argmax, H * W)
-    pixels = dy.shape[1:-1] if dy.ndim == 2 + outputs else (1,) * outputs
-    shapes.same_shape(function, "dy", dy.shape, (N, *pixels, C), "N, C of x_shape")
+    outputs = dy.shape[1:-1] if dy.ndim == 2 + axes else (1,) * axes
+    shapes.same_shape(function, "dy", dy.shape, (N, *outputs, C), "N, C of x_shape")
     shapes.same_shape(function, "argmax", argmax.shape, dy.shape, "the shape of dy")
-    if y is not None:
-        dy, y = arrays.floats(function, dy=dy, y=y)
-        shapes.same_shape(function, "y", y.shape, dy.shape, "the shape of dy")
-    job = None if window is None else _max_job(function, (N, H, W, C), *window)
-    return _routed(dy, argmax, (N, H, W, C), y, None if job is None or dy.shape != job.y_shape else job)
+    return dy, argmax, (N, H, W, C)
+
+
+def _require_seen(function: str, argmax: np.ndarray, rows: _Reach, columns: _Reach, W: int) -> None:
+    """Raise ValueError unless each argmax is a pixel that its window sees, or -1 where it sees none."""
+    row, column = np.divmod(argmax, W)
+    seen = _inside(row, rows, 1) & _inside(column, columns, 2)
+    sees_none = np.logical_or.outer(rows.last < rows.first, columns.last < columns.first)
+    wrong = np.where(sees_none[:, :, np.newaxis], argmax != -1, ~seen)
+    if wrong.any():
+        n, p, q, c = (int(i) for i in np.argwhere(wrong)[0])
+        expected = "-1: its window sees no pixel" if sees_none[p, q] else (
+            f"a pixel of its window: rows {_named(rows, p)}, columns {_named(columns, q)}")
+        raise ValueError(f"{function}: argmax[{n}, {p}, {q}, {c}] is {argmax[n, p, q, c]}, expected {expected}")
+
+
+def _inside(position: np.ndarray, reach: _Reach, axis: int) -> np.ndarray:
+    """Whether each position (N, P, Q, C) lies in the reach of its window along an axis."""
+    first, last = (np.expand_dims(side, tuple(range(1, 4 - axis))) for side in (reach.first, reach.last))
+    inside: np.ndarray = (position >= first) & (position <= last)
+    return inside & ((position - first) % reach.step == 0) if reach.step > 1 else inside
+
+
+def _named(reach: _Reach, number: int) -> str:
+    every = f" in steps of {reach.step}" if reach.step > 1 else ""
+    return f"{reach.first[number]} to {reach.last[number]}{every}"
 
 
 def _routed(dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None, job: _Job | None,
@@ -187,7 +255,12 @@ def global_max_pool2d(x: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def global_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
     """Give each gradient to the pixel that won its plane: dy, argmax (N, C) -> dx of x_shape (N, H, W, C)."""
-    return _max_backward("global_max_pool2d_backward", dy, argmax, x_shape, outputs=0)
+    function = "global_max_pool2d_backward"
+    dy, argmax, sizes = _won(function, dy, argmax, x_shape, 0)
+    if argmax.min() < 0:
+        raise ValueError(f"{function}: argmax holds {argmax.min()}, expected positions 0 to {sizes[1] * sizes[2] - 1} in "
+                         "x_shape")
+    return _routed(dy, argmax, sizes, None, None)
 
 
 def adaptive_max_pool2d(x: Any, output_size: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -201,6 +274,7 @@ def adaptive_max_pool2d(x: Any, output_size: Pair) -> tuple[np.ndarray, np.ndarr
 def _adaptive_max(function: str, x: Any, output_size: Pair) -> tuple[np.ndarray, np.ndarray]:
     x = arrays.as_floats(function, "x", x)
     N, H, W, C = shapes.images(function, "x", x.shape)
+    shapes.numbered(function, "x", H, W)
     P, Q = shapes.pair(function, "output_size", output_size)
     y, argmax = arrays.empty((N, P, Q, C), x.dtype), arrays.empty((N, P, Q, C), arrays.INT32)
     kernels.adaptive_max_pool2d(x.ravel(), H, W, C, P, Q, y.ravel(), argmax.ravel(),
@@ -210,7 +284,10 @@ def _adaptive_max(function: str, x: Any, output_size: Pair) -> tuple[np.ndarray,
 
 def adaptive_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
     """Add each gradient to the pixel that won its part: dy, argmax (N, P, Q, C) -> dx of x_shape."""
-    return _max_backward("adaptive_max_pool2d_backward", dy, argmax, x_shape)
+    function = "adaptive_max_pool2d_backward"
+    dy, argmax, sizes = _won(function, dy, argmax, x_shape, 2)
+    _require_seen(function, argmax, _parts(sizes[1], dy.shape[1]), _parts(sizes[2], dy.shape[2]), sizes[2])
+    return _routed(dy, argmax, sizes, None, None)
 
 
 def adaptive_avg_pool2d(x: Any, output_size: Pair) -> np.ndarray:
