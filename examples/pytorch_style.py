@@ -56,6 +56,8 @@ class CNN(nn.Module):
 class SquaredErrorOfProbabilities(nn.MSELoss):
     """Softmax, then the mean squared error: a loss is anything with such a forward and backward."""
 
+    output_activation = "softmax"  # what predict is to make of the scores
+
     def __init__(self) -> None:
         self.softmax = nn.Softmax()
 

@@ -104,6 +104,8 @@ def _one_hot(function: str, scores: np.ndarray, target: Any) -> np.ndarray:
     if scores.ndim != 2:
         raise ShapeError(f"{function}: the model gives shape {scores.shape}, expected scores (N, K)")
     N, K = scores.shape
+    if target is None and not np.isfinite(scores).all():
+        raise ValueError(f"{function}: the model's outputs are not finite, so that no class is likeliest, expected a target")
     given = scores.argmax(axis=1) if target is None else np.asarray(target)
     if given.shape not in ((), (N,)):
         raise ShapeError(f"{function}: target has shape {given.shape}, expected one class or ({N},): one for each image")

@@ -2,7 +2,9 @@
 
 `prediction` is what `predict` gives, scores (N, K), or the predicted classes (N,) themselves; `labels` are the
 true classes (N,). Where a share has nothing to count, such as the precision of a class that was never
-predicted, it is 0, as in scikit-learn. All raise ShapeError, DTypeError or ValueError for arrays that do not fit.
+predicted, it is 0, as in scikit-learn. Scores of which one is not finite are no answer: such a row is never right. Scores
+and labels of several labels at once (N, K) have an accuracy, the share of right labels. All raise ShapeError, DTypeError or
+ValueError for arrays that do not fit.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ from .tables import Table
 __all__ = ["accuracy", "confusion_matrix", "f1_score", "per_class_accuracy", "precision", "recall", "report",
            "top_k_accuracy"]
 
+_NO_ANSWER = -1
+_SHARES = ("precision", "recall", "f1_score")
 _MOST_CLASSES = 1 << 14  # one wild label must not make a matrix of gigabytes
 
 
 def accuracy(prediction: Any, labels: Any) -> float:
-    """Share of the images whose class is right."""
-    classes, truth = _pair("accuracy", prediction, labels)
+    """Share of the images whose class is right; of probabilities and several labels (N, K), 0 or 1, that of right labels."""
+    given, several = np.asarray(prediction), np.asarray(labels)
+    if several.ndim == 2:
+        return _share_of_labels(given, several)
+    classes, truth = _pair("accuracy", given, several)
     return float(np.mean(classes == truth))
 
 
@@ -37,15 +44,20 @@ def top_k_accuracy(scores: Any, labels: Any, k: int = 5) -> float:
     if count > array.shape[1]:
         raise ShapeError(f"top_k_accuracy: k is {k}, expected at most the {array.shape[1]} classes")
     best = np.argsort(-array, axis=1, kind="stable")[:, :count]
-    return float(np.mean((best == truth[:, None]).any(axis=1)))
+    return float(np.mean((best == truth[:, None]).any(axis=1) & np.isfinite(array).all(axis=1)))
 
 
 def confusion_matrix(prediction: Any, labels: Any, num_classes: int | None = None) -> np.ndarray:
     """How often each true class (row) was given each class (column): (K, K) int64.
 
-    `num_classes` is the number of scores where not given, else one more than the largest class that occurs.
+    `num_classes` is the number of scores where not given, else one more than the largest class that occurs. ValueError: a
+    score is not finite, so that its row was given no class.
     """
-    return _matrix("confusion_matrix", prediction, labels, num_classes)
+    matrix = _matrix("confusion_matrix", prediction, labels, num_classes)
+    if matrix[:, -1].any():
+        raise ValueError(f"confusion_matrix: prediction has {matrix[:, -1].sum()} rows that are not finite, expected a "
+                         "class for each image; take them out")
+    return matrix[:, :-1]
 
 
 def precision(prediction: Any, labels: Any, *, average: str | None = None) -> Any:
@@ -70,7 +82,7 @@ def per_class_accuracy(prediction: Any, labels: Any) -> np.ndarray:
     """Share of the images of each class that were given it: (K,), NaN for a class without images."""
     matrix = _matrix("per_class_accuracy", prediction, labels)
     images = matrix.sum(axis=1)
-    return np.where(images > 0, _share(np.diag(matrix), images), np.nan)
+    return np.where(images > 0, _share(np.diag(matrix), images), np.nan)  # np.diag passes over the column of no answer
 
 
 class Report(str):
@@ -98,7 +110,10 @@ class Report(str):
 
 
 def report(prediction: Any, labels: Any, classes: Sequence[str] | None = None) -> Report:
-    """A table of precision, recall, F1 and number of images of each class, and their means: a string."""
+    """A table of precision, recall, F1 and number of images of each class, and their means: a string.
+
+    Images of which a score is not finite are counted in a last line, "no answer".
+    """
     matrix = _matrix("report", prediction, labels, None if classes is None else len(classes))
     names = [str(number) for number in range(len(matrix))] if classes is None else list(map(str, classes))
     shares, images = _shares(matrix), matrix.sum(axis=1)
@@ -106,11 +121,14 @@ def report(prediction: Any, labels: Any, classes: Sequence[str] | None = None) -
         {"class": name, **{key: float(share[index]) for key, share in shares.items()}, "images": int(images[index])}
         for index, name in enumerate(names)]
     mean = {key: float(share.mean()) for key, share in shares.items()}
-    return Report([*records, {"class": "mean", **mean, "images": int(images.sum())}])
+    records.append({"class": "mean", **mean, "images": int(images.sum())})
+    if unanswered := int(matrix[:, -1].sum()):
+        records.append({"class": "no answer", **dict.fromkeys(shares), "images": unanswered})
+    return Report(records)
 
 
 def _table(records: list[dict[str, Any]]) -> Table:
-    rows = [(str(record["class"]), *(f"{record[key]:.2%}" for key in ("precision", "recall", "f1_score")),
+    rows = [(str(record["class"]), *("" if record[key] is None else f"{record[key]:.2%}" for key in _SHARES),
              f"{record['images']:,}") for record in records]
     return Table(("class", "precision", "recall", "F1", "images"), rows, right=range(1, 5))
 
@@ -128,6 +146,7 @@ def _averaged(function: str, prediction: Any, labels: Any, average: str | None) 
 
 
 def _matrix(function: str, prediction: Any, labels: Any, num_classes: int | None = None) -> np.ndarray:
+    """Count each true class (row) by what it was given (column); the last column counts images without an answer."""
     classes, truth = _pair(function, prediction, labels)
     scores = np.asarray(prediction)
     largest = int(max(classes.max(), truth.max()))
@@ -136,12 +155,13 @@ def _matrix(function: str, prediction: Any, labels: Any, num_classes: int | None
         K = integer(function, "num_classes", num_classes, 1)
     if largest >= K or K > _MOST_CLASSES:
         raise ValueError(f"{function}: the largest class is {largest}, expected 0 to {min(K, _MOST_CLASSES) - 1}")
-    return np.bincount(truth * K + classes, minlength=K * K).reshape(K, K)
+    column = np.where(classes == _NO_ANSWER, K, classes)
+    return np.bincount(truth * (K + 1) + column, minlength=K * (K + 1)).reshape(K, K + 1)
 
 
 def _shares(matrix: np.ndarray) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of each class."""
-    right, given, true = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    right, given, true = np.diag(matrix), matrix[:, :-1].sum(axis=0), matrix.sum(axis=1)
     return {"precision": _share(right, given), "recall": _share(right, true), "f1_score": _share(2 * right, given + true)}
 
 
@@ -150,21 +170,31 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _pair(function: str, prediction: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return predicted and true classes, int64 (N,) both."""
+    """Return predicted and true classes, int64 (N,) both; predicted is _NO_ANSWER where a score is not finite."""
     given = np.asarray(prediction)
     if given.ndim == 2 and given.shape[1] == 1:
         raise ShapeError(f"{function}: prediction has shape {given.shape}, expected (N,) or a score for each of two classes "
                          "or more; probabilities of class 1 become classes by (prediction[:, 0] > 0.5).astype(int)")
+    answered: Any = True
     if given.ndim == 2 and given.dtype.kind == "f" and given.size:
-        if np.isnan(given).any():
-            raise ValueError(f"{function}: prediction holds nan, expected numbers")
-        given = given.argmax(axis=1)
+        answered, given = np.isfinite(given).all(axis=1), given.argmax(axis=1)
     classes, truth = _classes(function, "prediction", given), _classes(function, "labels", np.asarray(labels))
     if len(classes) != len(truth):
         raise ShapeError(f"{function}: labels have shape {truth.shape}, expected {classes.shape}: one label per prediction")
     if np.ndim(prediction) == 2 and truth.max() >= (K := np.shape(prediction)[1]):
         raise ValueError(f"{function}: labels hold {truth.max()}, expected 0 to {K - 1} for scores of {K} classes")
-    return classes, truth
+    return np.where(answered, classes, _NO_ANSWER), truth
+
+
+def _share_of_labels(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    if probabilities.shape != labels.shape or not labels.size or probabilities.dtype.kind != "f":
+        raise ShapeError(f"accuracy: prediction has shape {probabilities.shape} of {probabilities.dtype}, expected floats "
+                         f"of shape {labels.shape}: a probability for each label")
+    if not ((labels == 0) | (labels == 1)).all():
+        raise ValueError(f"accuracy: labels hold {labels.min()} to {labels.max()}, expected 0 or 1 for each label")
+    if (labels.sum(axis=1) == 1).all() and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
+        return accuracy(probabilities, labels.argmax(axis=1))  # classes in another form
+    return float(np.mean(np.isfinite(probabilities) & ((probabilities > 0.5) == (labels == 1))))
 
 
 def _classes(function: str, name: str, array: np.ndarray) -> np.ndarray:

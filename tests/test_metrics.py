@@ -56,6 +56,30 @@ def test_report_has_a_line_for_each_class():
     assert len(metrics.report(GIVEN, LABELS).splitlines()) == 6
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_never_right(value):
+    scores = np.eye(7)[GIVEN]
+    scores[0, 0] = scores[3, 2] = value
+    assert metrics.accuracy(scores, LABELS) == metrics.f1_score(scores, LABELS, average="micro") == 0.5
+    assert metrics.top_k_accuracy(scores, LABELS, 7) == 0.8
+    assert metrics.recall(scores, LABELS)[0] == metrics.per_class_accuracy(scores, LABELS)[0] == pytest.approx(2 / 5)
+    assert metrics.precision(scores, LABELS)[:2] == pytest.approx([2 / 3, 2 / 3])
+    lines = metrics.report(scores, LABELS).splitlines()
+    assert lines[1].split()[-1] == "5" and lines[-1].split() == ["no", "answer", "2"]
+    with pytest.raises(ValueError, match="confusion_matrix: prediction has 2 rows that are not finite, expected a class"):
+        metrics.confusion_matrix(scores, LABELS)
+
+
+def test_accuracy_of_several_labels_is_the_share_of_right_ones():
+    probabilities, labels = np.array([[0.9, 0.2, 0.6], [0.4, 0.7, np.nan]]), np.array([[1, 0, 0], [0, 1, 1]])
+    assert metrics.accuracy(probabilities, labels) == 4 / 6
+    assert metrics.accuracy([[0.4, 0.3, 0.3], [0.2, 0.7, 0.1]], np.eye(3)[[0, 2]]) == 0.5
+    with pytest.raises(fastcnn.ShapeError, match=r"prediction has shape \(2, 2\) of float64, expected floats of shape"):
+        metrics.accuracy(probabilities[:, :2], labels)
+    with pytest.raises(ValueError, match="labels hold 0 to 2, expected 0 or 1"):
+        metrics.accuracy(probabilities, labels * 2)
+
+
 def test_a_single_column_of_probabilities_is_refused():
     with pytest.raises(fastcnn.ShapeError, match=r"accuracy: prediction has shape \(2, 1\), expected \(N,\) or a score"):
         metrics.accuracy([[0.2], [0.9]], [0, 1])

@@ -491,11 +491,168 @@ def test_predict_does_not_apply_softmax_twice():
     assert np.allclose(fastcnn.predict(nn.Sequential(linear, nn.LogSoftmax()), x), plain, atol=1e-6)
 
 
+def test_outputs_that_are_not_finite_explain_nothing_and_are_no_answer_in_pictures(tmp_path):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    model.normalisation = normalisation_of(FEW.images)
+    model[1].bias.data[3] = np.nan
+    for explained in (fastcnn.explain.saliency, fastcnn.explain.grad_cam):
+        with pytest.raises(ValueError, match=f"{explained.__name__}: the model's outputs are not finite, .* a target"):
+            explained(model, FEW.images[:2])
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "answers.svg"
+    fastcnn.plot.predictions(FEW.images[:2], np.full((2, 10), np.nan), path, labels=[0, 0])
+    assert path.exists()
+    with pytest.MonkeyPatch.context() as patch:
+        titles = []
+        from matplotlib.axes import Axes
+
+        patch.setattr(Axes, "set_title", lambda self, text, **options: titles.append((text, options["color"])))
+        fastcnn.plot.predictions(FEW.images[:2], np.full((2, 10), np.nan), path, labels=[0, 0])
+    assert titles == [("no answer\ntruth: 0", fastcnn.plot.figure.WRONG)] * 2
+
+
 def test_evaluate_and_predict_keep_nothing_for_backward():
     model = network()
     fastcnn.predict(model, FEW.images)
     with pytest.raises(RuntimeError, match="backward needs a forward"):
         model.backward(np.ones((64, 10), np.float32))
+
+
+class Own(nn.Module):
+    """A network with a forward of its own."""
+
+    def __init__(self, outputs, end):
+        self.linear, self.end = nn.Linear(64, outputs), end
+
+    def forward(self, x):
+        return self.end(self.linear(x))
+
+    def backward(self, dy):
+        return self.linear.backward(self.end.backward(dy))
+
+
+class OwnSigmoid(nn.Module):
+    """The logistic function in plain numpy."""
+
+    def forward(self, x):
+        self.y = 1 / (1 + np.exp(-x))
+        return self.y
+
+    def backward(self, dy):
+        return (dy * self.y * (1 - self.y)).astype(dy.dtype)
+
+
+class ByFunction(nn.Sigmoid):
+    def forward(self, x):
+        self._kept = F.sigmoid(x)
+        return self._kept.reshape(len(x), -1)
+
+
+POINTS = np.random.default_rng(0).standard_normal((256, 64)).astype(np.float32)
+ENDS = {
+    "layer": lambda: Own(1, nn.Sigmoid()),
+    "layers behind": lambda: Own(1, nn.Sequential(nn.Sigmoid(), nn.Identity(), nn.Dropout(0.1), nn.Flatten())),
+    "sequential": lambda: nn.Sequential(nn.Linear(64, 1), nn.Sigmoid(), nn.Sequential(nn.Reshape(1), nn.Identity())),
+    "own in sequential": lambda: nn.Sequential(Own(1, nn.Sigmoid())),
+    "function": lambda: Own(1, ByFunction()),
+    "numpy": lambda: Own(1, OwnSigmoid()),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_probabilities_are_not_squashed_again(name, tmp_path):
+    fastcnn.manual_seed(0)
+    model, target = ENDS[name](), (POINTS[:, :1] > 0.5).astype(np.float32)
+    last = train(model, (POINTS, target), loss=nn.MSELoss(), epochs=30,
+                 optimizer=optim.Adam(model.parameters(), 0.02))[-1]["train_accuracy"]
+    outputs = model.eval().forward(POINTS)
+    assert last > 0.9 and np.array_equal(fastcnn.predict(model, POINTS), outputs)
+    assert np.mean((outputs > 0.5) == (target > 0.5)) == fastcnn.evaluate(model, (POINTS, target))["accuracy"]
+    fastcnn.save(model, tmp_path / "model")
+    loaded = fastcnn.load(tmp_path / "model", model=ENDS[name]())
+    assert np.array_equal(fastcnn.predict(loaded, POINTS[:1]), outputs[:1])
+
+
+@pytest.mark.parametrize("name", ["layer", "layers behind", "sequential", "own in sequential", "function"])
+def test_what_a_network_ends_in_is_seen_without_training(name):
+    model = ENDS[name]().eval()
+    with nn.inference():
+        for _ in range(4):  # as often as recorded launches need
+            assert np.array_equal(fastcnn.predict(model, POINTS[:2]), model.forward(POINTS[:2]))
+
+
+@pytest.mark.parametrize("end", [nn.Softmax(), nn.LogSoftmax()], ids=["softmax", "log"])
+def test_softmax_in_a_module_of_ones_own_is_seen(end):
+    model = Own(3, end)
+    probabilities = F.softmax(model.linear(POINTS))
+    assert np.allclose(fastcnn.predict(model, POINTS), probabilities, atol=1e-6)
+    result = fastcnn.evaluate(model, (POINTS, probabilities.argmax(axis=1)))
+    assert result["accuracy"] == 1 and result["loss"] == pytest.approx(-np.log(probabilities.max(axis=1)).mean(), rel=1e-5)
+
+
+def test_softmax_in_plain_numpy_is_known_by_its_sums():
+    class Plain(nn.Module):
+        def forward(self, x):
+            powers = np.exp(x[:, :3])
+            return powers / powers.sum(axis=1, keepdims=True)
+
+    assert np.array_equal(fastcnn.predict(Plain(), POINTS), Plain().forward(POINTS))
+
+
+def test_a_loss_that_squashes_probabilities_is_warned_of():
+    with pytest.warns(UserWarning, match=r"fit: CrossEntropyLoss\(\) applies softmax to what are probabilities already"):
+        train(Own(3, nn.Softmax()), (POINTS, np.arange(256) % 3))
+
+
+def test_several_labels_at_once(tmp_path):
+    targets = (POINTS[:, :3] > [-1.0, 0.0, 1.0]).astype(np.float32)
+    fastcnn.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 3))
+    record = train(model, (POINTS, targets), validation=(POINTS, targets), loss=nn.BCELoss(), epochs=30,
+                   optimizer=optim.Adam(model.parameters(), 0.02))[-1]
+    probabilities = fastcnn.predict(model, POINTS)
+    assert np.array_equal(probabilities, F.sigmoid(model.forward(POINTS)))
+    share = np.mean((probabilities > 0.5) == (targets > 0.5))
+    assert share > 0.95 and record["test_accuracy"] == fastcnn.metrics.accuracy(probabilities, targets) == share
+    result = fastcnn.evaluate(model, (POINTS, targets))
+    assert result == fastcnn.evaluate(model, (POINTS, targets), loss=nn.BCELoss()) and result["accuracy"] == share
+    assert abs(record["train_accuracy"] - share) < 0.02
+    fastcnn.save(model, tmp_path / "model")
+    loaded = fastcnn.load(tmp_path / "model", model=nn.Sequential(nn.Linear(64, 3)))
+    assert np.array_equal(fastcnn.predict(loaded, POINTS), probabilities)
+
+
+def test_several_labels_of_a_squared_error():
+    targets = (POINTS[:, :3] > [-1.0, 0.0, 1.0]).astype(np.float32)
+    model = nn.Sequential(nn.Linear(64, 3))
+    train(model, (POINTS, targets), loss=nn.MSELoss())
+    outputs = fastcnn.predict(model, POINTS)
+    assert np.array_equal(outputs, model.forward(POINTS))
+    assert fastcnn.evaluate(model, (POINTS, targets))["accuracy"] == np.mean((outputs > 0.5) == (targets > 0.5))
+
+
+def spoiled(value):
+    """A network that is right, but for one output of every other image."""
+    class Spoil(nn.Module):
+        def forward(self, x):
+            y = np.ones((len(x), 3), np.float32)
+            y[::2, 1] = value
+            return y
+
+    return Spoil()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite_are_never_right(value):
+    model, labels = spoiled(value), np.zeros(len(POINTS), np.int64)
+    assert fastcnn.evaluate(model, (POINTS, labels))["accuracy"] == 0.5
+    assert fastcnn.evaluate(model, (POINTS, np.ones((256, 3), "f4")), loss=nn.BCELoss())["accuracy"] == pytest.approx(5 / 6)
+    with pytest.warns(UserWarning, match="predict: the model's outputs for 128 of 256 images are not finite"):
+        probabilities = fastcnn.predict(model, POINTS)
+    assert np.isnan(probabilities[::2]).all() and np.isfinite(probabilities[1::2]).all()
+    single = nn.Sequential(nn.Identity())
+    answers = np.array([[value], [1.0]], np.float32)
+    assert fastcnn.evaluate(single, (answers, np.ones((2, 1), "f4")), loss=nn.BCELoss())["accuracy"] == 0.5
 
 
 # Stops

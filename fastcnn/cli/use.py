@@ -114,5 +114,7 @@ def test_images(command: str, dataset: str, data_dir: str | None, model: nn.Modu
 
 
 def _likeliest(probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> str:
+    if not np.isfinite(probabilities).all():
+        return "no answer: the model's outputs are not finite"
     ranked = np.argsort(-probabilities, kind="stable")[:top]
     return ", ".join(f"{classes[index] if index < len(classes) else index} {probabilities[index]:.1%}" for index in ranked)

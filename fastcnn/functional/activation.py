@@ -14,6 +14,7 @@ from .. import shapes
 from ..kernels import activation as kernels
 from ..kernels import threads
 from . import arrays
+from .probabilities import note
 
 _LEAST_BETA = 1e-30
 
@@ -67,7 +68,7 @@ def leaky_relu_backward(dy: Any, y: Any, slope: float = 0.01) -> np.ndarray:
 
 def sigmoid(x: Any) -> np.ndarray:
     """1 / (1 + exp(-x))."""
-    return _forward(kernels.sigmoid, "sigmoid", x)
+    return note(_forward(kernels.sigmoid, "sigmoid", x), "identity")
 
 
 def sigmoid_backward(dy: Any, y: Any) -> np.ndarray:
@@ -210,7 +211,7 @@ def _backward_rows(kernel: Any, function: str, dy: Any, y: Any) -> np.ndarray:
 
 def softmax(x: Any) -> np.ndarray:
     """exp(x) / sum of exp(x) over the last axis."""
-    return _forward_rows(kernels.softmax, "softmax", x)
+    return note(_forward_rows(kernels.softmax, "softmax", x), "identity")
 
 
 def softmax_backward(dy: Any, y: Any) -> np.ndarray:
@@ -220,7 +221,7 @@ def softmax_backward(dy: Any, y: Any) -> np.ndarray:
 
 def log_softmax(x: Any) -> np.ndarray:
     """x - log of the sum of exp(x) over the last axis."""
-    return _forward_rows(kernels.log_softmax, "log_softmax", x)
+    return note(_forward_rows(kernels.log_softmax, "log_softmax", x), "exp")
 
 
 def log_softmax_backward(dy: Any, y: Any) -> np.ndarray:

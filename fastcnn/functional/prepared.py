@@ -73,6 +73,16 @@ def keeping(version: Callable[[], object]) -> Iterator[None]:
         _thread.store = before
 
 
+@contextlib.contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Work in this thread inside the `with` block as if no store were open."""
+    before, _thread.store = _thread.store, None
+    try:
+        yield
+    finally:
+        _thread.store = before
+
+
 def promise(array: np.ndarray) -> None:
     """Let operations keep what they prepare from an array, if a store is open: it changes with the store's version only."""
     store = _thread.store

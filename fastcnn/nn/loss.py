@@ -16,10 +16,11 @@ from .parameter import Parameter, distinct
 class Loss:
     """What all losses share: forward keeps the gradient, backward returns it.
 
-    Where a network has a single output, one above `middle` means class 1.
+    `output_activation` is what makes probabilities of the outputs that it takes: "softmax", "sigmoid", "exp", or "identity"
+    where they are taken as they are; None where that is not known.
     """
 
-    middle = 0.0
+    output_activation: str | None = None
     _gradient: np.ndarray | None = None
 
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
@@ -55,6 +56,8 @@ class CrossEntropyLoss(Loss):
     unfit.
     """
 
+    output_activation = "softmax"
+
     def __init__(self, class_weight: Any = None, label_smoothing: float = 0.0, ignore_index: int | None = None) -> None:
         """Check the arguments."""
         self.class_weight = None if class_weight is None else _class_weight("CrossEntropyLoss", class_weight)
@@ -76,7 +79,7 @@ class CrossEntropyLoss(Loss):
 class MSELoss(Loss):
     """Mean of (prediction - target)^2 over all elements; both of one shape."""
 
-    middle = 0.5
+    output_activation = "identity"
 
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
         return functional.mse_loss(prediction, target)
@@ -85,6 +88,8 @@ class MSELoss(Loss):
 class BCELoss(Loss):
     """Sigmoid and binary cross-entropy of logits with targets between 0 and 1; both of one shape."""
 
+    output_activation = "sigmoid"
+
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
         return functional.binary_cross_entropy(prediction, target)
 
@@ -92,7 +97,7 @@ class BCELoss(Loss):
 class L1Loss(Loss):
     """Mean of |prediction - target| over all elements; both of one shape."""
 
-    middle = 0.5
+    output_activation = "identity"
 
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
         return functional.l1_loss(prediction, target)
@@ -105,7 +110,7 @@ class HuberLoss(Loss):
     delta is not above 0.
     """
 
-    middle = 0.5
+    output_activation = "identity"
 
     def __init__(self, delta: float = 1.0) -> None:
         """Check delta."""
@@ -120,6 +125,8 @@ class NLLLoss(Loss):
 
     Weights and labels to ignore as in CrossEntropyLoss. ShapeError, DTypeError, ValueError: an argument is unfit.
     """
+
+    output_activation = "exp"
 
     def __init__(self, class_weight: Any = None, ignore_index: int | None = None) -> None:
         """Check the arguments."""
@@ -139,6 +146,8 @@ class HingeLoss(Loss):
     Weston and Watkins, "Support Vector Machines for Multi-Class Pattern Recognition", ESANN 1999, section 2. ValueError:
     the margin is negative.
     """
+
+    output_activation = "softmax"
 
     def __init__(self, margin: float = 1.0) -> None:
         """Check the margin."""

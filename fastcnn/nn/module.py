@@ -76,6 +76,7 @@ class Module:
     origin: Origin | None = None
     normalisation: Normalisation | None = None
     classes: tuple[str, ...] = ()
+    output_activation: str | None = None  # what makes probabilities of the outputs, known from training (see `Loss`)
     _kept: Any = None
 
     def forward(self, x: Any) -> Any:

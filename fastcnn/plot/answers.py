@@ -31,10 +31,10 @@ def predictions(
     picture, places = figure.grid(count, side=1.35, room=0.22 if truth is None else 0.4)
     for index, place in enumerate(places):
         figure.show(place, pixels[index])
-        best = int(given[index].argmax())
-        words, colour = f"{names[best]} {given[index, best]:.0%}", "black"
+        best, is_answer = int(given[index].argmax()), bool(np.isfinite(given[index]).all())
+        words, colour = f"{names[best]} {given[index, best]:.0%}" if is_answer else "no answer", "black"
         if truth is not None:
-            is_right = best == truth[index]
+            is_right = is_answer and best == truth[index]
             colour = figure.RIGHT if is_right else figure.WRONG
             words += "" if is_right else f"\ntruth: {names[truth[index]]}"
         place.set_title(words, fontsize=8, color=colour, pad=3)

@@ -14,6 +14,7 @@ from ..shapes import DTypeError, ShapeError
 from .augment import Augment, mixed, named
 
 _CHUNK = 1 << 20  # elements counted at once
+_SUMS = 1e-3  # of shares, rounded
 
 
 class Batches:
@@ -32,6 +33,7 @@ class Batches:
         self.classes: tuple[str, ...] = tuple(map(str, data.classes)) if has_names else ()
         self.images = checked_images(function, images)
         self.targets = _checked_targets(function, targets, len(self.images))
+        self.one_class = _name_one_class(self.targets)
         if self.augment is not None:
             _require_changeable(function, self.images, self.augment)
         self._changes: np.ndarray | None = None
@@ -158,6 +160,12 @@ def _require_changeable(function: str, images: np.ndarray, augment: Augment) -> 
         raise ShapeError(f"{function}: cutout is {augment.cutout}, expected less than the {H} rows and {W} columns")
     if augment.changes_colours and images.dtype != np.uint8:
         raise DTypeError(f"{function}: images are {images.dtype}, expected uint8 for brightness and contrast")
+
+
+def _name_one_class(targets: np.ndarray) -> bool:
+    """Whether each row of targets tells one class: a label, or shares (N, K) that sum to 1."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return targets.ndim != 2 or bool(np.abs(targets.sum(axis=1) - 1).max() < _SUMS)
 
 
 def _checked_targets(function: str, targets: Any, count: int) -> np.ndarray:

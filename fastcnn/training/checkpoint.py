@@ -16,6 +16,7 @@ import numpy as np
 from .. import models
 from ..nn import Module, Normalisation
 from ..shapes import CheckpointError, DTypeError, integer
+from .answers import ACTIVATIONS
 from .callbacks import Callback, Record
 from .files import StrPath, Tensors, read_tensors, write_tensors
 
@@ -58,6 +59,7 @@ def load(path: StrPath, *, model: Module | None = None) -> Module:
     if description["normalisation"] is not None:
         target.normalisation = Normalisation(*(np.array(part, np.float32) for part in description["normalisation"]))
     target.classes = tuple(description["classes"])
+    target.output_activation = description["output_activation"]
     return target
 
 
@@ -161,12 +163,14 @@ def _description(model: Module) -> dict[str, Any]:
         "origin": model.origin and model.origin._asdict(),
         "classes": list(model.classes),
         "normalisation": normalisation and [part.tolist() for part in normalisation],
+        "output_activation": model.output_activation,
     }
 
 
 def _read(function: str, path: StrPath) -> tuple[Tensors, dict[str, Any]]:
     """Return the arrays and the description of a file, with the types that the rest relies on."""
     tensors, description = read_tensors(function, path)
+    description.setdefault("output_activation", None)  # not in files of earlier versions
     wrong = [name for name, fits in _FIELDS.items() if name not in description or not fits(description[name])]
     if wrong:
         raise CheckpointError(f"{function}: {path} is damaged: its metadata has unfit {', '.join(wrong)}")
@@ -208,6 +212,7 @@ _FIELDS = {
     "origin": _is_origin,
     "classes": lambda value: _is_list(value, str),
     "normalisation": _is_normalisation,
+    "output_activation": lambda value: value is None or value in ACTIVATIONS,
 }
 
 

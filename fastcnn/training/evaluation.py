@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .. import functional
-from ..nn import CrossEntropyLoss, LogSoftmax, Loss, Module, Sequential, Sigmoid, Softmax, inference
+from ..nn import Module, inference
 from ..shapes import DTypeError, integer
+from . import answers
 from .batches import Batches, as_input, checked_images, input_dtype
+from .diagnosis import all_finite
 
 
 def evaluate(model: Module, split: Any, *, batch_size: int = 256, loss: Any = None) -> dict[str, float]:
     """Return {"loss": mean loss, "accuracy": share of right classes} of the model in use on a Split or a
     pair.
 
-    `loss` is CrossEntropyLoss where not given. ShapeError, DTypeError: an argument is unfit.
+    Where `loss` is not given, it is the one that suits what the model was trained for: CrossEntropyLoss for classes. Of
+    several labels at once, the accuracy is the share of right labels. Classes are found by name where both have names.
+    ShapeError, DTypeError, ValueError: an argument is unfit.
     """
     _require_model("evaluate", model)
     size = integer("evaluate", "batch_size", batch_size, 1)
-    chosen = checked_loss("evaluate", CrossEntropyLoss() if loss is None else loss)
+    chosen = None if loss is None else checked_loss("evaluate", loss)
     batches = Batches("evaluate", split)
     batches.count_in("evaluate: split", model.classes)
     return score(model, batches, size, chosen)
@@ -40,16 +44,18 @@ def checked_loss(function: str, loss: Any) -> Any:
     return loss
 
 
-def score(model: Module, batches: Batches, batch_size: int, loss: Any) -> dict[str, float]:
-    """Return loss and accuracy on checked batches."""
-    total, right, dtype = 0.0, 0, input_dtype(model)
+def score(model: Module, batches: Batches, batch_size: int, loss: Any, activation: str = "") -> dict[str, float]:
+    """Return loss and accuracy on checked batches, found out where not given: the loss, and what the outputs mean."""
+    total, right, dtype = 0.0, 0.0, input_dtype(model)
     with in_use(model):
         for start in range(0, len(batches), batch_size):
             index = np.arange(start, min(start + batch_size, len(batches)))
             x, target = batches.serve(index, model.normalisation, dtype)
             prediction = model.forward(x)
+            activation = activation or answers.of_model(model, x, loss, prediction)
+            loss = answers.suitable_loss(activation, target) if loss is None else loss
             total += loss.forward(prediction, target) * len(index)
-            right += count_right(prediction, target, loss)
+            right += answers.count_right(prediction, target, activation, batches.one_class)
     return {"loss": total / len(batches), "accuracy": right / len(batches)}
 
 
@@ -57,46 +63,27 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
     """Return probabilities (N, classes) for images uint8 (N, H, W, C), normalised as in training, or float
     (N, ...).
 
-    Of a model with a single output they are (N, 1), the probability of class 1. ShapeError, DTypeError: an argument
-    is unfit.
+    Of a model with a single output they are (N, 1), the probability of class 1; of one for several labels at once, the
+    probability of each; of one that was trained for other numbers, its outputs. Where an output is not finite, all of the
+    image's are NaN, with a UserWarning. ShapeError, DTypeError: an argument is unfit.
     """
     _require_model("predict", model)
     size = integer("predict", "batch_size", batch_size, 1)
     array = checked_images("predict", images)
-    normalisation, dtype = model.normalisation, input_dtype(model)
+    normalisation, dtype, activation = model.normalisation, input_dtype(model), ""
     parts = []
     with in_use(model):
         for start in range(0, len(array), size):
-            index = np.arange(start, min(start + size, len(array)))
-            parts.append(_probabilities(model, as_input(array, index, normalisation, dtype)))
-    return np.concatenate(parts)
-
-
-def _probabilities(model: Module, x: np.ndarray) -> np.ndarray:
-    y: np.ndarray = model.forward(x)
-    last: Module = model
-    while isinstance(last, Sequential) and len(last):
-        last = last[-1]
-    if isinstance(last, (Softmax, Sigmoid)):
-        return y
-    if isinstance(last, LogSoftmax):
-        return np.exp(y)
-    return functional.sigmoid(y) if y.shape[-1] == 1 else functional.softmax(y)
-
-
-def count_right(prediction: np.ndarray, target: np.ndarray, loss: Any) -> int:
-    """Return how many rows have the target's class on top.
-
-    target int64 labels (N,) or one column per class; for a single column, the loss knows what means class 1 (see `Loss`).
-    Images (N, H, W, C) are no answers: none of them is right.
-    """
-    if prediction.ndim > 2:
-        return 0
-    if prediction.ndim < 2 or (prediction.shape[1] == 1 and target.dtype.kind == "f"):
-        is_one = prediction.reshape(-1) > getattr(loss, "middle", Loss.middle)
-        return int(np.count_nonzero(is_one == (target.reshape(-1) > 0.5)))
-    labels = target if target.ndim == 1 else target.argmax(axis=1)
-    return int(np.count_nonzero(prediction.argmax(axis=1) == labels))
+            x = as_input(array, np.arange(start, min(start + size, len(array))), normalisation, dtype)
+            y = model.forward(x)
+            activation = activation or answers.of_model(model, x, None, y)
+            parts.append(answers.to_probabilities(y, activation))
+    made = np.concatenate(parts)
+    if not all_finite(made):
+        count = np.count_nonzero(np.isnan(made.reshape(len(made), -1)).any(axis=1))
+        warnings.warn(f"predict: the model's outputs for {count} of {len(made)} images are not finite: their probabilities "
+                      "are NaN, which is no answer", stacklevel=2)
+    return made
 
 
 @contextlib.contextmanager

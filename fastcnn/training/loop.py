@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,12 +15,13 @@ from ..nn.initialise import mix
 from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
 from ..shapes import CheckpointError, DTypeError, integer, real
+from . import answers
 from .augment import Augment
 from .batches import Batches, normalisation_of, order
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
 from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output
-from .evaluation import checked_loss, count_right, score
+from .evaluation import checked_loss, in_use, score
 from .files import StrPath
 from .history import History
 from .interrupt import Interrupt
@@ -130,7 +132,7 @@ class Run:
         self._require_companions()
         self.base_lr = self.optimizer.lr
         self.history = History()
-        self.epoch, self.step, self.stop = 1, 0, False
+        self.epoch, self.step, self.stop, self.activation = 1, 0, False, ""
         self._begin_epoch()
         self._prepare_model()
 
@@ -204,7 +206,7 @@ class Run:
             getattr(callback, turn)(self, *arguments)
 
     def _begin_epoch(self) -> None:
-        self.position, self.loss_sum, self.right, self.seconds = 0, 0.0, 0, 0.0
+        self.position, self.loss_sum, self.right, self.seconds = 0, 0.0, 0.0, 0.0
 
     def _train_epoch(self, interrupt: Interrupt) -> None:
         """Train on what is left of the epoch, or up to an interruption."""
@@ -224,12 +226,14 @@ class Run:
         steps_per_epoch = -(-len(self.train) // self.batch_size)
         self.optimizer.lr = self.schedule.lr(self.step, self.epochs * steps_per_epoch, self.base_lr, steps_per_epoch)
         x, target = self.train.serve(index, self.model.normalisation, self.optimizer.flat.data.dtype)
+        if not self.activation:
+            self._settle_activation(x)
         prediction = self.model.forward(x)
         target = self.train.mix(index, target, prediction)
         loss = self.loss.forward(prediction, target)
         if not np.isfinite(loss):
             raise NonFiniteError(f"the loss ({loss})", self.epoch, self.step + 1, first_output(self.model, x))
-        right = count_right(prediction, target, self.loss)
+        right = answers.count_right(prediction, target, self.activation, self.train.one_class)
         backward(self.model, self.loss.backward(), need_dx=False)
         loss += 0.0 if self.penalty is None else self.penalty()
         self.optimizer.step(scale=self._gradient_scale())
@@ -239,6 +243,15 @@ class Run:
         self.position += len(index)
         self.loss_sum += loss * len(index)
         self.right += right
+
+    def _settle_activation(self, x: np.ndarray) -> None:
+        """Find out what the outputs for inputs such as x mean; UserWarning: the loss squashes what are probabilities."""
+        suits = getattr(self.loss, "output_activation", None)
+        with in_use(self.model):
+            self.activation = self.model.output_activation = answers.of_model(self.model, x, self.loss)
+        if self.activation == "identity" and suits in ("softmax", "sigmoid"):
+            warnings.warn(f"fit: {self.loss!r} applies {suits} to what are probabilities already, expected a model that "
+                          "ends without it", stacklevel=5)
 
     def _gradient_scale(self) -> float:
         """Return what the step is to multiply gradients by; NonFiniteError: one of them is not finite."""
@@ -251,7 +264,7 @@ class Run:
         """Validate, record, tell, and stand before the next epoch."""
         test: Mapping[str, float | None] = {"loss": None, "accuracy": None}
         if self.validation is not None:
-            test = score(self.model, self.validation, self.batch_size, self.loss)
+            test = score(self.model, self.validation, self.batch_size, self.loss, self.activation)
         record: Record = {
             "epoch": self.epoch,
             "train_loss": self.mean_loss,
@@ -289,6 +302,7 @@ class Run:
             **progress,
             "settings": self._settings(),
             "normalisation": normalisation and normalisation._asdict(),
+            "output_activation": self.model.output_activation,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "dropouts": {name: [layer.key, layer.step] for name, layer in self._dropouts().items()},
@@ -305,6 +319,7 @@ class Run:
                 )
             self.model.load_state_dict(state["model"])
             self.model.normalisation = state["normalisation"] and Normalisation(**state["normalisation"])
+            self.model.output_activation = state["output_activation"]
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             for name, layer in self._dropouts().items():
