@@ -15,7 +15,7 @@ from .nn import Module, inference
 from .nn.pool import _Pool2D
 from .nn.trace import intercepted
 from .shapes import ShapeError, integer, suggestion
-from .training.batches import as_input, checked_images, input_dtype
+from .training.batches import as_input, checked_images, input_dtype, warn_of_range
 
 __all__ = ["activations", "grad_cam", "saliency"]
 
@@ -95,6 +95,7 @@ def _prepared(function: str, model: Module, images: Any) -> tuple[Module, np.nda
     array = checked_images(function, images)
     if array.ndim != 4:
         raise ShapeError(f"{function}: images have shape {array.shape}, expected (N, H, W, C)")
+    warn_of_range(function, array, model.normalisation, stacklevel=4)
     index = np.arange(len(array))
     return copy.deepcopy(model).eval(), as_input(array, index, model.normalisation, input_dtype(model))
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import sys
 
@@ -413,6 +414,74 @@ def test_float_images_are_taken_as_they_are():
     b = train(by_floats, (ready.astype(np.float64), FEW.labels), epochs=2)
     assert by_floats.normalisation is None
     assert a[-1]["train_loss"] == pytest.approx(b[-1]["train_loss"], rel=1e-3)
+
+
+def learned():
+    model = network()
+    train(model, epochs=12, optimizer=optim.Adam(model.parameters(), 0.01))
+    return model
+
+
+UNFIT_RANGES = {"bytes as floats": lambda x: x.astype(np.float32), "over 255": lambda x: x / np.float32(255)}
+
+
+@pytest.mark.parametrize("name", UNFIT_RANGES)
+@pytest.mark.parametrize("call", ["evaluate", "predict", "validation", "train", "saliency"])
+def test_floats_where_the_model_normalises_bytes_are_warned_of(name, call):
+    model, images = network(), UNFIT_RANGES[name](FEW.images)
+    model.normalisation = normalisation_of(FEW.images)
+    function = "fit" if call in ("validation", "train") else call
+    advice = "np.rint(255 * images)" if name == "over 255" else "images.astype(np.uint8)"
+    pair = images, FEW.labels
+    calls = {"evaluate": lambda: fastcnn.evaluate(model, pair), "predict": lambda: fastcnn.predict(model, images),
+             "validation": lambda: train(model, validation=pair), "train": lambda: train(model, pair),
+             "saliency": lambda: fastcnn.explain.saliency(model, images)}
+    with pytest.warns(UserWarning, match=re.escape(f"{function}: images are float32 from 0 to ")) as caught:
+        calls[call]()
+    assert advice in str(caught[0].message) and caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("call", ["evaluate", "predict", "validation"])
+def test_bytes_where_the_model_normalises_none_are_warned_of(call):
+    model = network()
+    calls = {"evaluate": lambda: fastcnn.evaluate(model, FEW), "predict": lambda: fastcnn.predict(model, FEW.images),
+             "validation": lambda: train(model, (FEW.images / 255, FEW.labels), validation=FEW)}
+    with pytest.warns(UserWarning, match="images are uint8 and the model has no normalisation.*model.normalisation ="):
+        calls[call]()
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_images_as_in_training_are_not_warned_of():
+    model = learned()
+    mean, std = model.normalisation
+    ready = ((FEW.images / 255 - mean) / std).astype(np.float32)
+    assert fastcnn.evaluate(model, (ready, FEW.labels))["accuracy"] == fastcnn.evaluate(model, FEW)["accuracy"] > 0.9
+    model.normalisation = [0.0], [1.0]
+    fastcnn.predict(model, FEW.images / np.float32(255))
+    fastcnn.predict(network(norm=False), FEW.images / np.float32(255))
+
+
+def test_a_normalisation_may_be_a_pair_of_lists(tmp_path):
+    model = learned()
+    expected = fastcnn.predict(model, FEW.images)
+    mean, std = (float(part[0]) for part in model.normalisation)
+    for pair in (([mean], [std]), (mean, std), [np.array([mean]), (std,)]):
+        model.normalisation = None
+        model.normalisation = pair
+        assert np.array_equal(fastcnn.predict(model, FEW.images), expected)
+    fastcnn.save(model, tmp_path / "model")
+    assert np.array_equal(fastcnn.predict(fastcnn.load(tmp_path / "model", model=network()), FEW.images), expected)
+
+
+@pytest.mark.parametrize(("pair", "error"), [
+    ("imagenet", DTypeError), (0.5, DTypeError), ([0.5], DTypeError), ((["a"], ["b"]), DTypeError),
+    (([0.5, 0.5], [0.2]), ShapeError), (([], []), ShapeError),
+    (([0.5], [0.0]), ValueError), (([np.nan], [1.0]), ValueError), (([123.7], [58.4]), ValueError)])
+def test_a_normalisation_that_is_none_says_what_it_wants(pair, error):
+    model = network()
+    with pytest.raises(error, match=r"normalisation .*expected mean and deviation of each channel where a byte is a number"):
+        model.normalisation = pair
+    assert model.normalisation is None
 
 
 def test_schedule_is_followed_step_by_step():

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ..functional import prepared
-from ..shapes import CheckpointError, DTypeError, suggestion
+from ..shapes import CheckpointError, DTypeError, ShapeError, suggestion
 from .parameter import Parameter, changes
 
 Self = TypeVar("Self", bound="Module")
@@ -74,10 +74,23 @@ class Module:
     adds = False  # whether `forward(x, relu=..., add=...)` adds another array to its result
     rectifies = ""  # the place of a ReLU, "before" or "after", that `forward(x, relu=True)` takes over
     origin: Origin | None = None
-    normalisation: Normalisation | None = None
+    _normalisation: Normalisation | None = None
     classes: tuple[str, ...] = ()
     output_activation: str | None = None  # what makes probabilities of the outputs, known from training (see `Loss`)
     _kept: Any = None
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """Mean and deviation of each channel by which uint8 images are normalised, None where there are none.
+
+        Set by `fit`, or as a pair of lists or numbers, where a byte is a number from 0 to 1. DTypeError, ValueError: it is
+        no such pair.
+        """
+        return self._normalisation
+
+    @normalisation.setter
+    def normalisation(self, pair: Any) -> None:
+        self._normalisation = None if pair is None else _normalisation(pair)
 
     def forward(self, x: Any) -> Any:
         """Return the output for x; NotImplementedError in a class that defines none."""
@@ -322,6 +335,19 @@ class Layer(Module):
     def algorithm_for(self, x_shape: tuple[int, ...]) -> str:
         """Return the name of the algorithm that forward takes, or "" where there is only one."""
         return ""
+
+
+def _normalisation(pair: Any) -> Normalisation:
+    expected = "mean and deviation of each channel where a byte is a number from 0 to 1, such as ([0.5, 0.4], [0.2, 0.3])"
+    try:
+        mean, std = (np.atleast_1d(np.array(part, np.float32)) for part in pair)
+    except (TypeError, ValueError):
+        raise DTypeError(f"normalisation is {pair!r}, expected {expected}, or None") from None
+    if mean.ndim != 1 or mean.shape != std.shape or mean.size == 0:
+        raise ShapeError(f"normalisation has a mean {mean.shape} and a deviation {std.shape}, expected {expected}")
+    if not (np.isfinite(mean) & np.isfinite(std) & (std > 0) & (mean <= 1)).all():
+        raise ValueError(f"normalisation has mean {mean.tolist()} and deviation {std.tolist()}, expected {expected}")
+    return Normalisation(mean, std)
 
 
 def backward(module: Module, dy: Any, need_dx: bool) -> Any:

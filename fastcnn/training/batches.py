@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from .augment import Augment, mixed, named
 
 _CHUNK = 1 << 20  # elements counted at once
 _SUMS = 1e-3  # of shares, rounded
+_NOTHING = 1e-3  # in a range of normalised numbers
 
 
 class Batches:
@@ -114,6 +116,24 @@ def as_input(
     if changes is None:
         return batch.gather(images, index, mean, std)
     return batch.augment(images, index, changes, mean, std)
+
+
+def warn_of_range(function: str, images: np.ndarray, normalisation: Normalisation | None, stacklevel: int = 3) -> None:
+    """UserWarning: images are bytes, or as bytes are, where the model takes others."""
+    wanted = ""
+    if images.dtype == np.uint8:
+        if normalisation is None:
+            wanted = ("uint8 and the model has no normalisation, so that it gets numbers from 0 to 1; expected "
+                      "model.normalisation = (mean, std) as in its training, ([0.0], [1.0]) where those are right")
+    elif normalisation is not None:
+        low, high = -normalisation.mean / normalisation.std, (1 - normalisation.mean) / normalisation.std
+        least, most = images.min(), images.max()
+        if least >= 0 and most > 0 and (low.min() < -_NOTHING or most > high.max() + _NOTHING):
+            bytes_ = "images.astype(np.uint8)" if most > 1 else "np.rint(255 * images).astype(np.uint8)"
+            wanted = (f"{images.dtype} from {least:g} to {most:g}, and the model was trained on bytes that "
+                      f"it normalises; expected {bytes_}, or floats like those, from {low.min():.2g} to {high.max():.2g}")
+    if wanted:
+        warnings.warn(f"{function}: images are {wanted}", stacklevel=stacklevel)
 
 
 def input_dtype(model: Module) -> np.dtype:

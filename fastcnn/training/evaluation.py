@@ -12,7 +12,7 @@ import numpy as np
 from ..nn import Module, inference
 from ..shapes import DTypeError, integer
 from . import answers
-from .batches import Batches, as_input, checked_images, input_dtype
+from .batches import Batches, as_input, checked_images, input_dtype, warn_of_range
 from .diagnosis import all_finite
 
 
@@ -22,13 +22,15 @@ def evaluate(model: Module, split: Any, *, batch_size: int = 256, loss: Any = No
 
     Where `loss` is not given, it is the one that suits what the model was trained for: CrossEntropyLoss for classes. Of
     several labels at once, the accuracy is the share of right labels. Classes are found by name where both have names.
-    ShapeError, DTypeError, ValueError: an argument is unfit.
+    ShapeError, DTypeError, ValueError: an argument is unfit. UserWarning: images are bytes, or as bytes are, where the model
+    takes others.
     """
     _require_model("evaluate", model)
     size = integer("evaluate", "batch_size", batch_size, 1)
     chosen = None if loss is None else checked_loss("evaluate", loss)
     batches = Batches("evaluate", split)
     batches.count_in("evaluate: split", model.classes)
+    warn_of_range("evaluate", batches.images, model.normalisation)
     return score(model, batches, size, chosen)
 
 
@@ -65,11 +67,13 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
 
     Of a model with a single output they are (N, 1), the probability of class 1; of one for several labels at once, the
     probability of each; of one that was trained for other numbers, its outputs. Where an output is not finite, all of the
-    image's are NaN, with a UserWarning. ShapeError, DTypeError: an argument is unfit.
+    image's are NaN, with a UserWarning; so with images that are not as those of the training, as in `evaluate`. ShapeError,
+    DTypeError: an argument is unfit.
     """
     _require_model("predict", model)
     size = integer("predict", "batch_size", batch_size, 1)
     array = checked_images("predict", images)
+    warn_of_range("predict", array, model.normalisation)
     normalisation, dtype, activation = model.normalisation, input_dtype(model), ""
     parts = []
     with in_use(model):

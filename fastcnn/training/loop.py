@@ -17,7 +17,7 @@ from ..optim import Adam, Optimizer, Schedule
 from ..shapes import CheckpointError, DTypeError, integer, real
 from . import answers
 from .augment import Augment
-from .batches import Batches, normalisation_of, order
+from .batches import Batches, normalisation_of, order, warn_of_range
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
 from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output
@@ -151,6 +151,8 @@ class Run:
         if images.dtype == np.uint8 and self.model.normalisation is None:
             self.model.normalisation = normalisation_of(images)
         self._settle_classes()
+        for batches in (self.train, *([] if self.validation is None else [self.validation])):
+            warn_of_range("fit", batches.images, self.model.normalisation, stacklevel=5)
         for index, layer in enumerate(self._dropouts().values()):
             layer.key, layer.step = mix(self.seed, index), 0
 
