@@ -249,7 +249,12 @@ def test_the_test_split_of_a_dataset_counts_in_the_classes_of_training() -> None
 # --- good files
 
 
-@pytest.mark.parametrize("pack", [bytes, packed])
+def in_members(raw: bytes) -> bytes:
+    """As `cat a.gz b.gz` and bgzip make it, with an empty member and zeros behind it."""
+    return packed(raw[:3]) + packed(raw[3:40]) + packed(raw[40:]) + packed(b"") + bytes(1000)
+
+
+@pytest.mark.parametrize("pack", [bytes, packed, in_members])
 def test_idx_round_trip(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     (tmp_path / "images").write_bytes(pack(IMAGES))
     (tmp_path / "labels").write_bytes(pack(LABELS))
@@ -292,6 +297,7 @@ def test_cifar_larger_than_one_block(tmp_path: Path) -> None:
 ARCHIVES = {
     "plain": ARCHIVE,
     "gzipped": packed(ARCHIVE),
+    "gzipped in parts": in_members(ARCHIVE),
     "other order": packed(tar(dict(reversed(MEMBERS.items())))),
     "dot names": packed(tar({f"./{name}": content for name, content in MEMBERS.items()})),
     "at the top": packed(tar({"a.bin": BATCH, "t.bin": BATCH[:3073]})),
@@ -317,6 +323,7 @@ def header(*numbers: int) -> bytes:
 
 
 def flipped(raw: bytes, position: int) -> bytes:
+    position %= len(raw)
     return raw[:position] + bytes([raw[position] ^ 0xFF]) + raw[position + 1 :]
 
 
@@ -389,8 +396,12 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Any], bytes | None, str]] = {
         "damaged gzip data",
     ),
     "gzip: junk after": (read_images, packed(IMAGES) + b"junk", "after the end of the gzip data"),
-    "gzip: member after": (read_images, packed(IMAGES) + packed(b"x"), "after the end of the gzip data"),
-    "gzip: million members": (read_images, packed(b"") * 100_000, "after the end of the gzip data"),
+    "gzip: member after": (read_images, packed(IMAGES) + packed(b"x"), "more bytes after the first 76"),
+    "gzip: second member cut": (read_images, packed(IMAGES[:9]) + packed(IMAGES[9:])[:-1], "gzip data ends early"),
+    "gzip: second member damaged": (read_images, packed(IMAGES) + flipped(packed(b""), -5), "damaged gzip data"),
+    "gzip: one byte after": (read_images, packed(IMAGES) + b"\x1f", "after the end of the gzip data"),
+    "gzip: zeros, then junk": (read_images, packed(IMAGES) + bytes(99) + b"junk", "after the end of the gzip data"),
+    "gzip: hundred thousand members": (read_images, packed(b"") * 100_000, "ends within the magic number"),
     "gzip: endless name": (read_images, b"\x1f\x8b\x08\x08" + b"\1" * 10**6, "gzip data ends early"),
     "gzip: longer inside": (read_images, packed(IMAGES + b"\0"), "more bytes after the first 76"),
     "gzip: shorter inside": (read_images, packed(IMAGES[:-1]), "ends within the data; expected 1 more bytes"),

@@ -11,16 +11,16 @@ from __future__ import annotations
 import math
 import struct
 import tarfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import DataFormatError
+from .reader import CHUNK, Fault, Reader, is_packed, require_file
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -31,10 +31,7 @@ CIFAR_PIXELS = 3 * 32 * 32
 MAX_BYTES = 1 << 28  # unpacked size of one file; MNIST's largest is 47 MB
 
 _IDX_KINDS = {IDX_IMAGES: "idx images", IDX_LABELS: "idx labels"}
-_CHUNK = 1 << 18
 _BLOCK = 512  # of a tar archive
-_GZIP_START = b"\x1f\x8b"
-_GZIP_RATIO = 1032  # deflate never packs better than this
 _ARCHIVE_SLACK = 1 << 20  # headers, padding and the small text files of an archive
 _REPLACE = "put the original file there, or remove this one to have it downloaded again"
 
@@ -62,7 +59,7 @@ def read_idx_labels(path: Path, num_classes: int, *, max_bytes: int = MAX_BYTES)
     with _open(path, max_bytes + 8) as reader:
         labels = np.empty(_idx_header(reader, IDX_LABELS), np.uint8)
         _fill_idx(reader, labels)
-    _check_labels(path, labels, num_classes)
+        _check_labels(reader.fault, labels, num_classes)
     return labels.astype(np.int64)
 
 
@@ -73,12 +70,13 @@ def read_cifar(paths: Sequence[Path], limits: tuple[int, ...], capacity: int) ->
     then the red, green and blue plane. A file holds 1 to `capacity` records. Raises DataFormatError.
     """
     for path in paths:
-        _require_file(path)
-        _cifar_count(path, path.stat().st_size, limits, capacity)
+        fault = partial(_fault, path)
+        require_file(path, fault)
+        _cifar_count(fault, path.stat().st_size, limits, capacity)
     records = _Records([path.name for path in paths], limits, capacity)
     for path in paths:
         with _open(path, capacity * records.length, unpack=False) as reader:
-            records.read(path.name, reader, path.stat().st_size)
+            records.read(path.name, reader, path.stat().st_size, reader.fault)
             reader.expect_end()
     return records.result()
 
@@ -100,7 +98,7 @@ def read_cifar_archive(
             if name in owner:
                 if not member.isreg():
                     raise _fault(path, f"member {name} is a link or a device", "a regular file")
-                owner[name].read(name, reader, member.size)
+                owner[name].read(name, reader, member.size, partial(_member_fault, path, name))
             else:
                 reader.skip(member.size)
             reader.skip(-member.size % _BLOCK)
@@ -108,70 +106,6 @@ def read_cifar_archive(
     if missing:
         raise _fault(path, f"no member {', '.join(missing)}", f"{', '.join(owner)} in {folder}/")
     return [group.result() for group in groups]
-
-
-class _Reader:
-    """Reads one open file front to back, unpacking gzip, and never gives more than `most` bytes in all."""
-
-    def __init__(self, path: Path, file: BinaryIO, most: int, unpack: bool) -> None:
-        self.path = path
-        self.most = most
-        self.given = 0
-        self._file = file
-        packed = unpack and file.read(2) == _GZIP_START
-        file.seek(0)
-        # zlib itself rather than the gzip module: one member only, and the header is read in C, so neither a
-        # header without end nor a million empty members can keep the reader busy.
-        self._unpacker = zlib.decompressobj(wbits=31) if packed else None
-        self.capacity = path.stat().st_size * (_GZIP_RATIO if packed else 1)
-
-    def read(self, size: int) -> bytes:
-        """Give 1 to `size` bytes, none at the end of the file."""
-        data = self._file.read(size) if self._unpacker is None else self._inflate(size)
-        self.given += len(data)
-        if self.given > self.most:
-            raise _fault(self.path, f"more than {self.most} bytes unpacked", "no more than that")
-        return data
-
-    def _inflate(self, size: int) -> bytes:
-        unpacker = self._unpacker
-        assert unpacker is not None
-        while not unpacker.eof:
-            packed = unpacker.unconsumed_tail or self._file.read(_CHUNK)
-            try:
-                data = unpacker.decompress(packed, size)
-            except zlib.error as error:
-                raise _fault(self.path, f"damaged gzip data ({error})", "an intact gzip file") from None
-            if data:
-                return data
-            if not packed and not unpacker.eof:
-                raise _fault(self.path, "the gzip data ends early", "a complete file")
-        if unpacker.unused_data or self._file.read(1):
-            raise _fault(self.path, "more bytes after the end of the gzip data", "nothing there")
-        return b""
-
-    def chunks(self, size: int, what: str) -> Iterator[bytes]:
-        """Give exactly `size` bytes, piece by piece."""
-        while size:
-            data = self.read(min(size, _CHUNK))
-            if not data:
-                raise _fault(self.path, f"the file ends within {what}", f"{size} more bytes")
-            size -= len(data)
-            yield data
-
-    def take(self, size: int, what: str) -> bytes:
-        """Give exactly `size` bytes in one piece."""
-        return b"".join(self.chunks(size, what))
-
-    def skip(self, size: int) -> None:
-        """Pass over `size` bytes."""
-        for _ in self.chunks(size, "a part that is passed over"):
-            pass
-
-    def expect_end(self) -> None:
-        """Raise DataFormatError unless the file, and its gzip checksum, end here."""
-        if self.read(1):
-            raise _fault(self.path, f"more bytes after the first {self.given - 1}", "the end of the file")
 
 
 class _Records:
@@ -187,23 +121,24 @@ class _Records:
         self._images = np.empty((len(self.names) * capacity, 32, 32, 3), np.uint8)
         self._labels = np.empty(len(self._images), np.int64)
 
-    def read(self, name: str, reader: _Reader, size: int) -> None:
-        """Read the `size` bytes of one batch file into its place."""
+    def read(self, name: str, reader: Reader, size: int, fault: Fault) -> None:
+        """Read the `size` bytes of one batch file into its place; what is wrong with them is a `fault`."""
         if name in self.counts:
-            raise _fault(reader.path, f"member {name} twice", "once")
-        count = _cifar_count(reader.path, size, self.limits, self.capacity, name)
+            raise reader.fault(f"member {name} twice", "once")
+        count = _cifar_count(fault, size, self.limits, self.capacity)
         start = self.names.index(name) * self.capacity
         for first in range(0, count, 500):  # in blocks, so that the planar copy stays small
-            self._read_block(reader, name, start + first, min(500, count - first))
+            block = reader.take(min(500, count - first) * self.length, name)
+            self._keep(np.frombuffer(block, np.uint8).reshape(-1, self.length), start + first, fault)
         self.counts[name] = count
 
-    def _read_block(self, reader: _Reader, name: str, start: int, count: int) -> None:
-        data = np.frombuffer(reader.take(count * self.length, name), np.uint8).reshape(count, self.length)
+    def _keep(self, data: Images, start: int, fault: Fault) -> None:
+        """Take records (count, length) from number `start` on."""
         for column, limit in enumerate(self.limits):
-            _check_labels(reader.path, data[:, column], limit, name)
-        planes = data[:, len(self.limits) :].reshape(count, 3, 32, 32)
-        self._images[start : start + count] = planes.transpose(0, 2, 3, 1)
-        self._labels[start : start + count] = data[:, len(self.limits) - 1]
+            _check_labels(fault, data[:, column], limit)
+        planes = data[:, len(self.limits) :].reshape(-1, 3, 32, 32)
+        self._images[start : start + len(data)] = planes.transpose(0, 2, 3, 1)
+        self._labels[start : start + len(data)] = data[:, len(self.limits) - 1]
 
     def result(self) -> tuple[Images, Labels]:
         """Give the records of all files, in the order of the names."""
@@ -218,40 +153,33 @@ class _Records:
 
 
 @contextmanager
-def _open(path: Path, most: int, *, unpack: bool = True) -> Iterator[_Reader]:
-    _require_file(path)
+def _open(path: Path, most: int, *, unpack: bool = True) -> Iterator[Reader]:
+    fault = partial(_fault, path)
+    require_file(path, fault)
     with open(path, "rb") as file:
-        yield _Reader(path, file, most, unpack)
+        yield Reader(file, most, fault, packed=unpack and is_packed(file))
 
 
-def _require_file(path: Path) -> None:
-    """Refuse folders, and pipes and devices, which might never end."""
-    if path.is_dir():
-        raise _fault(path, "a folder", "a file")
-    if path.exists() and not path.is_file():
-        raise _fault(path, "a pipe or a device", "a regular file")
-
-
-def _idx_header(reader: _Reader, magic: int) -> tuple[int, ...]:
+def _idx_header(reader: Reader, magic: int) -> tuple[int, ...]:
     """Read magic number and dimensions: each at least 1, and the file can hold that many bytes."""
     start = reader.take(4, "the magic number")
     expected = struct.pack(">I", magic)
     if start != expected:
         kinds = {struct.pack(">I", number): name for number, name in _IDX_KINDS.items()}
         came = f"it starts with {start!r} ({kinds.get(start, 'not an idx file of bytes')})"
-        raise _fault(reader.path, came, f"{expected!r} ({kinds[expected]}, magic number {magic})")
+        raise reader.fault(came, f"{expected!r} ({kinds[expected]}, magic number {magic})")
     rank = magic & 0xFF
     dimensions: tuple[int, ...] = struct.unpack(f">{rank}I", reader.take(4 * rank, "the header"))
     if min(dimensions) < 1:
-        raise _fault(reader.path, f"dimensions {dimensions}", "each at least 1")
+        raise reader.fault(f"dimensions {dimensions}", "each at least 1")
     promised, most = math.prod(dimensions), min(reader.capacity, reader.most) - reader.given
     if promised > most:
         came = f"the header promises {promised} bytes (dimensions {dimensions})"
-        raise _fault(reader.path, came, f"at most {most} in this file")
+        raise reader.fault(came, f"at most {most} in this file")
     return dimensions
 
 
-def _fill_idx(reader: _Reader, array: Images) -> None:
+def _fill_idx(reader: Reader, array: Images) -> None:
     flat, end = array.reshape(-1), 0
     for data in reader.chunks(array.size, "the data"):
         flat[end : end + len(data)] = np.frombuffer(data, np.uint8)
@@ -259,23 +187,21 @@ def _fill_idx(reader: _Reader, array: Images) -> None:
     reader.expect_end()
 
 
-def _check_labels(path: Path, labels: Images, num_classes: int, name: str = "") -> None:
+def _check_labels(fault: Fault, labels: Images, num_classes: int) -> None:
     largest = int(labels.max())
     if largest >= num_classes:
         first = int(np.argmax(labels >= num_classes))
-        where = f"{name}: label" if name and name != path.name else "label"
-        raise _fault(path, f"{where} {int(labels[first])} (largest {largest})", f"0 to {num_classes - 1}")
+        raise fault(f"label {int(labels[first])} (largest {largest})", f"0 to {num_classes - 1}")
 
 
-def _cifar_count(path: Path, size: int, limits: tuple[int, ...], capacity: int, name: str = "") -> int:
+def _cifar_count(fault: Fault, size: int, limits: tuple[int, ...], capacity: int) -> int:
     length = len(limits) + CIFAR_PIXELS
     if size < length or size % length or size > capacity * length:
-        where = f"{name}: {size} bytes" if name and name != path.name else f"{size} bytes"
-        raise _fault(path, where, f"1 to {capacity} records of {length} bytes")
+        raise fault(f"{size} bytes", f"1 to {capacity} records of {length} bytes")
     return size // length
 
 
-def _tar_members(reader: _Reader) -> Iterator[tarfile.TarInfo]:
+def _tar_members(reader: Reader) -> Iterator[tarfile.TarInfo]:
     """Give the header of each member in turn; the consumer reads or skips the member's blocks.
 
     Only the fixed 512-byte headers are believed: the extended headers, which `tarfile` would read into memory
@@ -285,14 +211,18 @@ def _tar_members(reader: _Reader) -> Iterator[tarfile.TarInfo]:
         try:
             member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.TarError as error:
-            raise _fault(reader.path, f"not a tar header ({error})", "a tar archive") from None
+            raise reader.fault(f"not a tar header ({error})", "a tar archive") from None
         if member.size < 0:
-            raise _fault(reader.path, f"a member of {member.size} bytes", "a tar archive")
+            raise reader.fault(f"a member of {member.size} bytes", "a tar archive")
         yield member
-    while data := reader.read(_CHUNK):
+    while data := reader.piece(CHUNK):
         if data.strip(b"\0"):
-            raise _fault(reader.path, "more data after the end of the archive", "zeros or nothing")
+            raise reader.fault("more data after the end of the archive", "zeros or nothing")
 
 
 def _fault(path: Path, came: str, expected: str) -> DataFormatError:
     return DataFormatError(f"{path}: {came}; expected {expected}; {_REPLACE}")
+
+
+def _member_fault(path: Path, name: str, came: str, expected: str) -> DataFormatError:
+    return _fault(path, f"{name}: {came}", expected)
