@@ -1,5 +1,8 @@
 """Data of one's own: arrays, folders of images, tables, parts and weights."""
 
+import gzip
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -182,3 +185,121 @@ def test_transparency_and_palettes(tmp_path):
 def test_images_of_several_sizes_are_no_array():
     with pytest.raises(fastcnn.ShapeError, match=r"from_arrays: images or labels make no array .* images of one size"):
         data.from_arrays([np.zeros((4, 4)), np.zeros((5, 4))], [0, 1])
+
+
+# Tables
+
+
+def table(path, *lines):
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def ramp(first, count=9):
+    return ",".join(map(str, range(first, first + count)))
+
+
+@pytest.mark.parametrize("lines, options, count", [
+    ((f"7,{ramp(0)}", f"3,{ramp(5)}"), {}, 2),
+    ((f"7,{ramp(1)}", f"3,{ramp(5)}"), {}, 2),
+    ((f"cat,{ramp(0)}", f"dog,{ramp(5)}"), {}, 2),
+    ((f"{ramp(0)},4", f"{ramp(5)},3"), {"label": -1}, 2),
+    ((f"{ramp(1)}", f"{ramp(5)}"), {"label": None}, 2),
+    ((f"label,{ramp(0)}", f"dog,{ramp(5)}"), {}, 1),
+    ((f"what,{ramp(0)}", f"1,{ramp(5)}"), {}, 1),
+    ((ramp(0, 10), f"1,{ramp(5)}"), {}, 1),
+    ((ramp(0, 9), ramp(5)), {"label": None}, 1),
+], ids=["ramp from 0", "ramp from 1", "ramp of a named class", "label last", "no labels", "names", "name over numbers",
+        "counted columns", "counted columns, no labels"])
+def test_an_image_that_is_a_ramp_is_no_head(lines, options, count, tmp_path):
+    read = data.from_csv(table(tmp_path / "table.csv", *lines), (3, 3), **options)
+    assert len(read) == count
+    images = read if isinstance(read, np.ndarray) else read.images
+    assert images[-1].reshape(-1).tolist() == list(range(5, 14))
+
+
+def test_columns_beyond_a_byte_are_counted_ones(tmp_path):
+    lines = f"kind,{ramp(0, 300)}", "cat" + ",5" * 300, "dog" + ",6" * 300
+    assert data.from_csv(table(tmp_path / "table.csv", *lines), (10, 30)).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("name", ["label", "Label", "class", "target", "y"])
+def test_the_head_names_the_column_of_the_label(name, tmp_path):
+    path = table(tmp_path / "table.csv", f"a,b,{name},c,d", "1,2,5,3,4", "6,7,0,8,9")
+    split = data.from_csv(path, (2, 2))
+    assert split.labels.tolist() == [5, 0] and split.images.reshape(2, 4).tolist() == [[1, 2, 3, 4], [6, 7, 8, 9]]
+    assert data.from_csv(path, (2, 2), label=0).labels.tolist() == [1, 6]
+
+
+def test_labels_that_are_written_as_floats(tmp_path):
+    path = table(tmp_path / "table.csv", "10.0,1", "2.0,2", "1.0,3", "2.,4")
+    split = data.from_csv(path, (1, 1))
+    assert split.labels.tolist() == [10, 2, 1, 2] and len(split.classes) == 11
+    assert data.from_csv(path, (1, 1), classes=["1", "2", "10"]).labels.tolist() == [2, 1, 0, 1]
+
+
+def test_table_without_labels(tmp_path):
+    path = table(tmp_path / "test.csv", "pixel0,pixel1", "1,2", "3,4")
+    images = data.from_csv(path, (1, 2), label=None)
+    assert images.dtype == np.uint8 and images.shape == (2, 1, 2, 1) and images.reshape(-1).tolist() == [1, 2, 3, 4]
+    with pytest.raises(fastcnn.DataFormatError, match=r"line 2 has 2 values, expected 3: a label .*; label=None reads a"):
+        data.from_csv(path, (1, 2))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda raw: gzip.compress(raw[:9]) + gzip.compress(raw[9:])])
+def test_gzipped_table(pack, tmp_path):
+    (tmp_path / "table.csv.gz").write_bytes(pack(b"label,a,b\ndog,1,2\ncat,3,4\n"))
+    split = data.from_csv(tmp_path / "table.csv.gz", (1, 2))
+    assert split.classes == ("cat", "dog") and split.images.reshape(-1).tolist() == [1, 2, 3, 4]
+
+
+def test_long_tables_of_every_kind_of_line(tmp_path):
+    """Several blocks, some of plain numbers and some not, give what each line alone gives."""
+    random = np.random.default_rng(0)
+    pixels, labels = random.integers(0, 256, (600, 300)), random.integers(0, 4, 600)
+    names = np.array(["plain", '"quoted, old"', '"quoted"', "übel"])
+    as_float = np.arange(600) % 250 == 170
+    lines = [f"{names[label]}," + ",".join(f"{pixel:.1f}" if floats else str(pixel) for pixel in row)
+             + "\n" * (1 + number % 299 // 298)
+             for number, (label, row, floats) in enumerate(zip(labels, pixels, as_float, strict=True))]
+    split = data.from_csv(table(tmp_path / "table.csv", *lines), (10, 30))
+    assert np.array_equal(split.images.reshape(600, 300), pixels)
+    assert [split.classes[label] for label in split.labels] == [names[label].strip('"') for label in labels]
+    last = [",".join([*line.split(",")[-300:], f"{label}"]) for line, label in zip(lines, labels, strict=True)]
+    split = data.from_csv(table(tmp_path / "table.csv", *[line.replace("\n", "") for line in last]), (10, 30), label=-1)
+    assert np.array_equal(split.images.reshape(600, 300), pixels) and np.array_equal(split.labels, labels)
+
+
+@pytest.mark.parametrize("bad, message", [
+    ("1" + ",5" * 299 + ",256", "has pixel 256, expected whole numbers"),
+    ("1" + ",5" * 299 + ",-1", "has pixel -1, expected whole numbers"),
+    ("1" + ",5" * 299 + ",0.5", r"has pixel 0\.5, expected whole numbers"),
+    ("1" + ",5" * 299 + ",x", "could not convert string to float: 'x'"),
+    ("1" + ",5" * 299, "has 300 values, expected 301"),
+    ("" + ",5" * 300, "has no label in column 0"),
+])
+def test_a_bad_line_far_down_is_named(bad, message, tmp_path):
+    path = table(tmp_path / "table.csv", *["1" + ",7" * 300] * 400, bad, "1" + ",7" * 300)
+    with pytest.raises(fastcnn.DataFormatError, match=f"line 401[ :].*{message}|line 401 {message}"):
+        data.from_csv(path, (10, 30))
+
+
+@pytest.mark.parametrize("raw, message", [
+    (b"1,2\n" + b"9" * (1 << 18), "line 2 has more than 65,6.. characters"),
+    (b"1,2\n" + b'"' + b"1,2\n" * (1 << 17), "is no table of text"),
+    (b"1,2\n" + b"\n" * 600_000, "more than 100,000 empty lines"),
+    (b"".join(b"%d,2\n" % number for number in range(10**9, 10**9 + 70_000)), "more than 65,536 different labels"),
+    (gzip.compress((b"1" + b",2" * 300 + b"\n") * 9999), "more than [0-9]+ bytes unpacked"),
+    (gzip.compress(b"1,2\n" * 99)[:-9], "the gzip data ends early"),
+    ("1,2\n".encode("utf-16"), "is no table of text"),
+], ids=["long line", "open quote", "empty lines", "labels", "bomb", "cut", "utf-16"])
+def test_hostile_tables_end_early(raw, message, tmp_path):
+    (tmp_path / "table.csv").write_bytes(raw)
+    if len(raw) < 1 << 19:  # slow
+        tracemalloc.start()
+    try:
+        with pytest.raises(fastcnn.DataFormatError, match=message):
+            data.from_csv(tmp_path / "table.csv", (1, 300) if b"\x1f\x8b" in raw else (1, 1))
+        assert not tracemalloc.is_tracing() or tracemalloc.get_traced_memory()[1] < 2 * len(raw) + (16 << 20)
+    finally:
+        tracemalloc.stop()

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import data, metrics, models, nn, training
 from ..data.dataset import in_classes
-from ..data.image_files import read_image
+from ..data.image_files import ImageReader
 from ..shapes import ShapeError
 from ..warmup import compiling
 from . import UsageError
@@ -49,8 +49,8 @@ def predict(arguments: Namespace) -> int:
         truths = [f"; truth {split.classes[label]}" for label in split.labels[arguments.index]]
     else:
         names, truths = arguments.images, [""] * len(arguments.images)
-        images = np.stack([read_image("predict", path, input_shape(model), invert=arguments.invert)
-                           for path in arguments.images])
+        reader = ImageReader("predict", input_shape(model), invert=arguments.invert)
+        images = np.stack([reader.read(path) for path in arguments.images])
     width = max(map(len, names))
     with compiling():
         predictions = training.predict(model, images)

@@ -15,8 +15,10 @@ from ..shapes import one_of
 from . import formats, sources
 from .dataset import Dataset, Split
 from .download import DownloadError, fetch
-from .own import class_weights, from_arrays, from_csv, from_folder, train_validation_split
+from .folder import from_folder
+from .own import class_weights, from_arrays, train_validation_split
 from .sources import CifarSource, IdxSource, RemoteFile, StrPath
+from .table import from_csv
 
 Splits = tuple[Split, Split]
 

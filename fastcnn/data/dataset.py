@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..shapes import DTypeError, ShapeError
 from . import preview
 
-_MAX_CLASSES = 1 << 16  # where no names are given: one wild label must not make a billion of them
+MAX_CLASSES = 1 << 16  # where no names are given: one wild label must not make a billion of them
 
 
 class Split:
@@ -31,7 +31,7 @@ class Split:
     def __init__(self, images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | None = None) -> None:
         """Check and take the arrays."""
         self.images: NDArray[Any] = _checked_images(images)
-        limit = _MAX_CLASSES if classes is None else len(classes)
+        limit = MAX_CLASSES if classes is None else len(classes)
         self.labels: NDArray[np.int64] = _checked_labels(labels, len(self.images), limit)
         names = range(int(self.labels.max()) + 1) if classes is None else classes
         self.classes: tuple[str, ...] = tuple(str(name) for name in names)
