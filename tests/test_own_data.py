@@ -1,6 +1,9 @@
 """Data of one's own: arrays, folders of images, tables, parts and weights."""
 
 import gzip
+import os
+import resource
+import struct
 import tracemalloc
 
 import numpy as np
@@ -9,6 +12,7 @@ from PIL import Image
 
 import fastcnn
 from fastcnn import data, extras
+from fastcnn.data import image_files
 
 PIXELS = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 
@@ -290,7 +294,7 @@ def test_a_bad_line_far_down_is_named(bad, message, tmp_path):
     (b"1,2\n" + b"\n" * 600_000, "more than 100,000 empty lines"),
     (b"".join(b"%d,2\n" % number for number in range(10**9, 10**9 + 70_000)), "more than 65,536 different labels"),
     (gzip.compress((b"1" + b",2" * 300 + b"\n") * 9999), "more than [0-9]+ bytes unpacked"),
-    (gzip.compress(b"1,2\n" * 99)[:-9], "the gzip data ends early"),
+    (gzip.compress((b"1" + b",2" * 300 + b"\n") * 9)[:-9], "the gzip data ends early"),
     ("1,2\n".encode("utf-16"), "is no table of text"),
 ], ids=["long line", "open quote", "empty lines", "labels", "bomb", "cut", "utf-16"])
 def test_hostile_tables_end_early(raw, message, tmp_path):
@@ -303,3 +307,188 @@ def test_hostile_tables_end_early(raw, message, tmp_path):
         assert not tracemalloc.is_tracing() or tracemalloc.get_traced_memory()[1] < 2 * len(raw) + (16 << 20)
     finally:
         tracemalloc.stop()
+
+
+# Folders
+
+
+def picture(path, size=(4, 3), colour=(250, 0, 0), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("place", ["cat/.ipynb_checkpoints/a.png", "cat/.thumbnails/a.png", "cat/.Trash-1000/files/a.png",
+                                   "cat/@eaDir/a.png/thumb.jpg", "__MACOSX/cat/a.png", "cat/__MACOSX/a.png",
+                                   "$RECYCLE.BIN/a.png", ".git/a.png", "lost+found/a.png"])
+def test_folders_of_the_system_are_no_images(place, tmp_path):
+    picture(tmp_path / "cat" / "good.png")
+    picture(tmp_path / place, colour=(0, 0, 250))
+    with pytest.warns(UserWarning, match=r"left out hidden folders or folders of the system \(1\)$"):
+        split = data.from_folder(tmp_path, (3, 4))
+    assert split.classes == ("cat",) and split.images[:, 0, 0].tolist() == [[250, 0, 0]]
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    picture(tmp_path / "cat" / "good.png")
+    for name in ("cat/Thumbs.db", "cat/.DS_Store", "cat/a.heic", "cat/b.HEIC", "cat/LICENSE", "notes.txt"):
+        (tmp_path / name).write_bytes(b"no image")
+    (tmp_path / "cat" / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    with pytest.warns(UserWarning) as said:
+        assert len(data.from_folder(tmp_path, (3, 4))) == 1
+    assert [str(one.message) for one in said] == [
+        f"from_folder: {tmp_path}: left out files outside the sub-folders (1), files that end in .heic (2), "
+        "files without an ending (1), hidden files (2), links that lead nowhere (1), pipes or devices (1)"]
+    assert said[0].filename == __file__
+
+
+def test_nothing_is_said_where_nothing_is_left_out(tmp_path, recwarn):
+    picture(tmp_path / "cat" / "good.png")
+    data.from_folder(tmp_path, (3, 4))
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("ending", [".jfif", ".jpe", ".JPG", ".pnm", ".tiff", ".webp"])
+def test_every_ending_of_a_format_is_read(ending, tmp_path):
+    picture(tmp_path / "cat" / f"a{ending}")
+    assert len(data.from_folder(tmp_path, (3, 4))) == 1
+
+
+def test_all_endings_of_the_formats_are_known():
+    Image.init()
+    theirs = {ending for ending, name in Image.registered_extensions().items() if name in (*image_files.FORMATS, "MPO")}
+    assert theirs - {".pfm"} == image_files.ENDINGS  # of 32 bits
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    picture(tmp_path / "elsewhere" / "deep" / "a.png")
+    picture(tmp_path / "data" / "cat" / "b.png")
+    (tmp_path / "data" / "cat" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "dog").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "circle").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match=r"left out linked folders that were read already \(2\)$"):
+        split = data.from_folder(tmp_path / "data", (3, 4))
+    assert split.classes == ("cat", "dog") and split.labels.tolist() == [0, 0, 1]
+
+
+def test_classes_of_a_folder_are_those_given(tmp_path):
+    picture(tmp_path / "red" / "a.png", colour=(250, 0, 0))
+    picture(tmp_path / "blue" / "a.png", colour=(0, 0, 250))
+    (tmp_path / "green").mkdir()
+    picture(tmp_path / "grey" / "a.png")
+    with pytest.warns(UserWarning, match=r"left out sub-folders that classes does not name \(1\); no images of green"):
+        split = data.from_folder(tmp_path, (3, 4), classes=["green", "red", "white", "blue"])
+    assert split.classes == ("green", "red", "white", "blue") and split.labels.tolist() == [1, 3]
+    assert split.images[:, 0, 0].tolist() == [[250, 0, 0], [0, 0, 250]]
+
+
+def test_a_sub_folder_without_images(tmp_path):
+    picture(tmp_path / "red" / "a.png")
+    (tmp_path / "green").mkdir()
+    with pytest.raises(fastcnn.DataFormatError, match=r"green has no image files, .*; classes=\[\.\.\.\] allows a class"):
+        data.from_folder(tmp_path, (3, 4))
+    with pytest.raises(fastcnn.DataFormatError, match="has no image files, expected some that end in"):
+        data.from_folder(tmp_path, (3, 4), classes=["green", "blue"])
+
+
+@pytest.mark.parametrize("classes", ["red", [], ["red", "red"]])
+def test_unfit_classes_of_a_folder(classes, tmp_path):
+    with pytest.raises(ValueError, match=r"from_folder: classes is .*, expected a list of names, each once"):
+        data.from_folder(tmp_path, (3, 4), classes=classes)
+
+
+def test_files_that_cannot_be_read_are_all_named_or_left_out(tmp_path):
+    picture(tmp_path / "cat" / "b.png", colour=(250, 0, 0))
+    picture(tmp_path / "dog" / "b.png", colour=(0, 250, 0))
+    for name in ("cat/a.png", "cat/c.jpg", "dog/a.png"):
+        (tmp_path / name).write_bytes((tmp_path / "cat" / "b.png").read_bytes()[:40])
+    with pytest.raises(fastcnn.DataFormatError) as caught:
+        data.from_folder(tmp_path, (3, 4))
+    assert all(str(tmp_path / name) in str(caught.value) for name in ("cat/a.png", "cat/c.jpg", "dog/a.png"))
+    assert str(caught.value).endswith("; on_error='skip' leaves them out")
+    with pytest.warns(UserWarning, match=r"left out files that cannot be read \(3\); .*a\.png cannot be read as an image"):
+        split = data.from_folder(tmp_path, (3, 4), on_error="skip")
+    assert split.labels.tolist() == [0, 1] and split.images[:, 0, 0].tolist() == [[250, 0, 0], [0, 250, 0]]
+    with pytest.raises(ValueError, match="on_error is 'ignore', expected one of raise, skip"):
+        data.from_folder(tmp_path, (3, 4), on_error="ignore")
+
+
+def test_hundred_files_that_cannot_be_read_are_counted(tmp_path):
+    (tmp_path / "cat").mkdir()
+    for number in range(100):
+        (tmp_path / "cat" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(fastcnn.DataFormatError, match=r"; and 90 more$"):
+        data.from_folder(tmp_path, (3, 4), on_error="skip")
+
+
+# Single images
+
+
+def in_one_row(tmp_path, image, size, **options):
+    (tmp_path / "all").mkdir(exist_ok=True)
+    image.save(tmp_path / "all" / "a.png")
+    return data.from_folder(tmp_path, size, grey=True, **options).images[0, ..., 0]
+
+
+def test_cropped_and_padded_images_keep_their_proportions(tmp_path):
+    half = np.repeat([[0, 100, 100, 0]], 2, axis=0).repeat(10, axis=0).repeat(10, axis=1).astype(np.uint8)
+    wide, high = Image.fromarray(half), Image.fromarray(half.T)
+    assert in_one_row(tmp_path, wide, (20, 20), resize="crop").tolist() == [[100] * 20] * 20
+    assert in_one_row(tmp_path, high, (20, 20), resize="crop").tolist() == [[100] * 20] * 20
+    padded = in_one_row(tmp_path, Image.new("L", (40, 20), 100), (40, 40), resize="pad")
+    assert (padded[10:30] == 100).all() and not padded[:10].any() and not padded[30:].any()
+    padded = in_one_row(tmp_path, Image.new("L", (20, 40), 100), (40, 40), resize="pad")
+    assert (padded[:, 10:30] == 100).all() and not padded[:, :10].any() and not padded[:, 30:].any()
+    assert in_one_row(tmp_path, wide, (20, 20))[0].tolist() != [100] * 20
+    assert in_one_row(tmp_path, Image.new("L", (1, 3000), 9), (2, 2), resize="pad").tolist() == [[9, 0]] * 2
+    with pytest.raises(ValueError, match="resize is 'fill', expected one of stretch, crop, pad"):
+        data.from_folder(tmp_path, (2, 2), resize="fill")
+
+
+@pytest.mark.parametrize("raw, pixels", [
+    (b"P5\n2 1\n65535\n\x12\x34\x80\xff", [0x12, 0x80]),
+    (b"P2\n2 1\n65535\n4660 33023\n", [0x12, 0x80]),
+    (b"P5\n2 1\n1000\n\x01\xf4\x03\xe8", [128, 255]),
+    (b"P2\n2 1\n1000\n500 1000\n", [128, 255]),
+    (b"P5\n2 1\n256\n\x01\x00\x00\x80", [255, 128]),
+    (b"P5\n2 1\n255\n\x12\x80", [0x12, 0x80]),
+], ids=["binary", "plain", "binary to 1000", "plain to 1000", "binary to 256", "of bytes"])
+def test_pgm_of_16_bits(raw, pixels, tmp_path):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "a.pgm").write_bytes(raw)
+    assert data.from_folder(tmp_path, (1, 2), grey=True).images[0, 0, :, 0].tolist() == pixels
+    assert data.from_folder(tmp_path, (1, 2)).images[0, 0].tolist() == [[pixel] * 3 for pixel in pixels]
+
+
+def test_images_of_more_pixels_than_are_wanted(tmp_path):
+    picture(tmp_path / "all" / "a.png", size=(100, 50))
+    assert len(data.from_folder(tmp_path, (3, 4), max_pixels=5000)) == 1
+    with pytest.raises(fastcnn.DataFormatError, match=r"a\.png .*\(it takes 5,000 pixels, expected at most 4,999"):
+        data.from_folder(tmp_path, (3, 4), max_pixels=4999)
+
+
+def tiff(**changes):
+    """A grey image of 4 x 3 pixels in TIFF, in one strip or tile."""
+    tags = {256: 4, 257: 3, 258: 8, 259: 5, 262: 1, 277: 1} | {int(name[1:]): value for name, value in changes.items()}
+    tags |= {324: 8, 325: 9} if 322 in tags else {273: 8, 279: 9}
+    lines = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    return b"II*\0" + struct.pack("<I", 8 + 12) + bytes(12) + struct.pack("<H", len(tags)) + lines + bytes(4)
+
+
+@pytest.mark.parametrize("changes", [{"_257": 1 << 25}, {"_278": 1 << 28}, {"_322": 1 << 14, "_323": 1 << 14}],
+                         ids=["height", "rows of a strip", "tile"])
+def test_tiff_that_would_take_much_memory_is_not_decoded(changes, tmp_path):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "a.tif").write_bytes(tiff(**changes))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(fastcnn.DataFormatError, match=r"pixels, expected at most 67,108,864"):
+        data.from_folder(tmp_path, (3, 4))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 14
+
+
+def test_a_very_long_image_is_read_with_little_memory(tmp_path):
+    image = Image.new("L", (1 << 22, 1), 7)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (in_one_row(tmp_path, image, (32, 32)) == 7).all()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 16
