@@ -143,7 +143,7 @@ class _Table:
 
     def _keep_plain(self, texts: list[str]) -> bool:
         """Keep lines of plain numbers beside any labels; False where there are others, of which none is kept."""
-        labels = []
+        labels: list[str] = []
         if self.column is not None:
             labels, texts = _without_labels(texts, self.column)
             labels = [_unquoted(label) for label in labels]
