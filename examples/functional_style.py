@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from fastcnn import data, plot
 from fastcnn import functional as F  # noqa: N812
+from fastcnn.training import History
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -107,7 +107,7 @@ def main() -> None:
                         "seconds": seconds, "images_per_second": len(train) / seconds})
         print(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in history[-1].items()), flush=True)
     if arguments.out is not None:
-        (arguments.out / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in history))
+        (arguments.out / "history.jsonl").write_text(History(history).json_lines())
         plot.predictions(test.images[:24], F.softmax(scores[:24]), arguments.out / "predictions.png",
                          labels=test.labels[:24], classes=test.classes)
         maps = feed_forward(F.gather(test.images, np.arange(1), *scale), weights)

@@ -851,6 +851,59 @@ def test_an_average_begins_anew_with_the_run():
     train(models.create("strided_cnn", (8, 8, 1), 10), callbacks=[average])
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), float("inf")])
+def test_what_is_not_finite_is_no_best_value(value):
+    class Fake:
+        model, validation, step, stop = network(), None, 1, False
+
+    best, stop, plateau = BestModel("train_loss"), EarlyStopping("train_loss", patience=2), optim.PlateauLR(patience=1)
+    for epoch, loss in enumerate([value, 2.0, value, value], 1):
+        for callback in (best, stop):
+            callback.on_epoch_end(Fake, {"epoch": epoch, "train_loss": loss})
+        plateau.observe(loss)
+    assert best.epoch == 2 and Fake.stop and plateau.cuts == 1 and plateau.best == 2.0
+    accuracy = BestModel("train_accuracy")
+    accuracy.on_epoch_end(Fake, {"epoch": 1, "train_accuracy": value})
+    assert accuracy.epoch == 0
+
+
+def without_nan(text):
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_no_file_of_a_run_holds_numbers_that_json_does_not_know(tmp_path):
+    class Spoilt(nn.CrossEntropyLoss):
+        def forward(self, prediction, target):
+            loss = super().forward(prediction, target)
+            return loss if self._gradient is not None else float("nan")  # of the validation only
+
+    class Knows(Callback):
+        def state_dict(self):
+            return {"seen": [float("inf"), -float("inf"), {"deep": float("nan")}, np.arange(3)]}
+
+        def load_state_dict(self, state):
+            self.state = state
+
+    options = {"validation": FEW, "loss": Spoilt(), "schedule": optim.PlateauLR(), "epochs": 2}
+    knows, files = Knows(), [JSONLogger(tmp_path / "log.jsonl"), CSVLogger(tmp_path / "log.csv")]
+    history = train(network(), callbacks=[*files, knows, Checkpoint(tmp_path)], **options)
+    records = [without_nan(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["test_loss"] for record in records] == [None, None]
+    assert (tmp_path / "log.jsonl").read_text() == history.json_lines()
+    with safetensors.safe_open(next(tmp_path.glob("*.safetensors")), framework="numpy") as file:
+        without_nan(file.metadata()["fastcnn"])
+    resumed = train(network(), callbacks=[*files, knows], **{**options, "epochs": 3}, resume=tmp_path)
+    assert np.isnan([record["test_loss"] for record in resumed]).all()
+    assert resumed[0]["train_loss"] == records[0]["train_loss"] == history[0]["train_loss"]
+    first, second, third, array = knows.state["seen"]
+    assert (first, second) == (np.inf, -np.inf) and np.isnan(third["deep"]) and array.tolist() == [0, 1, 2]
+    with open(tmp_path / "log.csv", newline="") as file:
+        assert all(np.isnan(float(row["test_loss"])) for row in csv.DictReader(file))
+
+
 def test_nan_is_no_best_value():
     class Fake:
         model, validation, step, stop = network(), None, 1, False

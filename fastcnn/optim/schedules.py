@@ -183,7 +183,7 @@ class PlateauLR(Schedule):
 
     def observe(self, loss: float) -> None:
         """Count an epoch without progress, and cut when there were too many."""
-        if loss < self.best * (1 - self.threshold):
+        if -math.inf < loss < self.best * (1 - self.threshold):  # what is not finite is no progress
             self.best, self.bad_epochs = loss, 0
         else:
             self.bad_epochs += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ import numpy as np
 
 from ..shapes import integer, one_of, real
 from .files import write_atomically
-from .history import KEYS
+from .history import KEYS, json_line
 
 if TYPE_CHECKING:
     from .loop import Run
@@ -77,9 +76,9 @@ class _Monitor(Callback):
         self.best = None
 
     def _improves(self, record: Record, margin: float = 0.0) -> bool:
-        """Whether the value beats the best so far by more than `margin`; then it is the best. NaN beats none."""
+        """Whether the value, if it is finite, beats the best so far by more than `margin`; then it is the best."""
         value = record[self.monitor] * (-1 if self.monitor.endswith("loss") else 1)
-        if math.isnan(value) or (self.best is not None and not value > self.best + margin):
+        if not math.isfinite(value) or (self.best is not None and not value > self.best + margin):
             return False
         self.best = value
         return True
@@ -181,12 +180,12 @@ class _Logger(Callback):
 
 class JSONLogger(_Logger):
     """Writes each epoch's record to the file `path`, one JSON object a line; a resumed run cuts what came after its
-    start.
+    start. What is not finite is null.
     """
 
     def line(self, record: Record) -> str:
         """Return the record as JSON."""
-        return json.dumps(record) + "\n"
+        return json_line(record)
 
 
 class CSVLogger(_Logger):

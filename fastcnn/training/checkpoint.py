@@ -125,7 +125,7 @@ def _load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"resume: {path} is a saved model, expected a checkpoint of a training")
     try:
         state = _with_arrays(description["state"], tensors)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"resume: {path} is damaged: its state lacks {error}") from None
     if not isinstance(state, dict):
         raise CheckpointError(f"resume: {path} is damaged: its state is {type(state).__name__}, expected dict")
@@ -139,21 +139,31 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _without_arrays(tree: Any, path: str, tensors: Tensors) -> Any:
-    """Return the tree with each array moved to `tensors` and {"array": its path} in its place."""
+    """Return the tree as JSON can hold it: {"array": its path} in place of each array, which goes to `tensors`, and
+    {"float": its name} for numbers that are not finite.
+    """
     if isinstance(tree, np.ndarray):
         tensors[path] = tree
         return {"array": path}
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return {"float": str(float(tree))}
     if isinstance(tree, dict):
         return {name: _without_arrays(branch, f"{path}/{name}" if path else name, tensors) for name, branch in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [_without_arrays(branch, f"{path}/{index}", tensors) for index, branch in enumerate(tree)]
     return tree
 
 
 def _with_arrays(tree: Any, tensors: Tensors) -> Any:
-    """Return the tree with the arrays back in their places."""
+    """Return the tree that `_without_arrays` was given."""
     if isinstance(tree, dict):
         if set(tree) == {"array"}:
             return tensors[tree["array"]]
+        if set(tree) == {"float"}:
+            return float(tree["float"])
         return {name: _with_arrays(branch, tensors) for name, branch in tree.items()}
+    if isinstance(tree, list):
+        return [_with_arrays(branch, tensors) for branch in tree]
     return tree
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,10 +30,20 @@ class History(Tabular, list[dict[str, Any]]):
 
     interrupted = False
 
+    def json_lines(self) -> str:
+        """Return the records as history.jsonl has them, an object in each line; what is not finite is null."""
+        return "".join(map(json_line, self))
+
     def table(self) -> Table:
         """Return the table, with the columns of the validation where there was one."""
         validated = any(record["test_loss"] is not None for record in self)
         return Table(heads(validated), [cells(record, validated) for record in self], right=range(7))
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """Return a record as one line of JSON; numbers that are not finite, which JSON does not know, are null."""
+    unknown = {name: None for name, value in record.items() if isinstance(value, float) and not math.isfinite(value)}
+    return json.dumps({**record, **unknown}, allow_nan=False) + "\n"
 
 
 def heads(validated: bool) -> tuple[str, ...]:
