@@ -14,6 +14,7 @@ from .. import plot as pictures
 from ..shapes import DataFormatError, ShapeError
 from ..training.history import KEYS
 from ..warmup import compiling
+from . import datasets
 from .recipes import PICTURES
 from .train import CHECKPOINTS, HISTORY, MODEL
 from .use import test_images
@@ -41,7 +42,7 @@ class _Drawer:
     def test(self) -> data.Split:
         """The test images of the run."""
         if self._test is None:
-            self._test = test_images("plot", self._dataset(), self.arguments.data_dir, self.model)
+            self._test = self._load()
         return self._test
 
     @property
@@ -51,14 +52,14 @@ class _Drawer:
             self._probabilities = training.predict(self.model, self.test.images)
         return self._probabilities
 
-    def _dataset(self) -> str:
-        """Return the name of the data set that was given, or that a checkpoint tells."""
+    def _load(self) -> data.Split:
+        """Return the test images of the data set that was given, or of the one that a checkpoint tells."""
         if self.arguments.dataset:
-            return str(self.arguments.dataset)
+            return test_images("plot", self.arguments, self.model)
         if any(self.run.glob(CHECKPOINTS)):
             begun = training.load_checkpoint(self.run)["callbacks"].get("Begun 0")
             if begun:
-                return str(begun["dataset"])
+                return datasets.load(begun["dataset"], self.arguments.data_dir, begun, begun["seed"]).test
         raise ValueError(f"plot: {self.run} does not tell its data set, expected --dataset")
 
     def _chosen(self, picture: str) -> np.ndarray:

@@ -7,7 +7,9 @@ import math
 from typing import Any
 
 from .. import __version__
-from .recipes import AUGMENTATIONS, MODELS, OPTIMIZERS, PICTURES, RECIPES, SCHEDULES
+from .recipes import AUGMENTATIONS, MODELS, ON_ERROR, OPTIMIZERS, OWN, PICTURES, RECIPES, RESIZINGS, SCHEDULES
+
+_DATASETS = ", ".join(RECIPES) + "; or a folder with a sub-folder of images for each class, a table (.csv), an .npz file"
 
 
 def build() -> argparse.ArgumentParser:
@@ -50,9 +52,16 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in DIR, as it was begun")
     _threads(parser)
     _data_dir(parser)
+    own = _own_data(parser)
+    own.add_argument("--validation", metavar="SHARE|PATH", help="images to validate on: a share, chosen by the seed, or "
+                     "others (0.2, or the part of the folder or file that is called validation, val or test)")
+    own.add_argument("--size", type=_size, metavar="H,W[,C]",
+                     help=f"size that image files are brought to, with C 1 in grey ({','.join(map(str, OWN.image))}); shape "
+                     "of a table's images, where it is not square")
     parser.epilog = "defaults:\n" + "\n".join(
         f"  {name:14}{recipe.model}, {recipe.epochs} epochs, batch size {recipe.batch_size}, {recipe.optimizer}, "
-        f"lr {recipe.lr:g}, {recipe.schedule}, augment {recipe.augment}" for name, recipe in RECIPES.items())
+        f"lr {recipe.lr:g}, {recipe.schedule}, augment {recipe.augment}"
+        for name, recipe in {**RECIPES, "your own": OWN}.items())
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
@@ -62,16 +71,19 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", action="store_true", help="also precision, recall and F1 of each class")
     _threads(parser)
     _data_dir(parser)
+    _own_data(parser)
 
 
 def _predict(parser: argparse.ArgumentParser) -> None:
     _model_file(parser)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="image files such as png or jpg")
+    parser.add_argument("images", nargs="*", metavar="IMAGE",
+                        help="image files such as png or jpg, folders of them, tables (.csv) and .npz files")
     parser.add_argument("--invert", action="store_true", help="for files with dark strokes on a light ground")
     parser.add_argument("--index", type=_natural, nargs="+", metavar="N", help="numbers of test images, from 0")
-    parser.add_argument("--dataset", metavar="DATASET", help="whose test images: " + ", ".join(RECIPES))
+    parser.add_argument("--dataset", metavar="DATASET", help="whose test images: " + _DATASETS)
     parser.add_argument("--top", type=_count, default=3, metavar="K", help="classes to show (3)")
     _data_dir(parser)
+    _own_data(parser)
 
 
 def _summary(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +110,7 @@ def _plot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", type=_natural, nargs="+", metavar="N", help="numbers of test images, from 0 (the first)")
     parser.add_argument("--dataset", metavar="DATASET", help="whose test images (those that the run was trained for)")
     _data_dir(parser)
+    _own_data(parser)
 
 
 def _bench(parser: argparse.ArgumentParser) -> None:
@@ -119,7 +132,19 @@ def _warmup(parser: argparse.ArgumentParser) -> None:
 
 
 def _dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", metavar="DATASET", help=", ".join(RECIPES))
+    parser.add_argument("dataset", metavar="DATASET", help=_DATASETS)
+
+
+def _own_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("for data of your own")
+    group.add_argument("--label", metavar="COLUMN", help="column of a table that has the labels, its name or its number "
+                       "from 0 (the one called label, else the first); the array of an .npz file")
+    group.add_argument("--resize", choices=RESIZINGS, metavar="NAME",
+                       help="how an image file of other proportions is brought to size: " + ", ".join(RESIZINGS))
+    group.add_argument("--on-error", choices=ON_ERROR, metavar="NAME", help="what to do about files that cannot be read: "
+                       + ", ".join(ON_ERROR))
+    group.add_argument("--max-pixels", type=_count, metavar="N", help="largest image that is decoded (67108864)")
+    return group
 
 
 def _network(parser: argparse.ArgumentParser) -> None:
@@ -167,4 +192,11 @@ def _shape(text: str) -> tuple[int, ...]:
     sizes = tuple(_count(size) for size in text.split(","))
     if len(sizes) != 3:
         raise argparse.ArgumentTypeError(f"{text!r}, expected three sizes such as 28,28,1")
+    return sizes
+
+
+def _size(text: str) -> list[int]:
+    sizes = [_count(size) for size in text.split(",")]
+    if len(sizes) not in (2, 3):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected height and width such as 64,64, or 64,64,1 for grey")
     return sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import numpy as np
 from .. import data, extras, models, nn, optim, plot, training, warmup
 from ..kernels import simd, threads
 from ..nn import memory
-from . import UsageError
+from . import UsageError, datasets
 from .recipes import OPTIMIZERS, recipe_for
 
 MODEL, HISTORY, CURVES, CHECKPOINTS = "model.safetensors", "history.jsonl", "curves.png", "checkpoint-*.safetensors"
@@ -43,7 +44,7 @@ def train(arguments: Namespace) -> int:
         _require_usable(out, arguments.resume)
     settings = _settings(arguments, None if state is None else state["callbacks"].get("Begun 0"))
     use_threads(arguments.threads)
-    dataset = data.load(settings["dataset"], arguments.data_dir)
+    dataset = datasets.load(settings["dataset"], arguments.data_dir, settings, settings["seed"])
     image, classes = dataset.train.images.shape[1:], len(dataset.classes)
     batch_size, augment = settings["batch_size"], augmentation(settings["augment"])
 
@@ -92,14 +93,16 @@ def _require_usable(out: Path, resume: bool) -> None:
 def _settings(arguments: Namespace, begun: Mapping[str, Any] | None) -> Settings:
     """Return the settings: what the command line says, else what the run was begun with, else the recipe."""
     recipe = recipe_for(arguments.dataset)
-    settings: Settings = {"dataset": arguments.dataset, "seed": 0}
+    dataset = datasets.named(arguments.dataset)
+    settings: Settings = {"dataset": dataset, "seed": 0}
     settings |= {name: getattr(recipe, name) for name in ("model", "epochs", "batch_size", "optimizer", "lr", "schedule",
                                                           "augment")}
     given = {name: getattr(arguments, name) for name in settings if getattr(arguments, name) is not None}
+    given |= {"dataset": dataset, **datasets.options(arguments, dataset)}
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
         settings["lr"] = OPTIMIZERS[given["optimizer"]]
     if begun is not None:
-        settings |= begun
+        settings |= {**datasets.OPTIONS, **begun}
         changed = [name for name in given if given[name] != settings[name] and name not in _MAY_CHANGE]
         if changed:
             raise ValueError("; ".join(f"--{name.replace('_', '-')} is {given[name]!r}, expected {settings[name]!r} as the "
@@ -198,8 +201,8 @@ def _keep(model: nn.Module, history: training.History, out: Path) -> None:
 def _end(history: training.History, settings: Settings, out: Path | None) -> int:
     """Print how the run ended and return the exit code."""
     if history.interrupted:
-        advice = (f"go on with: fastcnn train {settings['dataset']} --out {out} --resume" if out is not None
-                  else "nothing is kept without --out DIR")
+        command = shlex.join(["fastcnn", "train", settings["dataset"], "--out", str(out), "--resume"])
+        advice = f"go on with: {command}" if out is not None else "nothing is kept without --out DIR"
         print(f"interrupted in epoch {len(history) + 1} of {settings['epochs']}; {advice}", file=sys.stderr)
         return 130
     last = history[-1]

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import Namespace
+from collections.abc import Iterator
 
 import numpy as np
 
 from .. import data, metrics, models, nn, training
 from ..data.dataset import in_classes
+from ..data.folder import ImageFolder, problem
 from ..data.image_files import ImageReader
-from ..shapes import ShapeError
+from ..shapes import DataFormatError, DTypeError, ShapeError
 from ..warmup import compiling
-from . import UsageError
+from . import UsageError, datasets
 from .recipes import Recipe, home_of
 from .train import kind_of, use_threads
+
+_AT_ONCE = 256  # images
 
 
 def evaluate(arguments: Namespace) -> int:
     """Print loss and accuracy of a saved model on the test images."""
     model = training.load(arguments.model)
     use_threads(arguments.threads)
-    test = test_images("evaluate", arguments.dataset, arguments.data_dir, model)
+    test = test_images("evaluate", arguments, model)
     with compiling():
         result = training.evaluate(model, test, batch_size=arguments.batch_size)
     print(f"test accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}, {len(test):,} images of {arguments.dataset}")
@@ -34,29 +39,84 @@ def evaluate(arguments: Namespace) -> int:
 
 
 def predict(arguments: Namespace) -> int:
-    """Print the likeliest classes, a line per image."""
+    """Print the likeliest classes, a line per image; 1 where one of the files has no answer."""
     if arguments.index and not arguments.dataset:
         raise UsageError("--index needs --dataset, whose test images it counts")
     if bool(arguments.images) == bool(arguments.index):
         raise UsageError("predict needs either image files or --index with --dataset")
     model = training.load(arguments.model)
-    if arguments.index:
-        split = test_images("predict", arguments.dataset, arguments.data_dir, model)
-        beyond = [index for index in arguments.index if index >= len(split)]
+    questions = _Questions(model, arguments)
+    width = 0
+    for names, images, truths in questions.of_index() if arguments.index else questions.of_files():
+        with compiling():
+            predictions = training.predict(model, images)
+        width = max(width, *map(len, names))
+        for name, probabilities, truth in zip(names, predictions, truths, strict=True):
+            print(f"{name:{width}}  {_likeliest(probabilities, model.classes, arguments.top)}{truth}")
+        sys.stdout.flush()
+    return int(questions.problems > 0)
+
+
+_Batch = tuple[list[str], np.ndarray, list[str]]  # names, images and what is known of the truth
+
+
+class _Questions:
+    """What `predict` is asked: images in batches, and how many could not be read."""
+
+    def __init__(self, model: nn.Module, arguments: Namespace) -> None:
+        self.model, self.arguments, self.problems = model, arguments, 0
+
+    def of_index(self) -> Iterator[_Batch]:
+        """Give the test images that were chosen by number."""
+        index = self.arguments.index
+        split = test_images("predict", self.arguments, self.model)
+        beyond = [number for number in index if number >= len(split)]
         if beyond:
             raise ShapeError(f"predict: --index is {beyond[0]}, expected 0 to {len(split) - 1}")
-        names, images = [f"{index}" for index in arguments.index], split.images[arguments.index]
-        truths = [f"; truth {split.classes[label]}" for label in split.labels[arguments.index]]
-    else:
-        names, truths = arguments.images, [""] * len(arguments.images)
-        reader = ImageReader("predict", input_shape(model), invert=arguments.invert)
-        images = np.stack([reader.read(path) for path in arguments.images])
-    width = max(map(len, names))
-    with compiling():
-        predictions = training.predict(model, images)
-    for name, probabilities, truth in zip(names, predictions, truths, strict=True):
-        print(f"{name:{width}}  {_likeliest(probabilities, model.classes, arguments.top)}{truth}")
-    return 0
+        truths = [f"; truth {split.classes[label]}" for label in split.labels[index]]
+        yield list(map(str, index)), split.images[index], truths
+
+    def of_files(self) -> Iterator[_Batch]:
+        """Give the images of all files that can be read, and say what is wrong with the others."""
+        given = {name: value for name in ("resize", "max_pixels") if (value := getattr(self.arguments, name)) is not None}
+        reader = ImageReader("predict", input_shape(self.model), invert=self.arguments.invert, **given)
+        waiting: list[tuple[str, np.ndarray]] = []
+        for path in self._paths():
+            try:
+                if path.endswith(datasets.TABLES):
+                    images = datasets.images_of(path, reader.shape)
+                    yield [f"{path}[{number}]" for number in range(len(images))], images, [""] * len(images)
+                else:
+                    waiting.append((path, reader.read(path)))
+            except (DataFormatError, OSError, ShapeError, DTypeError) as error:
+                self._say(problem(error))
+            if len(waiting) == _AT_ONCE:
+                yield _batch(waiting)
+                waiting = []
+        if waiting:
+            yield _batch(waiting)
+
+    def _paths(self) -> Iterator[str]:
+        """Give the files, and those in folders."""
+        for path in self.arguments.images:
+            if not os.path.isdir(path):
+                yield path
+                continue
+            folder = ImageFolder("predict", path)
+            found = folder.images()
+            if not found:
+                self._say(f"predict: {path} has no image files")
+            elif folder.left_out:
+                print(f"fastcnn: {folder.said()}", file=sys.stderr)
+            yield from map(str, found)
+
+    def _say(self, text: str) -> None:
+        self.problems += 1
+        print(f"fastcnn: {text}", file=sys.stderr)
+
+
+def _batch(waiting: list[tuple[str, np.ndarray]]) -> _Batch:
+    return [path for path, _ in waiting], np.stack([image for _, image in waiting]), [""] * len(waiting)
 
 
 def summary(arguments: Namespace) -> int:
@@ -100,9 +160,10 @@ def input_shape(model: nn.Module) -> tuple[int, ...]:
     return model.origin.input_shape
 
 
-def test_images(command: str, dataset: str, data_dir: str | None, model: nn.Module) -> data.Split:
-    """Return the test images, where they are such as the model takes; ShapeError where they are not."""
-    split = data.load(dataset, data_dir).test
+def test_images(command: str, arguments: Namespace, model: nn.Module) -> data.Split:
+    """Return the test images, where they are such as the model takes; ShapeError, ValueError where they are not."""
+    dataset, given = arguments.dataset, datasets.options(arguments, arguments.dataset)
+    split = datasets.load_test(dataset, arguments.data_dir, given, model.origin and model.origin.input_shape, model.classes)
     if model.origin is not None:
         came, expected = split.images.shape[1:], model.origin.input_shape
         if came != expected:

@@ -16,14 +16,16 @@ from . import formats, sources
 from .dataset import Dataset, Split
 from .download import DownloadError, fetch
 from .folder import from_folder
+from .image_files import MAX_PIXELS
+from .npz import from_npz
 from .own import class_weights, from_arrays, train_validation_split
 from .sources import CifarSource, IdxSource, RemoteFile, StrPath
 from .table import from_csv
 
 Splits = tuple[Split, Split]
 
-__all__ = ["Dataset", "DownloadError", "Split", "class_weights", "from_arrays", "from_csv", "from_folder", "load", "names",
-           "train_validation_split"]
+__all__ = ["MAX_PIXELS", "Dataset", "DownloadError", "Split", "class_weights", "from_arrays", "from_csv", "from_folder",
+           "from_npz", "load", "names", "train_validation_split"]
 
 
 def names() -> tuple[str, ...]:

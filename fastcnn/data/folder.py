@@ -107,7 +107,12 @@ class ImageFolder:
         return images[: len(good)], good
 
     def warn(self) -> None:
-        """Say how many were left out of each kind, and which classes have no images, where there are such."""
+        """Warn where something was left out."""
+        if text := self.said():
+            warnings.warn(text, stacklevel=3)
+
+    def said(self) -> str:
+        """Return how many were left out of each kind, and which classes have no images; nothing where none are."""
         said = []
         if self.left_out:
             said.append("left out " + ", ".join(f"{what} ({count})" for what, count in sorted(self.left_out.items())))
@@ -115,8 +120,7 @@ class ImageFolder:
             said.append(f"no images of {', '.join(self.empty)}")
         if self.problems:
             said.append(_listed(self.problems))
-        if said:
-            warnings.warn(f"{self.function}: {self.root}: {'; '.join(said)}", stacklevel=3)
+        return f"{self.function}: {self.root}: {'; '.join(said)}" if said else ""
 
 
 _HIDDEN_FOLDERS = "hidden folders or folders of the system"

@@ -26,6 +26,7 @@ _LABELS = ("label", "labels", "class", "target", "y")  # what the column of labe
 _BLOCK = 1 << 16  # characters that are read at once
 _MOST_IN_CELL = 64  # characters, on the average of a line
 _LONGEST_CELL = 1 << 16
+_USUAL_COUNT = 1 << 14  # pixels of the images of a table that nobody has counted
 _MOST_EMPTY = 100_000  # lines
 _SLACK, _MOST_RATIO = 1 << 20, 64  # unpacked bytes of a gzipped table: a little, and so many times its size
 _PLAIN = b"0123456789, \t\r\n"
@@ -33,32 +34,34 @@ _NUMERAL = re.compile(r"(\d{1,9})(\.0*)?")
 
 
 @overload
-def from_csv(path: StrPath, shape: tuple[int, ...], *, label: None,
+def from_csv(path: StrPath, shape: tuple[int, ...] | None = None, *, label: None,
              classes: Sequence[str] | None = None) -> NDArray[np.uint8]: ...
 @overload
-def from_csv(path: StrPath, shape: tuple[int, ...], *, label: int | str = "auto",
+def from_csv(path: StrPath, shape: tuple[int, ...] | None = None, *, label: int | str = "auto",
              classes: Sequence[str] | None = None) -> Split: ...
 
 
-def from_csv(path: StrPath, shape: tuple[int, ...], *, label: int | str | None = "auto",
+def from_csv(path: StrPath, shape: tuple[int, ...] | None = None, *, label: int | str | None = "auto",
              classes: Sequence[str] | None = None) -> Split | NDArray[np.uint8]:
     """Read a table with an image in each line, its pixels from 0 to 255 and a label: uint8 images of `shape` (H, W, C).
 
+    Without a shape they are square, in grey or colour as the number of pixels says.
     `label` is the column of the label, its number (-1 for the last) or its name in the first line; "auto" is the one that
     the first line calls label, class, target or y, else the first. None: the table has no labels, and the images alone are
     returned, as an array for `predict`. A first line of names is found by itself; the file may be gzipped. Labels are
     integers from 0, or names as in `from_arrays`; numbers such as 1.0 are integers. FileNotFoundError: there is no such
     file; DataFormatError: a line is not such an image.
     """
-    if not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3):
+    if shape is not None and (not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3)):
         raise ShapeError(f"from_csv: shape is {shape!r}, expected (H, W) or (H, W, C)")
-    sizes = tuple(integer("from_csv", "shape", size, 1) for size in shape)
+    sizes = None if shape is None else tuple(integer("from_csv", "shape", size, 1) for size in shape)
     if label is not None and not isinstance(label, str):
         label = integer("from_csv", "label", label, -1)
-    table = _Table(path, math.prod(sizes), label)
+    table = _Table(path, sizes, label)
     table.read()
     if not table.pixels:
         raise DataFormatError(f"from_csv: {path} has no images, expected a line for each")
+    sizes = table.sizes
     images = np.frombuffer(table.pixels, np.uint8).reshape(-1, *(sizes if len(sizes) == 3 else (*sizes, 1)))
     if label is None:
         return images
@@ -74,9 +77,9 @@ class _Line(NamedTuple):
 class _Table:
     """Reads the lines of one file: in blocks by numpy where they are plain numbers, else by the csv module."""
 
-    def __init__(self, path: StrPath, count: int, label: int | str | None) -> None:
-        self.path, self.count, self.label = path, count, label
-        self.width = count + (label is not None)
+    def __init__(self, path: StrPath, sizes: tuple[int, ...] | None, label: int | str | None) -> None:
+        self.path, self.sizes, self.label = path, sizes or (), label
+        self.count = math.prod(sizes) if sizes else _USUAL_COUNT
         self.column: int | None = None
         self.pixels = bytearray()
         self.labels = array("q")
@@ -88,7 +91,7 @@ class _Table:
         try:
             with open(self.path, "rb") as file:
                 text = io.TextIOWrapper(io.BufferedReader(self._reader(file)), "utf-8-sig", newline="")
-                self._read_lines(_Blocks(text, self._fault, self.width))
+                self._read_lines(_Blocks(text, self._fault, self.count))
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataFormatError(f"from_csv: {self.path} is no table of text ({error}); expected values between commas"
                                   ) from None
@@ -105,6 +108,9 @@ class _Table:
         if not first:
             return
         self.column, is_head = self._place(*first[:2])
+        if not self.sizes:
+            self.sizes = self._square(len(first[0].cells) - (self.column is not None))
+        self.count = math.prod(self.sizes)
         for line in first[is_head:]:
             self._keep(line)
         while (block := blocks.take(_BLOCK))[1]:
@@ -163,7 +169,7 @@ class _Table:
     def _keep(self, line: _Line) -> None:
         """Keep one line, or say what is wrong with it."""
         number, cells = line
-        if len(cells) != self.width:
+        if len(cells) != self.count + (self.column is not None):
             raise self._unfit(number, len(cells))
         if self.column is not None:
             name = cells.pop(self.column).strip()
@@ -182,8 +188,17 @@ class _Table:
         if len(known) > MAX_CLASSES:
             raise self._fault(f"more than {MAX_CLASSES:,} different labels", "a label in each line")
 
+    def _square(self, count: int) -> tuple[int, ...]:
+        """Return the shape of a square image of so many values, of which each pixel has one or three."""
+        for channels in (1, 3):
+            size = math.isqrt(count // channels)
+            if size and size * size * channels == count:
+                return size, size, channels
+        raise DataFormatError(f"from_csv: {self.path} has {count} pixels in its first line, which make no square image, "
+                              "expected a shape (H, W) or (H, W, C) for others")
+
     def _unfit(self, number: int, came: int) -> DataFormatError:
-        expected = f"{self.count} pixels" if self.label is None else f"{self.width}: a label and {self.count} pixels"
+        expected = f"{self.count} pixels" if self.label is None else f"{self.count + 1}: a label and {self.count} pixels"
         hint = "; label=None reads a table without labels" if came == self.count and self.label is not None else ""
         return DataFormatError(f"from_csv: {self.path}, line {number} has {came} values, expected {expected}{hint}")
 
@@ -206,9 +221,9 @@ class _Table:
 class _Blocks:
     """Gives the lines of a file in blocks; none ends within quotes, and no line is longer than a table's can be."""
 
-    def __init__(self, text: io.TextIOWrapper, fault: Fault, width: int) -> None:
+    def __init__(self, text: io.TextIOWrapper, fault: Fault, count: int) -> None:
         self.text, self.fault = text, fault
-        self.longest = _LONGEST_CELL + _MOST_IN_CELL * width
+        self.longest = _LONGEST_CELL + _MOST_IN_CELL * count
         self.number = 0
 
     def take(self, size: int) -> tuple[int, list[str]]:
