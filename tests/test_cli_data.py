@@ -120,7 +120,8 @@ def test_validation_on_another_folder(place, tmp_path, capsys):
     assert re.search(r": 60 training and 10 ", said(capsys)[0][0])
 
 
-@pytest.mark.parametrize("name, counts", [("train.csv", (300, 240)), ("train.csv.gz", (300, 240)), ("digits.npz", (100, 200))])
+@pytest.mark.parametrize("name, counts", [("train.csv", (300, 240)), ("train.csv.gz", (300, 240)),
+                                          ("digits.npz", (100, 200))])
 def test_tables_and_npz_files(name, counts, digits, capsys):
     assert main(["evaluate", str(digits / "run" / "model.safetensors"), str(digits / name)]) == 0
     assert f", {counts[0]} images of " in said(capsys)[0][0]
@@ -148,7 +149,8 @@ def test_predict_answers_for_the_good_files(place, tmp_path, capsys):
     assert main(["predict", model, good[0], str(tmp_path / "broken.jpg"), str(tmp_path / "none.png"), good[1]]) == 1
     out, problems = said(capsys)
     assert [line.split()[0] for line in out] == good
-    assert len(problems) == 2 and "broken.jpg cannot be read as an image" in problems[0] and "none.png: No such" in problems[1]
+    first, second = problems
+    assert "broken.jpg cannot be read as an image" in first and "none.png: No such" in second
 
 
 def test_predict_the_images_of_a_folder(place, tmp_path, capsys):
@@ -192,7 +194,7 @@ def test_the_name_of_a_data_set_wins_over_a_folder(place, tmp_path, monkeypatch,
 @pytest.mark.parametrize("arguments, code, message", [
     (["train", "digits", "--size", "8,8"], 2, "--size is for data of your own, not for digits"),
     (["train", "photos", "--validation", "2"], 2, "--validation is 2, expected a share above 0 and below 1"),
-    (["train", "photos", "--validation", "nowhere"], 2, "--validation is 'nowhere', expected a share such as 0.2, or a folder"),
+    (["train", "photos", "--validation", "nowhere"], 2, "--validation is 'nowhere', expected a share such as 0.2"),
     (["train", "notes.txt"], 1, "notes.txt, expected a folder of images, a table (.csv, .csv.gz) or an .npz file"),
     (["train", "digts"], 1, "or an .npz file; did you mean 'digits'?"),
     (["train", "photos", "--size", "8"], 2, "--size: '8', expected height and width such as 64,64"),
