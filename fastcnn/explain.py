@@ -13,7 +13,7 @@ import numpy as np
 
 from .nn import Module, inference
 from .nn.pool import _Pool2D
-from .nn.trace import intercepted
+from .nn.trace import watched
 from .shapes import ShapeError, integer, suggestion
 from .training.batches import as_input, checked_images, input_dtype, warn_of_range
 
@@ -25,7 +25,7 @@ def activations(model: Module, images: Any) -> dict[str, np.ndarray]:
 
     Images as in `predict`. ShapeError, DTypeError: they do not fit.
     """
-    watched, x = _prepared("activations", model, images)
+    used, x = _prepared("activations", model, images)
     outputs: dict[str, np.ndarray] = {}
 
     def keep(name: str, module: Module, forward: Callable[[Any], Any], values: Any) -> Any:
@@ -33,8 +33,8 @@ def activations(model: Module, images: Any) -> dict[str, np.ndarray]:
         outputs[name] = np.array(y)  # layers use their memory again
         return y
 
-    with inference(), intercepted(watched, keep):
-        watched.forward(x)
+    with inference():
+        watched(used, keep).forward(x)
     return outputs
 
 
@@ -45,8 +45,8 @@ def saliency(model: Module, images: Any, target: Any = None) -> np.ndarray:
     Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks", 2013, section 3. ShapeError,
     DTypeError, ValueError: images or target do not fit.
     """
-    watched, x = _prepared("saliency", model, images)
-    gradient = watched.backward(_one_hot("saliency", watched.forward(x), target))
+    used, x = _prepared("saliency", model, images)
+    gradient = used.backward(_one_hot("saliency", used.forward(x), target))
     changes: np.ndarray = np.abs(gradient).max(axis=-1)
     return changes
 
@@ -62,7 +62,7 @@ def grad_cam(
     et al., "Grad-CAM", ICCV 2017, section 3; Draelos and Carin, "HiResCAM", 2020. ShapeError, DTypeError, ValueError:
     an argument does not fit.
     """
-    watched, x = _prepared("grad_cam", model, images)
+    used, x = _prepared("grad_cam", model, images)
     maps: dict[str, np.ndarray] = {}
     gradients: dict[str, np.ndarray] = {}
 
@@ -77,8 +77,8 @@ def grad_cam(
         gradients[name] = np.array(dy)
         return backward(dy)
 
-    with intercepted(watched, keep, keep_gradient):
-        watched.backward(_one_hot("grad_cam", watched.forward(x), target))
+    twin = watched(used, keep, keep_gradient)
+    twin.backward(_one_hot("grad_cam", twin.forward(x), target))
     chosen = next(reversed(maps), None) if layer is None else layer
     if chosen is None or chosen not in maps:
         raise ValueError(f"grad_cam: layer is {layer!r}, expected one that gives images: {', '.join(maps) or 'none here'}"

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 def _load_tbb() -> None:
@@ -28,23 +29,49 @@ def _load_tbb() -> None:
 _load_tbb()
 
 import numba  # noqa: E402
+from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
+
+
+class ForkSafetyError(RuntimeError):
+    """A process was forked from one whose threads do not survive that."""
+
+
+def hold_over_forks(lock: Any) -> None:
+    """Let a fork wait for the lock, so that no thread that ends with the fork holds it in the child for ever.
+
+    A lock that is taken while another one is held comes first.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
 
 _lock = threading.RLock()
-_owner = os.getpid()
+hold_over_forks(global_compiler_lock)
+hold_over_forks(_lock)
 # True once the layer is known to need neither lock nor fork check; launches read it directly.
 unguarded = False
+_started_before_fork: str | None = None  # the layer whose threads ran in the process that this one was forked from
+
+
+def _note_fork() -> None:
+    global _started_before_fork
+    _started_before_fork = layer()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 @contextlib.contextmanager
 def guard() -> Iterator[None]:
     """Run one launch safely, and find out whether later ones need the care.
 
-    RuntimeError: the process was forked after `omp` had started its threads.
+    ForkSafetyError: the process was forked after `omp` had started its threads.
     """
     global unguarded
     with _lock:
-        if _owner != os.getpid() and layer() == "omp":
-            raise RuntimeError(
+        if _started_before_fork == "omp":
+            raise ForkSafetyError(
                 "fastcnn: this process was forked after its parent had used kernels on the OpenMP layer, where a launch "
                 "would kill it; start it with multiprocessing.set_start_method('spawn'), or install tbb")
         yield

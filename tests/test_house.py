@@ -142,7 +142,7 @@ def test_families_have_a_file_on_each_floor(family):
 
 
 def test_files_of_functional_belong_to_families():
-    helpers = {"__init__", "arrays", "caches", "ceiling", "prepared", "probabilities", "products", "replay"}
+    helpers = {"__init__", "arrays", "caches", "ceiling", "forks", "prepared", "probabilities", "products", "replay"}
     algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()}
     assert {path.stem for path in (PACKAGE / "functional").glob("*.py")} == {*FAMILIES, *algorithms, *helpers}
 

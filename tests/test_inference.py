@@ -101,9 +101,8 @@ def test_training_and_backward_are_those_of_the_single_layers():
 
 def test_nothing_is_left_for_backward():
     model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4))), numbers(2, 5, 5, 3)
-    dy = model.forward(x)
     with nn.inference():
-        model.forward(x)
+        dy = model.forward(x)
     with pytest.raises(RuntimeError, match="backward needs a forward"):
         model.backward(dy)
 

@@ -24,7 +24,7 @@ from .dropout import Dropout, Dropout2D
 from .initialise import init_weights, manual_seed
 from .linear import Flatten, Identity, Linear, Reshape
 from .loss import L2, BCELoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
-from .module import Layer, Module, Normalisation, Origin, inference
+from .module import Layer, Module, Normalisation, Origin, in_use, inference
 from .norm import BatchNorm, GroupNorm, LayerNorm
 from .parameter import Flat, Parameter, flatten
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
@@ -84,6 +84,7 @@ __all__ = [
     "Tanh",
     "Upsample2D",
     "flatten",
+    "in_use",
     "inference",
     "inference_cache",
     "init_weights",

@@ -6,13 +6,11 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from .. import functional
 from ..functional import prepared
 from ..shapes import DTypeError, ShapeError
 from .fusion import backward_plus, forward_plus, fuse
-from .module import Module, backward
+from .module import Module, backward, is_keeping
 from .parameter import Parameter
 from .replay import replayed
 
@@ -26,8 +24,8 @@ class Sequential(Module):
     def __init__(self, *modules: Module) -> None:
         """Take the modules in the order in which they run."""
         _require_modules("Sequential", modules)
-        self.layers = modules
-        self._steps = modules
+        self.layers = self._steps = modules
+        self._fused = fuse(modules)
 
     def forward(self, x: Any, relu: bool = False, add: Any = None) -> Any:
         """Return what the last module makes of x; or its sum with `add`, and max with 0 of that with `relu`."""
@@ -43,18 +41,16 @@ class Sequential(Module):
     def _chosen(self) -> tuple[Module, ...]:
         """The steps that forward takes now, and backward after it."""
         watched = any("forward" in vars(layer) for layer in self.layers)
-        self._steps = self.layers if watched else self._fused
-        return self._steps
+        steps = self.layers if watched else self._fused
+        if is_keeping():
+            self._steps = steps
+        return steps
 
     def _forward_plus(self, x: Any, other: Any, relu: bool) -> Any:
         steps = self._chosen()
         for step in steps[:-1]:
             x = step.forward(x)
         return forward_plus(steps[-1], x, other, relu) if steps else functional.add(x, other, relu=relu)
-
-    @functools.cached_property
-    def _fused(self) -> tuple[Module, ...]:
-        return fuse(self.layers)
 
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> Any:
         """Write all gradients; return dx, plus `add`, or None without `need_dx`, when nothing runs that only dx needs."""
@@ -112,7 +108,6 @@ class Residual(Module):
         """Take the branches; DTypeError: one is no Module."""
         _require_modules("Residual", (main,) if shortcut is None else (main, shortcut))
         self.main, self.shortcut = main, shortcut
-        self._rectified: np.ndarray | None = None
 
     def forward(self, x: Any, relu: bool = False) -> Any:
         """Return the sum of both branches, or its max with 0 with `relu`; ShapeError when their shapes differ."""
@@ -124,13 +119,13 @@ class Residual(Module):
                 message = f"Residual: main gives shape {shape}, expected {other.shape} as the shortcut gives"
                 raise ShapeError(message) from None
             raise
-        self._rectified = total if relu else None
+        self._keep(total if relu else False)
         return total
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """Write all gradients; return dx, or None without `need_dx`."""
-        if self._rectified is not None:
-            dy, self._rectified = functional.relu_backward(dy, self._rectified), None
+        if (rectified := self._take()) is not False:
+            dy = functional.relu_backward(dy, rectified)
         other = dy if self.shortcut is None else backward(self.shortcut, dy, need_dx)
         return backward_plus(self.main, dy, other) if need_dx else backward(self.main, dy, need_dx=False)
 
@@ -193,7 +188,7 @@ def _has_parameters(module: Module) -> bool:
     members = vars(module).values()
     own = not module.frozen and any(isinstance(member, Parameter) for member in members)
     inside = own or any(_has_parameters(member) for member in members if isinstance(member, Module))
-    return inside or bool(module.parameters())
+    return inside or bool(module._trained(module._named_parameters()))
 
 
 def _require_modules(container: str, modules: tuple[Any, ...]) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..functional.forks import hold_over_forks
 from ..shapes import ShapeError, integer
+from . import initialise  # whose lock is taken while parameters are made  # noqa: F401
 from .module import Layer, Module
 from .parameter import Parameter
 from .trace import input_sizes, walk
+
+_making = threading.RLock()  # one thread makes parameters, others that bring a first input wait for them
+hold_over_forks(_making)
 
 
 class Deferred(Layer):
@@ -55,17 +61,26 @@ class Deferred(Layer):
 
     def _first_forward(self, x: Any, *arguments: Any, **options: Any) -> Any:
         """Return forward(x), whose parameters are made for it; where x does not fit, they go on waiting."""
-        waited = self.waits
-        self.infer(np.shape(x))
-        try:
-            y = type(self).forward(self, x, *arguments, **options)
-        except Exception:
-            if waited:
-                self._wait()
-            raise
+        with _making:
+            waited = self.waits
+            self.infer(np.shape(x))
+            try:
+                y = type(self).forward(self, x, *arguments, **options)
+            except Exception:
+                if waited:
+                    self._wait()
+                raise
+            self._end_waiting()
+            return y
+
+    def _end_waiting(self) -> None:
         if vars(self).get("forward") == self._first_forward:
             del vars(self)["forward"]
-        return y
+
+    def _settle_as(self, other: Deferred) -> None:
+        """Take over the parameters that another layer of the same arguments has made."""
+        vars(self).update((name, value) for name, value in vars(other).items() if name != "forward")
+        self._end_waiting()
 
     def _members(self, kind: type) -> list[tuple[str, Any]]:
         if kind is Parameter and self.waits:
@@ -90,18 +105,19 @@ def build(model: Module, input_shape: tuple[int, ...]) -> None:
 
     ShapeError: the input does not fit, or does not reach all layers that wait.
     """
-    waiting = {name: module for name, module in model.named_modules() if isinstance(module, Deferred) and module.waits}
-    if not waiting:
-        return
-    try:
-        walk(model, (1, *input_sizes("build", input_shape)), np.dtype(np.float32))
-        left = [name or type(layer).__name__ for name, layer in waiting.items() if layer.waits]
+    with _making:
+        waiting = _waiting(model)
+        if not waiting:
+            return
+        built = walk(model, (1, *input_sizes("build", input_shape)), np.dtype(np.float32))
+        left = [name or type(layer).__name__ for name, layer in _waiting(built).items()]
         if left:
             raise ShapeError(f"build: no input reaches {', '.join(left)}, expected a forward that runs each layer whose "
                              "size is None")
-    except Exception:
-        for layer in waiting.values():
-            layer._wait()
-        raise
-    for layer in waiting.values():
-        del vars(layer)["forward"]
+        made = dict(built.named_modules())
+        for name, layer in waiting.items():
+            layer._settle_as(made[name])  # type: ignore[arg-type]
+
+
+def _waiting(model: Module) -> dict[str, Deferred]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, Deferred) and module.waits}

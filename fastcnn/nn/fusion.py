@@ -58,8 +58,6 @@ class Normalised(Module):
         cache, relu = prepared.current(), relu or self.relu
         if cache is None or self.norm.training:
             return self.norm.forward(self.layer.forward(x), relu=relu, add=add)
-        self.layer._keep(None)
-        self.norm._keep(None)
         folded, more = cache.get(self, "folded", self._folded), {} if add is None else {"add": add}
         return self.layer.apply(x, *folded, relu=relu, **more)
 

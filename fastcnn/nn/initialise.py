@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..functional.forks import hold_over_forks
 from ..shapes import DTypeError, integer, one_of, real
 from .module import Module
 
@@ -20,7 +21,8 @@ class _Source:
     """The generator, which threads use in turn."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        hold_over_forks(self.lock)
         self.restart(0)
 
     def restart(self, seed: int) -> None:

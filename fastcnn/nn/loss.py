@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import functional
 from ..shapes import DTypeError, ShapeError, integer, real
-from .module import _mode
+from .module import is_keeping
 from .parameter import Parameter, distinct
 
 
@@ -29,7 +29,8 @@ class Loss:
     def forward(self, prediction: Any, target: Any) -> float:
         """Return the mean loss as a float."""
         loss, gradient = self._evaluate(prediction, target)
-        self._gradient = gradient if _mode.keeping else None
+        if is_keeping():
+            self._gradient = gradient
         return float(loss)
 
     def __call__(self, prediction: Any, target: Any) -> float:

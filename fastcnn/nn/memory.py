@@ -17,11 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functional import arrays
+from ..functional.forks import hold_over_forks
 from .module import Module, backward
 
 _STEPS = 4  # until every request finds a buffer
 _SOME = 16  # inputs: so many that what single ones round up does not show
-_counting = threading.Lock()
+_counting = threading.RLock()
+hold_over_forks(_counting)
 
 
 class Memory(NamedTuple):
@@ -49,8 +51,8 @@ def forecast(model: Module, x_shape: tuple[int, ...], dtype: np.dtype, optimizer
     with arrays.rehearsal():
         peak = _peak_of(lambda: _train(rehearsed, x_shape, dtype))
         scratch = arrays.scratch_bytes()
-    everything = sum(parameter.data.nbytes for _, parameter in model.named_parameters())
-    trained = sum(parameter.data.nbytes for parameter in model.parameters())
+    everything = sum(parameter.data.nbytes for _, parameter in model._named_parameters())
+    trained = sum(parameter.data.nbytes for parameter in model._trained(model._named_parameters()))
     return Memory(everything, everything, optimizer_arrays * trained, peak - scratch, scratch)
 
 

@@ -36,14 +36,25 @@ class Normalisation(NamedTuple):
 
 class _Mode(threading.local):
     keeping = True
+    evaluating = False
 
 
 _mode = _Mode()
 
 
+def is_keeping() -> bool:
+    """Whether layers are to keep what backward needs, in this thread."""
+    return _mode.keeping
+
+
+def is_evaluating() -> bool:
+    """Whether all modules are in use in this thread, whatever mode they were put in."""
+    return _mode.evaluating
+
+
 @contextlib.contextmanager
 def inference() -> Iterator[None]:
-    """Let layers keep nothing for backward, in this thread, inside the `with` block.
+    """Let layers keep nothing for backward, in this thread, inside the `with` block; what they kept before it stays.
 
     Layers in eval mode also keep what they prepare from their parameters until the (outermost) block ends, so that one
     block around many calls is faster than one for each. Parameters may change inside it by `step` of an optimizer,
@@ -57,6 +68,20 @@ def inference() -> Iterator[None]:
         _mode.keeping = before
 
 
+@contextlib.contextmanager
+def in_use() -> Iterator[None]:
+    """Let all modules behave as in eval mode and keep nothing, in this thread, inside the `with` block.
+
+    Nothing is written to them, so that other threads may use or train them meanwhile.
+    """
+    before, _mode.evaluating = _mode.evaluating, True
+    try:
+        with inference():
+            yield
+    finally:
+        _mode.evaluating = before
+
+
 class Module:
     """A layer or a network: `forward(x)` gives y, `backward(dy)` gives dx and writes the parameters'
     gradients.
@@ -67,7 +92,6 @@ class Module:
     overwrites gradients; a parameter is used once in a step.
     """
 
-    training = True
     frozen = False
     buffers: tuple[str, ...] = ()
     only_launches = False  # whether forward in use launches kernels and nothing else, the same for all inputs of a shape
@@ -91,6 +115,17 @@ class Module:
     @normalisation.setter
     def normalisation(self, pair: Any) -> None:
         self._normalisation = None if pair is None else _normalisation(pair)
+
+    @property
+    def training(self) -> bool:
+        """Whether this module behaves as in training, as `train` and `eval` set it; while `evaluate` or `predict` runs,
+        no module does in that thread.
+        """
+        return not _mode.evaluating and vars(self).get("training", True)
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        vars(self)["training"] = mode
 
     def forward(self, x: Any) -> Any:
         """Return the output for x; NotImplementedError in a class that defines none."""
@@ -167,27 +202,36 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Give every parameter under its dotted name, each once; its `.name` becomes that name."""
+        for name, parameter in self._named_parameters():
+            parameter.name = name
+            yield name, parameter
+
+    def _named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Give every parameter under its dotted name, each once, and leave it as it is."""
         seen: set[int] = set()
         for prefix, module in self.named_modules():
             for name, parameter in module._members(Parameter):
                 if id(parameter) not in seen:
                     seen.add(id(parameter))
-                    parameter.name = _join(prefix, name)
-                    yield parameter.name, parameter
+                    yield _join(prefix, name), parameter
 
     def parameters(self) -> list[Parameter]:
         """Return the parameters to train in the order of definition: all but those of frozen modules."""
+        return self._trained(self.named_parameters())
+
+    def _trained(self, parameters: Iterable[tuple[str, Parameter]]) -> list[Parameter]:
+        """Return those that are to be trained."""
         frozen = {id(parameter) for _, module in self.named_modules() if module.frozen
                   for _, parameter in module._members(Parameter)}
-        return [parameter for _, parameter in self.named_parameters() if id(parameter) not in frozen]
+        return [parameter for _, parameter in parameters if id(parameter) not in frozen]
 
     def num_parameters(self) -> int:
         """Return the number of trainable elements."""
-        return sum(parameter.size for parameter in self.parameters())
+        return sum(parameter.size for parameter in self._trained(self._named_parameters()))
 
     def _tensors(self) -> dict[str, np.ndarray]:
         """Return the memory of all parameters and buffers (such as running statistics) by name."""
-        tensors = {name: parameter.data for name, parameter in self.named_parameters()}
+        tensors = {name: parameter.data for name, parameter in self._named_parameters()}
         for prefix, module in self.named_modules():
             tensors.update((_join(prefix, name), getattr(module, name)) for name in module.buffers)
         return tensors
@@ -301,8 +345,9 @@ class Module:
         return listing(self)._repr_html_()
 
     def _keep(self, values: Any) -> None:
-        """Hold `values` for backward, unless nothing is to be kept."""
-        self._kept = values if _mode.keeping else None
+        """Hold `values` for backward, unless nothing is to be kept: then what is kept for another call stays."""
+        if _mode.keeping:
+            self._kept = values
 
     def _take(self) -> Any:
         """Return what forward kept and let go of it; RuntimeError when there is none."""

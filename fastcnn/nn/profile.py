@@ -15,7 +15,7 @@ from ..functional import ceiling
 from ..shapes import integer
 from ..tables import Table, Tabular
 from .module import Layer, Module, backward
-from .trace import intercepted
+from .trace import watched
 
 
 class Timing(NamedTuple):
@@ -88,10 +88,10 @@ def profile(model: Module, x: Any, repeats: int = 10) -> Profile:
     steps = integer("profile", "repeats", repeats, 1)
     trained = copy.deepcopy(model).build(x.shape[1:]).train()
     stopwatch = _Stopwatch()
+    timed = watched(trained, stopwatch.forward, stopwatch.backward)
     whole = []
     for number in range(steps + 2):  # two steps to compile and to find memory
-        with intercepted(trained, stopwatch.forward, stopwatch.backward):
-            _step(trained, x)
+        _step(timed, x)
         began = time.perf_counter()
         _step(trained, x)
         whole.append(time.perf_counter() - began)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..functional import prepared
 from ..functional.replay import Replay, key
-from .module import Module
+from .module import Module, is_evaluating
 
 
 class _Network:
@@ -23,8 +23,10 @@ class _Network:
         return self._replay(forward, x) if self._only_launches and self._is_plain() else forward(x)
 
     def _is_plain(self) -> bool:
-        """Whether all modules are in eval mode, and nobody put a forward of his own into one of them."""
-        return not any(attributes.get("training", True) or "forward" in attributes for attributes in self._attributes)
+        """Whether all modules are in use, and nobody put a forward of his own into one of them."""
+        evaluating = is_evaluating()
+        return all((evaluating or not attributes.get("training", True)) and "forward" not in attributes
+                   for attributes in self._attributes)
 
 
 def replayed(model: Module, forward: Callable[[Any], Any], x: Any) -> Any:

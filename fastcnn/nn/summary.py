@@ -114,7 +114,7 @@ def summarise(
     """
     sizes = input_sizes("summary", input_shape)
     build(model, sizes)
-    parameters = [parameter for _, parameter in model.named_parameters()]
+    parameters = [parameter for _, parameter in model._named_parameters()]
     dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
     rows: list[Row] = []
     walk(model, (1, *sizes), dtype, lambda *seen: rows.append(_row(*seen)))

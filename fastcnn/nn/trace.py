@@ -1,10 +1,14 @@
-"""Watching a network run: every layer's call goes through a function of the caller's, or is left out but for its shape."""
+"""Watching a network run: every layer's call goes through a function of the caller's, or is left out but for its shape.
+
+What runs is a copy that shares all arrays with the network, so that the network itself stays as it is for other threads.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -15,26 +19,35 @@ from .module import Layer, Module, inference
 Around = Callable[[str, Module, Callable[[Any], Any], Any], Any]
 
 
-@contextlib.contextmanager
-def intercepted(model: Module, around: Around, around_backward: Around | None = None) -> Iterator[None]:
-    """Inside the `with` block, a module without modules inside runs as around(name, module, forward, x).
+def watched(model: Module, around: Around, around_backward: Around | None = None) -> Module:
+    """Return a copy, sharing all arrays, whose modules without modules inside run as around(name, module, forward, x).
 
-    With `around_backward` its backward runs as around_backward(name, module, backward, dy).
+    With `around_backward` their backward runs as around_backward(name, module, backward, dy).
     """
-    leaves = [(name, module) for name, module in model.named_modules() if not module._members(Module)]
-    before = [vars(module).get("forward") for _, module in leaves]
-    for name, module in leaves:
-        vars(module)["forward"] = _through(around, name or type(module).__name__, module, module.forward)
-        if around_backward is not None:
-            vars(module)["backward"] = _through(around_backward, name or type(module).__name__, module, module.backward)
-    try:
-        yield
-    finally:
-        for (_, module), forward in zip(leaves, before, strict=True):
-            del vars(module)["forward"]
-            vars(module).pop("backward", None)
-            if forward is not None:
-                vars(module)["forward"] = forward
+    shared: dict[int, Any] = {}
+    _share(model, shared, set())
+    twin = copy.deepcopy(model, shared)
+    for name, module in twin.named_modules():
+        if not module._members(Module):
+            called = name or type(module).__name__
+            vars(module)["forward"] = _through(around, called, module, module.forward)
+            if around_backward is not None:
+                vars(module)["backward"] = _through(around_backward, called, module, module.backward)
+    return twin
+
+
+def _share(value: Any, shared: dict[int, Any], seen: set[int]) -> None:
+    """Note in `shared`, by its id, all that a copy of the modules in `value` is to have in common with them."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, (Module, dict)):
+        value = list((vars(value) if isinstance(value, Module) else value).values())
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            _share(part, shared, seen)
+    elif not isinstance(value, MethodType):  # those of a module belong to its copy
+        shared[id(value)] = value
 
 
 def _through(around: Around, name: str, module: Module, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,8 +55,8 @@ def _through(around: Around, name: str, module: Module, function: Callable[..., 
 
 
 def walk(model: Module, x_shape: tuple[int, ...], dtype: np.dtype,
-         visit: Callable[[str, Module, Any, Any], None] = lambda *_: None) -> None:
-    """Run the network on zeros of `x_shape`, whose layers tell shapes and compute nothing.
+         visit: Callable[[str, Module, Any, Any], None] = lambda *_: None) -> Module:
+    """Run a copy of the network on zeros of `x_shape`, whose layers tell shapes and compute nothing; return the copy.
 
     visit(name, module, x, y) follows each module without modules inside. What modules of your own write in plain numpy is
     done for real. ShapeError: the input does not fit.
@@ -53,8 +66,10 @@ def walk(model: Module, x_shape: tuple[int, ...], dtype: np.dtype,
         visit(name, layer, x, y)
         return y
 
-    with inference(), intercepted(model, shape_only):
-        model.forward(_zeros(x_shape, dtype))
+    twin = watched(model, shape_only)
+    with inference():
+        twin.forward(_zeros(x_shape, dtype))
+    return twin
 
 
 def input_sizes(function: str, input_shape: Any) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..nn import Dropout, Module, Parameter
-from ..nn.trace import intercepted
+from ..nn.trace import watched
 
 IMAGES = "the input images"
 
@@ -47,8 +47,8 @@ def first_output(model: Module, x: np.ndarray) -> str:
             found.append(f"the output of layer {name}, {layer!r}")
         return y
 
-    with intercepted(model, watch), np.errstate(all="ignore"):
-        model.forward(x)
+    with np.errstate(all="ignore"):
+        watched(model, watch).forward(x)
     return found[0] if found else "the loss itself"
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..nn import Module, inference
+from ..nn import Module, in_use
 from ..shapes import DTypeError, integer
 from . import answers
 from .batches import Batches, as_input, checked_images, input_dtype, warn_of_range
@@ -48,8 +46,9 @@ def checked_loss(function: str, loss: Any) -> Any:
 
 def score(model: Module, batches: Batches, batch_size: int, loss: Any, activation: str = "") -> dict[str, float]:
     """Return loss and accuracy on checked batches, found out where not given: the loss, and what the outputs mean."""
+    model.build(batches.images.shape[1:])
     total, right, dtype = 0.0, 0.0, input_dtype(model)
-    with in_use(model):
+    with in_use():
         for start in range(0, len(batches), batch_size):
             index = np.arange(start, min(start + batch_size, len(batches)))
             x, target = batches.serve(index, model.normalisation, dtype)
@@ -74,9 +73,10 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
     size = integer("predict", "batch_size", batch_size, 1)
     array = checked_images("predict", images)
     warn_of_range("predict", array, model.normalisation)
+    model.build(array.shape[1:])
     normalisation, dtype, activation = model.normalisation, input_dtype(model), ""
     parts = []
-    with in_use(model):
+    with in_use():
         for start in range(0, len(array), size):
             x = as_input(array, np.arange(start, min(start + size, len(array))), normalisation, dtype)
             y = model.forward(x)
@@ -88,16 +88,3 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
         warnings.warn(f"predict: the model's outputs for {count} of {len(made)} images are not finite: their probabilities "
                       "are NaN, which is no answer", stacklevel=2)
     return made
-
-
-@contextlib.contextmanager
-def in_use(model: Module) -> Iterator[None]:
-    """Put the model in eval mode, keeping nothing, inside the `with` block; then each part as before."""
-    before = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        with inference():
-            yield
-    finally:
-        for module, training in before:
-            module.training = training

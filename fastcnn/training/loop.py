@@ -16,6 +16,7 @@ from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
 from ..shapes import CheckpointError, DTypeError, integer, real
 from . import answers
+from .alone import alone
 from .augment import Augment
 from .batches import Batches, normalisation_of, order, warn_of_range
 from .callbacks import Callback, Record
@@ -60,28 +61,31 @@ def fit(
     brings parameters back to where they may be. `seed` decides the order of images, their changes and the dropout masks.
     The optimizer ends with the rate that it began with. Ctrl-C ends the run after the running batch; `resume` names a
     checkpoint, or a folder of them, to go on from. ShapeError, DTypeError, ValueError: an argument is unfit.
+    Other threads may evaluate the model meanwhile: they see the parameters of the moment, perhaps in the middle of a step.
     NonFiniteError: a loss or gradient became NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
+    RuntimeError: another call of `fit` trains the model, or a part of it.
     """
-    run = Run(
-        model,
-        train,
-        validation=validation,
-        loss=CrossEntropyLoss() if loss is None else loss,
-        optimizer=optimizer,
-        schedule=schedule,
-        epochs=epochs,
-        batch_size=batch_size,
-        augment=augment,
-        max_norm=max_norm,
-        penalty=penalty,
-        constraint=constraint,
-        callbacks=[*([progress_callback()] if progress else []), *_checked("callbacks", callbacks, Iterable)],
-        seed=seed,
-    )
-    if resume is not None:
-        run.load_state_dict(load_checkpoint(resume))
-    with Interrupt() as interrupt:
-        run.train_all(interrupt)
+    with alone(_checked("model", model, Module)):
+        run = Run(
+            model,
+            train,
+            validation=validation,
+            loss=CrossEntropyLoss() if loss is None else loss,
+            optimizer=optimizer,
+            schedule=schedule,
+            epochs=epochs,
+            batch_size=batch_size,
+            augment=augment,
+            max_norm=max_norm,
+            penalty=penalty,
+            constraint=constraint,
+            callbacks=[*([progress_callback()] if progress else []), *_checked("callbacks", callbacks, Iterable)],
+            seed=seed,
+        )
+        if resume is not None:
+            run.load_state_dict(load_checkpoint(resume))
+        with Interrupt() as interrupt:
+            run.train_all(interrupt)
     return run.history
 
 
@@ -249,7 +253,7 @@ class Run:
     def _settle_activation(self, x: np.ndarray) -> None:
         """Find out what the outputs for inputs such as x mean; UserWarning: the loss squashes what are probabilities."""
         suits = getattr(self.loss, "output_activation", None)
-        with in_use(self.model):
+        with in_use():
             self.activation = self.model.output_activation = answers.of_model(self.model, x, self.loss)
         if self.activation == "identity" and suits in ("softmax", "sigmoid"):
             warnings.warn(f"fit: {self.loss!r} applies {suits} to what are probabilities already, expected a model that "
