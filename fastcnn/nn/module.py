@@ -177,7 +177,7 @@ class Module:
 
     def children(self) -> Iterator[tuple[str, Module | Parameter]]:
         """Give the modules and parameters that are attributes, by name, in the order they were set."""
-        return _search(vars(self).items())
+        return _search(self.__getstate__().items())
 
     def _members(self, kind: type) -> list[tuple[str, Any]]:
         """Return the children of one kind, each once, under its first name."""
@@ -343,6 +343,10 @@ class Module:
         from .summary import listing
 
         return listing(self)._repr_html_()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give the attributes as they are now: a thread may add one while another goes through them."""
+        return vars(self).copy()
 
     def _keep(self, values: Any) -> None:
         """Hold `values` for backward, unless nothing is to be kept: then what is kept for another call stays."""

@@ -42,7 +42,7 @@ def _share(value: Any, shared: dict[int, Any], seen: set[int]) -> None:
         return
     seen.add(id(value))
     if isinstance(value, (Module, dict)):
-        value = list((vars(value) if isinstance(value, Module) else value).values())
+        value = list((value.__getstate__() if isinstance(value, Module) else value).values())
     if isinstance(value, (list, tuple)):
         for part in value:
             _share(part, shared, seen)
