@@ -18,7 +18,7 @@ import numpy as np
 
 from . import __version__, extras
 from .data import sources
-from .kernels import cache, simd, threads
+from .kernels import cache, folders, simd, threads
 from .nn.memory import free_memory
 
 _config: Any = numba.config
@@ -116,6 +116,10 @@ def _layer() -> Iterator[Finding]:
 
 def _cache() -> Iterator[Finding]:
     folder = cache.folder()
+    if folder is None:
+        yield Finding("cache", f"{folders.NONE.partition(':')[0]}; each start compiles anew",
+                      "set FASTCNN_CACHE to a folder of your own", broken=True)
+        return
     if not cache.is_private():
         yield Finding("cache", f"{folder} cannot be used: it must be writable, and only for you; each start compiles anew",
                       f"chmod 700 {folder}, or set FASTCNN_CACHE to a folder of your own", broken=True)
@@ -144,7 +148,11 @@ def _memory() -> Iterator[Finding]:
 
 
 def _data(data_dir: str | None) -> Iterator[Finding]:
-    base = sources.base_folder(data_dir)
+    try:
+        base = sources.base_folder(data_dir)
+    except FileNotFoundError as error:
+        yield Finding("data", f"digits ready in the package; of others {error}", "set FASTCNN_DATA, or FASTCNN_CACHE")
+        return
     found = [name for name, source in sources.SOURCES.items() if name == "digits" or _is_present(source, base)]
     absent = [name for name in sources.SOURCES if name not in found]
     yield Finding("data", f"{', '.join(found)} ready in {base} (digits in the package)",

@@ -7,15 +7,14 @@ changes with each kernel; without one there is a line at the start and a line at
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from numba.core import event
 
+from . import signals, streams
 from .data import Split
 
 _CLEAR = "\r\x1b[2K"
@@ -28,10 +27,22 @@ class Compilation(event.Listener):
         """Nothing is compiled yet."""
         self.kernels, self.seconds = 0, 0.0
         self._depth, self._began = 0, 0.0
-        self._interactive = sys.stderr.isatty()
+        self.interrupted = False
+        self._interactive = streams.is_terminal(sys.stderr)
+
+    def interrupt(self, number: int, frame: Any) -> None:
+        """End at once: raise KeyboardInterrupt."""
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+    def end_if_interrupted(self) -> None:
+        """Raise KeyboardInterrupt again: the compiler loses an exception that meets it in a callback."""
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def on_start(self, event: Any) -> None:
         """Say which kernel is compiled now."""
+        self.end_if_interrupted()
         self._depth += 1
         if self._depth > 1:
             return
@@ -39,9 +50,10 @@ class Compilation(event.Listener):
         self._began = time.perf_counter()
         if self._interactive:
             name = event.data["dispatcher"].py_func.__name__
-            self._write(f"{_CLEAR}compiling kernels, once on this machine: {self.kernels}, {name} ({self.seconds:.0f} s)")
+            streams.note(f"{_CLEAR}compiling kernels, once on this machine: {self.kernels}, {name} ({self.seconds:.0f} s)",
+                         end="")
         elif self.kernels == 1:
-            self._write("compiling kernels, once on this machine, for a minute or so ...\n")
+            streams.note("compiling kernels, once on this machine, for a minute or so ...")
 
     def on_end(self, event: Any) -> None:
         """Add up the time."""
@@ -58,57 +70,48 @@ class Compilation(event.Listener):
         """Say what was done, if anything was."""
         if self.kernels:
             self._clear()
-            self._write(f"compiled {self.kernels} kernel{'s' * (self.kernels > 1)} in {self.seconds:.1f} s\n")
+            streams.note(f"compiled {self.kernels} kernel{'s' * (self.kernels > 1)} in {self.seconds:.1f} s")
 
     def _clear(self) -> None:
         if self._interactive and self.kernels:
-            self._write(_CLEAR)
+            streams.note(_CLEAR, end="")
 
-    def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
 
 
 @contextlib.contextmanager
 def compiling() -> Iterator[Compilation]:
-    """Inside the `with` block, show on stderr which kernels are compiled."""
+    """Inside the `with` block, show on stderr which kernels are compiled, and end at once when a signal asks for it.
+
+    A `fit` inside does not wait for the running batch: there is nothing to save. KeyboardInterrupt: a signal came.
+    """
     compilation = Compilation()
     event.register("numba:compile", compilation)
     try:
-        yield compilation
+        with signals.handled(compilation.interrupt), _quiet_interruptions():
+            yield compilation
+        compilation.end_if_interrupted()
     finally:
         event.unregister("numba:compile", compilation)
         compilation.finish()
 
 
+@contextlib.contextmanager
+def _quiet_interruptions() -> Iterator[None]:
+    """Inside the `with` block, a KeyboardInterrupt that a callback loses prints no traceback."""
+    usual = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, KeyboardInterrupt) else usual(lost)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
+
+
 def rehearse(make: Callable[[], dict[str, Any]], train: Split, test: Split, batch_size: int, augment: str | None) -> None:
     """Train and evaluate on a few batches, the last and smaller one included, and forget the result.
 
-    `make` returns a model, an optimizer and a schedule as arguments of `fit`. KeyboardInterrupt: Ctrl-C was pressed.
+    `make` returns a model, an optimizer and a schedule as arguments of `fit`.
     """
     from .training import fit
 
     few = [split.subset(min(len(split), batch_size + len(split) % batch_size)) for split in (train, test)]
-    with _interrupted_at_once():
-        fit(**make(), train=few[0], validation=few[1], epochs=1, batch_size=batch_size, augment=augment, progress=False)
-
-
-@contextlib.contextmanager
-def _interrupted_at_once() -> Iterator[None]:
-    """Inside the `with` block Ctrl-C does not wait for the running batch, as it does in `fit`: there is nothing to save."""
-    usual, pressed = signal.getsignal(signal.SIGINT), []
-    if usual is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: Any) -> None:
-        pressed.append(number)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if pressed:  # the compiler loses an exception that meets it in a callback
-        raise KeyboardInterrupt
+    fit(**make(), train=few[0], validation=few[1], epochs=1, batch_size=batch_size, augment=augment, progress=False)

@@ -13,6 +13,7 @@ import hashlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,22 +21,27 @@ from typing import Any
 import llvmlite
 import llvmlite.binding
 import numba
-import platformdirs
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.runtime import rtsys
 
+from . import folders
+
+_ABANDONED = 3600.0  # seconds; a living writer renames its temporary file within milliseconds
+
 
 @functools.cache
-def folder() -> Path:
-    """Folder of the compiled kernels: `FASTCNN_CACHE` or the user's cache folder, then a digest of what they depend on."""
+def folder() -> Path | None:
+    """Folder of the compiled kernels, named by a digest of what they depend on, or None where there is no cache folder."""
+    root = folders.cache()
+    if root is None:
+        return None
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     cpu = llvmlite.binding.get_host_cpu_name() + llvmlite.binding.get_host_cpu_features().flatten()
     for part in (numba.__version__, llvmlite.__version__, sys.version, cpu, *_settings()):
         digest.update(part.encode() + b"\0")
-    root = os.environ.get("FASTCNN_CACHE") or platformdirs.user_cache_dir("fastcnn", appauthor=False)
-    return Path(root) / "kernels" / digest.hexdigest()[:24]
+    return root / "kernels" / digest.hexdigest()[:24]
 
 
 def _settings() -> list[str]:
@@ -47,17 +53,20 @@ def _settings() -> list[str]:
 @functools.cache
 def is_private() -> bool:
     """Whether the folder could be made and only this user can write to it: a writable cache is foreign code."""
+    place = folder()
+    if place is None:
+        return False
     try:
-        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder().stat()
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = place.stat()
+        if os.name == "nt":
+            return True
+        if status.st_uid != os.getuid():
+            return False
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            place.chmod(0o700)
     except OSError:
         return False
-    if os.name == "nt":
-        return True
-    if status.st_uid != os.getuid():
-        return False
-    if stat.S_IMODE(status.st_mode) != 0o700:
-        folder().chmod(0o700)
     return True
 
 
@@ -106,6 +115,7 @@ class _CheckedFile(IndexDataCacheFile):
 
         Numba counts its files: two processes that compile at once would give one name to different code.
         """
+        self._sweep()
         overloads = self._load_index()
         name = f"{self._index_name.removesuffix('.nbi')}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
         self._save_index({**overloads, key: name})
@@ -131,8 +141,18 @@ class _CheckedFile(IndexDataCacheFile):
 
     def remove(self) -> None:
         """Delete every entry of this kernel."""
-        for path in Path(self._cache_path).glob(self._index_name.removesuffix(".nbi") + ".*"):
+        for path in self._files("*"):
             path.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Delete the temporary files that killed processes left of this kernel."""
+        for path in self._files("*.tmp.*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
+
+    def _files(self, ending: str) -> list[Path]:
+        return list(Path(self._cache_path).glob(f"{self._index_name.removesuffix('.nbi')}.{ending}"))
 
 
 class KernelCache(FunctionCache):

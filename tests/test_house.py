@@ -17,16 +17,17 @@ HOUSE = Path(__file__).parents[1]
 PACKAGE, KERNELS = HOUSE / "fastcnn", HOUSE / "kernels"
 
 # Floor of each part; a part imports parts of lower floors, and itself.
-FLOORS = {"shapes": 0, "extras": 0, "tables": 0, "kernels": 1, "reference": 1, "functional": 2, "nn": 3, "optim": 3,
-          "data": 3, "models": 4, "training": 4, "metrics": 4, "explain": 5, "faults": 5, "registry": 5,
+FLOORS = {"shapes": 0, "extras": 0, "tables": 0, "signals": 0, "streams": 0, "kernels": 1, "reference": 1, "functional": 2,
+          "nn": 3, "optim": 3, "data": 3, "models": 4, "training": 4, "metrics": 4, "explain": 5, "faults": 5, "registry": 5,
           "verification": 5, "benchmark": 5}
 # Parts that import less than their floor allows.
-NARROW = {"shapes": set(), "tables": set(), "kernels": set(), "reference": set(), "functional": {"shapes", "kernels"},
-          "nn": {"shapes", "functional", "tables"}, "optim": {"shapes", "functional", "nn"},
-          "data": {"shapes", "extras", "tables"}, "metrics": {"shapes", "tables"}}
+NARROW = {"shapes": set(), "tables": set(), "signals": set(), "streams": set(), "kernels": set(), "reference": set(),
+          "functional": {"shapes", "kernels"}, "nn": {"shapes", "functional", "tables"},
+          "optim": {"shapes", "functional", "nn"}, "data": {"shapes", "extras", "tables", "streams", "kernels"},
+          "metrics": {"shapes", "tables"}}
 FACE = 6  # command line, plots, interoperation
 STANDARD = {"__future__"} | set(__import__("sys").stdlib_module_names)
-OUTSIDE = {"shapes": STANDARD, "extras": STANDARD, "tables": STANDARD,
+OUTSIDE = {"shapes": STANDARD, "extras": STANDARD, "tables": STANDARD, "signals": STANDARD, "streams": STANDARD,
            "reference": STANDARD | {"numpy"}, "functional": STANDARD | {"numpy"},
            "kernels": STANDARD | {"numpy", "numba", "llvmlite", "platformdirs"}}
 # One family, one file name: kernels, reference, functional (and the layers, where there are any).

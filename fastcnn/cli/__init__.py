@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Sequence
 
+from .. import signals, streams
 from ..shapes import DTypeError
 from .parser import build
 
@@ -20,19 +20,22 @@ _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "u
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 when it is done, 1 after a problem, 2 for a wrong command line, 130 when interrupted."""
+    with streams.lenient(), signals.handled(signals.at_once):
+        code = _run(argv)
+        return code if streams.finish() else code or _PROBLEM
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = build().parse_args(argv)
-    except SystemExit as exit:
-        return exit.code if isinstance(exit.code, int) else _USAGE
-    try:
         module = importlib.import_module(f"fastcnn.cli.{_MODULES[arguments.command]}")
         code: int = getattr(module, arguments.command)(arguments)
-        sys.stdout.flush()
         return code
+    except SystemExit as exit:
+        return exit.code if isinstance(exit.code, int) else _USAGE
     except KeyboardInterrupt:
         return _say("interrupted", _INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PROBLEM
     except Exception as error:
         if os.environ.get("FASTCNN_DEBUG") == "1" or not _is_documented(error):
@@ -59,5 +62,5 @@ def _one_line(error: Exception) -> str:
 
 
 def _say(text: str, code: int) -> int:
-    print(f"fastcnn: {text}", file=sys.stderr)
+    streams.note(f"fastcnn: {text}")
     return code

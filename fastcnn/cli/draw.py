@@ -12,11 +12,12 @@ import numpy as np
 from .. import data, metrics, nn, training
 from .. import plot as pictures
 from ..shapes import DataFormatError, ShapeError
+from ..training.checkpoint import checkpoints
 from ..training.history import KEYS
 from ..warmup import compiling
 from . import datasets
 from .recipes import PICTURES
-from .train import CHECKPOINTS, HISTORY, MODEL
+from .train import HISTORY, MODEL
 from .use import test_images
 
 _SHOWN = {"features": 1, "predictions": 35, "saliency": 8, "gradcam": 8}  # test images where --index chooses none
@@ -56,7 +57,7 @@ class _Drawer:
         """Return the test images of the data set that was given, or of the one that a checkpoint tells."""
         if self.arguments.dataset:
             return test_images("plot", self.arguments, self.model)
-        if any(self.run.glob(CHECKPOINTS)):
+        if checkpoints(self.run):
             begun = training.load_checkpoint(self.run)["callbacks"].get("Begun 0")
             if begun:
                 return datasets.load(begun["dataset"], self.arguments.data_dir, begun, begun["seed"]).test

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import data, extras, models, nn, optim, plot, training, warmup
+from .. import data, extras, models, nn, optim, plot, streams, training, warmup
 from ..kernels import simd, threads
 from ..nn import memory
+from ..training.checkpoint import checkpoints
 from . import UsageError, datasets
 from .recipes import OPTIMIZERS, recipe_for
 
@@ -74,7 +75,7 @@ def _state_to_resume(out: Path | None) -> dict[str, Any] | None:
     """Return the state in the newest checkpoint, or None where a run has not come that far."""
     if out is None:
         raise UsageError("--resume needs --out DIR, the folder of the run to go on with")
-    return training.load_checkpoint(out) if out.is_dir() and any(out.glob(CHECKPOINTS)) else None
+    return training.load_checkpoint(out) if out.is_dir() and checkpoints(out) else None
 
 
 def _require_usable(out: Path, resume: bool) -> None:
@@ -195,7 +196,7 @@ def _keep(model: nn.Module, history: training.History, out: Path) -> None:
     if history and extras.is_installed("plot"):
         plot.curves(history, out / CURVES)
     elif history:
-        print(f"no {CURVES}: it needs matplotlib, {extras.install('plot')}", file=sys.stderr)
+        streams.note(f"no {CURVES}: it needs matplotlib, {extras.install('plot')}")
 
 
 def _end(history: training.History, settings: Settings, out: Path | None) -> int:
@@ -203,7 +204,7 @@ def _end(history: training.History, settings: Settings, out: Path | None) -> int
     if history.interrupted:
         command = shlex.join(["fastcnn", "train", settings["dataset"], "--out", str(out), "--resume"])
         advice = f"go on with: {command}" if out is not None else "nothing is kept without --out DIR"
-        print(f"interrupted in epoch {len(history) + 1} of {settings['epochs']}; {advice}", file=sys.stderr)
+        streams.note(f"interrupted in epoch {len(history) + 1} of {settings['epochs']}; {advice}")
         return 130
     last = history[-1]
     seconds = sum(record["seconds"] for record in history)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .. import streams
 from .sources import RemoteFile
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class _Resuming:
 
         with (
             _session() as session,
-            tqdm(total=self.file.size, desc=self.file.name, unit="B", unit_scale=True, disable=None) as bar,
+            tqdm(total=self.file.size, desc=self.file.name, unit="B", unit_scale=True,
+                 disable=not streams.is_terminal(sys.stderr)) as bar,
         ):
             for _ in range(_MAX_RESUMES):
                 before = self._size()

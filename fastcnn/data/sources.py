@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..kernels import folders
+
 StrPath = str | os.PathLike[str]
 
 
@@ -46,13 +48,14 @@ class CifarSource:
 
 
 def base_folder(root: StrPath | None) -> Path:
-    """Give `root`, else the environment variable FASTCNN_DATA, else the user cache folder."""
+    """Give `root`, else what FASTCNN_DATA names, else the folder of data in the cache folder; FileNotFoundError: none."""
     chosen = root if root is not None else os.environ.get("FASTCNN_DATA")
     if chosen:
-        return Path(chosen).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("fastcnn", appauthor=False)) / "data"
+        return Path(os.path.expanduser(chosen))  # leaves "~" as it is where no home folder is known
+    cache = folders.cache()
+    if cache is None:
+        raise FileNotFoundError(f"{folders.NONE}; or say where the data sets are: --data-dir, root= or FASTCNN_DATA")
+    return cache / "data"
 
 
 def find_idx(file: RemoteFile, folders: Sequence[Path]) -> Path | None:

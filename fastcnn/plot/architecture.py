@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from ..nn import Concat, Module, Residual, Sequential
 from ..nn.summary import Row
 from ..shapes import ShapeError
+from ..training.writing import write_atomically
 from .figure import StrPath
 
 _JOINED = ("BatchNorm", "LayerNorm", "GroupNorm", "ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Hardswish",
@@ -56,13 +55,7 @@ def architecture(model: Module, path: StrPath, input_shape: Sequence[int] | None
     known; OSError: the file cannot be written.
     """
     shape = _input_shape(model, input_shape)
-    drawing = _svg(_boxes(model, shape), shape)
-    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(drawing, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, _svg(_boxes(model, shape), shape).encode())
 
 
 def architecture_text(model: Module, input_shape: Sequence[int] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from .. import extras
 from ..shapes import ShapeError
+from ..training.writing import write_atomically
 
 StrPath = str | os.PathLike[str]
 TRAIN, TEST = "#1f6fb4", "#d1495b"
@@ -28,13 +30,9 @@ def save(figure: Any, path: StrPath) -> None:
     """Write the figure to a file whose name says the format."""
     for words in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
         words.set_parse_math(False)  # names with two dollars are no formulas
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format=target.suffix.lstrip(".") or "png", facecolor="white")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    figure.savefig(content, format=Path(path).suffix.lstrip(".") or "png", facecolor="white")
+    write_atomically(path, content.getvalue())
 
 
 def grid(count: int, *, side: float, room: float) -> tuple[Any, Iterator[Any]]:

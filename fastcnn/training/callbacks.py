@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..shapes import integer, one_of, real
-from .files import write_atomically
 from .history import KEYS, json_line
+from .writing import Stream, append, is_special, write_atomically
 
 if TYPE_CHECKING:
     from .loop import Run
@@ -157,6 +157,7 @@ class _Logger(Callback):
     """Writes each epoch's record as one line of a file; a resumed run cuts what came after its start."""
 
     head = ""
+    _stream: Stream | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Take the path."""
@@ -168,14 +169,30 @@ class _Logger(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         """Start the file with the epochs that are done."""
-        write_atomically(self.path, (self.head + "".join(map(self.line, run.history))).encode())
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if is_special(self.path):
+            self._stream = Stream(self.path)
+            self._stream.write(self._content(run))
+        else:
+            write_atomically(self.path, self._content(run))
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
-        """Add a line, on the disk before training goes on."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(self.line(record))
-            file.flush()
-            os.fsync(file.fileno())
+        """Add a line, on the disk before training goes on; a file that was deleted is written anew."""
+        if self._stream is not None:
+            self._stream.write(self.line(record).encode())
+        elif self.path.exists():
+            append(self.path, self.line(record).encode())
+        else:
+            write_atomically(self.path, self._content(run))
+
+    def on_train_end(self, run: Run) -> None:
+        """Close a pipe."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _content(self, run: Run) -> bytes:
+        return (self.head + "".join(map(self.line, run.history))).encode()
 
 
 class JSONLogger(_Logger):

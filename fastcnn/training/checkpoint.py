@@ -7,6 +7,7 @@ arrays; its arrays go by their path in the tree, the model's under "model/".
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,17 +24,19 @@ from .files import StrPath, Tensors, read_tensors, write_tensors
 if TYPE_CHECKING:
     from .loop import Run
 
+_NAME = re.compile(r"checkpoint-(\d{8,18})\.safetensors")
 _LARGEST_INPUT, _MOST_CLASSES = 1 << 22, 1 << 16  # a wild number must not make a model of gigabytes
 
 
 def save(model: Module, path: StrPath) -> None:
     """Write parameters and buffers to the safetensors file `path`, with what `load` needs.
 
-    The file is complete or as it was before. DTypeError: `model` is no Module; CheckpointError: `path` is a
-    folder; OSError: it cannot be written.
+    The file is complete or as it was before; folders on its way are made; links and the mode of an old file stay.
+    DTypeError: `model` is no Module; CheckpointError: `path` is a folder; OSError: it cannot be written.
     """
     if not isinstance(model, Module):
         raise DTypeError(f"save: model is {model!r}, expected a Module")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_tensors("save", path, model.state_dict(), {"kind": "model", **_description(model)})
 
 
@@ -66,8 +69,9 @@ def load(path: StrPath, *, model: Module | None = None) -> Module:
 class Checkpoint(Callback):
     """Writes the state of training to `folder`/checkpoint-STEP.safetensors after every `every`-th epoch.
 
-    Also after the batch in which Ctrl-C was pressed. The newest `keep` such files in the folder remain.
-    `fit(resume=...)` goes on from one of them to the same bits as an unbroken run.
+    Also after the batch in which Ctrl-C was pressed, or SIGTERM or SIGHUP came; that file gives way to the next regular one.
+    The newest `keep` such files remain, by their steps. `fit(resume=...)` goes on from one of them to the same bits, and the
+    same files, as an unbroken run.
     """
 
     def __init__(self, folder: StrPath, every: int = 1, keep: int = 2) -> None:
@@ -77,8 +81,13 @@ class Checkpoint(Callback):
         self.keep = integer("Checkpoint", "keep", keep, 1)
 
     def on_train_begin(self, run: Run) -> None:
-        """Make the folder: a name that cannot be one is better known before an epoch than after it."""
+        """Make the folder: a name that cannot be one is better known before an epoch than after it.
+
+        A run that goes on deletes what it was to delete when it was killed.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if run.step in checkpoints(self.folder):
+            self._prune(run)
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Write where the epoch is one of the chosen."""
@@ -91,8 +100,17 @@ class Checkpoint(Callback):
 
     def _write(self, run: Run) -> None:
         save_checkpoint(run.model, self.folder / f"checkpoint-{run.step:08d}.safetensors", run.state_dict())
-        for old in _checkpoints(self.folder)[self.keep :]:
-            old.unlink(missing_ok=True)
+        for step, path in checkpoints(self.folder).items():
+            if step > run.step:  # of a run that was given up
+                path.unlink(missing_ok=True)
+        self._prune(run)
+
+    def _prune(self, run: Run) -> None:
+        """Delete what is older than the file of this step, but for the newest of those that an unbroken run has, too."""
+        older = {step: path for step, path in checkpoints(self.folder).items() if step < run.step}
+        regular = [step for step in older if step % (self.every * run.steps_per_epoch) == 0]
+        for step in older.keys() - regular[: self.keep - 1]:
+            older[step].unlink(missing_ok=True)
 
 
 def save_checkpoint(model: Module, path: StrPath, state: Mapping[str, Any]) -> None:
@@ -111,7 +129,7 @@ def load_checkpoint(path: StrPath) -> dict[str, Any]:
     if not place.is_dir():
         return _load_checkpoint(place)
     problems = []
-    for candidate in _checkpoints(place):
+    for candidate in checkpoints(place).values():
         try:
             return _load_checkpoint(candidate)
         except CheckpointError as error:
@@ -132,10 +150,10 @@ def _load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints in a folder, the newest first."""
-    found = [(path.stat().st_mtime_ns, path.name, path) for path in folder.glob("checkpoint-*.safetensors")]
-    return [path for _, _, path in sorted(found, reverse=True)]
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """Return the checkpoints in a folder by their steps, the newest first; times of files may be anything after a copy."""
+    found = {int(match[1]): path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_file()}
+    return dict(sorted(found.items(), reverse=True))
 
 
 def _without_arrays(tree: Any, path: str, tensors: Tensors) -> Any:

@@ -1,11 +1,9 @@
-"""Files that are either the old one or the new one, whatever happens while they are written."""
+"""Arrays and a description of them in one safetensors file, checked against each other."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,40 +13,10 @@ import safetensors
 import safetensors.numpy
 
 from ..shapes import CheckpointError
+from .writing import StrPath, write_atomically
 
-StrPath = str | os.PathLike[str]
 Tensors = dict[str, np.ndarray]
 _VERSION = 1
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary file beside `path`, bring it to the disk and give it the name `path`.
-
-    OSError as the system gives it; then `path` is as before and no temporary file is left.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a folder's new names to the disk, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_tensors(function: str, path: StrPath, tensors: Tensors, description: dict[str, Any]) -> None:

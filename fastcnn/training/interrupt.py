@@ -1,40 +1,31 @@
-"""Ctrl-C during training: the first asks for a stop after the running batch, the second stops at once."""
+"""Ctrl-C, SIGTERM and SIGHUP in a training: the first asks for a stop after the running batch, the second stops at once."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from types import TracebackType
+import contextlib
+from collections.abc import Iterator
 from typing import Any
+
+from .. import signals
 
 
 class Interrupt:
-    """Inside the `with` block, `requested` says whether Ctrl-C was pressed; only in the main thread.
-
-    A program that handles the signal in a way of its own keeps it.
-    """
+    """Whether a stop was requested: `requested`."""
 
     def __init__(self) -> None:
         """Nothing is requested yet."""
         self.requested = False
-        self._installed = False
 
-    def __enter__(self) -> Interrupt:
-        """Take over the signal."""
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._note)
-            self._installed = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Give the signal back."""
-        if self._installed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _note(self, number: int, frame: Any) -> None:
+    def note(self, number: int, frame: Any) -> None:
+        """Request a stop; KeyboardInterrupt: it was requested before."""
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Interrupt]:
+    """Inside the `with` block, signals that would end the process request a stop."""
+    interrupt = Interrupt()
+    with signals.handled(interrupt.note):
+        yield interrupt

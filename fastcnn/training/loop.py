@@ -25,7 +25,7 @@ from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output
 from .evaluation import checked_loss, in_use, score
 from .files import StrPath
 from .history import History
-from .interrupt import Interrupt
+from .interrupt import Interrupt, interruptible
 from .progress import progress_callback
 
 
@@ -59,8 +59,8 @@ def fit(
     have; larger ones are scaled down to it. `penalty`, such as nn.L2, is called after each backward: it adds a term
     to the training loss and its slope to the gradients. `constraint`, such as optim.MaxNorm, is called after each step and
     brings parameters back to where they may be. `seed` decides the order of images, their changes and the dropout masks.
-    The optimizer ends with the rate that it began with. Ctrl-C ends the run after the running batch; `resume` names a
-    checkpoint, or a folder of them, to go on from. ShapeError, DTypeError, ValueError: an argument is unfit.
+    The optimizer ends with the rate that it began with. Ctrl-C, SIGTERM and SIGHUP end the run after the running batch;
+    `resume` names a checkpoint, or a folder of them, to go on from. ShapeError, DTypeError, ValueError: an argument is bad.
     Other threads may evaluate the model meanwhile: they see the parameters of the moment, perhaps in the middle of a step.
     NonFiniteError: a loss or gradient became NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
     RuntimeError: another call of `fit` trains the model, or a part of it.
@@ -84,7 +84,7 @@ def fit(
         )
         if resume is not None:
             run.load_state_dict(load_checkpoint(resume))
-        with Interrupt() as interrupt:
+        with interruptible() as interrupt:
             run.train_all(interrupt)
     return run.history
 
@@ -181,6 +181,11 @@ class Run:
             self.validation.count_in("fit: validation", model.classes)
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in an epoch."""
+        return -(-len(self.train) // self.batch_size)
+
+    @property
     def mean_loss(self) -> float:
         """Mean training loss of the running epoch so far."""
         return self.loss_sum / max(1, self.position)
@@ -199,7 +204,7 @@ class Run:
                 self._train_epoch(interrupt)
                 if not interrupt.requested:
                     self._end_epoch()
-                if interrupt.requested:
+                if interrupt.requested and self.epoch <= self.epochs:
                     self.history.interrupted = True
                     self._tell("on_interrupt")
                     return
@@ -229,8 +234,8 @@ class Run:
 
     def _train_batch(self, index: np.ndarray) -> None:
         """Make one step of the optimizer."""
-        steps_per_epoch = -(-len(self.train) // self.batch_size)
-        self.optimizer.lr = self.schedule.lr(self.step, self.epochs * steps_per_epoch, self.base_lr, steps_per_epoch)
+        steps = self.epochs * self.steps_per_epoch
+        self.optimizer.lr = self.schedule.lr(self.step, steps, self.base_lr, self.steps_per_epoch)
         x, target = self.train.serve(index, self.model.normalisation, self.optimizer.flat.data.dtype)
         if not self.activation:
             self._settle_activation(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .. import streams
 from .callbacks import Callback, Record
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def progress_callback() -> Callback:
     """Return the callback that suits stderr."""
-    return ProgressBar() if sys.stderr.isatty() else ProgressLines()
+    return ProgressBar() if streams.is_terminal(sys.stderr) else ProgressLines()
 
 
 class ProgressLines(Callback):
@@ -21,7 +22,7 @@ class ProgressLines(Callback):
 
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Print the line."""
-        print(_line(run, record), file=sys.stderr, flush=True)
+        streams.note(_line(run, record))
 
 
 class ProgressBar(Callback):
@@ -43,6 +44,7 @@ class ProgressBar(Callback):
             leave=False,
             desc=f"epoch {run.epoch}/{run.epochs}",
             file=sys.stderr,
+            disable=sys.stderr is None,
             dynamic_ncols=True,
         )
 
@@ -54,7 +56,7 @@ class ProgressBar(Callback):
     def on_epoch_end(self, run: Run, record: Record) -> None:
         """Replace the bar by the epoch's line."""
         self.on_train_end(run)
-        print(_line(run, record), file=sys.stderr, flush=True)
+        streams.note(_line(run, record))
 
     def on_train_end(self, run: Run) -> None:
         """Close the bar."""
