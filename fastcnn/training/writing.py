@@ -89,8 +89,7 @@ def _naming(path: StrPath) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename, error.filename2 = os.fspath(path), None
-        raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def _end_of_links(target: Path) -> Path:
