@@ -1015,6 +1015,50 @@ def test_a_run_of_other_settings_cannot_go_on(tmp_path, options, message):
         train(network(), **options, resume=tmp_path)
 
 
+class Slow(optim.Schedule):
+    """A schedule that counts what it was asked."""
+
+    asked = 0
+
+    def lr(self, step, total_steps, base_lr, steps_per_epoch=1):
+        self.asked += 1
+        return base_lr / 2
+
+
+HOW = {
+    "lr": (lambda m: {"optimizer": optim.Adam(m.parameters(), 0.5)}, "'lr': 0.001"),
+    "betas": (lambda m: {"optimizer": optim.Adam(m.parameters(), betas=(0.5, 0.999))}, "'betas': [0.9, 0.999]"),
+    "weight_decay": (lambda m: {"optimizer": optim.Adam(optim.decay_groups(m[0], 0.1) + optim.decay_groups(m[-1], 0.1))},
+                     "'groups': [[None, None]]"),
+    "schedule": (lambda m: {"schedule": optim.CosineLR()}, "'kind': 'StepLR'"),
+    "its numbers": (lambda m: {"schedule": optim.StepLR(2)}, "'step_size': 1"),
+    "inside": (lambda m: {"schedule": optim.WarmupLR(optim.PlateauLR())}, "'kind': 'StepLR'"),
+    "loss": (lambda m: {"loss": nn.HingeLoss()}, "'kind': 'CrossEntropyLoss'"),
+    "smoothing": (lambda m: {"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "'label_smoothing': 0.0"),
+    "max_norm": (lambda m: {"max_norm": 1.0}, "'max_norm': None"),
+    "penalty": (lambda m: {"penalty": nn.L2(m.parameters(), 0.1)}, "'penalty': None"),
+    "constraint": (lambda m: {"constraint": optim.MaxNorm([m[-1].weight], 1.0)}, "'constraint': None"),
+}
+
+
+@pytest.mark.parametrize("name", HOW)
+def test_a_run_that_trains_in_another_way_cannot_go_on(tmp_path, name):
+    model = network(norm=False)
+    usual = {"schedule": optim.StepLR(1), "callbacks": [Checkpoint(tmp_path)]}
+    train(model, **usual)
+    before, (options, message) = model.state_dict(), HOW[name]
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        train(model, **{**usual, "epochs": 2, **options(model)}, resume=tmp_path)
+    assert all(np.array_equal(before[key], array) for key, array in model.state_dict().items())
+    assert len(train(network(norm=False), **{**usual, "epochs": 2}, resume=tmp_path)) == 2
+
+
+@pytest.mark.parametrize("schedule", [lambda: optim.WarmupLR(optim.PlateauLR(0.5, patience=0)), Slow])
+def test_what_changes_in_training_is_no_setting(tmp_path, schedule):
+    train(network(), epochs=2, schedule=schedule(), callbacks=[Checkpoint(tmp_path)])
+    assert len(train(network(), epochs=3, schedule=schedule(), resume=tmp_path)) == 3
+
+
 def test_a_checkpoint_of_another_model_or_optimizer_is_refused(tmp_path):
     train(network(), callbacks=[Checkpoint(tmp_path)])
     with pytest.raises(CheckpointError, match="is missing"):

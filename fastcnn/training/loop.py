@@ -27,6 +27,7 @@ from .files import StrPath
 from .history import History
 from .interrupt import Interrupt, interruptible
 from .progress import progress_callback
+from .settings import described
 
 
 def fit(
@@ -139,6 +140,7 @@ class Run:
         self.epoch, self.step, self.stop, self.activation = 1, 0, False, ""
         self._begin_epoch()
         self._prepare_model()
+        self.settings = self._settings()
 
     def _require_companions(self) -> None:
         """ValueError: the optimizer is that of another model; DTypeError: the loss cannot take what mixup makes."""
@@ -303,7 +305,21 @@ class Run:
             "batch_size": self.batch_size,
             "augment": self.train.augment and asdict(self.train.augment),
             "seed": self.seed,
+            "max_norm": self.max_norm,
+            **{name: described(getattr(self, name)) for name in ("loss", "optimizer", "schedule", "penalty", "constraint")},
         }
+
+    def _require_settings(self, state: Mapping[str, Any]) -> None:
+        """CheckpointError: the run in the checkpoint was given other settings."""
+        theirs, own = state["settings"], self.settings
+        if state["optimizer"]["kind"] != type(self.optimizer).__name__:
+            raise CheckpointError(f"resume: the checkpoint is of a run with the optimizer {state['optimizer']['kind']}, "
+                                  f"expected {type(self.optimizer).__name__}")
+        other = [name for name in own if name in theirs and theirs[name] != own[name]]
+        if other:
+            came, expected = ({name: settings[name] for name in other} for settings in (theirs, own))
+            raise CheckpointError(f"resume: the checkpoint is of a run with {came}, expected {expected}; others need "
+                                  "a run of their own, which may begin with fastcnn.load of the checkpoint")
 
     def state_dict(self) -> dict[str, Any]:
         """Return, besides the model's arrays, all that the rest of the training depends on."""
@@ -311,7 +327,7 @@ class Run:
         normalisation = self.model.normalisation
         return {
             **progress,
-            "settings": self._settings(),
+            "settings": self.settings,
             "normalisation": normalisation and normalisation._asdict(),
             "output_activation": self.model.output_activation,
             "optimizer": self.optimizer.state_dict(),
@@ -322,12 +338,9 @@ class Run:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Stand where another run stood; CheckpointError: its data, batch size, seed or model were others."""
+        """Stand where another run stood; CheckpointError: its data, settings or model were others."""
         try:
-            if state["settings"] != self._settings():
-                raise CheckpointError(
-                    f"resume: the checkpoint is of a run with {state['settings']}, expected {self._settings()}"
-                )
+            self._require_settings(state)
             self.model.load_state_dict(state["model"])
             self.model.normalisation = state["normalisation"] and Normalisation(**state["normalisation"])
             self.model.output_activation = state["output_activation"]
