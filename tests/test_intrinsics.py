@@ -1,0 +1,283 @@
+"""Intrinsics: compiled, they do what they mean in plain Python, on which the tests of kernels as Python rely.
+
+The functions here take `I` for the module that has the intrinsics, and are run twice: compiled, and as they stand.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import types
+
+import numba
+import numpy as np
+import pytest
+from numba import float32, float64
+
+from fastcnn.kernels import planes, rows, scalar, simd, simd_python, strips, tile
+
+pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares compiled code with Python")
+
+I = types.ModuleType("intrinsics")  # noqa: E741
+for _module in (planes, rows, simd, strips, tile):
+    vars(I).update({name: getattr(_module, name) for name in vars(simd_python)
+                    if hasattr(_module, name) and not name.startswith("_") and name != "np"})
+
+FLOATS = "float32", "float64"
+WIDTHS = [("float32", (0, 0, 0)), ("float32", (0,)), ("float64", (0, 0))]  # of tiles, in vectors
+
+
+def whole_numbers(dtype, size, seed=0):
+    """Numbers whose sums and products are exact."""
+    return np.random.default_rng(seed).integers(-8, 9, size).astype(dtype)
+
+
+@functools.cache
+def compiled(function):
+    return numba.njit(function, error_model="numpy")
+
+
+def require_same(function, *arguments):
+    """Compiled, the function leaves in its arrays what it leaves there as plain Python."""
+    kept = []
+    python = types.FunctionType(function.__code__, {**globals(), "I": simd_python})
+    for run in (compiled(function), python):
+        own = [argument.copy() if isinstance(argument, np.ndarray) else argument for argument in arguments]
+        with np.errstate(invalid="ignore"):
+            run(*own)
+        kept.append([array for array in own if isinstance(array, np.ndarray)])
+    for came, meant in zip(*kept, strict=True):
+        np.testing.assert_array_equal(came, meant)
+    return kept[0]
+
+
+def unwritten(dtype, size=2000):
+    return np.full(size, np.nan, dtype)
+
+
+# Tiles ---------------------------------------------------------------------------------------------------------------------
+
+
+def tile_products(x, w, table, y, count, width):
+    positions = I.tile_positions(table, 1, width)
+    sums = I.tile_rows(w, 3, count, width)
+    sums = I.tile_multiply_add(sums, x, positions, 5, w, 1)
+    I.tile_prefetch(x, positions, 1)
+    I.tile_store(sums, y, 7, 110)
+    sums = I.tile_multiply_add(I.tile_zeros(w, width), x, I.tile_strided(2, 3, width), 1, w, 2)
+    sums = I.tile_multiply_add(sums, x, 4, 6, w, 0)
+    I.tile_store(sums, y, 900, 101)
+    I.tile_store(I.tile_load(x, 3, width), y, 1800, 102)
+    I.row_copy(y, 2700, x, 11, width)
+    y[2900] = I.rows_of(width)
+
+
+@pytest.mark.parametrize(("dtype", "width"), WIDTHS)
+def test_tile_products(dtype, width):
+    x, w = whole_numbers(dtype, 900), whole_numbers(dtype, 100, 1)
+    table = np.random.default_rng(2).permutation(50)[:simd.MOST_ROWS + 1]
+    for count in (-1, 1, len(width) * simd_python.lanes_of(x) - 1, 200):
+        require_same(tile_products, x, w, table, unwritten(dtype, 3000), count, width)
+
+
+def tile_scattered(x, y, table, addend, numbers, adds, width):
+    distance, count, channels, floor = numbers
+    I.tile_scatter(I.tile_load(x, 0, width), y, table, 1, distance, count, channels, x.dtype.type(floor), addend, adds)
+
+
+@pytest.mark.parametrize(("dtype", "width"), WIDTHS)
+def test_tile_scatter(dtype, width):
+    x, addend = whole_numbers(dtype, 900), whole_numbers(dtype, 2000, 1)
+    table = np.random.default_rng(2).permutation(15)[:simd.MOST_ROWS + 1] * 100
+    for numbers in ((3, 2, 5, 0.0), (0, 100, 1000, math.nan), (1, 3, len(width) * simd_python.lanes_of(x) - 1, -2.0)):
+        for adds in (False, True):
+            require_same(tile_scattered, x, unwritten(dtype), table, addend, numbers, adds, width)
+
+
+# Vectors -------------------------------------------------------------------------------------------------------------------
+
+
+def lanes_in_turn(x, y, count):
+    I.lanes_copy_all(y, 1, x, 2, 3)
+    I.lanes_copy(y, 101, x, 3, count)
+    I.lanes_copy_padded(y, 201, x, 4, count)
+    vector = I.lanes_add(I.lanes_load(x, 5, count), x, 40, count - 1)
+    I.lanes_store(vector, y, 301, count)
+    I.lanes_store(I.lanes_not_below(vector, x.dtype.type(1)), y, 401, 99)
+    I.lanes_store(I.lanes_fill(x, 3, count), y, 501, 99)
+    I.lanes_store(I.lanes_multiply_add(I.lanes_load(x, 1, 99), x, 30, x, 60, count), y, 601, 99)
+    y[701] = I.lanes_sum(I.lanes_add(I.lanes_zero(x), x, 9, count))
+    y[702] = I.lanes_of(x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_lanes(dtype):
+    lanes = simd_python.lanes_of(np.zeros(0, dtype))
+    for count in (-1, 0, 1, lanes - 1, lanes, lanes + 1):
+        require_same(lanes_in_turn, whole_numbers(dtype, 200), unwritten(dtype, 800), count)
+
+
+def maxima(x, y, argmax, count):
+    I.lanes_first_maximum(x, 10, (0, 0), (30, 1), (60, 2), (90, 3), y, argmax, 5, count)
+    I.lanes_next_maximum(x, 130, (0, 4), (30, 5), (60, 6), (90, 7), y, argmax, 5, count)
+    I.lanes_first_maximum(x, 10, (0, 0), (30, 1), (60, 2), (90, 3), y, argmax, 105, count)
+
+
+def routed(dy, argmax, y, floor, dx, count):
+    I.lanes_route(dy, argmax, y, y.dtype.type(floor), 3, dx, 1, (0, 0), (100, 1), (200, 2), (300, 3), count)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_lanes_of_maxima_and_their_gradient(dtype):
+    x = whole_numbers(dtype, 300) // 4  # many are equal
+    x[::7] = np.nan
+    lanes = simd_python.lanes_of(x)
+    for count in (1, lanes - 1, lanes + 1):
+        argmax = np.full(200, -1, np.int32)
+        require_same(maxima, x, unwritten(dtype, 200), argmax, count)
+        for floor in (0.0, math.nan):
+            numbers = np.random.default_rng(3).integers(-1, 4, 200).astype(np.int32)
+            require_same(routed, whole_numbers(dtype, 200), numbers, x[:200].copy(), floor, unwritten(dtype), count)
+
+
+# Planes and filters --------------------------------------------------------------------------------------------------------
+
+
+def planes_of_two_vectors(bias, x, y, count, pixels, floor):
+    sums = I.planes_tile(bias, 1, count, 2)
+    I.planes_store(sums, y, 3, 9, pixels, count, bias.dtype.type(floor))
+    I.planes_store(sums, y, 503, 11, 99, 99, bias.dtype.type(floor))
+    I.zip_vectors(y, 1000, x, 1, 50)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_planes(dtype):
+    lanes = simd_python.lanes_of(np.zeros(0, dtype))
+    for count, pixels, floor in ((8, 2 * lanes, math.nan), (5, lanes + 1, 0.0), (1, 1, -3.0), (8, 3, math.nan)):
+        require_same(planes_of_two_vectors, whole_numbers(dtype, 20), whole_numbers(dtype, 100, 1), unwritten(dtype, 1200),
+                     count, pixels, floor)
+
+
+def filter_products(x, taps, dy, y, counts, lines, run, fold):
+    sums = I.filter_sums(x, 3, lines, run)
+    sums = I.filter_multiply_add(sums, x, 2, taps, 1, dy, 5, counts[0], 40, counts[1], fold)
+    I.tile_store(sums, y, 1, 101)
+
+
+@pytest.mark.parametrize("fold", [(0,), (0, 0)], ids=len)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_filter_products(dtype, fold):
+    x, dy, taps = whole_numbers(dtype, 900), whole_numbers(dtype, 100, 1), np.random.default_rng(2).permutation(20)
+    for counts in ((99, 99), (3, 1), (1, 0)):
+        for lines, run in (((0, 0, 0), (0, 0, 0)), ((0,), (0, 0))):
+            require_same(filter_products, x, taps, dy, unwritten(dtype), counts, lines, run, fold)
+
+
+# Pixels and taps -----------------------------------------------------------------------------------------------------------
+
+
+def pixel_products(x, w, offsets, numbers, y):
+    sums = I.pixels_start(x, 3)
+    sums = I.pixels_multiply_add(sums, x, 5, 17, offsets, w, 2, numbers, 1)
+    I.pixels_prefetch(x, 5, 17)
+    I.pixels_store(sums, y, 1, 101)
+    sums = I.pixels_multiply_add_3(sums, x, 4, 13, offsets, w, 1, numbers, 2)
+    I.pixels_store(sums, y, 1001, 103)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_pixel_products(dtype):
+    offsets, numbers = (np.random.default_rng(seed).permutation(30) for seed in (3, 4))
+    require_same(pixel_products, whole_numbers(dtype, 400), whole_numbers(dtype, 200, 1), offsets, numbers, unwritten(dtype))
+
+
+def tap_products(x, dy, numbers, y, first, last, count):
+    sums = I.taps_load(x, 2, numbers, first, last, count)
+    sums = I.taps_multiply_add(sums, x, 3, numbers, first, last, dy, 7, count)
+    I.taps_store(sums, y, 5, numbers, first, last, count)
+
+
+def tap_products_of_whole_vectors(x, dy, numbers, y, first, last):
+    sums = I.taps_load(x, 2, numbers, first, last, None)
+    sums = I.taps_multiply_add(sums, x, 3, numbers, first, last, dy, 7, None)
+    sums = I.taps_multiply_add_3(sums, x, 1, 4, numbers, first, last, dy, 3, 11)
+    I.taps_store(sums, y, 5, numbers, first, last, None)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_tap_products(dtype):
+    x, dy = whole_numbers(dtype, 2000), whole_numbers(dtype, 200, 1)
+    scattered = np.random.default_rng(2).permutation(20) * 50
+    step = 4
+    in_threes = np.repeat(np.arange(6) * 100, 3) + np.tile(np.arange(3) * step, 6)  # as taps_multiply_add_3 wants them
+    for first, last in ((0, 9), (3, 18), (12, 15), (9, 15)):
+        for count in (1, simd_python.lanes_of(x) - 1, 99):
+            require_same(tap_products, x, dy, scattered, unwritten(dtype), first, last, count)
+        require_same(tap_products_of_whole_vectors, x, dy, in_threes, unwritten(dtype), first, last)
+    require_same(tap_products, x, dy, scattered, unwritten(dtype), 2, 4, 3)
+
+
+# Rows ----------------------------------------------------------------------------------------------------------------------
+
+
+def rows_in_turn(x, index, y, first, count, lanes):
+    K = 40
+    positions = I.rows_at(x, first, count, K)
+    values = I.rows_load(x, positions, 2, lanes, -100)
+    sums, largest = I.rows_sum(values), I.rows_largest(values)
+    goals = I.rows_at(x, 0, 99, 100)
+    I.rows_store(values, y, goals, 1, lanes)
+    I.rows_store(I.rows_spread(x, sums), y, goals, 401, 99)
+    I.rows_store(I.rows_spread(x, largest), y, goals, 801, 99)
+    picked = I.column_pick(x, positions, index, first, count, 3)
+    I.rows_store(I.rows_spread(x, picked), y, goals, 1201, 99)
+    weighed = I.rows_weigh(values, I.rows_fill(x, np.inf))
+    I.rows_store(weighed, y, goals, 1601, lanes)
+    mixed = (values + x.dtype.type(1)) * (values - I.rows_spread(x, sums)) / I.rows_fill(x, 4)
+    I.rows_store(mixed, y, goals, 2001, lanes)
+    y[2500] = I.rows_together(x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_rows(dtype):
+    x, index = whole_numbers(dtype, 400), np.random.default_rng(2).integers(0, 8, 10)
+    for first, count, lanes in ((0, 4, 99), (2, 1, 1), (3, 3, 3), (1, 2, 0)):
+        require_same(rows_in_turn, x, index, unwritten(dtype, 2600), first, count, lanes)
+
+
+# Numbers -------------------------------------------------------------------------------------------------------------------
+
+cubic = scalar.polynomial((1.0, -2.0, 0.5, 3.0), (2.0, -1.0, 4.0, -3.0))
+third = scalar.constant(1 / 3, 2 / 3)
+
+
+@numba.njit
+def numbers_of(x, limit):
+    n, mantissa = scalar.exponent_mantissa(x)
+    rounded = scalar.rounder(x) + x
+    return (cubic(x), third(x), scalar.at_least(x, limit), scalar.at_most(x, limit), scalar.zero_below(limit, x, limit),
+            scalar.quotient(x, limit), n, mantissa, rounded - scalar.rounder(x), scalar.power_of_two(rounded),
+            scalar.raised_power_of_two(rounded) * scalar.lowered(x))
+
+
+@pytest.mark.parametrize("kind", [float32, float64], ids=str)
+def test_numbers(kind):
+    dtype = np.dtype(str(kind)).type
+    single = kind is float32
+    for x in (1.25, 3.5, 0.0625, 7.0, 60.75):
+        value, limit = dtype(x), dtype(3.0)
+        coefficients = (1.0, -2.0, 0.5, 3.0) if single else (2.0, -1.0, 4.0, -3.0)
+        polynomial = sum(coefficient * x**power for power, coefficient in enumerate(coefficients))
+        mantissa, exponent = math.frexp(x)
+        if mantissa < math.sqrt(0.5):
+            mantissa, exponent = 2 * mantissa, exponent - 1
+        wanted = (polynomial, dtype(1 / 3 if single else 2 / 3), max(x, 3.0), min(x, 3.0), 3.0 if x >= 3 else 0.0,
+                  value / limit, exponent, mantissa, round(x), 2.0**round(x), 2.0**round(x))
+        came = numbers_of(value, limit)
+        assert came[:1] == pytest.approx(wanted[:1], rel=4 * float(np.finfo(dtype).eps))
+        assert came[1:] == wanted[1:]
+        assert {np.dtype(type(number)) for number in came} <= {np.dtype(float), np.dtype(dtype)}
+    for limit in (math.nan, 1.0):
+        assert numbers_of(dtype(math.nan), dtype(limit))[2] != numbers_of(dtype(math.nan), dtype(limit))[2]
+        assert np.isnan(numbers_of(dtype(math.nan), dtype(limit))[3])
+    assert numbers_of(dtype(2), dtype(math.nan))[2:4] == (2, 2)
