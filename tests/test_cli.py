@@ -118,9 +118,30 @@ def test_resumed_run_gives_the_same_bits(finished, tmp_path, capsys):
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
-def test_resuming_where_nothing_is_starts_at_the_beginning(tmp_path, capsys):
-    assert main([*QUICK, "--epochs", "1", "--out", str(tmp_path / "new"), "--resume"]) == 0
-    assert "\nresuming " not in capsys.readouterr().out
+@pytest.mark.parametrize("content", ["nothing", "no folder", "model", "other"])
+def test_resuming_where_no_run_is_makes_nothing(content, finished, tmp_path, capsys):
+    folder = tmp_path / "typo"
+    if content != "no folder":
+        folder.mkdir()
+    if content in ("model", "other"):
+        (folder / ("model.safetensors" if content == "model" else "notes.txt")).write_bytes(b"x")
+    before = sorted(tmp_path.rglob("*"))
+    assert main([*QUICK, "--epochs", "1", "--out", str(folder), "--resume"]) == 1
+    assert f"--out {folder} holds no run to go on with" in only_line(capsys)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_that_has_no_checkpoint_yet_begins_again(tmp_path, capsys):
+    (tmp_path / "history.jsonl").touch()
+    assert main([*QUICK, "--epochs", "1", "--out", str(tmp_path), "--resume"]) == 0
+    assert f"resuming {tmp_path}, which has no checkpoint yet: from its beginning" in capsys.readouterr().out
+
+
+def test_more_epochs_keep_the_schedule_of_a_run(tmp_path):
+    assert main([*QUICK, "--epochs", "2", "--schedule", "multistep", "--out", str(tmp_path)]) == 0
+    assert main(["train", "digits", "--epochs", "3", "--out", str(tmp_path), "--resume"]) == 0
+    records = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [record["learning_rate"] for record in records] == pytest.approx([1e-3, 1e-5, 1e-5])
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):

@@ -40,9 +40,9 @@ class Begun(training.Callback):
 def train(arguments: Namespace) -> int:
     """Train a model on a data set and keep the run where a folder is given."""
     out = None if arguments.out is None else Path(arguments.out)
-    state = _state_to_resume(out) if arguments.resume else None
     if out is not None:
         _require_usable(out, arguments.resume)
+    state = _state_to_resume(out) if arguments.resume else None
     settings = _settings(arguments, None if state is None else state["callbacks"].get("Begun 0"))
     use_threads(arguments.threads)
     dataset = datasets.load(settings["dataset"], arguments.data_dir, settings, settings["seed"])
@@ -54,7 +54,10 @@ def train(arguments: Namespace) -> int:
     needs = _require_memory(chosen["model"], image, min(batch_size, len(dataset.train)), len(chosen["optimizer"].slots))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+        (out / HISTORY).touch()  # so that the run is known for one before its first epoch
     _print_header(settings, dataset, chosen["model"], needs, out, state)
+    if arguments.resume and state is None:
+        print(f"resuming {out}, which has no checkpoint yet: from its beginning", flush=True)
     with warmup.compiling():
         warmup.rehearse(lambda: parts(settings, image, classes), dataset.train, dataset.test, batch_size, augment)
     history = training.fit(**chosen, train=dataset.train, validation=dataset.test, epochs=settings["epochs"],
@@ -72,10 +75,18 @@ def use_threads(count: int | None) -> None:
 
 
 def _state_to_resume(out: Path | None) -> dict[str, Any] | None:
-    """Return the state in the newest checkpoint, or None where a run has not come that far."""
+    """Return the state in the newest checkpoint, or None where a run has not come that far.
+
+    FileNotFoundError: there is no run, or only its model.
+    """
     if out is None:
         raise UsageError("--resume needs --out DIR, the folder of the run to go on with")
-    return training.load_checkpoint(out) if out.is_dir() and checkpoints(out) else None
+    if out.is_dir() and checkpoints(out):
+        return training.load_checkpoint(out)
+    if (out / MODEL).exists() or not (out / HISTORY).is_file():
+        raise FileNotFoundError(f"--out {out} holds no run to go on with (no {CHECKPOINTS}), expected the folder that train "
+                                "was given before, or no --resume")
+    return None
 
 
 def _require_usable(out: Path, resume: bool) -> None:
@@ -108,7 +119,8 @@ def _settings(arguments: Namespace, begun: Mapping[str, Any] | None) -> Settings
         if changed:
             raise ValueError("; ".join(f"--{name.replace('_', '-')} is {given[name]!r}, expected {settings[name]!r} as the "
                                        "run was begun" for name in changed))
-    return settings | given
+    begun_epochs = (settings if begun else settings | given)["epochs"]
+    return {"planned": begun_epochs, **settings, **given}
 
 
 def augmentation(name: str) -> str | None:
@@ -136,7 +148,7 @@ def kind_of(optimizer: str) -> type[Any]:
 
 
 def _schedule(settings: Settings) -> optim.Schedule:
-    epochs = settings["epochs"]
+    epochs = settings["planned" if "planned" in settings else "epochs"]  # those a run was begun with, if it got more later
     makers = {
         "none": optim.Schedule,
         "step": lambda: optim.StepLR(-(-epochs // 3)),
