@@ -240,7 +240,7 @@ def prelu_backward(dy, x, slope, dx, sums, chunks, worker, workers):
             for lane in range(natural(min(width, end - first))):
                 value, slant = x[start + lane], dy[start + lane]
                 dx[start + lane] = slant if value > ZERO else slope[lane] * slant
-                sums[total + lane] += 0.0 if value > ZERO else float(slant) * float(value)
+                sums[total + lane] += 0.0 if value > ZERO else np.float64(slant) * np.float64(value)
 
 
 @kernel

@@ -12,6 +12,8 @@ where the mean is large.
 
 import math
 
+import numpy as np
+
 from ._jit import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
 from .scalar import ZERO, natural, runs
@@ -27,7 +29,7 @@ def _add_moments(x, shift, first, count, sums, start):
     """Add x and the square of x - shift to the two sums of `count` lanes."""
     read, total, squares = natural(first), natural(start), natural(start + len(shift))
     for lane in range(natural(count)):
-        value = float(x[read + lane])
+        value = np.float64(x[read + lane])
         sums[total + lane] += value
         sums[squares + lane] += (value - shift[lane]) * (value - shift[lane])
 
@@ -39,8 +41,8 @@ def _add_moments_of_four(x, shift, first, sums, start):
     read, total, squares = natural(first), natural(start), natural(start) + width
     for lane in range(width):
         at, centre = read + lane, shift[lane]
-        a, b = float(x[at]), float(x[at + width])
-        c, d = float(x[at + width + width]), float(x[at + width + width + width])
+        a, b = np.float64(x[at]), np.float64(x[at + width])
+        c, d = np.float64(x[at + width + width]), np.float64(x[at + width + width + width])
         sums[total + lane] += (a + b) + (c + d)
         sums[squares + lane] += (((a - centre) * (a - centre) + (b - centre) * (b - centre))
                                  + ((c - centre) * (c - centre) + (d - centre) * (d - centre)))
@@ -74,9 +76,9 @@ def _add_products(dy, x, y, floor, centre, first, count, sums, start):
     read, total, products = natural(first), natural(start), natural(start + len(centre))
     lowest = x.dtype.type(floor)
     for lane in range(natural(count)):
-        value = float(_above(dy[read + lane], y[read + lane], lowest))
+        value = np.float64(_above(dy[read + lane], y[read + lane], lowest))
         sums[total + lane] += value
-        sums[products + lane] += value * (float(x[read + lane]) - centre[lane])
+        sums[products + lane] += value * (np.float64(x[read + lane]) - centre[lane])
 
 
 @kernel
@@ -89,12 +91,12 @@ def _add_products_of_four(dy, x, y, floor, centre, first, sums, start):
         j = i + width
         k = j + width
         m = k + width
-        a, b = float(_above(dy[i], y[i], lowest)), float(_above(dy[j], y[j], lowest))
-        c, d = float(_above(dy[k], y[k], lowest)), float(_above(dy[m], y[m], lowest))
-        middle = float(centre[lane])
+        a, b = np.float64(_above(dy[i], y[i], lowest)), np.float64(_above(dy[j], y[j], lowest))
+        c, d = np.float64(_above(dy[k], y[k], lowest)), np.float64(_above(dy[m], y[m], lowest))
+        middle = np.float64(centre[lane])
         sums[total + lane] += (a + b) + (c + d)
-        sums[products + lane] += ((a * (float(x[i]) - middle) + b * (float(x[j]) - middle))
-                                  + (c * (float(x[k]) - middle) + d * (float(x[m]) - middle)))
+        sums[products + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
+                                  + (c * (np.float64(x[k]) - middle) + d * (np.float64(x[m]) - middle)))
 
 
 @parallel_kernel
@@ -200,7 +202,7 @@ def coefficients(sums, chunks, rows, gamma, inverse_std, dgamma, dbeta, scale, s
     width, C = len(scale), len(gamma)
     _add_chunks(sums, chunks, width)
     for channel in range(C):
-        inverse = float(inverse_std[channel])
+        inverse = np.float64(inverse_std[channel])
         total = _of_channel(sums, 0, width, channel, C)
         product = _of_channel(sums, width, width, channel, C) * inverse
         dbeta[channel] = total
@@ -274,7 +276,7 @@ def group_norm(x, gamma, beta, size, groups, eps, shifts, lane_sums, centres, sc
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         begin, end = n * size, (n + 1) * size
         for group in range(groups):
-            _put(shift, group * width, width, float(x[begin + group * width]))
+            _put(shift, group * width, width, np.float64(x[begin + group * width]))
         repeat(shift, 0, lanes, C)
         _image_moments(x, begin, end, shift, sums)
         fold(sums, 0, lanes, C)
@@ -287,7 +289,7 @@ def group_norm(x, gamma, beta, size, groups, eps, shifts, lane_sums, centres, sc
             mean[part] = exact_mean
             inverse_std[part] = 1 / math.sqrt((0.0 if variance < 0 else variance) + eps)
             _put(centre, first, width, mean[part])
-            rest, factor = mean[part] - exact_mean, float(inverse_std[part])
+            rest, factor = mean[part] - exact_mean, np.float64(inverse_std[part])
             for channel in range(natural(first), natural(first + width)):
                 scale[channel] = gamma[channel] * factor
                 offset[channel] = beta[channel] + rest * scale[channel]
@@ -303,9 +305,9 @@ def _add_slopes(dy, x, centre, first, count, sums):
     """Add dy and dy (x - centre) to the two sums of `count` lanes."""
     read, products = natural(first), natural(len(centre))
     for lane in range(natural(count)):
-        slope = float(dy[read + lane])
+        slope = np.float64(dy[read + lane])
         sums[lane] += slope
-        sums[products + lane] += slope * (float(x[read + lane]) - centre[lane])
+        sums[products + lane] += slope * (np.float64(x[read + lane]) - centre[lane])
 
 
 @kernel
@@ -317,11 +319,11 @@ def _add_slopes_of_four(dy, x, centre, first, sums):
         j = i + width
         k = j + width
         m = k + width
-        a, b, c, d = float(dy[i]), float(dy[j]), float(dy[k]), float(dy[m])
-        middle = float(centre[lane])
+        a, b, c, d = np.float64(dy[i]), np.float64(dy[j]), np.float64(dy[k]), np.float64(dy[m])
+        middle = np.float64(centre[lane])
         sums[lane] += (a + b) + (c + d)
-        sums[width + lane] += ((a * (float(x[i]) - middle) + b * (float(x[j]) - middle))
-                               + (c * (float(x[k]) - middle) + d * (float(x[m]) - middle)))
+        sums[width + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
+                               + (c * (np.float64(x[k]) - middle) + d * (np.float64(x[m]) - middle)))
 
 
 @kernel
@@ -358,7 +360,7 @@ def group_norm_backward(dy, x, gamma, mean, inverse_std, size, groups, lane_sums
         fold(sums, 0, lanes, C)
         fold(sums, lanes, lanes, C)
         for group in range(groups):
-            inverse = float(inverse_std[n * groups + group])
+            inverse = np.float64(inverse_std[n * groups + group])
             total, product = 0.0, 0.0
             for channel in range(natural(group * width), natural((group + 1) * width)):
                 scale[channel] = gamma[channel] * inverse
@@ -378,10 +380,10 @@ def group_norm_backward(dy, x, gamma, mean, inverse_std, size, groups, lane_sums
 @kernel
 def _row_moments(x, start, width):
     """Mean and variance of x[start:start + width]."""
-    shift = float(x[start])
+    shift = np.float64(x[start])
     total, squares = 0.0, 0.0
     for i in range(natural(start), natural(start + width)):
-        value = float(x[i]) - shift
+        value = np.float64(x[i]) - shift
         total += value
         squares += value * value
     variance = squares / width - (total / width) * (total / width)
@@ -398,7 +400,7 @@ def row_norm(x, gamma, beta, groups, eps, y, mean, inverse_std, worker, workers)
         mean[part] = exact_mean
         inverse_std[part] = 1 / math.sqrt(variance + eps)
         middle, factor = mean[part], inverse_std[part]
-        rest = x.dtype.type((float(middle) - exact_mean) * float(factor))
+        rest = x.dtype.type((np.float64(middle) - exact_mean) * np.float64(factor))
         for i in range(natural(width)):
             normalised = (x[start + i] - middle) * factor + rest
             y[start + i] = normalised * gamma[channel + i] + beta[channel + i]
@@ -414,9 +416,9 @@ def _row_slopes(dy, x, gamma, start, channel, width, mean, inverse_std):
             slope = lanes_load(dy, start + i, width - i) * lanes_load(gamma, channel + i, width - i)
             part = part + slope
             product = product + slope * (lanes_load(x, start + i, width - i) - lanes_fill(x, mean, lanes))
-        total += float(lanes_sum(part))
-        products += float(lanes_sum(product))
-    return total / width, products * float(inverse_std) / width
+        total += np.float64(lanes_sum(part))
+        products += np.float64(lanes_sum(product))
+    return total / width, products * np.float64(inverse_std) / width
 
 
 @kernel

@@ -7,7 +7,7 @@ Formulas and sources: fastcnn/reference/optim.py.
 import numpy as np
 
 from ._jit import parallel_kernel
-from .scalar import ONE, ZERO, natural, positions, runs
+from .scalar import ONE, ZERO, natural, positions, quotient, runs
 
 CHUNK = 4096  # elements whose squares are added up by one worker
 FILTERS = 16  # columns that belong to one worker: a cache line of them
@@ -94,7 +94,7 @@ def adadelta(parameter, gradient, square, change, lr, rho, rest, eps, weight_dec
     for i in positions(len(parameter), worker, workers):
         slope = share * gradient[i] + decay * parameter[i]
         square[i] = old * square[i] + new * (slope * slope)
-        step = np.sqrt(change[i] + small) / np.sqrt(square[i] + small) * slope
+        step = quotient(np.sqrt(change[i] + small), np.sqrt(square[i] + small)) * slope
         change[i] = old * change[i] + new * (step * step)
         parameter[i] -= rate * step
         if zero:
@@ -111,7 +111,7 @@ def adamax(parameter, gradient, first, largest, rate, beta1, rest1, beta2, eps, 
         slope = share * gradient[i] + decay * parameter[i]
         first[i] = old * first[i] + new * slope
         size, faded = abs(slope) + small, fade * largest[i]
-        largest[i] = faded if faded > size else size
+        largest[i] = size if faded <= size else faded if size == size else size
         parameter[i] -= step * first[i] / largest[i]
         if zero:
             gradient[i] = ZERO

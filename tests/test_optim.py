@@ -1,5 +1,6 @@
 """Optimizers against their formulas, schedules against PyTorch's values."""
 
+import copy
 import math
 
 import numpy as np
@@ -151,6 +152,15 @@ def test_clipping_by_the_norm_of_all_gradients():
             optimizer.clip_scale(wrong)
         with pytest.raises(ValueError, match="scale"):
             optimizer.step(scale=wrong)
+
+
+def test_the_clip_scale_of_gradients_with_nan_is_refused_by_the_step():
+    optimizer = optim.SGD(parameters(), lr=0.1)
+    optimizer.parameters[0].grad = np.array([1.0, np.nan])
+    assert math.isnan(optimizer.clip_scale(1.0))
+    with pytest.raises(ValueError, match="SGD: scale is nan"):
+        optimizer.step(scale=optimizer.clip_scale(1.0))
+    assert np.array_equal(optimizer.parameters[0].data, [1.0, -2.0])
 
 
 def test_clipping_each_element():
@@ -448,6 +458,32 @@ def test_one_cycle_lr():
         assert all(0 < value <= 1 for value in rates(optim.OneCycleLR(1.0), total))
 
 
+def annealed(start, end, share):
+    return (start + end) / 2 + (start - end) / 2 * math.cos(math.pi * share)
+
+
+@pytest.mark.parametrize("total", range(1, 11))
+@pytest.mark.parametrize("pct_start", [0.0, 0.1, 0.25, 0.3, 0.5, 0.95, 1.0])
+def test_one_cycle_lr_of_few_steps(pct_start, total):
+    # PyTorch's two phases: up until step top, whether there is such a step or not, then down until the last one
+    first, least, top = 0.5 / 25, 0.5 / 25 / 1e4, pct_start * total - 1
+    expected = [annealed(first, 0.5, step / top) if step < top
+                else 0.5 if step == top  # where top is 0, PyTorch divides by it
+                else annealed(0.5, least, (step - top) / (total - 1 - top)) for step in range(total)]
+    came = [optim.OneCycleLR(0.5, pct_start=pct_start).lr(step, total, 0.1) for step in range(total)]
+    assert np.allclose(came, expected, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("pct_start", "expected"), [  # what PyTorch 2.13 gives
+    (0.3, [[2e-6], [0.4058728269748815, 2e-6], [0.49720771772545586, 0.23131855133348753, 2e-6]]),
+    (0.0, [[2e-6], [0.250001, 2e-6], [0.3750005, 0.12500150000000002, 2e-6]]),
+    (1.0, [[0.5], [0.02, 0.5], [0.02, 0.26, 0.5]])])
+def test_one_cycle_lr_of_one_to_three_steps(pct_start, expected):
+    schedule = optim.OneCycleLR(0.5, pct_start=pct_start)
+    came = [[schedule.lr(step, total, 0.1) for step in range(total)] for total in (1, 2, 3)]
+    assert [pytest.approx(rates, rel=1e-12) for rates in expected] == came
+
+
 def test_warmup_lr():
     # LinearLR(start_factor=1/3, total_iters=4), alone and multiplied with StepLR(5)
     expected = [0.1 / 3, 0.05, 0.2 / 3, 0.25 / 3, 0.1, 0.1]
@@ -475,6 +511,45 @@ def test_plateau_counts_only_falls_above_the_threshold():
     schedule.observe(0.8)
     schedule.observe(float("nan"))
     assert schedule.lr(0, 1, 1.0) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_no_progress_for_plateau_lr(loss):
+    schedule = optim.PlateauLR(patience=1, factor=0.5)
+    for value in (1.0, loss, loss, 0.5, loss):
+        schedule.observe(value)
+    assert (schedule.best, schedule.lr(0, 1, 1.0)) == (0.5, 0.5)
+
+
+def test_plateau_lr_makes_no_cut_of_a_hundred_millionth_or_less():
+    schedule, seen = optim.PlateauLR(factor=0.1, patience=0), []
+    for _ in range(4):
+        schedule.observe(1.0)
+        seen.append(schedule.lr(0, 1, 1e-7))
+    assert seen == pytest.approx([1e-7, 1e-8, 1e-8, 1e-8], rel=1e-12)
+
+
+def test_the_minimum_of_plateau_lr_raises_no_smaller_rate():
+    schedule = optim.PlateauLR(factor=0.1, patience=0, minimum=0.2)
+    schedule.observe(1.0)
+    schedule.observe(1.0)
+    assert schedule.lr(0, 1, 0.1) == 0.1
+
+
+@pytest.mark.parametrize("make", [
+    lambda optimizer: optim.OneCycleLR(optimizer, max_lr=0.1), lambda optimizer: optim.StepLR(optimizer, 10),
+    lambda optimizer: optim.CosineLR(optimizer, T_max=10), lambda optimizer: optim.PlateauLR(optimizer=optimizer)])
+def test_a_schedule_says_that_it_needs_no_optimizer(make):
+    with pytest.raises(DTypeError, match=r"LR: came with SGD\(lr=0.1\), expected no optimizer: fit\(optimizer="):
+        make(optim.SGD(parameters(), lr=0.1))
+
+
+def test_a_copy_of_a_schedule_goes_on():
+    schedule = optim.PlateauLR(patience=0)
+    schedule.observe(1.0)
+    twin = copy.deepcopy(schedule)
+    twin.observe(1.0)
+    assert (schedule.cuts, twin.cuts) == (0, 1)
 
 
 def test_plateau_state_goes_on():

@@ -19,6 +19,7 @@ CHANGE = np.dtype((np.record, [
     ("hole", np.int64, (4,)), ("partner", np.int64), ("share", np.float64)]))
 _BYTE = np.dtype(np.uint8)
 _FARTHEST = 1e6  # so that no place in an image overflows
+_LARGEST = 1e38  # of what multiplies an image or is added to it
 _GRAIN = 1 << 15  # elements that are worth a thread of their own
 
 
@@ -122,4 +123,6 @@ def _scale_and_offset(function: str, mean: Any, std: Any, C: int, unit: int, dty
         raise DTypeError(f"{function}: dtype is {result}, expected float32 or float64")
     channel = arrays.channel_of_lane(C)
     scale, offset = 1 / (unit * std.astype(np.float64)), -mean.astype(np.float64) / std
+    if not (scale.min() > 0 and scale.max() < _LARGEST and np.abs(offset).max() < _LARGEST):
+        raise ValueError(f"{function}: mean is {mean} and std {std}, expected finite numbers whose quotients are finite too")
     return scale.astype(result)[channel], offset.astype(result)[channel]

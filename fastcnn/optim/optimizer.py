@@ -102,11 +102,12 @@ class Optimizer:
     def clip_scale(self, max_norm: float, norm: float | None = None) -> float:
         """Return the `scale` that lets a step see gradients of at most the norm `max_norm`, 1 where they have no more.
 
-        `norm` is what `grad_norm` gave, where it was asked already. ValueError: `max_norm` is NaN, infinite or
-        negative.
+        It is NaN, which `step` refuses, where a gradient is. `norm` is what `grad_norm` gave, where it was asked already.
+        ValueError: `max_norm` is NaN, infinite or negative.
         """
         limit = self._real("max_norm", max_norm)
-        return min(1.0, limit / ((self.grad_norm() if norm is None else norm) + 1e-6))
+        share = limit / ((self.grad_norm() if norm is None else norm) + 1e-6)
+        return 1.0 if share > 1.0 else share
 
     def clip_values(self, limit: float) -> None:
         """Bring each element of all gradients into -limit to limit; ValueError: the limit is NaN, infinite or negative."""

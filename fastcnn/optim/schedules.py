@@ -14,10 +14,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..shapes import CheckpointError, DTypeError, integer, real
+from .optimizer import Optimizer
 
+_LEAST_CUT = 1e-8  # of the learning rate, as in PyTorch
 
 class Schedule:
-    """A constant learning rate; subclasses define `lr`."""
+    """A constant learning rate; subclasses define `lr`. DTypeError: an optimizer is among the arguments."""
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Schedule:
+        """Refuse an optimizer, with which the schedules of PyTorch begin, before Python counts the arguments."""
+        given = next((value for value in (*arguments, *options.values()) if isinstance(value, Optimizer)), None)
+        if given is not None:
+            raise DTypeError(f"{cls.__name__}: came with {given!r}, expected no optimizer: "
+                             f"fit(optimizer=..., schedule={cls.__name__}(...)) brings them together")
+        return super().__new__(cls)
 
     def lr(self, step: int, total_steps: int, base_lr: float, steps_per_epoch: int = 1) -> float:
         """Return the learning rate of step `step`, counted from 0."""
@@ -103,13 +113,15 @@ class OneCycleLR(Schedule):
         self.final_div_factor = real("OneCycleLR", "final_div_factor", final_div_factor, 1.0)
 
     def lr(self, step: int, total_steps: int, base_lr: float, steps_per_epoch: int = 1) -> float:
-        """Return the rate on the way up (to step pct_start * total_steps - 1) or down (to the last step)."""
+        """Return the rate on the way up (to step pct_start * total_steps - 1) or down (to the last step).
+
+        Where no step lies on the way up, the way down begins before step 0: the first rate is below max_lr.
+        """
         start = self.max_lr / self.div_factor
         top, last = self.pct_start * total_steps - 1, total_steps - 1
         if step < top:
             return _cosine(start, self.max_lr, step / top)
-        top = max(top, 0.0)
-        share = (step - top) / (last - top) if last > top else 1.0
+        share = (step - top) / (last - top) if step > top else 0.0
         return _cosine(self.max_lr, start / self.final_div_factor, share)
 
 
@@ -154,7 +166,7 @@ class PlateauLR(Schedule):
     """base_lr times `factor` each time the loss has not fallen for more than `patience` epochs.
 
     A loss falls when it is below the best by the share `threshold`; after a cut, `cooldown` epochs are not
-    counted. The rate does not go below `minimum`.
+    counted. The rate does not go below `minimum`, and a cut of 1e-8 or less is not made.
     """
 
     def __init__(
@@ -178,8 +190,13 @@ class PlateauLR(Schedule):
         self.best, self.bad_epochs, self.resting, self.cuts = math.inf, 0, 0, 0
 
     def lr(self, step: int, total_steps: int, base_lr: float, steps_per_epoch: int = 1) -> float:
-        """Return base_lr * factor^cuts, at least `minimum`."""
-        return max(base_lr * self.factor**self.cuts, min(self.minimum, base_lr))
+        """Return base_lr after all cuts."""
+        for _ in range(self.cuts):
+            lower = max(base_lr * self.factor, self.minimum)
+            if base_lr - lower <= _LEAST_CUT:
+                break
+            base_lr = lower
+        return base_lr
 
     def observe(self, loss: float) -> None:
         """Count an epoch without progress, and cut when there were too many."""

@@ -92,6 +92,10 @@ BATCH_FAULTS = (
         index=np.zeros(0, np.int64)),
     bad("mean of another length", ShapeError, r"gather: mean has shape \(1,\), expected \(3,\)", mean=ones(1)),
     bad("std 0", ValueError, r"gather: std holds 0\.0, expected numbers above 0", std=np.zeros(3, np.float32)),
+    bad("std infinite", ValueError, r"gather: .* std \[inf", std=np.full(3, np.inf, np.float32)),
+    bad("std whose inverse is infinite", ValueError, r"gather: .* quotients are finite", std=np.full(3, 1e-42, np.float32)),
+    bad("mean infinite", ValueError, r"gather: mean is \[inf", mean=np.full(3, np.inf, np.float32)),
+    bad("mean NaN", ValueError, r"gather: mean is \[nan", mean=np.full(3, np.nan, np.float32)),
     bad("std NaN", ValueError, r"gather: std holds nan, expected numbers above 0", std=np.full(3, np.nan, np.float32)),
 )
 
@@ -113,6 +117,10 @@ CHANGE_FAULTS = (
     bad("index beyond the images", ValueError, r"augment: index\[1\] is 9, expected 0 to 8", index=np.array([0, 9])),
     bad("no index", ShapeError, r"augment: index has shape \(0,\), expected \(N,\)", index=np.zeros(0, np.int64)),
     bad("std 0", ValueError, r"augment: std holds 0\.0, expected numbers above 0", std=np.zeros(3, np.float32)),
+    bad("std infinite", ValueError, r"augment: .* std \[inf", std=np.full(3, np.inf, np.float32)),
+    bad("std whose inverse is infinite", ValueError, r"augment: .* quotients are finite", std=np.full(3, 1e-42, np.float32)),
+    bad("mean infinite", ValueError, r"augment: mean is \[inf", mean=np.full(3, np.inf, np.float32)),
+    bad("mean NaN", ValueError, r"augment: mean is \[nan", mean=np.full(3, np.nan, np.float32)),
     bad("mean of another length", ShapeError, r"augment: mean has shape \(1,\), expected \(3,\)", mean=ones(1)),
     bad("numbers for changes", DTypeError, r"augment: changes has dtype float32, expected functional\.CHANGE",
         changes=ones(9)),
