@@ -111,7 +111,7 @@ def adamax(parameter, gradient, first, largest, rate, beta1, rest1, beta2, eps, 
         slope = share * gradient[i] + decay * parameter[i]
         first[i] = old * first[i] + new * slope
         size, faded = abs(slope) + small, fade * largest[i]
-        largest[i] = size if faded <= size else faded if size == size else size
+        largest[i] = size if faded <= size or np.isnan(size) else faded
         parameter[i] -= step * first[i] / largest[i]
         if zero:
             gradient[i] = ZERO

@@ -5,12 +5,10 @@ squares overflow nowhere that the true result is a float32, and nothing is flush
 odd number keeps its bits. The exceptions are rules with a reason each, below.
 """
 
-import itertools
-
 import numpy as np
 import pytest
 
-from fastcnn import functional, registry, verification
+from fastcnn import registry, verification
 from fastcnn.verification import MismatchError, Trial, arrays_of
 
 NAN, INF = float("nan"), float("inf")
@@ -41,7 +39,7 @@ LARGEST = float(np.finfo(np.float32).max)
 INFINITE = {"NaN", "infinity", "minus infinity"}
 HUGES = {"one huge", "all huge"}
 
-# The rules ------------------------------------------------------------------------------------------------------------------
+# The rules -----------------------------------------------------------------------------------------------------------------
 
 # An infinity may come out as NaN, or NaN as an infinity, where the formula subtracts: which one follows from its order.
 ORDERED = {"batch_norm", "batch_norm_backward", "layer_norm", "layer_norm_backward", "group_norm", "group_norm_backward",
@@ -55,8 +53,8 @@ _SMALL = {"one denormal", "all denormal"}
 REFUSED = {("gather", "mean"): INFINITE, ("gather", "std"): INFINITE | _SMALL,
            ("augment", "mean"): INFINITE, ("augment", "std"): INFINITE | _SMALL,
            ("cross_entropy", "class_weight"): INFINITE | _SMALL, ("nll_loss", "class_weight"): INFINITE | _SMALL}
-# Zeros around dy are multiplied with the filter by one algorithm, and not with dy by the other: which of the two makes NaN of
-# an infinity next to the padding follows from the algorithm. Arguments and cases that are left out therefore.
+# Left out: padding takes part as zeros in one algorithm and not at all in another, so that it follows from the algorithm
+# whether something infinite beside it becomes NaN.
 LEFT_OUT = {("conv2d_backward[narrow]", "weight"): lambda case: True,
             ("conv2d_backward[depthwise]", "dy"): lambda case: "padding" in case.settings}
 

@@ -68,10 +68,9 @@ def _class_weight(function: str, name: str, rows: np.ndarray, class_weight: Any)
     if not (np.isfinite(weight).all() and weight.min() >= 0):
         raise ValueError(f"{function}: class_weight holds {weight.min()} to {weight.max()}, "
                          "expected finite numbers of at least 0")
-    least = np.finfo(weight.dtype).tiny
-    if 0 < weight.min(where=weight > 0, initial=1.0) < least:
-        raise ValueError(f"{function}: class_weight holds {weight[weight > 0].min():.3g}, expected 0 or at least {least:.3g}: "
-                         "only their ratios matter")
+    least, lowest = np.finfo(weight.dtype).tiny, weight.min(where=weight > 0, initial=1.0)
+    if lowest < least:
+        raise ValueError(f"{function}: class_weight holds {lowest:.3g}, expected 0 or at least {least:.3g}")
     return weight
 
 
