@@ -694,3 +694,47 @@ def test_a_residual_sum_in_its_layers_gives_the_same_bits(branches, mode):
             results.append(run(block().train(mode == "training"), x, dy))
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class WithOneWrong(nn.Linear):
+    """Gradients are right but for one element of one of them."""
+
+    def __init__(self, name, value):
+        super().__init__(4, 3)
+        self.wrong, self.value = name, value
+
+    def backward(self, dy, need_dx=True):
+        dx = super().backward(dy, need_dx)
+        gradient = dx if self.wrong == "dx" else getattr(self, self.wrong.rpartition(".")[2]).grad
+        gradient[(0,) * (gradient.ndim - 1) + (1,)] = self.value
+        return dx
+
+
+@pytest.mark.parametrize(("wrong", "place"), [("dx", "dx[0, 1]"), ("1.weight", "1.weight[0, 1]"), ("1.bias", "1.bias[1]")])
+@pytest.mark.parametrize("value", [123.0, np.nan, np.inf])
+def test_gradient_check_says_which_gradient_is_wrong(wrong, place, value):
+    layer = WithOneWrong(wrong, value)
+    model = layer if wrong == "dx" else nn.Sequential(nn.ReLU(), layer)
+    came = gradient_check(model, numbers(5, 4))
+    worst = came.differences[0]
+    assert isinstance(came, float) and (float(came) > 0.5 or np.isnan(came))
+    assert worst.gradient == wrong and worst.came == pytest.approx(value, nan_ok=True) and abs(worst.expected) < 100
+    assert repr(came).splitlines()[1].startswith(f"  {place} is {value:.8g}, expected {worst.expected:.8g}: error ")
+    assert {one.gradient.rpartition(".")[2] for one in came.differences} == {"dx", "weight", "bias"}
+    assert all(one.error < 1e-8 for one in came.differences[1:])
+
+
+def test_gradient_check_names_the_arguments_of_functions_and_losses():
+    arguments = numbers(2, 5, 5, 3), numbers(3, 3, 3, 2), numbers(2)
+    assert {one.gradient for one in gradient_check(functional.conv2d, *arguments).differences} == {"dx", "dweight", "dbias"}
+    (only,) = gradient_check(nn.MSELoss(), numbers(2, 3), numbers(2, 3) + 1).differences
+    assert only.gradient == "dprediction" and len(only.index) == 2
+
+
+def test_gradient_check_refuses_a_gradient_of_another_shape():
+    class Flat(nn.ReLU):
+        def backward(self, dy):
+            return super().backward(dy).reshape(-1)
+
+    with pytest.raises(ShapeError, match=r"gradient_check: dx has shape \(6,\), expected \(2, 3\)"):
+        gradient_check(Flat(), numbers(2, 3))

@@ -5,21 +5,55 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..nn import Dropout, Loss, Module
-from ..shapes import DTypeError, integer, real
+from ..shapes import DTypeError, integer, real, same_shape
 
 _FLOOR = 1e-3  # gradients this much smaller than the largest are measured against it: theirs may be zero
 
 
-class _Problem(NamedTuple):
-    """Arrays that may be changed in place, what is computed from them, and its gradients in their order."""
+class Difference(NamedTuple):
+    """Where a gradient, "dx" or that of a parameter such as "0.weight", is farthest from the difference quotient."""
 
-    arrays: list[np.ndarray]
+    gradient: str
+    error: float  # relative to the largest element of the gradient
+    index: tuple[int, ...]
+    came: float
+    expected: float
+
+    def __str__(self) -> str:
+        """One line."""
+        at = ", ".join(map(str, self.index))
+        return f"{self.gradient}[{at}] is {self.came:.8g}, expected {self.expected:.8g}: error {self.error:.2g}"
+
+
+class GradientCheck(float):
+    """The largest relative error of all gradients; `differences` has the largest of each, the worst first."""
+
+    differences: tuple[Difference, ...]
+
+    def __new__(cls, differences: Iterable[Difference]) -> GradientCheck:
+        """Sort the differences, NaN first."""
+        ordered = sorted(differences, key=lambda one: (np.isnan(one.error), one.error), reverse=True)
+        check = super().__new__(cls, ordered[0].error)
+        check.differences = tuple(ordered)
+        return check
+
+    def __repr__(self) -> str:
+        """The number, and a line for each gradient."""
+        return "\n  ".join([float.__repr__(self), *map(str, self.differences)])
+
+
+class _Problem(NamedTuple):
+    """Arrays that may be changed in place by the names of their gradients, what is computed from them, and the gradients in
+    their order.
+    """
+
+    arrays: dict[str, np.ndarray]
     forward: Callable[[], Any]
     backward: Callable[[Any], list[np.ndarray]]
 
@@ -32,16 +66,17 @@ def gradient_check(
     samples: int = 64,
     seed: int = 0,
     **options: Any,
-) -> float:
-    """Return the largest relative error of all gradients of a module, a loss or a function.
+) -> GradientCheck:
+    """Return the largest relative error of all gradients of a module, a loss or a function, and where it is.
 
     A Module is copied in float64, and dx and every parameter's gradient are checked; a Loss takes its target
     as a further argument; a function of `fastcnn.functional`, such as conv2d, takes its own arguments, and
     all float arrays among them are checked that its backward gives gradients for. Outputs are weighed by
     random numbers; of larger arrays, `samples` elements are checked. The error is relative to the largest
-    element of a gradient, and NaN where a gradient is. x should be random numbers: where some are equal, max pooling and
-    ReLU have kinks, at which differences are no derivatives. DTypeError: `model_or_op` is something else, or a loss came
-    without its target; ValueError: `eps` is below 1e-12.
+    element of a gradient, and NaN where a gradient is not finite. The result is a float; printed, or by its `differences`, it
+    tells the error, place, value and expected value of each gradient. x should be random numbers: where some are equal, max
+    pooling and ReLU have kinks, at which differences are no derivatives. DTypeError: `model_or_op` is something else, or a
+    loss came without its target; ShapeError: a gradient has another shape; ValueError: `eps` is below 1e-12.
     """
     step = real("gradient_check", "eps", eps, 1e-12)
     count = integer("gradient_check", "samples", samples, 1)
@@ -50,16 +85,28 @@ def gradient_check(
     y = problem.forward()
     weights = 1.0 if isinstance(y, float) else random.standard_normal(y.shape)
     analytic = problem.backward(weights)
-    errors, sizes = [], []
-    for array, gradient in zip(problem.arrays, analytic, strict=False):
+    pairs = {}
+    for (name, array), gradient in zip(problem.arrays.items(), analytic, strict=False):
         flat = array.reshape(-1)
         picked = random.permutation(flat.size)[:count]
         numeric = np.array([_difference(problem.forward, weights, flat, index, step) for index in picked])
-        exact = np.asarray(gradient).reshape(-1)[picked]
-        errors.append(np.abs(numeric - exact).max())
-        sizes.append(np.abs([numeric, exact]).max())
-    floor = np.maximum(_FLOOR * np.max(sizes), np.finfo(np.float64).tiny)
-    return float(np.max(errors / np.maximum(sizes, floor)))  # max() of Python would pass over NaN
+        same_shape("gradient_check", name, np.shape(gradient), array.shape, "the shape of what it is the gradient of")
+        pairs[name] = picked, np.asarray(gradient).reshape(-1)[picked], numeric
+    sizes = {name: np.abs(both).max() for name, (_, *both) in pairs.items()}
+    largest = max((size for size in sizes.values() if np.isfinite(size)), default=0.0)
+    floor = np.maximum(_FLOOR * largest, np.finfo(np.float64).tiny)
+    return GradientCheck(_worst(name, problem.arrays[name].shape, *pairs[name], np.maximum(sizes[name], floor))
+                         for name in pairs)
+
+
+def _worst(name: str, shape: tuple[int, ...], picked: np.ndarray, came: np.ndarray, expected: np.ndarray,
+           size: float) -> Difference:
+    """Return the largest difference of the picked elements, NaN before all others."""
+    errors = np.abs(expected - came)
+    at = int(errors.argmax())
+    index = tuple(map(int, np.unravel_index(picked[at], shape)))
+    with np.errstate(invalid="ignore"):  # infinity / infinity
+        return Difference(name, float(errors[at] / size), index, float(came[at]), float(expected[at]))
 
 
 def _difference(forward: Callable[[], Any], weights: Any, flat: np.ndarray, index: int, eps: float) -> float:
@@ -98,13 +145,13 @@ def _module_problem(module: Module, x: np.ndarray) -> _Problem:
     def backward(dy: Any) -> list[np.ndarray]:
         return [model.backward(dy), *(parameter.grad.copy() for parameter in parameters)]
 
-    return _Problem([x, *(parameter.data for parameter in parameters)], forward, backward)
+    return _Problem({"dx": x, **{parameter.name: parameter.data for parameter in parameters}}, forward, backward)
 
 
 def _loss_problem(loss: Loss, prediction: np.ndarray, target: Any) -> _Problem:
     fixed = np.asarray(target)
     fixed = fixed if fixed.dtype.kind in "iu" else _float64(fixed)
-    return _Problem([prediction], lambda: loss.forward(prediction, fixed), lambda dy: [loss.backward()])
+    return _Problem({"dprediction": prediction}, lambda: loss.forward(prediction, fixed), lambda dy: [loss.backward()])
 
 
 def _function_problem(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> _Problem:
@@ -112,13 +159,13 @@ def _function_problem(function: Callable[..., Any], arguments: tuple[Any, ...], 
     bound = inspect.signature(function).bind(*arguments, **options)
     bound.apply_defaults()
     given = {name: _float64(value) if _is_float_array(value) else value for name, value in bound.arguments.items()}
-    arrays = [value for value in given.values() if _is_float_array(value)]
+    arrays = {f"d{name}": value for name, value in given.items() if _is_float_array(value)}
     made: dict[str, Any] = {}
 
     def forward() -> Any:
         result = function(**given)
         y, second = result if isinstance(result, tuple) else (result, None)
-        made.update(x_shape=arrays[0].shape, argmax=second, saved=second, mask=second)
+        made.update(x_shape=next(iter(arrays.values())).shape, argmax=second, saved=second, mask=second)
         made["y"] = y if given.get("relu", True) else None  # an operation that can rectify wants y only where it did
         return y
 
