@@ -728,7 +728,7 @@ def test_gradient_check_names_the_arguments_of_functions_and_losses():
     arguments = numbers(2, 5, 5, 3), numbers(3, 3, 3, 2), numbers(2)
     assert {one.gradient for one in gradient_check(functional.conv2d, *arguments).differences} == {"dx", "dweight", "dbias"}
     (only,) = gradient_check(nn.MSELoss(), numbers(2, 3), numbers(2, 3) + 1).differences
-    assert only.gradient == "dprediction" and len(only.index) == 2
+    assert only.gradient == "dprediction" and len(only.place) == 2
 
 
 def test_gradient_check_refuses_a_gradient_of_another_shape():

@@ -21,13 +21,13 @@ class Difference(NamedTuple):
 
     gradient: str
     error: float  # relative to the largest element of the gradient
-    index: tuple[int, ...]
+    place: tuple[int, ...]
     came: float
     expected: float
 
     def __str__(self) -> str:
         """One line."""
-        at = ", ".join(map(str, self.index))
+        at = ", ".join(map(str, self.place))
         return f"{self.gradient}[{at}] is {self.came:.8g}, expected {self.expected:.8g}: error {self.error:.2g}"
 
 
@@ -73,8 +73,8 @@ def gradient_check(
     as a further argument; a function of `fastcnn.functional`, such as conv2d, takes its own arguments, and
     all float arrays among them are checked that its backward gives gradients for. Outputs are weighed by
     random numbers; of larger arrays, `samples` elements are checked. The error is relative to the largest
-    element of a gradient, and NaN where a gradient is not finite. The result is a float; printed, or by its `differences`, it
-    tells the error, place, value and expected value of each gradient. x should be random numbers: where some are equal, max
+    element of a gradient, and NaN where a gradient is not finite. The result is a float that, printed or by `differences`, tells
+    the error, place, value and expected value of each gradient. x should be random numbers: where some are equal, max
     pooling and ReLU have kinks, at which differences are no derivatives. DTypeError: `model_or_op` is something else, or a
     loss came without its target; ShapeError: a gradient has another shape; ValueError: `eps` is below 1e-12.
     """
@@ -104,9 +104,9 @@ def _worst(name: str, shape: tuple[int, ...], picked: np.ndarray, came: np.ndarr
     """Return the largest difference of the picked elements, NaN before all others."""
     errors = np.abs(expected - came)
     at = int(errors.argmax())
-    index = tuple(map(int, np.unravel_index(picked[at], shape)))
+    place = tuple(map(int, np.unravel_index(picked[at], shape)))
     with np.errstate(invalid="ignore"):  # infinity / infinity
-        return Difference(name, float(errors[at] / size), index, float(came[at]), float(expected[at]))
+        return Difference(name, float(errors[at] / size), place, float(came[at]), float(expected[at]))
 
 
 def _difference(forward: Callable[[], Any], weights: Any, flat: np.ndarray, index: int, eps: float) -> float:
