@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..shapes import CheckpointError, DTypeError, integer, real
 from .optimizer import Optimizer
@@ -21,13 +21,15 @@ _LEAST_CUT = 1e-8  # of the learning rate, as in PyTorch
 class Schedule:
     """A constant learning rate; subclasses define `lr`. DTypeError: an optimizer is among the arguments."""
 
-    def __new__(cls, *arguments: Any, **options: Any) -> Schedule:
-        """Refuse an optimizer, with which the schedules of PyTorch begin, before Python counts the arguments."""
-        given = next((value for value in (*arguments, *options.values()) if isinstance(value, Optimizer)), None)
-        if given is not None:
-            raise DTypeError(f"{cls.__name__}: came with {given!r}, expected no optimizer: "
-                             f"fit(optimizer=..., schedule={cls.__name__}(...)) brings them together")
-        return super().__new__(cls)
+    if not TYPE_CHECKING:  # which would take its arguments for those of all schedules
+
+        def __new__(cls, *arguments: Any, **options: Any) -> Schedule:
+            """Refuse an optimizer, with which the schedules of PyTorch begin, before Python counts the arguments."""
+            for value in (*arguments, *options.values()):
+                if isinstance(value, Optimizer):
+                    raise DTypeError(f"{cls.__name__}: came with {value!r}, expected no optimizer: "
+                                     f"fit(optimizer=..., schedule={cls.__name__}(...)) brings them together")
+            return super().__new__(cls)
 
     def lr(self, step: int, total_steps: int, base_lr: float, steps_per_epoch: int = 1) -> float:
         """Return the learning rate of step `step`, counted from 0."""

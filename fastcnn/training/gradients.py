@@ -73,8 +73,8 @@ def gradient_check(
     as a further argument; a function of `fastcnn.functional`, such as conv2d, takes its own arguments, and
     all float arrays among them are checked that its backward gives gradients for. Outputs are weighed by
     random numbers; of larger arrays, `samples` elements are checked. The error is relative to the largest
-    element of a gradient, and NaN where a gradient is not finite. The result is a float that, printed or by `differences`, tells
-    the error, place, value and expected value of each gradient. x should be random numbers: where some are equal, max
+    element of a gradient, and NaN where a gradient is not finite. The result is a float; printed, or by `differences`, it
+    has the error, place, value and expected value of each gradient. x should be random numbers: where some are equal, max
     pooling and ReLU have kinks, at which differences are no derivatives. DTypeError: `model_or_op` is something else, or a
     loss came without its target; ShapeError: a gradient has another shape; ValueError: `eps` is below 1e-12.
     """
