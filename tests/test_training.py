@@ -832,6 +832,55 @@ def test_best_model_is_put_back():
     assert fastcnn.evaluate(model, DIGITS.test)["accuracy"] == max(accuracies)
 
 
+def test_metrics_of_ones_own_are_in_records_files_and_evaluation(tmp_path):
+    def worst(probabilities, labels):
+        return np.float32(fastcnn.metrics.per_class_accuracy(probabilities, labels).min())
+
+    chosen = {"top2": lambda p, y: fastcnn.metrics.top_k_accuracy(p, y, 2), "worst": worst}
+    files = [JSONLogger(tmp_path / "log.jsonl"), CSVLogger(tmp_path / "log.csv"), Checkpoint(tmp_path)]
+    model = network()
+    record = train(model, validation=DIGITS.test, metrics=chosen, callbacks=files)[0]
+    assert tuple(record) == (*KEYS, "test_top2", "test_worst") and type(record["test_worst"]) is float
+    result = fastcnn.evaluate(model, DIGITS.test, metrics=chosen, batch_size=50)
+    assert {"loss", "accuracy", "top2", "worst"} == result.keys()
+    probabilities = fastcnn.predict(model, DIGITS.test.images)
+    for name, metric in chosen.items():
+        assert record[f"test_{name}"] == result[name] == metric(probabilities, DIGITS.test.labels)
+    assert json.loads((tmp_path / "log.jsonl").read_text()) == record
+    train(network(), validation=DIGITS.test, metrics={**chosen, "nan": lambda p, y: np.nan}, epochs=2, callbacks=files[:2],
+          resume=tmp_path)
+    with open(tmp_path / "log.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert tuple(first) == (*KEYS, "test_top2", "test_worst", "test_nan")
+    assert float(first["test_top2"]) == record["test_top2"]
+    assert (first["test_nan"], second["test_nan"]) == ("", "nan")
+
+
+@pytest.mark.parametrize(("mode", "best_epoch"), [("max", 2), ("min", 3)])
+def test_the_best_model_by_a_metric_of_ones_own_is_in_its_file(mode, best_epoch, tmp_path):
+    values = iter([0.5, 0.9, float("nan"), 0.1, 0.7] if mode == "max" else [0.5, 0.9, 0.1, float("-inf"), 0.7])
+    model, seen, path = network(), [], tmp_path / "new" / "best.safetensors"
+
+    class Watch(Callback):
+        def on_epoch_end(self, run, record):
+            seen.append(run.model.state_dict())
+
+    best = BestModel("test_mine", path=path, mode=mode)
+    train(model, validation=FEW, epochs=5, metrics={"mine": lambda p, y: next(values)}, callbacks=[best, Watch()])
+    written = fastcnn.load(path, model=network()).state_dict()
+    assert best.epoch == best_epoch
+    for state in (seen[best_epoch - 1], model.state_dict()):
+        assert all(np.array_equal(written[name], array) for name, array in state.items())
+    assert fastcnn.load(path, model=network()).classes == DIGITS.classes
+
+
+def test_early_stopping_by_a_metric_of_ones_own():
+    values = iter([3.0, 2.0, 2.5, 2.6, 1.0])
+    stop = EarlyStopping("test_mine", patience=2, mode="min")
+    history = train(network(), validation=FEW, epochs=5, metrics={"mine": lambda p, y: next(values)}, callbacks=[stop])
+    assert len(history) == 4
+
+
 def test_what_callbacks_know_ends_with_the_run():
     stop, best = EarlyStopping("train_loss", patience=1, min_delta=100.0), BestModel("train_loss")
     lengths, trained = [], []
@@ -1252,6 +1301,15 @@ REFUSED = [
     ({"schedule": 0.1}, DTypeError, "fit: schedule is 0.1"),
     ({"callbacks": [print]}, DTypeError, "fit: callbacks is <built-in function print>"),
     ({"callbacks": [BestModel()]}, ValueError, "BestModel: monitor is 'test_accuracy', which needs fit(validation"),
+    ({"callbacks": [BestModel("test_f1", mode="max")], "validation": FEW}, ValueError,
+     "BestModel: monitor is 'test_f1', which needs fit(metrics={'f1': ...}); expected one of train_loss"),
+    ({"callbacks": [BestModel("train_loss", path="/")]}, CheckpointError, "BestModel: path is the folder /, expected a"),
+    ({"metrics": {"f1": max}}, ValueError, "fit: metrics has f1, expected validation=... to measure them on"),
+    ({"metrics": [max], "validation": FEW}, DTypeError, "fit: metrics is [<built-in function max>], expected functions by"),
+    ({"metrics": {"f1": 0.5}, "validation": FEW}, DTypeError, "fit: metrics is {'f1': 0.5}, expected functions by name"),
+    ({"metrics": {"a,b": max}, "validation": FEW}, ValueError, "fit: metrics has the name 'a,b', expected letters"),
+    ({"metrics": {"loss": max}, "validation": FEW}, ValueError, "fit: metrics has the name 'loss'"),
+    ({"metrics": {"f1": lambda p, y: [1, 2]}, "validation": FEW}, DTypeError, "fit: the metric 'f1' gave [1, 2]"),
     ({"model": None}, DTypeError, "fit: model is None"),
     (
         {"split": (IMAGES.reshape(64, 64) / 255, LABELS), "augment": "crop-flip"},
@@ -1284,6 +1342,8 @@ def test_refused_arguments(options, error, message):
     ("call", "error", "message"),
     [
         (lambda: EarlyStopping("loss"), ValueError, "monitor is 'loss', expected one of train_loss"),
+        (lambda: EarlyStopping("test_f1"), ValueError, "EarlyStopping: mode is None, expected 'min' or 'max'"),
+        (lambda: BestModel(mode="highest"), ValueError, "BestModel: mode is 'highest', expected 'min' or 'max'"),
         (lambda: EarlyStopping(patience=0), ShapeError, "patience is 0"),
         (lambda: EarlyStopping(min_delta=float("nan")), ValueError, "min_delta is nan"),
         (lambda: Augment(crop=-1), ShapeError, "Augment: crop is -1, expected at least 0"),

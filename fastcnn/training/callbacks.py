@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..shapes import integer, one_of, real
+from ..shapes import CheckpointError, integer, one_of, real
 from .history import KEYS, json_line
 from .writing import Stream, append, is_special, write_atomically
 
@@ -54,21 +54,33 @@ class Callback:
 
 
 class _Monitor(Callback):
-    """Watches one value of the record, from each new run's beginning: a loss should fall, an accuracy rise."""
+    """Watches one value of the record, from each new run's beginning; `mode` says whether "min" or "max" is best."""
 
-    def __init__(self, monitor: str) -> None:
-        one_of(type(self).__name__, "monitor", monitor, KEYS[1:5])
-        self.monitor = monitor
+    def __init__(self, monitor: str, mode: str | None) -> None:
+        """Check the arguments: a loss should fall and an accuracy rise where `mode` does not tell."""
+        name, usual = type(self).__name__, KEYS[1:5]
+        if monitor in usual:
+            mode = mode or ("min" if monitor.endswith("loss") else "max")
+        elif not isinstance(monitor, str) or not monitor.startswith("test_"):
+            one_of(name, "monitor", monitor, usual)
+        if mode not in ("min", "max"):
+            raise ValueError(f"{name}: mode is {mode!r}, expected 'min' or 'max' as the best of {monitor!r}")
+        self.monitor, self.mode = monitor, mode
         self.best: float | None = None
 
     def on_train_begin(self, run: Run) -> None:
-        """Forget an earlier run, and check that the value will be there; ValueError: fit was given no validation for it."""
+        """Forget an earlier run, and check that the value will be there; ValueError: fit was not given what it needs."""
         if run.step == 0:
             self._forget()
+        what = f"{type(self).__name__}: monitor is {self.monitor!r}"
         if self.monitor.startswith("test") and run.validation is None:
             raise ValueError(
-                f"{type(self).__name__}: monitor is {self.monitor!r}, which needs fit(validation=...); "
-                "expected 'train_loss' or 'train_accuracy' without it"
+                f"{what}, which needs fit(validation=...); expected 'train_loss' or 'train_accuracy' without it"
+            )
+        if self.monitor not in run.keys:
+            metric = self.monitor.removeprefix("test_")
+            raise ValueError(
+                f"{what}, which needs fit(metrics={{{metric!r}: ...}}); expected one of {', '.join(run.keys[1:])}"
             )
 
     def _forget(self) -> None:
@@ -77,7 +89,7 @@ class _Monitor(Callback):
 
     def _improves(self, record: Record, margin: float = 0.0) -> bool:
         """Whether the value, if it is finite, beats the best so far by more than `margin`; then it is the best."""
-        value = record[self.monitor] * (-1 if self.monitor.endswith("loss") else 1)
+        value = record[self.monitor] * (-1 if self.mode == "min" else 1)
         if not math.isfinite(value) or (self.best is not None and not value > self.best + margin):
             return False
         self.best = value
@@ -87,11 +99,16 @@ class _Monitor(Callback):
 class EarlyStopping(_Monitor):
     """Stops when the monitored value has not improved by more than `min_delta` for `patience` epochs in a
     row.
+
+    `monitor` is "train_" or, of the validation, "test_" with "loss" or "accuracy", or "test_" with the name of one of the
+    `metrics` of `fit`, of which `mode`, "min" or "max", is the best. ValueError: it is another.
     """
 
-    def __init__(self, monitor: str = "test_loss", patience: int = 5, min_delta: float = 0.0) -> None:
+    def __init__(
+        self, monitor: str = "test_loss", patience: int = 5, min_delta: float = 0.0, *, mode: str | None = None
+    ) -> None:
         """Check the arguments."""
-        super().__init__(monitor)
+        super().__init__(monitor, mode)
         self.patience = integer("EarlyStopping", "patience", patience, 1)
         self.min_delta = real("EarlyStopping", "min_delta", min_delta, 0.0)
         self.waited = 0
@@ -121,11 +138,18 @@ class EarlyStopping(_Monitor):
 
 
 class BestModel(_Monitor):
-    """Keeps the weights of the best epoch and puts them back into the model when training ends."""
+    """Keeps the weights of the best epoch and puts them back into the model when training ends.
 
-    def __init__(self, monitor: str = "test_accuracy") -> None:
-        """Check the argument."""
-        super().__init__(monitor)
+    With `path` the best model so far is also in that file, as `fastcnn.save` writes it. `monitor` and `mode` as in
+    EarlyStopping.
+    """
+
+    def __init__(
+        self, monitor: str = "test_accuracy", *, path: str | os.PathLike[str] | None = None, mode: str | None = None
+    ) -> None:
+        """Check the arguments."""
+        super().__init__(monitor, mode)
+        self.path = None if path is None else Path(path)
         self.epoch = 0
         self.weights: dict[str, np.ndarray] = {}
 
@@ -134,10 +158,22 @@ class BestModel(_Monitor):
         super()._forget()
         self.epoch, self.weights = 0, {}
 
+    def on_train_begin(self, run: Run) -> None:
+        """Check that the path can be a file: that is better known before an epoch than after it."""
+        super().on_train_begin(run)
+        if self.path is not None and self.path.is_dir():
+            raise CheckpointError(f"BestModel: path is the folder {self.path}, expected a file such as "
+                                  f"{self.path / 'best.safetensors'}")
+
     def on_epoch_end(self, run: Run, record: Record) -> None:
-        """Copy the weights of a new best epoch."""
-        if self._improves(record):
-            self.epoch, self.weights = record["epoch"], run.model.state_dict()
+        """Copy the weights of a new best epoch, and write them where there is a path."""
+        if not self._improves(record):
+            return
+        self.epoch, self.weights = record["epoch"], run.model.state_dict()
+        if self.path is not None:
+            from .checkpoint import save
+
+            save(run.model, self.path)
 
     def on_train_end(self, run: Run) -> None:
         """Put the best weights back."""
@@ -211,8 +247,13 @@ class CSVLogger(_Logger):
     What was not measured is empty. A resumed run cuts what came after its start.
     """
 
-    head = ",".join(KEYS) + "\n"
+    _keys: tuple[str, ...] = KEYS
+
+    def on_train_begin(self, run: Run) -> None:
+        """Start the file with the names and the epochs that are done."""
+        self._keys, self.head = run.keys, ",".join(run.keys) + "\n"
+        super().on_train_begin(run)
 
     def line(self, record: Record) -> str:
         """Return the values, in the order of the names."""
-        return ",".join("" if record[key] is None else repr(record[key]) for key in KEYS) + "\n"
+        return ",".join("" if record.get(key) is None else repr(record[key]) for key in self._keys) + "\n"

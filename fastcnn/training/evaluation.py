@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,23 +15,38 @@ from . import answers
 from .batches import Batches, as_input, checked_images, input_dtype, warn_of_range
 from .diagnosis import all_finite
 
+Metrics = Mapping[str, Callable[[np.ndarray, np.ndarray], float]]
 
-def evaluate(model: Module, split: Any, *, batch_size: int = 256, loss: Any = None) -> dict[str, float]:
+
+class Measures(NamedTuple):
+    """What is measured on a data set, for `function`: where loss is None or activation "", what suits is found out."""
+
+    loss: Any = None
+    metrics: Metrics = MappingProxyType({})
+    activation: str = ""
+    function: str = "evaluate"
+
+
+def evaluate(
+    model: Module, split: Any, *, batch_size: int = 256, loss: Any = None, metrics: Metrics | None = None
+) -> dict[str, float]:
     """Return {"loss": mean loss, "accuracy": share of right classes} of the model in use on a Split or a
     pair.
 
     Where `loss` is not given, it is the one that suits what the model was trained for: CrossEntropyLoss for classes. Of
     several labels at once, the accuracy is the share of right labels. Classes are found by name where both have names.
+    `metrics` adds values by name, each a function of all probabilities, as `predict` gives them, and of all labels.
     ShapeError, DTypeError, ValueError: an argument is unfit. UserWarning: images are bytes, or as bytes are, where the model
     takes others.
     """
     _require_model("evaluate", model)
     size = integer("evaluate", "batch_size", batch_size, 1)
     chosen = None if loss is None else checked_loss("evaluate", loss)
+    more = checked_metrics("evaluate", metrics)
     batches = Batches("evaluate", split)
     batches.count_in("evaluate: split", model.classes)
     warn_of_range("evaluate", batches.images, model.normalisation)
-    return score(model, batches, size, chosen)
+    return score(model, batches, size, Measures(chosen, more))
 
 
 def _require_model(function: str, model: Any) -> None:
@@ -44,10 +61,26 @@ def checked_loss(function: str, loss: Any) -> Any:
     return loss
 
 
-def score(model: Module, batches: Batches, batch_size: int, loss: Any, activation: str = "") -> dict[str, float]:
-    """Return loss and accuracy on checked batches, found out where not given: the loss, and what the outputs mean."""
+def checked_metrics(function: str, metrics: Any) -> dict[str, Callable[[np.ndarray, np.ndarray], float]]:
+    """Return the metrics, none for None; DTypeError, ValueError: they are no functions by name."""
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
+        raise DTypeError(f"{function}: metrics is {metrics!r}, expected functions by name, such as "
+                         "{'top5': metrics.top_k_accuracy}")
+    for name in metrics:
+        if not isinstance(name, str) or not name.isidentifier() or name in ("loss", "accuracy"):
+            raise ValueError(f"{function}: metrics has the name {name!r}, expected letters, digits and underscores, and "
+                             "another than loss and accuracy")
+    return dict(metrics)
+
+
+def score(model: Module, batches: Batches, batch_size: int, measures: Measures) -> dict[str, float]:
+    """Return loss, accuracy and metrics on checked batches."""
     model.build(batches.images.shape[1:])
+    loss, metrics, activation, function = measures
     total, right, dtype = 0.0, 0.0, input_dtype(model)
+    parts: list[np.ndarray] = []
     with in_use():
         for start in range(0, len(batches), batch_size):
             index = np.arange(start, min(start + batch_size, len(batches)))
@@ -57,7 +90,18 @@ def score(model: Module, batches: Batches, batch_size: int, loss: Any, activatio
             loss = answers.suitable_loss(activation, target) if loss is None else loss
             total += loss.forward(prediction, target) * len(index)
             right += answers.count_right(prediction, target, activation, batches.one_class)
-    return {"loss": total / len(batches), "accuracy": right / len(batches)}
+            if metrics:
+                parts.append(answers.to_probabilities(prediction, activation))
+    made = np.concatenate(parts) if metrics else np.empty(0)
+    values = {name: _number(function, name, metric(made, batches.targets)) for name, metric in metrics.items()}
+    return {"loss": total / len(batches), "accuracy": right / len(batches), **values}
+
+
+def _number(function: str, name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DTypeError(f"{function}: the metric {name!r} gave {value!r}, expected a number") from None
 
 
 def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:

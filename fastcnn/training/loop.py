@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalisation
+from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalisation, in_use
 from ..nn.initialise import mix
 from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
@@ -22,9 +22,9 @@ from .batches import Batches, normalisation_of, order, warn_of_range
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
 from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output
-from .evaluation import checked_loss, in_use, score
+from .evaluation import Measures, Metrics, checked_loss, checked_metrics, score
 from .files import StrPath
-from .history import History
+from .history import KEYS, History
 from .interrupt import Interrupt, interruptible
 from .progress import progress_callback
 from .settings import described
@@ -44,6 +44,7 @@ def fit(
     max_norm: float | None = None,
     penalty: Callable[[], float] | None = None,
     constraint: Callable[[], None] | None = None,
+    metrics: Metrics | None = None,
     callbacks: Iterable[Callback] = (),
     seed: int = 0,
     progress: bool = True,
@@ -59,7 +60,9 @@ def fit(
     probabilities (N, classes) in place of labels. `max_norm` is the largest norm that all gradients together may
     have; larger ones are scaled down to it. `penalty`, such as nn.L2, is called after each backward: it adds a term
     to the training loss and its slope to the gradients. `constraint`, such as optim.MaxNorm, is called after each step and
-    brings parameters back to where they may be. `seed` decides the order of images, their changes and the dropout masks.
+    brings parameters back to where they may be. `metrics` are measured on the validation as in `evaluate`; the record of an
+    epoch has each under "test_" and its name, for callbacks and files to see. `seed` decides the order of images, their
+    changes and the dropout masks.
     The optimizer ends with the rate that it began with. Ctrl-C, SIGTERM and SIGHUP end the run after the running batch;
     `resume` names a checkpoint, or a folder of them, to go on from. ShapeError, DTypeError, ValueError: an argument is bad.
     Other threads may evaluate the model meanwhile: they see the parameters of the moment, perhaps in the middle of a step.
@@ -80,6 +83,7 @@ def fit(
             max_norm=max_norm,
             penalty=penalty,
             constraint=constraint,
+            metrics=metrics,
             callbacks=[*([progress_callback()] if progress else []), *_checked("callbacks", callbacks, Iterable)],
             seed=seed,
         )
@@ -112,6 +116,7 @@ class Run:
         max_norm: float | None,
         penalty: Callable[[], float] | None,
         constraint: Callable[[], None] | None,
+        metrics: Metrics | None,
         callbacks: Iterable[Callback],
         seed: int,
     ) -> None:
@@ -125,6 +130,10 @@ class Run:
         self.max_norm = None if max_norm is None else real("fit", "max_norm", max_norm, 0.0)
         self.penalty = None if penalty is None else _checked("penalty", penalty, Callable)
         self.constraint = None if constraint is None else _checked("constraint", constraint, Callable)
+        self.metrics = checked_metrics("fit", metrics)
+        if self.metrics and self.validation is None:
+            raise ValueError(f"fit: metrics has {', '.join(self.metrics)}, expected validation=... to measure them on")
+        self.keys = (*KEYS, *(f"test_{name}" for name in self.metrics))
         self.seed = integer("fit", "seed", seed, 0)
         if self.seed >= _SEEDS:
             raise ValueError(f"fit: seed is {seed}, expected 0 to {_SEEDS - 1}")
@@ -277,7 +286,8 @@ class Run:
         """Validate, record, tell, and stand before the next epoch."""
         test: Mapping[str, float | None] = {"loss": None, "accuracy": None}
         if self.validation is not None:
-            test = score(self.model, self.validation, self.batch_size, self.loss, self.activation)
+            measures = Measures(self.loss, self.metrics, self.activation, "fit")
+            test = score(self.model, self.validation, self.batch_size, measures)
         record: Record = {
             "epoch": self.epoch,
             "train_loss": self.mean_loss,
@@ -287,6 +297,7 @@ class Run:
             "learning_rate": self.optimizer.lr,
             "seconds": self.seconds,
             "images_per_second": self.position / max(self.seconds, 1e-9),
+            **{f"test_{name}": test[name] for name in self.metrics},
         }
         self.history.append(record)
         self.schedule.observe(self.mean_loss if test["loss"] is None else test["loss"])
