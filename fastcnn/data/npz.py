@@ -121,7 +121,12 @@ class NpzFile:
 
 
 class _Bounded(io.FileIO):
-    """A file of which the zip module cannot read a directory of any length into memory."""
+    """A file of which the zip module reads no directory of any length into memory, and nothing before the first byte."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence == 0 and offset < 0:
+            raise zipfile.BadZipFile(f"an offset of {offset} bytes")
+        return super().seek(offset, whence)
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > _MOST_DIRECTORY:
