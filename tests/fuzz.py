@@ -44,6 +44,7 @@ from fastcnn.data import formats
 from fastcnn.data.image_files import ImageReader
 from fastcnn.shapes import CheckpointError, DataFormatError, DTypeError, ShapeError
 from fastcnn.training import files
+from fastcnn.training.diagnosis import NonFiniteError
 
 MOST_SECONDS = 1.0  # of one core
 MOST_MEMORY = 16 << 20  # bytes, and twice the file
@@ -331,7 +332,9 @@ def read_image(path: Path) -> None:
 
 
 def read_folder(path: Path) -> None:
-    split = data.from_folder(path.parent.parent, (4, 4), on_error="skip", max_pixels=MAX_PIXELS, resize="pad")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        split = data.from_folder(path.parent.parent, (4, 4), on_error="skip", max_pixels=MAX_PIXELS, resize="pad")
     assert split.images.shape[1:] == (4, 4, 3) and len(split) in (1, 2)
 
 
@@ -449,7 +452,7 @@ FORMATS = {
     "cifar100": Format(lambda: [batch(2, 2)], read_cifar100),
     "tar": Format(lambda: [archive()], read_archive, (tar_header,)),
     "tar-gz": Format(lambda: [packed(archive())], read_archive, (inside_gzip((*GENERIC, *[tar_header] * 9)),), 5),
-    "csv": Format(lambda: [TABLE, TABLE.replace(b"5", b'"x"'), TABLE[18:]], read_csv, (table_cell,), 20),
+    "csv": Format(lambda: [TABLE, TABLE.replace(b"\n", b'\n"x"', 1).replace(b"\"x\"0", b"\"x\""), TABLE[18:]], read_csv, (table_cell,), 20),
     "csv-gz": Format(lambda: [packed(TABLE)], read_csv, (inside_gzip((*GENERIC, *[table_cell] * 9)),), 10, ".csv.gz"),
     "npz": Format(lambda: [npz(images=IMAGES, labels=LABELS, classes=np.array(list("abcdefghij"))), npz(x=IMAGES, y=LABELS)],
                   read_npz, (npy_header,), 10, ".npz"),
@@ -458,7 +461,8 @@ FORMATS = {
     "safetensors": Format(lambda: [saved(lambda path: training.save(small_training()[0], path))], read_model,
                           (tensors_header, signed_tensors, signed_tensors), 5),
     "checkpoint": Format(lambda: [checkpoint()], read_checkpoint, (tensors_header, signed_tensors), 10),
-    "resume": Format(lambda: [checkpoint()], resume, (signed_tensors,), 1),
+    # A run that goes on may compile kernels.
+    "resume": Format(lambda: [checkpoint()], resume, (signed_tensors,), 1, "", 6 * MOST_MEMORY, (*OURS, NonFiniteError)),
 }
 
 
@@ -550,7 +554,8 @@ class Runner:
             outcome = f"{type(error).__name__}!"
             frame = traceback.extract_tb(error.__traceback__)[-1]
             fault = f"{type(error).__name__}: {str(error)[:150]!r} at {Path(frame.filename).name}:{frame.lineno}"
-        seconds, memory = time.process_time() - started, peak() - before if peak() > highest else 0
+        seconds, reached = time.process_time() - started, peak()
+        memory = reached - before if reached > highest else 0  # else no more than an input before
         if not fault and seconds > MOST_SECONDS:
             fault = f"{seconds:.1f} s"
         if not fault and memory > self.format.memory + 2 * len(raw):

@@ -27,7 +27,7 @@ from .files import StrPath
 from .history import KEYS, History
 from .interrupt import Interrupt, interruptible
 from .progress import progress_callback
-from .settings import described
+from .settings import described, require_like
 
 
 def fit(
@@ -334,17 +334,13 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """Return, besides the model's arrays, all that the rest of the training depends on."""
-        progress = {name: getattr(self, name) for name in _PROGRESS}
         normalisation = self.model.normalisation
         return {
-            **progress,
+            **self._counts(),
             "settings": self.settings,
             "normalisation": normalisation and normalisation._asdict(),
             "output_activation": self.model.output_activation,
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "dropouts": {name: [layer.key, layer.step] for name, layer in self._dropouts().items()},
-            "history": list(self.history),
             "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks().items()},
         }
 
@@ -352,6 +348,7 @@ class Run:
         """Stand where another run stood; CheckpointError: its data, settings or model were others."""
         try:
             self._require_settings(state)
+            require_like(self._counts(), state, "")
             self.model.load_state_dict(state["model"])
             self.model.normalisation = state["normalisation"] and Normalisation(**state["normalisation"])
             self.model.output_activation = state["output_activation"]
@@ -365,10 +362,21 @@ class Run:
             self.history.extend(state["history"])
             for name in _PROGRESS:
                 setattr(self, name, state[name])
-        except (KeyError, TypeError) as error:
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             raise CheckpointError(
                 f"resume: the checkpoint has no fit {error}; expected one that this version of fit wrote"
             ) from error
+
+    def _counts(self) -> dict[str, Any]:
+        """Return the numbers that a run which goes on takes over as they are."""
+        return {
+            **{name: getattr(self, name) for name in _PROGRESS},
+            "schedule": self.schedule.state_dict(),
+            "dropouts": {name: [layer.key, layer.step] for name, layer in self._dropouts().items()},
+            "history": list(self.history),
+        }
 
     def _named_callbacks(self) -> dict[str, Callback]:
         """Return the callbacks under the names of their classes, numbered where there are several of one."""

@@ -10,6 +10,7 @@ import numpy as np
 from ..nn import Module, Parameter
 from ..optim import Optimizer, Schedule
 
+_NUMBERS = {bool: (), int: (), float: (int,)}  # what else may stand for a number of a type
 _STATE = {"parameters", "groups", "steps", "state"}  # of an optimizer
 
 
@@ -40,3 +41,23 @@ def _options(value: Any) -> dict[str, Any]:
     if isinstance(value, Optimizer):
         options |= {"lr": value.lr, "groups": [[group.lr, group.weight_decay] for group in value.groups]}
     return options
+
+
+def require_like(own: Any, state: Any, name: str) -> None:
+    """Raise TypeError unless numbers, lists and dicts of a state are where they are in `own`, which may have some later.
+
+    None may be a number in the other, and an empty list any list.
+    """
+    if isinstance(own, dict):
+        for key, branch in own.items():
+            require_like(branch, state[key], f"{name}{' of ' if name else ''}{key}")
+    elif isinstance(own, list):
+        if not isinstance(state, list) or (own and len(state) != len(own)):
+            raise TypeError(f"{name}: {state!r}")
+        for branch, other in zip(own, state, strict=False):
+            require_like(branch, other, name)
+    elif isinstance(own, (int, float)):
+        if type(state) not in (type(own), *_NUMBERS[type(own)]):
+            raise TypeError(f"{name}: {state!r}")
+    elif own is None and not isinstance(state, (int, float, str, type(None))):
+        raise TypeError(f"{name}: {state!r}")
