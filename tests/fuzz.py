@@ -452,7 +452,7 @@ FORMATS = {
     "cifar100": Format(lambda: [batch(2, 2)], read_cifar100),
     "tar": Format(lambda: [archive()], read_archive, (tar_header,)),
     "tar-gz": Format(lambda: [packed(archive())], read_archive, (inside_gzip((*GENERIC, *[tar_header] * 9)),), 5),
-    "csv": Format(lambda: [TABLE, TABLE.replace(b"\n", b'\n"x"', 1).replace(b"\"x\"0", b"\"x\""), TABLE[18:]], read_csv, (table_cell,), 20),
+    "csv": Format(lambda: [TABLE, TABLE.replace(b"\n0", b'\n"x"'), TABLE[18:]], read_csv, (table_cell,), 20),
     "csv-gz": Format(lambda: [packed(TABLE)], read_csv, (inside_gzip((*GENERIC, *[table_cell] * 9)),), 10, ".csv.gz"),
     "npz": Format(lambda: [npz(images=IMAGES, labels=LABELS, classes=np.array(list("abcdefghij"))), npz(x=IMAGES, y=LABELS)],
                   read_npz, (npy_header,), 10, ".npz"),
