@@ -21,6 +21,7 @@ from turns import MismatchError, Result, compete
 import fastcnn
 from fastcnn import benchmark, extras
 from fastcnn.kernels import threads
+from fastcnn.training.writing import write_atomically
 
 
 class Table(NamedTuple):
@@ -54,7 +55,7 @@ def main() -> int:
     text = "\n\n".join(paragraphs)
     print(text)
     if arguments.markdown:
-        arguments.markdown.write_text(text + "\n", encoding="utf-8")
+        write_atomically(arguments.markdown, f"{text}\n".encode())
     return 1 if failures else 0
 
 

@@ -150,8 +150,9 @@ def _memory() -> Iterator[Finding]:
 def _data(data_dir: str | None) -> Iterator[Finding]:
     try:
         base = sources.base_folder(data_dir)
-    except FileNotFoundError as error:
-        yield Finding("data", f"digits ready in the package; of others {error}", "set FASTCNN_DATA, or FASTCNN_CACHE")
+    except FileNotFoundError:
+        yield Finding("data", "digits ready in the package; there is no folder for the others",
+                      "set FASTCNN_DATA, or FASTCNN_CACHE, to a folder of your own")
         return
     found = [name for name, source in sources.SOURCES.items() if name == "digits" or _is_present(source, base)]
     absent = [name for name in sources.SOURCES if name not in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import json
 import os
 import signal
@@ -555,6 +556,43 @@ def test_files_of_other_names_are_nobodys(tmp_path):
     (tmp_path / "checkpoint-00000008.safetensors").unlink()
     with pytest.raises(CheckpointError, match="no sound checkpoint"):
         load_checkpoint(tmp_path)
+
+
+# Killed trainings: a few here, any number by `python -m tests.kills`
+
+
+TRAINING = """
+import fastcnn
+from fastcnn import data, nn
+from fastcnn.training import Checkpoint, JSONLogger
+
+def train(folder, **options):
+    nn.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    callbacks = [JSONLogger(f"{folder}/history.jsonl"), Checkpoint(folder)]
+    fastcnn.fit(model, data.load("digits").train.subset(48), epochs=4, batch_size=16, callbacks=callbacks, progress=False,
+                **options)
+    fastcnn.save(model, f"{folder}/model.safetensors")
+"""
+
+
+@posix
+def test_killed_trainings_end_like_an_unbroken_one(tmp_path):
+    """Inside the first and the second unlink of old checkpoints, a write and a replace of one, a write of the log."""
+    specification = importlib.util.spec_from_file_location("kills", Path(__file__).with_name("kills.py"))
+    kills = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(kills)
+    space = {}
+    exec(TRAINING, space)
+    space["train"](tmp_path / "whole")
+    expected = kills.contents(tmp_path / "whole")
+    calls = ["unlink 1 before", "unlink 2 before", "unlink 2 after", "write 5 half", "replace 3 before", "write 4 half"]
+    code = kills.DEADLY + TRAINING + "train(words[0])"
+    processes = [subprocess.Popen([sys.executable, "-c", code, *call.split(), str(tmp_path / call)]) for call in calls]
+    assert [process.wait() for process in processes] == [-signal.SIGKILL] * len(calls)
+    for call in calls:
+        space["train"](tmp_path / call, resume=tmp_path / call)
+        assert kills.compare(tmp_path / call, expected) == "", call
 
 
 def test_arrays_of_no_bytes_are_written(tmp_path):
