@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,22 +51,28 @@ class Measurement:
         """What is counted, in thousands of millions."""
         return "GB/s" if self.row.flops is None else "GFLOP/s"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was measured as numbers and strings: seconds, and operations or bytes in a second."""
+        return {"operation": self.row.name, "case": self.case.name, "threads": threads.get_num_threads(),
+                "seconds": self.seconds, "rate": self.rate, "unit": "bytes/s" if self.row.flops is None else "FLOP/s",
+                "share_of_best": self.rate / self.best, "reference_seconds": self.reference_seconds}
+
+    def lines(self) -> str:
+        """Two lines for a narrow terminal."""
+        return (f"{self.row.name}, {self.case.name}\n{1e3 * self.seconds:12.3f} ms{self.rate / 1e9:9.1f} {self.unit:7}"
+                f"{self.rate / self.best:7.0%} of best   reference {self.reference_seconds / self.seconds:.1f}x")
+
     def __str__(self) -> str:
-        """One line under HEAD: the last column says how many times longer the reference takes."""
+        """One line under HEAD: the last column says how many times as long the reference takes."""
         return (f"{self.row.name:26} {self.case.name:48} {1e3 * self.seconds:9.3f} {self.rate / 1e9:6.1f} {self.unit:7} "
                 f"{self.rate / self.best:8.0%} {self.reference_seconds / self.seconds:9.1f}x")
 
 
-def run(progress: Callable[[str], object] = print, *, rows: Iterable[Row] = ROWS) -> list[Measurement]:
-    """Check and time all bench cases; `progress` gets the lines of a table as they come."""
-    best = f"{peak() / 1e9:.0f} GFLOP/s in registers, or a copy of as many bytes"
-    progress(f"{threads.get_num_threads()} threads; best: {best}")
-    progress(HEAD)
-    measurements = []
-    for row, case in cases(rows):
-        measurements.append(measure(row, case))
-        progress(str(measurements[-1]))
-    return measurements
+def describe() -> str:
+    """Return the lines above a table: the threads, and what its columns mean."""
+    return (f"{threads.get_num_threads()} threads; best: {peak() / 1e9:.0f} GFLOP/s of multiply-adds in registers, or a "
+            "copy of as many bytes\nof best: share of that; reference: how many times as long plain numpy takes "
+            "(0.2x: a fifth)")
 
 
 def cases(rows: Iterable[Row] = ROWS) -> Iterator[tuple[Row, Case]]:

@@ -9,6 +9,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,16 +48,22 @@ def examine(data_dir: str | None = None) -> list[Finding]:
     return [finding for question in questions for finding in question()]
 
 
-def report(findings: list[Finding]) -> str:
-    """Return the findings as text: one line each, fixes below."""
+def report(findings: list[Finding], width: int | None = None) -> str:
+    """Return the findings as text: a line each, fixes below; lines of at most `width` letters where words allow it."""
     lines = []
     for finding in findings:
-        lines.append(f"{finding.subject:9}{'BROKEN: ' if finding.broken else ''}{finding.text}")
+        lines += _wrapped(f"{finding.subject:9}", f"{'BROKEN: ' if finding.broken else ''}{finding.text}", width)
         if finding.fix:
-            lines.append(f"{'':9}-> {finding.fix}")
+            lines += _wrapped(f"{'':9}", f"-> {finding.fix}", width)
     broken = sum(finding.broken for finding in findings)
-    lines.append("\n" + (f"{broken} to repair" if broken else "all is well"))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"{broken} to repair" if broken else "all is well"])
+
+
+def _wrapped(subject: str, text: str, width: int | None) -> list[str]:
+    if width is None:
+        return [subject + text]
+    return textwrap.wrap(text, width, initial_indent=subject, subsequent_indent=" " * len(subject), break_long_words=False,
+                         break_on_hyphens=False)
 
 
 def _versions() -> Iterator[Finding]:

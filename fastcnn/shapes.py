@@ -27,6 +27,26 @@ class CheckpointError(ValueError):
     """A saved model or checkpoint cannot be used: damaged, foreign, or made for another model."""
 
 
+class Caller:
+    """Inside the `with` block, what does not fit a layer is an error of `function`, which was called with what `came` says.
+
+    `came` is such as "images have shape (8, 28, 28, 3)". The type of the error stays.
+    """
+
+    def __init__(self, function: str, came: str) -> None:
+        """Take the words."""
+        self.function, self.came = function, came
+
+    def __enter__(self) -> None:
+        """Enter the block."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        """Name the caller."""
+        if isinstance(error, (ShapeError, DTypeError)):
+            why = str(error).partition(": ")[2] or str(error)
+            raise type(error)(f"{self.function}: {self.came}, which the model does not take ({why})") from error
+
+
 class Window(NamedTuple):
     """Geometry of a convolution or pooling: sizes, and where each output pixel looks.
 

@@ -480,14 +480,14 @@ class Report:
         return f"{passed} checks passed, {failed} failed, {len(self.outcomes)} rows, {self.seconds:.0f} s"
 
 
-def run(progress: Callable[[str], object] = print, *, rows: Iterable[Row] = ROWS, everything: bool = False) -> Report:
-    """Run a representative part of the trials, or `everything`; `progress` gets a line for each row when it is done."""
+def run(progress: Callable[[Outcome], object] = print, *, rows: Iterable[Row] = ROWS, everything: bool = False) -> Report:
+    """Run a representative part of the trials, or `everything`; `progress` gets each row's outcome when it is done."""
     start = time.perf_counter()
     outcomes = []
     for row in rows:
         outcome = _outcome(row, trials(row) if everything else representative(row))
         outcomes.append(outcome)
-        progress(str(outcome))
+        progress(outcome)
     return Report(outcomes, time.perf_counter() - start)
 
 

@@ -23,9 +23,9 @@ _CLEAR = "\r\x1b[2K"
 class Compilation(event.Listener):
     """Listens to Numba: how many kernels were compiled, in how many seconds; what they call is compiled with them."""
 
-    def __init__(self) -> None:
-        """Nothing is compiled yet."""
-        self.kernels, self.seconds = 0, 0.0
+    def __init__(self, silent: bool = False) -> None:
+        """Nothing is compiled yet, and nothing will be said of it where `silent`."""
+        self.kernels, self.seconds, self.silent = 0, 0.0, silent
         self._depth, self._began = 0, 0.0
         self.interrupted = False
         self._interactive = streams.is_terminal(sys.stderr)
@@ -50,10 +50,10 @@ class Compilation(event.Listener):
         self._began = time.perf_counter()
         if self._interactive:
             name = event.data["dispatcher"].py_func.__name__
-            streams.note(f"{_CLEAR}compiling kernels, once on this machine: {self.kernels}, {name} ({self.seconds:.0f} s)",
+            self._note(f"{_CLEAR}compiling kernels, once on this machine: {self.kernels}, {name} ({self.seconds:.0f} s)",
                          end="")
         elif self.kernels == 1:
-            streams.note("compiling kernels, once on this machine, for a minute or so ...")
+            self._note("compiling kernels, once on this machine, for a minute or so ...")
 
     def on_end(self, event: Any) -> None:
         """Add up the time."""
@@ -61,30 +61,30 @@ class Compilation(event.Listener):
         if self._depth == 0:
             self.seconds += time.perf_counter() - self._began
 
-    def print(self, line: str) -> None:
-        """Print a line on stdout, where the terminal may show ours."""
-        self._clear()
-        print(line, flush=True)
-
     def finish(self) -> None:
         """Say what was done, if anything was."""
         if self.kernels:
-            self._clear()
-            streams.note(f"compiled {self.kernels} kernel{'s' * (self.kernels > 1)} in {self.seconds:.1f} s")
+            self.clear()
+            self._note(f"compiled {self.kernels} kernel{'s' * (self.kernels > 1)} in {self.seconds:.1f} s")
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Take our line off the terminal, so that another can be printed there."""
         if self._interactive and self.kernels:
-            streams.note(_CLEAR, end="")
+            self._note(_CLEAR, end="")
 
+    def _note(self, text: str, end: str = "\n") -> None:
+        if not self.silent:
+            streams.note(text, end)
 
 
 @contextlib.contextmanager
-def compiling() -> Iterator[Compilation]:
-    """Inside the `with` block, show on stderr which kernels are compiled, and end at once when a signal asks for it.
+def compiling(silent: bool = False) -> Iterator[Compilation]:
+    """Inside the `with` block, count the kernels that are compiled and, unless `silent`, show them on stderr.
 
-    A `fit` inside does not wait for the running batch: there is nothing to save. KeyboardInterrupt: a signal came.
+    It ends at once when a signal asks for it: a `fit` inside does not wait for the running batch, as there is nothing to
+    save. KeyboardInterrupt: a signal came.
     """
-    compilation = Compilation()
+    compilation = Compilation(silent)
     event.register("numba:compile", compilation)
     try:
         with signals.handled(compilation.interrupt), _quiet_interruptions():

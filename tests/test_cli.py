@@ -15,8 +15,8 @@ import pytest
 from numba import njit
 
 import fastcnn
-from fastcnn import data, doctor, extras, models, nn, optim, plot, training
-from fastcnn.cli import main, parser, recipes
+from fastcnn import data, doctor, extras, models, nn, optim, plot, training, verification
+from fastcnn.cli import main, output, parser, recipes
 from fastcnn.cli import train as train_command
 from fastcnn.nn import memory, summary
 from fastcnn.training.augment import AUGMENTATIONS
@@ -161,8 +161,8 @@ def test_an_existing_run_is_not_overwritten(finished, capsys):
 
 
 def test_a_resumed_run_keeps_its_settings(finished, capsys):
-    assert main(["train", "digits", "--lr", "0.5", "--model", "lenet5", "--out", str(finished), "--resume"]) == 1
-    text = only_line(capsys)
+    assert main(["train", "digits", "--lr", "0.5", "--model", "lenet5", "--out", str(finished), "--resume"]) == 2
+    text = lines(capsys.readouterr().err)[-1]
     assert "--lr is 0.5, expected 0.001 as the run was begun" in text
     assert "--model is 'lenet5', expected 'strided_cnn'" in text
 
@@ -299,49 +299,70 @@ def only_line(capsys):
     return said[0]
 
 
+# What the command line got wrong: 2. What was found at work: 1.
 WRONG = [
-    ([], 2, "required: COMMAND"),
-    (["dance"], 2, "invalid choice: 'dance'"),
+    ([], 2, "where an error comes from."),
+    (["dance"], 2, "there is no command 'dance', expected one of train, evaluate"),
+    (["evalute"], 2, "did you mean 'evaluate'?"),
     (["train"], 2, "required: DATASET"),
+    (["train", "digits", "--epoch-s", "0"], 2, "there is no --epoch-s; did you mean '--epochs'?"),
     (["train", "digits", "--epochs", "0"], 2, "--epochs: '0', expected a whole number of at least 1"),
     (["train", "digits", "--epochs", "1.5"], 2, "--epochs: '1.5', expected a whole number"),
     (["train", "digits", "--lr", "nan"], 2, "--lr: 'nan', expected a positive number"),
     (["train", "digits", "--lr", "-1"], 2, "--lr: '-1', expected a positive number"),
-    (["train", "digits", "--seed", "-1"], 2, "--seed: '-1', expected a whole number of at least 0"),
-    (["train", "digits", "--optimizer", "lbfgs"], 2, "--optimizer: invalid choice: 'lbfgs'"),
-    (["train", "digits", "--schedule", "random"], 2, "--schedule: invalid choice: 'random'"),
-    (["train", "digits", "--augment", "mixup"], 2, "--augment: invalid choice: 'mixup'"),
+    (["train", "digits", "--seed", "-1"], 2, "--seed: '-1', expected a whole number from 0 to"),
+    (["train", "digits", "--seed", str(1 << 63)], 2, "expected a whole number from 0 to 2**63 - 1"),
+    (["train", "digits", "--optimizer", "sdg"], 2, "--optimizer: 'sdg', expected one of sgd, adam, adamw, rmsprop, adagrad; "
+                                                   "did you mean 'sgd'?"),
+    (["train", "digits", "--schedule", "random"], 2, "--schedule: 'random', expected one of none, step"),
+    (["train", "digits", "--augment", "mixup"], 2, "--augment: 'mixup', expected one of none, crop-flip"),
     (["train", "digits", "--resume"], 2, "--resume needs --out DIR"),
-    (["predict", "model.safetensors"], 2, "needs either image files or --index"),
-    (["predict", "model.safetensors", "--index", "1"], 2, "--index needs --dataset"),
-    (["predict", "model.safetensors", "a.png", "--index", "1", "--dataset", "digits"], 2, "either image files or"),
-    (["summary", "lenet5", "--input-shape", "28x28"], 2, "--input-shape: '28x28', expected"),
-    (["train", "imagenet"], 1, "DATASET is 'imagenet', expected one of digits, mnist"),
-    (["train", "digits", "--model", "alexnet"], 1, "name is 'alexnet', expected one of lenet5"),
-    (["train", "digits", "--threads", "9999"], 1, "count is 9999, expected 1 to"),
-    (["train", "digits", "--model", "vgg", "--out", "README.md"], 1, "--out README.md is a file, expected a folder"),
+    (["train", "imagenet"], 2, "DATASET is 'imagenet', expected one of digits, mnist"),
+    (["train", "minst"], 2, "did you mean 'mnist'?"),
+    (["train", "digits", "--size", "8,8"], 2, "--size is for data of your own, not for digits"),
+    (["train", "digits", "--model", "resnet21"], 2, "--model: 'resnet21', expected one of lenet5"),
+    (["train", "digits", "--model", "lenet-5"], 2, "did you mean 'lenet5'?"),
+    (["train", "digits", "--threads", "9999"], 2, "--threads is 9999, expected 1 to"),
+    (["train", "digits", "--out", "README.md"], 1, "--out README.md is a file, expected a folder"),
+    (["train", "digits", "--out", "{run}"], 1, "already holds a run"),
+    (["train", "digits", "--lr", "0.5", "--out", "{run}", "--resume"], 2, "--lr is 0.5, expected 0.001 as the run was"),
     (["evaluate", "none.safetensors", "digits"], 1, "no file none.safetensors"),
     (["evaluate", "README.md", "digits"], 1, "README.md is damaged or no safetensors file"),
     (["evaluate", ".", "digits"], 1, "path is the folder ., expected a file"),
-    (["evaluate", "{model}", "imagenet"], 1, "DATASET is 'imagenet', expected one of digits, mnist"),
+    (["evaluate", "{model}", "imagenet"], 2, "DATASET is 'imagenet', expected one of digits, mnist"),
+    (["evaluate", "{model}", "README.md"], 2, "README.md, expected a folder of images, a table (.csv"),
+    (["evaluate", "{model}", "digits", "--threads", "9999"], 2, "--threads is 9999, expected 1 to"),
+    (["evaluate", "{model}", "digits", "--batch-size", "0"], 2, "--batch-size: '0', expected"),
+    (["predict", "model.safetensors"], 2, "either image files are needed, or --index with --dataset"),
+    (["predict", "model.safetensors", "--index", "1"], 2, "--index needs --dataset"),
+    (["predict", "model.safetensors", "a.png", "--index", "1", "--dataset", "digits"], 2, "either image files are needed"),
     (["predict", "{model}", "none.png"], 1, "none.png: No such file"),
     (["predict", "{model}", "README.md"], 1, "README.md cannot be read as an image"),
     (["predict", "{model}", "tests"], 1, "tests has no image files"),
-    (["predict", "{model}", "--dataset", "digits", "--index", "355"], 1, "--index is 355, expected 0 to 354"),
-    (["summary", "alexnet"], 1, "MODEL is 'alexnet', expected a file that train wrote or one of lenet5"),
+    (["predict", "{model}", "--dataset", "digits", "--index", "355"], 2, "--index is 355, expected 0 to 354"),
+    (["summary", "lenet5", "--input-shape", "28x28"], 2, "--input-shape: '28x28', expected"),
+    (["summary", "alexnet"], 2, "MODEL is 'alexnet', expected a file that train wrote or one of lenet5"),
+    (["summary", "resnet-20"], 2, "did you mean 'resnet20'?"),
     (["summary", "alexnet.safetensors"], 1, "no file alexnet.safetensors"),
-    (["summary", "vgg", "--input-shape", "2,2,1"], 1, "expected at most"),
+    (["summary", "vgg", "--input-shape", "2,2,1"], 2, "--input-shape is (2, 2, 1), expected larger images for vgg"),
+    (["summary", "{model}", "--input-shape", "8,8,3"], 2, "--input-shape is (8, 8, 3), which the model does not take (x"),
+    (["profile", "{model}", "--input-shape", "8,8,3"], 2, "--input-shape is (8, 8, 3), which the model does not take (x"),
+    (["profile", "alexnet"], 2, "MODEL is 'alexnet', expected a file that train wrote or one of lenet5"),
+    (["profile", "lenet5", "--repeats", "0"], 2, "--repeats: '0', expected a whole number of at least 1"),
     (["plot", "curves"], 2, "required: DIR"),
-    (["plot", "painting", "."], 2, "argument PICTURE: invalid choice: 'painting'"),
+    (["plot", "painting", "."], 2, "argument PICTURE: 'painting', expected one of curves, filters"),
+    (["plot", "curve", "."], 2, "did you mean 'curves'?"),
+    (["plot", "curves", ".", "--format", "jpg"], 2, "--format: 'jpg', expected one of png, svg, pdf"),
     (["plot", "curves", "none"], 1, "none is no folder, expected one that train wrote"),
     (["plot", "curves", "tests"], 1, "there is no file tests/model.safetensors"),
-    (["plot", "saliency", "{run}", "--index", "355"], 1, "--index is 355, expected 0 to 354"),
-    (["plot", "filters", "{run}", "--layer", "conv1"], 1, "layer is 'conv1', expected a Conv2D: one of 0, 3"),
-    (["profile", "alexnet"], 1, "profile: MODEL is 'alexnet', expected a file that train wrote or one of lenet5"),
-    (["profile", "lenet5", "--repeats", "0"], 2, "--repeats: '0', expected a whole number of at least 1"),
-    (["warmup", "alexnet"], 1, "name is 'alexnet', expected one of lenet5"),
-    (["verify", "no-such-row"], 1, "no row has 'no-such-row' in its name"),
-    (["bench", "no-such-row"], 1, "no row has 'no-such-row' in its name"),
+    (["plot", "saliency", "{run}", "--index", "355"], 2, "--index is 355, expected 0 to 354"),
+    (["plot", "filters", "{run}", "--layer", "conv1"], 2, "--layer is 'conv1', expected a Conv2D: one of 0, 3"),
+    (["plot", "gradcam", "{run}", "--layer", "00"], 2, "--layer is '00', expected one that gives images: 0, 1, 2, 3"),
+    (["plot", "features", "{run}", "--layer", "99"], 2, "--layer is '99', expected one of 0, 1, 2"),
+    (["warmup", "lenet"], 2, "MODEL: 'lenet', expected one of lenet5"),
+    (["verify", "no-such-row"], 2, "no row has 'no-such-row' in its name"),
+    (["verify", "linear", "--threads", "9999"], 2, "--threads is 9999, expected 1 to"),
+    (["bench", "linaer"], 2, "did you mean 'linear'?"),
 ]
 
 
@@ -352,9 +373,110 @@ def test_wrong_command_lines(arguments, code, pattern, finished, monkeypatch, ca
                  for argument in arguments]
     assert main(arguments) == code
     printed = capsys.readouterr()
-    assert pattern in lines(printed.err)[-1]
-    assert "Traceback" not in printed.err
-    assert len(lines(printed.err)) == 1 or lines(printed.err)[0].startswith("usage: ")
+    said = [line for line in lines(printed.err) if not line.startswith("compil")]
+    assert pattern in said[-1] and "Traceback" not in printed.err
+    if arguments:  # without any, help says what there is
+        assert len(said) == (2 if code == 2 else 1)  # how the command is used, and what is wrong
+        assert said[-1].startswith("fastcnn") and ": create: " not in said[-1]
+        assert code == 1 or said[0].startswith("usage: fastcnn ")
+
+
+def test_without_arguments_the_commands_are_listed(capsys):
+    assert main([]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and all(re.search(rf"^ +{name} ", printed.err, re.MULTILINE) for name in parser._COMMANDS)
+
+
+# Results for programs
+
+
+def records(capsys, arguments, code=0):
+    """What a command prints with --json, and the lines on stderr."""
+    assert main([*arguments, "--json"]) == code
+    printed = capsys.readouterr()
+    return [json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+            for line in printed.out.splitlines()], lines(printed.err)
+
+
+def test_json_of_evaluate(finished, capsys):
+    model = str(finished / "model.safetensors")
+    (found,), _ = records(capsys, ["evaluate", model, "digits", "--report"])
+    expected = fastcnn.evaluate(fastcnn.load(model), data.load("digits").test)
+    assert {key: found[key] for key in ("model", "dataset", "images", "loss", "accuracy")} == {
+        "model": model, "dataset": "digits", "images": 355, **expected}
+    assert [row["class"] for row in found["classes"]] == [*"0123456789", "mean"] and 0.9 < found["top_5_accuracy"] <= 1
+
+
+def test_json_of_predict(finished, capsys):
+    model = str(finished / "model.safetensors")
+    found, _ = records(capsys, ["predict", model, "--dataset", "digits", "--index", "3", "17", "--top", "2"])
+    digits = data.load("digits").test
+    expected = fastcnn.predict(fastcnn.load(model), digits.images[[3, 17]])
+    for record, index, probabilities in zip(found, (3, 17), expected, strict=True):
+        best = int(probabilities.argmax())
+        assert len(record["likeliest"]) == 2
+        assert (record["image"], record["truth"]) == (str(index), str(digits.labels[index]))
+        assert record["likeliest"][0] == {"class": str(best), "probability": float(probabilities[best])}
+
+
+def test_json_of_summary_and_profile(finished, capsys):
+    model = str(finished / "model.safetensors")
+    (found,), _ = records(capsys, ["summary", model])
+    assert found["parameters"] == sum(layer["parameters"] for layer in found["layers"])
+    assert found["layers"][0]["name"] == "0" and found["layers"][0]["output_shape"] == [4, 4, 12]
+    assert found["training_memory"]["peak"] > 0 and found["input_shape"] == [8, 8, 1]
+    (found,), _ = records(capsys, ["profile", model, "--batch-size", "8", "--repeats", "1"])
+    assert found["batch_size"] == 8 and found["step_seconds"] > 0 and found["layers"][0]["forward"] > 0
+
+
+def test_json_of_bench_and_verify(capsys):
+    found, said = records(capsys, ["bench", "global_avg_pool2d_backward"])
+    assert found and all(row["operation"] == "global_avg_pool2d_backward" and row["unit"] == "bytes/s" and row["seconds"] > 0
+                         for row in found)
+    assert any("reference: how many times as long plain numpy takes" in line for line in said)
+    found, said = records(capsys, ["verify", "global_avg_pool2d_backward"])
+    assert [(row["row"], row["failures"]) for row in found] == [("global_avg_pool2d_backward", [])]
+    assert found[0]["passed"] > 3 and said[-1].startswith(f"{found[0]['passed']} checks passed, 0 failed, 1 rows")
+
+
+def test_json_of_verify_has_the_failures(monkeypatch, capsys):
+    monkeypatch.setattr(verification.Trial, "run", lambda trial: 1 / 0)
+    (found,), _ = records(capsys, ["verify", "global_avg_pool2d_backward"], code=1)
+    assert found["passed"] == 0 and "ZeroDivisionError" in found["failures"][0]
+    assert main(["verify", "global_avg_pool2d_backward", "--quiet"]) == 1
+    assert "FAILED" in lines(capsys.readouterr().out)[0]
+
+
+def test_json_of_models_doctor_plot_warmup_and_train(finished, tmp_path, capsys):
+    found, _ = records(capsys, ["models"])
+    assert [row["name"] for row in found] == list(models.names())
+    found, _ = records(capsys, ["doctor"])
+    assert {"subject", "text", "fix", "broken"} == set(found[0])
+    found, _ = records(capsys, ["plot", "filters", str(finished), "--out", str(tmp_path)])
+    assert found == [{"picture": "filters", "path": str(tmp_path / "filters.png")}]
+    found, _ = records(capsys, ["warmup", "strided_cnn"])
+    assert found[0]["models"] == ["strided_cnn"]
+    (found,), said = records(capsys, [*QUICK, "--epochs", "1", "--out", str(tmp_path / "run")])
+    assert found["epoch"] == 1 and found["model"] == str(tmp_path / "run" / "model.safetensors")
+    assert said[0].startswith("data     digits")
+
+
+def test_json_has_null_for_what_is_no_number():
+    plain = output._plain({"a": np.float32("nan"), "b": [np.inf, (np.int64(3), np.array([1.5, -np.inf]))], 3: Path("x"),
+                           "c": True, "d": None})
+    assert plain == {"a": None, "b": [None, [3, [1.5, None]]], "3": "x", "c": True, "d": None}
+    assert json.dumps(plain, allow_nan=False)
+
+
+def test_quiet_leaves_results_alone(finished, tmp_path, capsys):
+    model = str(finished / "model.safetensors")
+    for arguments, expected in (
+            (["evaluate", model, "digits"], 1), (["predict", model, "--dataset", "digits", "--index", "1", "2"], 2),
+            (["bench", "global_avg_pool2d_backward"], 1), (["verify", "global_avg_pool2d_backward"], 0),
+            ([*QUICK, "--epochs", "1"], 1), (["plot", "filters", str(finished), "--out", str(tmp_path)], 1)):
+        assert main([*arguments, "--quiet"]) == 0
+        printed = capsys.readouterr()
+        assert (len(lines(printed.out)), printed.err) == (expected, ""), arguments
 
 
 # Pictures and profiles
@@ -376,8 +498,9 @@ def test_pictures_of_a_layer_and_of_chosen_images(finished, tmp_path, capsys):
 def test_plot_without_a_data_set(finished, tmp_path, capsys):
     (tmp_path / "model.safetensors").write_bytes((finished / "model.safetensors").read_bytes())
     (tmp_path / "history.jsonl").write_text("[1,")
-    assert main(["plot", "confusion", str(tmp_path)]) == 1
-    assert only_line(capsys) == f"fastcnn: plot: {tmp_path} does not tell its data set, expected --dataset"
+    assert main(["plot", "confusion", str(tmp_path)]) == 2
+    said = lines(capsys.readouterr().err)[-1]
+    assert said == f"fastcnn plot: error: {tmp_path} does not tell its data set, expected --dataset"
     assert main(["plot", "curves", str(tmp_path)]) == 1
     assert "history.jsonl is damaged" in only_line(capsys)
     for line in ("[1]", "{}", '{"epoch": 1}', "3"):

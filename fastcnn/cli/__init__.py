@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
+from argparse import Namespace
 from collections.abc import Sequence
 
 from .. import signals, streams
 from ..shapes import DTypeError
-from .parser import build
+from .parser import parse
+from .usage import UsageError
 
-__all__ = ["main"]
+__all__ = ["UsageError", "main"]
 
 _USAGE, _PROBLEM, _INTERRUPTED = 2, 1, 130
 _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "profile": "use", "plot": "draw",
@@ -27,10 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        arguments = build().parse_args(argv)
-        module = importlib.import_module(f"fastcnn.cli.{_MODULES[arguments.command]}")
-        code: int = getattr(module, arguments.command)(arguments)
-        return code
+        return _obeyed(parse(argv))
     except SystemExit as exit:
         return exit.code if isinstance(exit.code, int) else _USAGE
     except KeyboardInterrupt:
@@ -38,13 +37,25 @@ def _run(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         return _PROBLEM
     except Exception as error:
-        if os.environ.get("FASTCNN_DEBUG") == "1" or not _is_documented(error):
+        if _debugging() or not _is_documented(error):
             raise
-        return _say(_one_line(error), _USAGE if isinstance(error, UsageError) else _PROBLEM)
+        return _say(_one_line(error), _PROBLEM)
 
 
-class UsageError(ValueError):
-    """Arguments that do not go together."""
+def _obeyed(arguments: Namespace) -> int:
+    """Run a command; SystemExit: the command line turned out to be wrong."""
+    command = getattr(importlib.import_module(f"fastcnn.cli.{_MODULES[arguments.command]}"), arguments.command)
+    output = importlib.import_module("fastcnn.cli.output").Output(arguments)
+    try:
+        return int(command(arguments, output))
+    except UsageError as error:
+        if not _debugging():
+            arguments.parser.error(_one_line(error))
+        raise
+
+
+def _debugging() -> bool:
+    return os.environ.get("FASTCNN_DEBUG") == "1"
 
 
 def _is_documented(error: Exception) -> bool:

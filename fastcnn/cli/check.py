@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import asdict
 
 import numpy as np
 
@@ -10,58 +11,74 @@ from .. import benchmark, models, verification
 from .. import doctor as examination
 from ..data import Split
 from ..registry import ROWS, Row
-from ..warmup import compiling, rehearse
+from ..shapes import suggestion
+from ..warmup import rehearse
+from .output import Output
 from .recipes import OPTIMIZERS, home_of
 from .train import augmentation, parts, use_threads
+from .usage import UsageError
 
 
-def bench(arguments: Namespace) -> int:
+def bench(arguments: Namespace, output: Output) -> int:
     """Time operations beside their references and the machine's best."""
     rows = _matching(arguments.patterns)
     use_threads(arguments.threads)
-    with compiling() as compilation:
-        benchmark.run(compilation.print, rows=rows)
+    with output.compiling():
+        output.note(benchmark.describe())
+        narrow = output.width is not None and output.width < len(benchmark.HEAD)
+        output.note("" if narrow else benchmark.HEAD)
+        for row, case in benchmark.cases(rows):
+            measurement = benchmark.measure(row, case)
+            output.result(measurement.as_dict(), measurement.lines() if narrow else str(measurement))
     return 0
 
 
-def verify(arguments: Namespace) -> int:
+def verify(arguments: Namespace, output: Output) -> int:
     """Check operations against their references; 1 where one fails."""
     rows = _matching(arguments.patterns)
     use_threads(arguments.threads)
-    with compiling() as compilation:
-        report = verification.run(compilation.print, rows=rows)
-    print(report)
+
+    def show(outcome: verification.Outcome) -> None:
+        if output.as_json or outcome.failures:
+            output.result(asdict(outcome), str(outcome))
+        else:
+            output.note(str(outcome))
+
+    with output.compiling():
+        report = verification.run(show, rows=rows)
+    output.note(str(report))
     return int(not report.ok)
 
 
 def _matching(patterns: list[str]) -> tuple[Row, ...]:
-    """Return the rows whose name contains one of the patterns, or all where none is given."""
+    """Return the rows whose name contains one of the patterns, or all where none is given; UsageError: there is none."""
     rows = tuple(row for row in ROWS if not patterns or any(pattern in row.name for pattern in patterns))
     if not rows:
-        raise ValueError(f"no row has {' or '.join(map(repr, patterns))} in its name, expected parts of "
-                         f"{', '.join(row.name for row in ROWS)}")
+        names = [row.name for row in ROWS]
+        raise UsageError(f"no row has {' or '.join(map(repr, patterns))} in its name, expected parts of "
+                         f"{', '.join(names)}{suggestion(patterns[0], names)}")
     return rows
 
 
-def doctor(arguments: Namespace) -> int:
+def doctor(arguments: Namespace, output: Output) -> int:
     """Print what was found; 1 where something is broken."""
     findings = examination.examine(arguments.data_dir)
-    print(examination.report(findings))
+    output.results([finding._asdict() for finding in findings], examination.report(findings, output.width))
     return int(any(finding.broken for finding in findings))
 
 
-def warmup(arguments: Namespace) -> int:
+def warmup(arguments: Namespace, output: Output) -> int:
     """Compile what training and use of the models need."""
     names = arguments.models or models.names()
-    for name in names:
-        models.describe(name)
-    with compiling() as compilation:
+    with output.compiling() as compilation:
         for name in names:
             _rehearse(name, home_of(name).optimizer)
         for optimizer in OPTIMIZERS:
             _rehearse(names[0], optimizer)
-    if not compilation.kernels:
-        print(f"nothing to compile: the kernels of {', '.join(names)} were ready")
+    compiled = compilation.kernels
+    output.result({"models": names, "kernels": compiled, "seconds": compilation.seconds},
+                  f"{compiled} kernels of {', '.join(names)} compiled" if compiled
+                  else f"nothing to compile: the kernels of {', '.join(names)} were ready")
     return 0
 
 

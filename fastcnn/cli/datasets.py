@@ -17,8 +17,8 @@ from ..data.dataset import in_classes
 from ..data.folder import ImageFolder
 from ..data.npz import PARTS, NpzFile
 from ..shapes import ShapeError, suggestion
-from . import UsageError
 from .recipes import OWN
+from .usage import UsageError
 
 # Options of data of one's own, with what they are where the command line does not say.
 OPTIONS = {"validation": "0.2", "size": None, "label": "auto", "resize": "stretch", "on_error": "raise",
@@ -34,11 +34,11 @@ def is_own(dataset: str) -> bool:
 
 
 def named(dataset: str) -> str:
-    """Return DATASET, a path from the root, so that a run that goes on elsewhere finds it; ValueError: there is none."""
+    """Return DATASET, a path from the root, so that a run that goes on elsewhere finds it; UsageError: there is none."""
     if not is_own(dataset):
         return dataset
     if not os.path.exists(dataset):
-        raise ValueError(f"DATASET is {dataset!r}, expected one of {', '.join(data.names())}, or a folder of images, a "
+        raise UsageError(f"DATASET is {dataset!r}, expected one of {', '.join(data.names())}, or a folder of images, a "
                          f"table (.csv, .csv.gz) or an .npz file{suggestion(dataset, data.names())}")
     return os.path.abspath(dataset)
 
@@ -126,7 +126,7 @@ class _Source:
             return self._npz
         if self.path.endswith(TABLES):
             return self._table
-        raise ValueError(f"DATASET is {self.path}, expected a folder of images, a table (.csv, .csv.gz) or an .npz file")
+        raise UsageError(f"DATASET is {self.path}, expected a folder of images, a table (.csv, .csv.gz) or an .npz file")
 
     def _folder(self, part: str, image: Shape | None, classes: Sequence[str] | None) -> data.Split:
         height, width, *channels = image or self.options["size"] or OWN.image

@@ -11,14 +11,15 @@ import numpy as np
 
 from .. import data, metrics, nn, training
 from .. import plot as pictures
-from ..shapes import DataFormatError, ShapeError
+from ..shapes import DataFormatError
 from ..training.checkpoint import checkpoints
 from ..training.history import KEYS
-from ..warmup import compiling
 from . import datasets
+from .output import Output
 from .recipes import PICTURES
 from .train import HISTORY, MODEL
-from .use import test_images
+from .usage import UsageError, blaming
+from .use import require_index, test_images
 
 _SHOWN = {"features": 1, "predictions": 35, "saliency": 8, "gradcam": 8}  # test images where --index chooses none
 
@@ -37,7 +38,8 @@ class _Drawer:
 
     def draw(self, name: str, path: Path) -> None:
         """Draw one picture."""
-        getattr(self, f"_{name}")(path)
+        with blaming("--layer", "layer"):
+            getattr(self, f"_{name}")(path)
 
     @property
     def test(self) -> data.Split:
@@ -61,14 +63,12 @@ class _Drawer:
             begun = training.load_checkpoint(self.run)["callbacks"].get("Begun 0")
             if begun:
                 return datasets.load(begun["dataset"], self.arguments.data_dir, begun, begun["seed"]).test
-        raise ValueError(f"plot: {self.run} does not tell its data set, expected --dataset")
+        raise UsageError(f"{self.run} does not tell its data set, expected --dataset")
 
     def _chosen(self, picture: str) -> np.ndarray:
-        index = self.arguments.index or range(min(_SHOWN[picture], len(self.test)))
-        beyond = [number for number in index if number >= len(self.test)]
-        if beyond:
-            raise ShapeError(f"plot: --index is {beyond[0]}, expected 0 to {len(self.test) - 1}")
-        return np.array(index)
+        if self.arguments.index:
+            require_index(self.arguments.index, self.test)
+        return np.array(self.arguments.index or range(min(_SHOWN[picture], len(self.test))))
 
     def _curves(self, path: Path) -> None:
         pictures.curves(_history(self.run / HISTORY), path)
@@ -100,17 +100,17 @@ class _Drawer:
         pictures.architecture(self.model, path)
 
 
-def plot(arguments: Namespace) -> int:
+def plot(arguments: Namespace, output: Output) -> int:
     """Draw the pictures that are asked for, and say where they are."""
     drawer = _Drawer(arguments)
     out = Path(arguments.out) if arguments.out else drawer.run
     out.mkdir(parents=True, exist_ok=True)
     wanted = PICTURES if "all" in arguments.pictures else dict.fromkeys(arguments.pictures)
-    with compiling():
+    with output.compiling():
         for name in wanted:
             path = out / f"{name}.{'svg' if name == 'architecture' else arguments.format}"
             drawer.draw(name, path)
-            print(path)
+            output.result({"picture": name, "path": path}, str(path))
     return 0
 
 

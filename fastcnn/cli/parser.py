@@ -4,50 +4,64 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import Any
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from .. import __version__
+from ..shapes import suggestion
+from ..tables import aligned
 from .recipes import AUGMENTATIONS, MODELS, ON_ERROR, OPTIMIZERS, OWN, PICTURES, RECIPES, RESIZINGS, SCHEDULES
 
 _DATASETS = ", ".join(RECIPES) + "; or a folder with a sub-folder of images for each class, a table (.csv), an .npz file"
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments of a command line, the parser of its command among them; SystemExit: done, or it is wrong."""
+    parser, words = build(), list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in words if not word.startswith("-")), None)
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    if command is not None and command not in _COMMANDS:
+        parser.error(f"there is no command {command!r}, expected one of {', '.join(_COMMANDS)}"
+                     f"{suggestion(command, _COMMANDS)}")
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        options = re.findall(r"--[\w-]+", arguments.parser.format_help())
+        arguments.parser.error(f"there is no {unknown[0]}{suggestion(unknown[0].partition('=')[0], options)}")
+    return arguments
+
+
 def build() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="fastcnn", description="Convolutional networks that train fast on the CPU.",
-        epilog="Set FASTCNN_DEBUG=1 to see where an error comes from.")
+        prog="fastcnn", usage="fastcnn COMMAND [options]", description="Convolutional networks that train fast on the CPU.",
+        epilog="fastcnn COMMAND --help tells what a command takes. Set FASTCNN_DEBUG=1 to see where an error comes from.")
     parser.add_argument("--version", action="version", version=f"fastcnn {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, add_arguments, text in (
-        ("train", _train, "train a model on a data set"),
-        ("evaluate", _evaluate, "loss and accuracy of a saved model"),
-        ("predict", _predict, "classes of image files or of test images"),
-        ("models", lambda _: None, "names of the models, with their parameters"),
-        ("summary", _summary, "layers, shapes, parameters, work and memory of a model"),
-        ("profile", _profile, "time of each layer in a training step"),
-        ("plot", _plot, "pictures of a training run and of what the model does"),
-        ("bench", _bench, "time the kernels against the reference"),
-        ("verify", _verify, "check the kernels against the reference on this machine"),
-        ("doctor", _doctor, "what this machine offers, and what to fix"),
-        ("warmup", _warmup, "compile kernels now, so that later starts need not"),
-    ):
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".",
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands",
+                                      prog="fastcnn")
+    for name, (add_arguments, usage, text) in _COMMANDS.items():
+        command = commands.add_parser(name, help=text, usage=" ".join(filter(None, ("fastcnn", name, usage, "[options]"))),
+                                      description=text[0].upper() + text[1:] + ".",
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
         add_arguments(command)
+        _output(command)
+        command.set_defaults(parser=command)
     return parser
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
     _dataset(parser)
-    parser.add_argument("--model", metavar="NAME", help=", ".join(MODELS))
+    parser.add_argument("--model", type=_one_of(MODELS), metavar="NAME", help=", ".join(MODELS))
     parser.add_argument("--epochs", type=_count, metavar="N", help="passes over the training images")
     parser.add_argument("--batch-size", type=_count, metavar="N", help="images per step")
     parser.add_argument("--lr", type=_rate, metavar="RATE", help="learning rate; the highest one under 'onecycle'")
-    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), metavar="NAME", help=", ".join(OPTIMIZERS))
-    parser.add_argument("--schedule", choices=SCHEDULES, metavar="NAME", help=", ".join(SCHEDULES))
-    parser.add_argument("--augment", choices=AUGMENTATIONS, metavar="NAME", help=", ".join(AUGMENTATIONS))
-    parser.add_argument("--seed", type=_natural, metavar="N", help="same seed, same model, whatever the threads (0)")
+    parser.add_argument("--optimizer", type=_one_of(OPTIMIZERS), metavar="NAME", help=", ".join(OPTIMIZERS))
+    parser.add_argument("--schedule", type=_one_of(SCHEDULES), metavar="NAME", help=", ".join(SCHEDULES))
+    parser.add_argument("--augment", type=_one_of(AUGMENTATIONS), metavar="NAME", help=", ".join(AUGMENTATIONS))
+    parser.add_argument("--seed", type=_seed, metavar="N", help="same seed, same model, whatever the threads (0)")
     parser.add_argument("--out", metavar="DIR", help="write model, history, curves and checkpoints to this folder")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in DIR, as it was begun")
     _threads(parser)
@@ -58,10 +72,10 @@ def _train(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--size", type=_size, metavar="H,W[,C]",
                      help=f"size that image files are brought to, with C 1 in grey ({','.join(map(str, OWN.image))}); shape "
                      "of a table's images, where it is not square")
-    parser.epilog = "defaults:\n" + "\n".join(
-        f"  {name:14}{recipe.model}, {recipe.epochs} epochs, batch size {recipe.batch_size}, {recipe.optimizer}, "
-        f"lr {recipe.lr:g}, {recipe.schedule}, augment {recipe.augment}"
-        for name, recipe in {**RECIPES, "your own": OWN}.items())
+    rows = [("data set", "model", "epochs", "batch", "optimizer", "lr", "schedule", "augment")]
+    rows += [(name, recipe.model, str(recipe.epochs), str(recipe.batch_size), recipe.optimizer, f"{recipe.lr:g}",
+              recipe.schedule, recipe.augment) for name, recipe in {**RECIPES, "your own": OWN}.items()]
+    parser.epilog = "defaults:\n" + "\n".join(f"  {line}" for line in aligned(rows, right=(2, 3, 5)))
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +103,7 @@ def _predict(parser: argparse.ArgumentParser) -> None:
 def _summary(parser: argparse.ArgumentParser) -> None:
     _network(parser)
     parser.add_argument("--batch-size", type=_count, metavar="N", help="images per step of a training")
-    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), metavar="NAME", help=", ".join(OPTIMIZERS))
+    parser.add_argument("--optimizer", type=_one_of(OPTIMIZERS), metavar="NAME", help=", ".join(OPTIMIZERS))
 
 
 def _profile(parser: argparse.ArgumentParser) -> None:
@@ -101,11 +115,11 @@ def _profile(parser: argparse.ArgumentParser) -> None:
 
 def _plot(parser: argparse.ArgumentParser) -> None:
     names = (*PICTURES, "all")
-    parser.add_argument("pictures", nargs="+", choices=names, metavar="PICTURE", help=", ".join(names))
+    parser.add_argument("pictures", nargs="+", type=_one_of(names), metavar="PICTURE", help=", ".join(names))
     parser.add_argument("run", metavar="DIR", help="folder that train wrote: model.safetensors and history.jsonl")
     parser.add_argument("--out", metavar="DIR", help="folder for the pictures (that of the run)")
-    parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png", metavar="NAME",
-                        help="png, svg or pdf (png; architecture is always svg)")
+    parser.add_argument("--format", type=_one_of(("png", "svg", "pdf")), default="png",
+                        metavar="NAME", help="png, svg or pdf (png; architecture is always svg)")
     parser.add_argument("--layer", metavar="NAME", help="layer for filters, features and gradcam, as summary names it")
     parser.add_argument("--index", type=_natural, nargs="+", metavar="N", help="numbers of test images, from 0 (the first)")
     parser.add_argument("--dataset", metavar="DATASET", help="whose test images (those that the run was trained for)")
@@ -114,13 +128,26 @@ def _plot(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="rows whose name contains one of these")
+    _patterns(parser)
     _threads(parser)
+    parser.epilog = """columns:
+  ms         median time of one call
+  rate       operations in a second (GFLOP/s); of kernels that only move numbers,
+             bytes read and written in a second (GB/s)
+  of best    that rate as a share of the machine's best here and now, on the same
+             threads: multiply-adds in registers, or a copy of as many bytes.
+             Winograd does a quarter of the multiplications, so it may be above 100%
+  reference  how many times as long the plain numpy reference takes: 20x is twenty
+             times slower than the kernel, 0.2x five times faster"""
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="rows whose name contains one of these")
+    _patterns(parser)
     _threads(parser)
+
+
+def _patterns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="rows whose name contains one of these (all)")
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +155,8 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def _warmup(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="all, or some of " + ", ".join(MODELS))
+    parser.add_argument("models", nargs="*", type=_one_of(MODELS), metavar="MODEL",
+                        help="all, or some of " + ", ".join(MODELS))
 
 
 def _dataset(parser: argparse.ArgumentParser) -> None:
@@ -139,10 +167,10 @@ def _own_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("for data of your own")
     group.add_argument("--label", metavar="COLUMN", help="column of a table that has the labels, its name or its number "
                        "from 0 (the one called label, else the first); the array of an .npz file")
-    group.add_argument("--resize", choices=RESIZINGS, metavar="NAME",
+    group.add_argument("--resize", type=_one_of(RESIZINGS), metavar="NAME",
                        help="how an image file of other proportions is brought to size: " + ", ".join(RESIZINGS))
-    group.add_argument("--on-error", choices=ON_ERROR, metavar="NAME", help="what to do about files that cannot be read: "
-                       + ", ".join(ON_ERROR))
+    group.add_argument("--on-error", type=_one_of(ON_ERROR), metavar="NAME",
+                       help="what to do about files that cannot be read: " + ", ".join(ON_ERROR))
     group.add_argument("--max-pixels", type=_count, metavar="N", help="largest image that is decoded (67108864)")
     return group
 
@@ -166,6 +194,24 @@ def _data_dir(parser: argparse.ArgumentParser) -> None:
                         help="folder of the data sets, each under its name (FASTCNN_DATA, else the user's cache)")
 
 
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true",
+                        help="results as JSON on stdout, one object a line; all else on stderr")
+    parser.add_argument("--quiet", action="store_true", help="results and errors only")
+
+
+def _one_of(names: Iterable[str]) -> Callable[[str], str]:
+    """Return what lets one of the names pass."""
+    known = tuple(names)
+
+    def check(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(known)}{suggestion(text, known)}")
+        return text
+
+    return check
+
+
 def _number(text: str, kind: type, expected: str, fits: Any) -> Any:
     try:
         number = kind(text)
@@ -184,6 +230,10 @@ def _natural(text: str) -> int:
     return int(_number(text, int, "a whole number of at least 0", lambda number: number >= 0))
 
 
+def _seed(text: str) -> int:
+    return int(_number(text, int, "a whole number from 0 to 2**63 - 1", lambda number: 0 <= number < 1 << 63))
+
+
 def _rate(text: str) -> float:
     return float(_number(text, float, "a positive number", lambda number: 0 < number < math.inf))
 
@@ -200,3 +250,26 @@ def _size(text: str) -> list[int]:
     if len(sizes) not in (2, 3):
         raise argparse.ArgumentTypeError(f"{text!r}, expected height and width such as 64,64, or 64,64,1 for grey")
     return sizes
+
+
+class _Command(NamedTuple):
+    """A command: what adds its arguments, how these are written, and what it is for."""
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    usage: str
+    text: str
+
+
+_COMMANDS = {
+    "train": _Command(_train, "DATASET", "train a model on a data set"),
+    "evaluate": _Command(_evaluate, "MODEL DATASET", "loss and accuracy of a saved model"),
+    "predict": _Command(_predict, "MODEL [IMAGE ...]", "classes of image files or of test images"),
+    "models": _Command(lambda _: None, "", "names of the models, with their parameters"),
+    "summary": _Command(_summary, "MODEL", "layers, shapes, parameters, work and memory of a model"),
+    "profile": _Command(_profile, "MODEL", "time of each layer in a training step"),
+    "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
+    "bench": _Command(_bench, "[PATTERN ...]", "time the kernels against the reference"),
+    "verify": _Command(_verify, "[PATTERN ...]", "check the kernels against the reference on this machine"),
+    "doctor": _Command(_doctor, "", "what this machine offers, and what to fix"),
+    "warmup": _Command(_warmup, "[MODEL ...]", "compile kernels now, so that later starts need not"),
+}

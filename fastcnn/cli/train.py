@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ from .. import data, extras, models, nn, optim, plot, streams, training, warmup
 from ..kernels import simd, threads
 from ..nn import memory
 from ..training.checkpoint import checkpoints
-from . import UsageError, datasets
+from . import datasets
+from .output import Output
 from .recipes import OPTIMIZERS, recipe_for
+from .usage import UsageError, blaming
 
 MODEL, HISTORY, CURVES, CHECKPOINTS = "model.safetensors", "history.jsonl", "curves.png", "checkpoint-*.safetensors"
 _MAY_CHANGE = {"epochs"}  # in a resumed run
@@ -37,7 +38,7 @@ class Begun(training.Callback):
         return self.settings
 
 
-def train(arguments: Namespace) -> int:
+def train(arguments: Namespace, output: Output) -> int:
     """Train a model on a data set and keep the run where a folder is given."""
     out = None if arguments.out is None else Path(arguments.out)
     if out is not None:
@@ -50,28 +51,32 @@ def train(arguments: Namespace) -> int:
     batch_size, augment = settings["batch_size"], augmentation(settings["augment"])
 
     nn.manual_seed(settings["seed"])
-    chosen = parts(settings, image, classes)
+    with blaming(f"the shape of the images of {dataset.name}", "input_shape"):
+        chosen = parts(settings, image, classes)
     needs = _require_memory(chosen["model"], image, min(batch_size, len(dataset.train)), len(chosen["optimizer"].slots))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / HISTORY).touch()  # so that the run is known for one before its first epoch
-    _print_header(settings, dataset, chosen["model"], needs, out, state)
+    for line in _header(settings, dataset, chosen["model"], needs, out, state):
+        output.note(line)
     if arguments.resume and state is None:
-        print(f"resuming {out}, which has no checkpoint yet: from its beginning", flush=True)
-    with warmup.compiling():
+        output.note(f"resuming {out}, which has no checkpoint yet: from its beginning")
+    with output.compiling():
         warmup.rehearse(lambda: parts(settings, image, classes), dataset.train, dataset.test, batch_size, augment)
     history = training.fit(**chosen, train=dataset.train, validation=dataset.test, epochs=settings["epochs"],
                            batch_size=batch_size, augment=augment, seed=settings["seed"],
-                           callbacks=_callbacks(out, settings), resume=out if state is not None else None)
+                           callbacks=_callbacks(out, settings), resume=out if state is not None else None,
+                           progress=not output.quiet)
     if out is not None:
         _keep(chosen["model"], history, out)
-    return _end(history, settings, out)
+    return _end(history, settings, out, output)
 
 
 def use_threads(count: int | None) -> None:
     """Set the number of threads, where one is given."""
     if count is not None:
-        threads.set_num_threads(count)
+        with blaming("--threads", "count"):
+            threads.set_num_threads(count)
 
 
 def _state_to_resume(out: Path | None) -> dict[str, Any] | None:
@@ -117,7 +122,7 @@ def _settings(arguments: Namespace, begun: Mapping[str, Any] | None) -> Settings
         settings |= {**datasets.OPTIONS, **begun}
         changed = [name for name in given if given[name] != settings[name] and name not in _MAY_CHANGE]
         if changed:
-            raise ValueError("; ".join(f"--{name.replace('_', '-')} is {given[name]!r}, expected {settings[name]!r} as the "
+            raise UsageError("; ".join(f"--{name.replace('_', '-')} is {given[name]!r}, expected {settings[name]!r} as the "
                                        "run was begun" for name in changed))
     begun_epochs = (settings if begun else settings | given)["epochs"]
     return {"planned": begun_epochs, **settings, **given}
@@ -176,24 +181,21 @@ def _require_memory(model: nn.Module, image: tuple[int, ...], batch_size: int, k
     return words
 
 
-def _print_header(settings: Settings, dataset: data.Dataset, model: nn.Module, needs: str, out: Path | None,
-                  state: Mapping[str, Any] | None) -> None:
+def _header(settings: Settings, dataset: data.Dataset, model: nn.Module, needs: str, out: Path | None,
+            state: Mapping[str, Any] | None) -> Iterator[str]:
+    """Give the lines that say what a run is about to do."""
     size = " x ".join(map(str, dataset.train.images.shape[1:]))
-    print(f"data     {dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of {size}, "
-          f"{len(dataset.classes)} classes")
-    print(f"model    {settings['model']}: {model.num_parameters():,} parameters")
-    print(f"training {settings['epochs']} epochs of batch size {settings['batch_size']}, {settings['optimizer']}, "
-          f"lr {settings['lr']:g}, schedule {settings['schedule']}, augment {settings['augment']}, "
-          f"seed {settings['seed']}")
-    print(f"machine  {threads.get_num_threads()} threads, {simd.VECTOR_BYTES // 4} float32 lanes")
-    print(f"memory   {needs}")
+    yield (f"data     {dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of {size}, "
+           f"{len(dataset.classes)} classes")
+    yield f"model    {settings['model']}: {model.num_parameters():,} parameters"
+    yield (f"training {settings['epochs']} epochs of batch size {settings['batch_size']}, {settings['optimizer']}, "
+           f"lr {settings['lr']:g}, schedule {settings['schedule']}, augment {settings['augment']}, seed {settings['seed']}")
+    yield f"machine  {threads.get_num_threads()} threads, {simd.VECTOR_BYTES // 4} float32 lanes"
+    yield f"memory   {needs}"
     if state is not None:
-        print(f"resuming {out}, which has {state['epoch'] - 1} of {settings['epochs']} epochs")
-    elif out is not None:
-        print(f"writing  {out}")
+        yield f"resuming {out}, which has {state['epoch'] - 1} of {settings['epochs']} epochs"
     else:
-        print("writing  nothing; --out DIR keeps the model")
-    sys.stdout.flush()
+        yield "writing  nothing; --out DIR keeps the model" if out is None else f"writing  {out}"
 
 
 def _callbacks(out: Path | None, settings: Settings) -> list[training.Callback]:
@@ -211,7 +213,7 @@ def _keep(model: nn.Module, history: training.History, out: Path) -> None:
         streams.note(f"no {CURVES}: it needs matplotlib, {extras.install('plot')}")
 
 
-def _end(history: training.History, settings: Settings, out: Path | None) -> int:
+def _end(history: training.History, settings: Settings, out: Path | None, output: Output) -> int:
     """Print how the run ended and return the exit code."""
     if history.interrupted:
         command = shlex.join(["fastcnn", "train", settings["dataset"], "--out", str(out), "--resume"])
@@ -220,5 +222,6 @@ def _end(history: training.History, settings: Settings, out: Path | None) -> int
         return 130
     last = history[-1]
     seconds = sum(record["seconds"] for record in history)
-    print(f"test accuracy {last['test_accuracy']:.2%}, loss {last['test_loss']:.4f}, {seconds:.1f} s of training")
+    output.result({**last, "seconds": seconds, "model": None if out is None else out / MODEL},
+                  f"test accuracy {last['test_accuracy']:.2%}, loss {last['test_loss']:.4f}, {seconds:.1f} s of training")
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,68 +14,74 @@ from .. import data, metrics, models, nn, training
 from ..data.dataset import in_classes
 from ..data.folder import ImageFolder, problem
 from ..data.image_files import ImageReader
-from ..shapes import DataFormatError, DTypeError, ShapeError
-from ..warmup import compiling
-from . import UsageError, datasets
+from ..shapes import DataFormatError, DTypeError, ShapeError, suggestion
+from . import datasets
+from .output import Output
 from .recipes import Recipe, home_of
 from .train import kind_of, use_threads
+from .usage import UsageError, blaming
 
 _AT_ONCE = 256  # images
 
 
-def evaluate(arguments: Namespace) -> int:
+def evaluate(arguments: Namespace, output: Output) -> int:
     """Print loss and accuracy of a saved model on the test images."""
     model = training.load(arguments.model)
     use_threads(arguments.threads)
     test = test_images("evaluate", arguments, model)
-    with compiling():
-        result = training.evaluate(model, test, batch_size=arguments.batch_size)
-    print(f"test accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}, {len(test):,} images of {arguments.dataset}")
+    with output.compiling():
+        answers = training.evaluate(model, test, batch_size=arguments.batch_size)
+    record = {"model": arguments.model, "dataset": arguments.dataset, "images": len(test), **answers}
+    text = (f"test accuracy {answers['accuracy']:.2%}, loss {answers['loss']:.4f}, {len(test):,} images of "
+            f"{arguments.dataset}")
     if arguments.report:
         probabilities = training.predict(model, test.images, batch_size=arguments.batch_size)
-        print(metrics.report(probabilities, test.labels, test.classes))
+        report = metrics.report(probabilities, test.labels, test.classes)
+        record["classes"], text = report.records, f"{text}\n{report}"
         if len(test.classes) > 5:
-            print(f"the true class is among the five likeliest: {metrics.top_k_accuracy(probabilities, test.labels):.2%}")
+            record["top_5_accuracy"] = metrics.top_k_accuracy(probabilities, test.labels)
+            text += f"\nthe true class is among the five likeliest: {record['top_5_accuracy']:.2%}"
+    output.result(record, text)
     return 0
 
 
-def predict(arguments: Namespace) -> int:
+def predict(arguments: Namespace, output: Output) -> int:
     """Print the likeliest classes, a line per image; 1 where one of the files has no answer."""
     if arguments.index and not arguments.dataset:
         raise UsageError("--index needs --dataset, whose test images it counts")
     if bool(arguments.images) == bool(arguments.index):
-        raise UsageError("predict needs either image files or --index with --dataset")
+        raise UsageError("either image files are needed, or --index with --dataset")
     model = training.load(arguments.model)
-    questions = _Questions(model, arguments)
+    questions = _Questions(model, arguments, output)
     width = 0
     for names, images, truths in questions.of_index() if arguments.index else questions.of_files():
-        with compiling():
+        with output.compiling():
             predictions = training.predict(model, images)
         width = max(width, *map(len, names))
         for name, probabilities, truth in zip(names, predictions, truths, strict=True):
-            print(f"{name:{width}}  {_likeliest(probabilities, model.classes, arguments.top)}{truth}")
-        sys.stdout.flush()
+            likeliest = _likeliest(probabilities, model.classes, arguments.top)
+            words = (", ".join(f"{answer['class']} {answer['probability']:.1%}" for answer in likeliest)
+                     or "no answer: the model's outputs are not finite")
+            output.result({"image": name, "truth": truth, "likeliest": likeliest},
+                          f"{name:{width}}  {words}{'' if truth is None else f'; truth {truth}'}")
     return int(questions.problems > 0)
 
 
-_Batch = tuple[list[str], np.ndarray, list[str]]  # names, images and what is known of the truth
+_Batch = tuple[list[str], np.ndarray, Sequence[str | None]]  # names, images and their classes, where these are known
 
 
 class _Questions:
     """What `predict` is asked: images in batches, and how many could not be read."""
 
-    def __init__(self, model: nn.Module, arguments: Namespace) -> None:
-        self.model, self.arguments, self.problems = model, arguments, 0
+    def __init__(self, model: nn.Module, arguments: Namespace, output: Output) -> None:
+        self.model, self.arguments, self.output, self.problems = model, arguments, output, 0
 
     def of_index(self) -> Iterator[_Batch]:
         """Give the test images that were chosen by number."""
         index = self.arguments.index
         split = test_images("predict", self.arguments, self.model)
-        beyond = [number for number in index if number >= len(split)]
-        if beyond:
-            raise ShapeError(f"predict: --index is {beyond[0]}, expected 0 to {len(split) - 1}")
-        truths = [f"; truth {split.classes[label]}" for label in split.labels[index]]
-        yield list(map(str, index)), split.images[index], truths
+        require_index(index, split)
+        yield list(map(str, index)), split.images[index], [split.classes[label] for label in split.labels[index]]
 
     def of_files(self) -> Iterator[_Batch]:
         """Give the images of all files that can be read, and say what is wrong with the others."""
@@ -85,11 +92,11 @@ class _Questions:
             try:
                 if path.endswith(datasets.TABLES):
                     images = datasets.images_of(path, reader.shape)
-                    yield [f"{path}[{number}]" for number in range(len(images))], images, [""] * len(images)
+                    yield [f"{path}[{number}]" for number in range(len(images))], images, [None] * len(images)
                 else:
                     waiting.append((path, reader.read(path)))
             except (DataFormatError, OSError, ShapeError, DTypeError) as error:
-                self._say(problem(error))
+                self._say(path, problem(error))
             if len(waiting) == _AT_ONCE:
                 yield _batch(waiting)
                 waiting = []
@@ -105,52 +112,66 @@ class _Questions:
             folder = ImageFolder("predict", path)
             found = folder.images()
             if not found:
-                self._say(f"predict: {path} has no image files")
+                self._say(path, f"predict: {path} has no image files")
             elif folder.left_out:
                 print(f"fastcnn: {folder.said()}", file=sys.stderr)
             yield from map(str, found)
 
-    def _say(self, text: str) -> None:
+    def _say(self, path: str, text: str) -> None:
         self.problems += 1
         print(f"fastcnn: {text}", file=sys.stderr)
+        if self.output.as_json:
+            self.output.result({"image": path, "problem": text}, "")
 
 
 def _batch(waiting: list[tuple[str, np.ndarray]]) -> _Batch:
-    return [path for path, _ in waiting], np.stack([image for _, image in waiting]), [""] * len(waiting)
+    return [path for path, _ in waiting], np.stack([image for _, image in waiting]), [None] * len(waiting)
 
 
-def summary(arguments: Namespace) -> int:
+def summary(arguments: Namespace, output: Output) -> int:
     """Print the table of a saved model's layers, or of a named one's, and what memory its training takes."""
-    model, shape, home = _network("summary", arguments)
+    model, shape, home = _network(arguments)
     kept = len(kind_of(arguments.optimizer or home.optimizer).slots)
-    print(model.summary(shape, batch_size=arguments.batch_size or home.batch_size, optimizer_arrays=kept))
+    with blaming("--input-shape", "input_shape"):
+        table = model.summary(shape, batch_size=arguments.batch_size or home.batch_size, optimizer_arrays=kept)
+    output.result({"model": arguments.model, "input_shape": shape, **table.as_dict()}, table.table())
     return 0
 
 
-def profile(arguments: Namespace) -> int:
+def profile(arguments: Namespace, output: Output) -> int:
     """Print the time of each layer of a saved model, or of a named one, in training steps on noise."""
-    model, shape, home = _network("profile", arguments)
+    model, shape, home = _network(arguments)
     use_threads(arguments.threads)
     size = (arguments.batch_size or home.batch_size, *shape)
-    with compiling():
+    with blaming("--input-shape", "input_shape"):
+        model.summary(shape)
+    with output.compiling():
         timings = model.profile(np.random.default_rng(0).standard_normal(size, np.float32), repeats=arguments.repeats)
-    print(timings)
+    output.result({"model": arguments.model, "input_shape": shape, **timings.as_dict()}, timings.table())
     return 0
 
 
-def _network(command: str, arguments: Namespace) -> tuple[nn.Module, tuple[int, ...], Recipe]:
+def _network(arguments: Namespace) -> tuple[nn.Module, tuple[int, ...], Recipe]:
     """Return a saved or a named model, the shape of its images, and the recipe that it belongs to."""
     name = arguments.model
     if name in models.names() and not os.path.exists(name):
         home = home_of(name)
         shape = arguments.input_shape or home.image
-        return models.create(name, shape, arguments.classes or home.classes), shape, home
+        with blaming("--input-shape", "input_shape"):
+            return models.create(name, shape, arguments.classes or home.classes), shape, home
     if os.path.exists(name) or os.path.splitext(name)[1]:
         model = training.load(name)
         shape = arguments.input_shape or input_shape(model)
         return model, shape, home_of(model.origin.name if model.origin else "")
-    raise ValueError(f"{command}: MODEL is {name!r}, expected a file that train wrote or one of "
-                     f"{', '.join(models.names())}")
+    raise UsageError(f"MODEL is {name!r}, expected a file that train wrote or one of {', '.join(models.names())}"
+                     f"{suggestion(name, models.names())}")
+
+
+def require_index(numbers: list[int], split: data.Split) -> None:
+    """Raise UsageError unless all numbers are those of images."""
+    beyond = next((number for number in numbers if number >= len(split)), None)
+    if beyond is not None:
+        raise UsageError(f"--index is {beyond}, expected 0 to {len(split) - 1}")
 
 
 def input_shape(model: nn.Module) -> tuple[int, ...]:
@@ -174,8 +195,10 @@ def test_images(command: str, arguments: Namespace, model: nn.Module) -> data.Sp
     return in_classes(f"{command}: {dataset}", split, model.classes) if model.classes else split
 
 
-def _likeliest(probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> str:
+def _likeliest(probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> list[dict[str, Any]]:
+    """Return the likeliest classes and their probabilities, the likeliest first; none where they are not finite."""
     if not np.isfinite(probabilities).all():
-        return "no answer: the model's outputs are not finite"
+        return []
     ranked = np.argsort(-probabilities, kind="stable")[:top]
-    return ", ".join(f"{classes[index] if index < len(classes) else index} {probabilities[index]:.1%}" for index in ranked)
+    return [{"class": classes[index] if index < len(classes) else str(index), "probability": float(probabilities[index])}
+            for index in ranked]

@@ -45,9 +45,8 @@ def create(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequent
         model = builder((height, width, channels), classes)
         model.output_shape((1, height, width, channels))
     except ShapeError as error:
-        raise ShapeError(
-            f"create: {name} does not take images of {height} x {width}, expected larger ones ({error})"
-        ) from None
+        raise ShapeError(f"create: input_shape is {height, width, channels}, expected larger images for {name} "
+                         f"({str(error).partition(': ')[2]})") from None
     model.origin = Origin(name, (height, width, channels), classes)
     return model
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..functional import ceiling
-from ..shapes import integer
+from ..shapes import Caller, integer
 from ..tables import Table, Tabular
 from .module import Layer, Module, backward
 from .trace import watched
@@ -86,11 +86,13 @@ def profile(model: Module, x: Any, repeats: int = 10) -> Profile:
     ShapeError, DTypeError: x does not fit the network.
     """
     steps = integer("profile", "repeats", repeats, 1)
-    trained = copy.deepcopy(model).build(x.shape[1:]).train()
+    with Caller("profile", f"x is {x.dtype} of shape {x.shape}"):
+        trained = copy.deepcopy(model).build(x.shape[1:]).train()
+        trained.forward(x)
     stopwatch = _Stopwatch()
     timed = watched(trained, stopwatch.forward, stopwatch.backward)
     whole = []
-    for number in range(steps + 2):  # two steps to compile and to find memory
+    for number in range(steps + 2):  # two more to compile and to find memory
         _step(timed, x)
         began = time.perf_counter()
         _step(trained, x)

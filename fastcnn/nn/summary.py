@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..shapes import integer
+from ..shapes import Caller, integer
 from ..tables import Table, Tabular
 from .deferred import Deferred, build
 from .memory import Memory, forecast, free_memory, largest_batch, readable
@@ -113,11 +113,12 @@ def summarise(
     numbers for each parameter, two for Adam. ShapeError: the input does not fit the network.
     """
     sizes = input_sizes("summary", input_shape)
-    build(model, sizes)
-    parameters = [parameter for _, parameter in model._named_parameters()]
-    dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
     rows: list[Row] = []
-    walk(model, (1, *sizes), dtype, lambda *seen: rows.append(_row(*seen)))
+    with Caller("summary", f"input_shape is {sizes}"):
+        build(model, sizes)
+        parameters = [parameter for _, parameter in model._named_parameters()]
+        dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
+        walk(model, (1, *sizes), dtype, lambda *seen: rows.append(_row(*seen)))
     summary = Summary(rows, model.num_parameters(), sum(parameter.data.nbytes for parameter in parameters))
     if batch_size is not None:
         summary.batch_size = integer("summary", "batch_size", batch_size, 1)
