@@ -756,6 +756,23 @@ def answers(status: int, content: bytes = b"no", **headers: Any) -> Page:
     return page
 
 
+def says(line: bytes, times: int = 1) -> Page:
+    """A page that is no HTTP, or no end of it."""
+
+    def page(handler: Handler) -> None:
+        for _ in range(times):
+            handler.wfile.write(line)
+
+    return page
+
+
+def chunked(handler: Handler) -> None:
+    """Chunks of 200,000 bytes without end, the length of each announced."""
+    handler.start(200, Transfer_Encoding="chunked")
+    while True:
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(WRONG), WRONG))
+
+
 def endless(handler: Handler) -> None:
     handler.start(200)
     while True:
@@ -892,6 +909,18 @@ BAD_MIRRORS: dict[str, tuple[Page, str]] = {
     ),
     "redirect nowhere": (answers(302), "status 302"),
     "redirect in a circle": (answers(302, Location="/bad"), "Exceeded 5 redirects"),
+    "no HTTP": (says(b"SSH-2.0-OpenSSH_9.9\r\n"), "no connection"),
+    "line without end": (says(b"x" * (1 << 16), 1 << 10), "no connection"),
+    "headers without end": (says(b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 9999), "no connection"),
+    "chunks without end": (chunked, "more than the 200000 bytes of the file"),
+    "broken chunk": (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "0 of 200000 bytes"),
+    "other coding": (
+        answers(200, packed(BODY)[:100], Content_Encoding="gzip"),
+        "100 of 200000 bytes",
+    ),
+    "redirect to a folder of this machine": (answers(302, Location="file://localhost/etc/"), "No connection adapters"),
+    "redirect to data": (answers(302, Location="data:text/plain,x"), "No connection adapters"),
+    "redirect to http elsewhere, twice": (answers(302, Location="//192.0.2.1/x"), "192.0.2.1/x is not https"),
     "compressed on the way": (
         answers(200, BODY, Content_Encoding="gzip", Content_Length=9),
         "9 bytes announced",

@@ -62,7 +62,8 @@ class _Drawer:
         if checkpoints(self.run):
             begun = training.load_checkpoint(self.run)["callbacks"].get("Begun 0")
             if begun:
-                return datasets.load(begun["dataset"], self.arguments.data_dir, begun, begun["seed"]).test
+                given = datasets.options(self.arguments, begun["dataset"])
+                return datasets.load(begun["dataset"], self.arguments.data_dir, {**begun, **given}, begun["seed"]).test
         raise UsageError(f"{self.run} does not tell its data set, expected --dataset")
 
     def _chosen(self, picture: str) -> np.ndarray:
