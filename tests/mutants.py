@@ -53,7 +53,8 @@ KEPT = ROOT / ".mutants"
 PACKAGES = "kernels", "fastcnn/functional", "fastcnn/training", "fastcnn/data"
 TREE = "fastcnn", "kernels", "tests", "bench", "examples", "pyproject.toml", "README.md"
 PATIENCE = 10, 5  # a test may take so many times as long as without the mutant, and seconds more
-COPY_PATIENCE = 300  # seconds for a process of its own, which may have to compile
+COPY_PATIENCE, COPY_BUDGET = 400, 20  # seconds for a process of its own, which may have to compile, and of its tests
+WHOLE = 0, 1 << 30  # lines of a file
 MEMORY = 4 << 30  # bytes that a mutant may take beyond what its parent has
 
 Functions = dict[types.CodeType, list[types.FunctionType]]  # by their code
@@ -114,18 +115,28 @@ class Lines:
         """Whether the mutant's line runs when modules are imported."""
         return "" in self.of(mutant.path).get(mutant.line, ())
 
+    def like(self, tests: list[str], path: str) -> list[str]:
+        """The tests of this leg that are of the same groups, and those of the file's own."""
+        groups, own = set(map(group, tests)), f"tests/test_{Path(path).stem}.py"
+        return self._in_turns(test for test in self.seconds if group(test) in groups or test.startswith(own))
+
     def _in_turns(self, tests: Iterable[str]) -> list[str]:
-        """One test of each function, fastest first, then the second of each, ..."""
-        functions = defaultdict(list)
+        """One test of each group, fastest first, then the second of each, ..."""
+        groups = defaultdict(list)
         for test in sorted(tests, key=lambda test: (self.seconds[test], test)):
-            functions[test.partition("[")[0]].append(test)
-        turns = itertools.zip_longest(*functions.values())
+            groups[group(test)].append(test)
+        turns = itertools.zip_longest(*groups.values())
         return [test for turn in turns for test in turn if test is not None]
 
     def within(self, tests: list[str], budget: float) -> list[str]:
         """The first tests that together take no more than so many seconds."""
         ends = itertools.accumulate(self.seconds[test] for test in tests)
         return [test for test, end in zip(tests, ends, strict=True) if end <= budget]
+
+
+def group(test: str) -> str:
+    """What neighbours among the tests have in common: the function and its first argument, in the registry the row."""
+    return test.partition("-")[0]
 
 
 @functools.cache
@@ -161,7 +172,17 @@ class Forks:
         return True
 
     def outcome(self, mutant: Mutant) -> tuple[str, str]:
-        """What became of the mutant, and by which test."""
+        """What became of the mutant, and by which test; a kernel that survives is compiled as a last resort."""
+        outcome, by = self.first_outcome(mutant)
+        if outcome in ("survived", "untested") and mutant.path.startswith("kernels/"):
+            whole = dataclasses.replace(mutant, lines=WHOLE)
+            tests = recorded("plain").tests(mutant) or recorded("plain").tests(whole)
+            tests = recorded("compiled").like(tests, mutant.path)
+            if tests:
+                return in_copy(mutant, recorded("compiled").within(tests, COPY_BUDGET), "compiled")
+        return outcome, by
+
+    def first_outcome(self, mutant: Mutant) -> tuple[str, str]:
         tests = [test for test in self.lines.tests(mutant) if test in self.items]
         known = [test for test in dict.fromkeys(self.killers[mutant.path, mutant.scope]) if test in set(tests)]
         tests = list(dict.fromkeys([*known[:20], *tests]))
@@ -232,7 +253,7 @@ class Told:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
         patience = PATIENCE[0] * self.lines.seconds[item.nodeid] + PATIENCE[1]
         signal.setitimer(signal.ITIMER_PROF, patience)
-        signal.setitimer(signal.ITIMER_REAL, 5 * patience)
+        signal.setitimer(signal.ITIMER_REAL, 40 * patience)  # of a test that waits, where others compute
         before = time.process_time()
         try:
             return (yield)
@@ -309,10 +330,11 @@ def in_copy(mutant: Mutant, tests: list[str], leg: str) -> tuple[str, str]:
         variables = environment(LEGS[leg][0], copy, FASTCNN_CACHE=str(copy)) if mutant.path.startswith("kernels") \
             else environment(LEGS[leg][0], copy)
         running = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-rfE", "--tb=no", *warnings(leg), "@chosen"],
+            ["sh", "-c", f'ulimit -t {COPY_PATIENCE}; exec "$@"', "sh", sys.executable, "-m", "pytest", "-x", "-p",
+             "no:cacheprovider", "-rfE", "--tb=no", *warnings(leg), "@chosen"],
             cwd=copy, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
         try:
-            output = running.communicate(timeout=COPY_PATIENCE)[0]
+            output = running.communicate(timeout=4 * COPY_PATIENCE)[0]
         except subprocess.TimeoutExpired:
             return "timeout", ""
         finally:
@@ -320,6 +342,8 @@ def in_copy(mutant: Mutant, tests: list[str], leg: str) -> tuple[str, str]:
                 os.killpg(running.pid, signal.SIGKILL)
             running.wait()
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if running.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return "timeout", ""
     return ("survived", "") if running.returncode == 0 else ("killed", failed[0] if failed else "import")
 
 
