@@ -54,7 +54,8 @@ PACKAGES = "kernels", "fastcnn/functional", "fastcnn/training", "fastcnn/data"
 TREE = "fastcnn", "kernels", "tests", "bench", "examples", "pyproject.toml", "README.md"
 PATIENCE = 10, 5  # a test may take so many times as long as without the mutant, and seconds more
 COPY_PATIENCE, COPY_TESTS = 300, 40  # seconds for a process of its own, which may have to compile, and its tests
-MACHINERY = {"_jit", "cache", "launch", "recording", "threads"}  # of the kernels: what is not compiled anew to be tested
+MACHINERY = {"_jit", "cache", "launch", "recording", "threads"}  # what all kernels are compiled and run by
+MACHINERY_TESTS = "tests/test_cache.py", "tests/test_registry.py::test_trial[relu-"
 WHOLE = 0, 1 << 30  # lines of a file
 MEMORY = 4 << 30  # bytes that a mutant may take beyond what its parent has
 
@@ -179,13 +180,10 @@ class Forks:
     def outcome(self, mutant: Mutant) -> tuple[str, str]:
         """What became of the mutant, and by which test; a kernel that survives is compiled as a last resort."""
         outcome, by = self.first_outcome(mutant)
-        is_kernel = mutant.path.startswith("kernels/") and Path(mutant.path).stem not in MACHINERY
-        if outcome in ("survived", "untested") and is_kernel:
-            whole = dataclasses.replace(mutant, lines=WHOLE)
-            tests = recorded("plain").tests(mutant) or recorded("plain").tests(whole)
-            tests = recorded("compiled").like(tests, mutant.path)
+        if outcome in ("survived", "untested") and mutant.path.startswith("kernels/"):
+            tests = compiled_tests(mutant)
             if tests:
-                last, by = in_copy(mutant, tests[:COPY_TESTS], "compiled")
+                last, by = in_copy(mutant, tests, "compiled")
                 return ("killed", by) if last == "killed" else (outcome, "")
         return outcome, by
 
@@ -275,6 +273,15 @@ class Told:
         if report.failed:
             print(f"0 {report.nodeid}", file=self.pipe)
             os._exit(1)
+
+
+def compiled_tests(mutant: Mutant) -> list[str]:
+    """Some tests of a kernel that has to be compiled to be tested."""
+    plain, compiled = recorded("plain"), recorded("compiled")
+    if Path(mutant.path).stem in MACHINERY:
+        return [test for test in compiled.seconds if test.startswith(MACHINERY_TESTS)]
+    tests = plain.tests(mutant) or plain.tests(dataclasses.replace(mutant, lines=WHOLE))
+    return compiled.like(tests, mutant.path)[:COPY_TESTS]
 
 
 def set_code(codes: dict[types.CodeType, types.CodeType], functions: Functions) -> None:
