@@ -70,6 +70,11 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     channel) or "auto", which chooses by shape alone. `add`, an array like y, is added and `relu` gives max(y, 0) in the same
     pass. `out` receives y where given. float32 or float64, all of one dtype. ShapeError, DTypeError: arguments that do not
     fit.
+
+    y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p stride + r dilation - top, q stride + s dilation - left, c]
+    weight[r, s, c, k]. "winograd" makes blocks of 4x4 pixels of y from 6x6 pixels of x at once: its rounding errors follow
+    the largest of these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not see it), and NaN or
+    infinity reaches the whole block. All others give each pixel of y from what it sees alone; "direct" fits every shape.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     chosen, _, w, y_shape = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
@@ -111,17 +116,18 @@ _transposed_geometry = arrays.remembered(shapes.conv_transpose2d)
 
 
 def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: Padding = 0,
-                     output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1) -> np.ndarray:
+                     output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1,
+                     algorithm: str = "auto") -> np.ndarray:
     """Transposed convolution, the input gradient of conv2d: x (N, H, W, C), weight (R, S, K // groups, C) -> y (N, P, Q, K).
 
-    P = (H - 1) * stride + (R - 1) * dilation + 1 - padding of both sides + output_padding; `bias` is (K,). ShapeError,
-    DTypeError: arguments that do not fit.
+    P = (H - 1) * stride + (R - 1) * dilation + 1 - padding of both sides + output_padding; `bias` is (K,). `algorithm` as in
+    `conv2d`, of whose gradient it is. ShapeError, DTypeError: arguments that do not fit.
     """
     x, weight = arrays.floats("conv_transpose2d", x=x, weight=weight)
     w = _transposed_geometry("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
     y = arrays.empty((w.N, w.H, w.W, w.C), x.dtype)
     bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
-    _MODULES[_best(w)].backward_input(x, weight, w, arrays.NOTHING[x.dtype], y)
+    _MODULES[_choose("conv_transpose2d", algorithm, w)].backward_input(x, weight, w, arrays.NOTHING[x.dtype], y)
     if len(bias):
         arithmetic.add_to_channels(y.reshape(-1), bias[arrays.channel_of_lane(w.C)], threads.workers(y.size))
     return y
@@ -129,14 +135,15 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pa
 
 def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: Padding = 0,
                               output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1,
-                              need_dx: bool = True, need_dweight: bool = True, need_dbias: bool = True,
+                              algorithm: str = "auto", need_dx: bool = True, need_dweight: bool = True,
+                              need_dbias: bool = True,
                               ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Gradients (dx, dweight, dbias) of conv_transpose2d from dy (N, P, Q, K); each is None where it is not needed."""
     function = "conv_transpose2d_backward"
     dy, x, weight = arrays.floats(function, dy=dy, x=x, weight=weight)
     w = _transposed_geometry(function, x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
     shapes.same_shape(function, "dy", dy.shape, (w.N, w.H, w.W, w.C), "the shape of y")
-    chosen = _MODULES[_best(w)]
+    chosen = _MODULES[_choose(function, algorithm, w)]
     dx = None
     if need_dx:
         dx = arrays.empty(x.shape, x.dtype)
@@ -145,7 +152,7 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     dweight = None
     if need_dweight:
         dweight = arrays.empty(weight.shape, weight.dtype)
-        _for_weight(chosen, w).backward_weight(x, dy, w, dweight)
+        (_for_weight(chosen, w) if algorithm == "auto" else chosen).backward_weight(x, dy, w, dweight)
     dbias = None
     if need_dbias:
         dbias = arrays.empty((w.C,), dy.dtype)

@@ -11,7 +11,8 @@ from ..functional import prepared
 from ..shapes import Padding, Pair, ShapeError
 from .deferred import Deferred
 from .initialise import he_normal
-from .parameter import Parameter
+from .module import Module
+from .parameter import Parameter, changes
 
 
 class _Convolution(Deferred):
@@ -21,8 +22,9 @@ class _Convolution(Deferred):
     bias: Parameter | None
     in_channels: int | None
 
-    def _describe(self, out_channels: int, kernel_size: Pair, groups: int, bias: bool) -> None:
+    def _describe(self, out_channels: int, kernel_size: Pair, groups: int, bias: bool, algorithm: str) -> None:
         name = type(self).__name__
+        self.algorithm = _known(name, algorithm)
         self.out_channels = shapes.integer(name, "out_channels", out_channels, 1)
         self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
         self.groups = shapes.integer(name, "groups", groups, 1)
@@ -45,7 +47,8 @@ class Conv2D(_Convolution):
     """Convolution of images (N, H, W, in_channels) with out_channels filters: (N, P, Q, out_channels).
 
     `weight` is (R, S, in_channels // groups, out_channels), drawn from `he_normal`; `bias` is
-    (out_channels,), zeros, or None. None for `in_channels` waits for the first input. Padding as in `functional.conv2d`.
+    (out_channels,), zeros, or None. None for `in_channels` waits for the first input. Padding and `algorithm` as in
+    `functional.conv2d`: "direct" where one huge number must not disturb its neighbours.
     ShapeError, DTypeError: an argument makes no convolution.
     """
 
@@ -68,7 +71,7 @@ class Conv2D(_Convolution):
         algorithm: str = "auto",
     ) -> None:
         """Check the arguments and draw the weights."""
-        self._describe(out_channels, kernel_size, groups, bias)
+        self._describe(out_channels, kernel_size, groups, bias, algorithm)
         self.stride = shapes.pair("Conv2D", "stride", stride)
         self.dilation = shapes.pair("Conv2D", "dilation", dilation)
         shapes.paddings("Conv2D", padding, self.kernel_size, self.kernel_size, self.stride)
@@ -138,6 +141,7 @@ class Conv2D(_Convolution):
             "dilation": (self.dilation, (1, 1)),
             "groups": (self.groups, 1),
             "bias": (self._has_bias, True),
+            "algorithm": (self.algorithm, "auto"),
         }
         written = "".join(f", {name}={short(value)!r}" for name, (value, usual) in options.items() if value != usual)
         return f"Conv2D({self.in_channels}, {self.out_channels}, {short(self.kernel_size)!r}{written})"
@@ -147,8 +151,8 @@ class ConvTranspose2D(_Convolution):
     """Transposed convolution of images (N, H, W, in_channels): (N, P, Q, out_channels), the input gradient of Conv2D.
 
     `weight` is (R, S, out_channels // groups, in_channels), drawn from `he_normal`; `bias` is (out_channels,), zeros, or
-    None. None for `in_channels` waits for the first input. P and Q as in `functional.conv_transpose2d`. ShapeError,
-    DTypeError: an argument makes no convolution.
+    None. None for `in_channels` waits for the first input. P, Q and `algorithm` as in `functional.conv_transpose2d`.
+    ShapeError, DTypeError: an argument makes no convolution.
     """
 
     def __init__(
@@ -163,10 +167,11 @@ class ConvTranspose2D(_Convolution):
         dilation: Pair = 1,
         groups: int = 1,
         bias: bool = True,
+        algorithm: str = "auto",
     ) -> None:
         """Check the arguments and draw the weights."""
         name = "ConvTranspose2D"
-        self._describe(out_channels, kernel_size, groups, bias)
+        self._describe(out_channels, kernel_size, groups, bias, algorithm)
         self._geometry: dict[str, Any] = {
             "stride": shapes.pair(name, "stride", stride),
             "padding": padding,
@@ -185,12 +190,12 @@ class ConvTranspose2D(_Convolution):
         """Return y (N, P, Q, out_channels)."""
         self._keep(x)
         return functional.conv_transpose2d(x, self.weight.data, None if self.bias is None else self.bias.data,
-                                           **self._geometry)
+                                           algorithm=self.algorithm, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
         dx, dweight, dbias = functional.conv_transpose2d_backward(
-            dy, self._take(), self.weight.data, need_dx=need_dx, need_dweight=not self.frozen,
+            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
             need_dbias=self.bias is not None and not self.frozen, **self._geometry
         )
         if not self.frozen:
@@ -214,10 +219,26 @@ class ConvTranspose2D(_Convolution):
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
-        usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "bias": True}
-        given = {**{name: short(value) for name, value in self._geometry.items()}, "bias": self._has_bias}
+        usual = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "bias": True,
+                 "algorithm": "auto"}
+        given = {**{name: short(value) for name, value in self._geometry.items()}, "bias": self._has_bias,
+                 "algorithm": self.algorithm}
         written = "".join(f", {name}={value!r}" for name, value in given.items() if value != usual[name])
         return f"ConvTranspose2D({self.in_channels}, {self.out_channels}, {short(self.kernel_size)!r}{written})"
+
+
+def set_algorithm(function: str, model: Module, algorithm: str) -> None:
+    """Let all convolutions of a model use one algorithm; ValueError: it is unknown."""
+    _known(function, algorithm)
+    for _, layer in model.named_modules():
+        if isinstance(layer, _Convolution):
+            layer.algorithm = algorithm
+    changes.note()
+
+
+def _known(function: str, algorithm: str) -> str:
+    shapes.one_of(function, "algorithm", algorithm, functional.conv.ALGORITHMS)
+    return algorithm
 
 
 def short(value: Any) -> Any:

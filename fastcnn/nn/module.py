@@ -316,6 +316,17 @@ class Module:
         build(self, input_shape)
         return self
 
+    def set_algorithm(self: Self, algorithm: str) -> Self:
+        """Let all convolutions inside use this algorithm of `functional.conv2d`, and return this module.
+
+        "direct" gives each pixel from what it sees alone, "auto" takes the fastest, whose errors near numbers that are much
+        larger than others follow these. A saved model does not remember it. ValueError: the name is unknown.
+        """
+        from .conv import set_algorithm
+
+        set_algorithm("set_algorithm", self, algorithm)
+        return self
+
     def summary(
         self, input_shape: tuple[int, ...], *, batch_size: int | None = None, optimizer_arrays: int = 2
     ) -> Any:
