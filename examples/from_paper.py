@@ -6,6 +6,7 @@ After the layers that O'Shea and Nash, "An Introduction to Convolutional Neural 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,9 @@ def main() -> None:
         batch_size=arguments.batch_size, schedule=ByIteration(arguments.steps), seed=arguments.seed,
         optimizer=optim.SGD(model.parameters(), arguments.lr, momentum=0.9, weight_decay=2 * arguments.lam),
         callbacks=[JSONLogger(arguments.out / "history.jsonl")] if arguments.out else [])
+    if history.interrupted:
+        print(f"interrupted in epoch {len(history) + 1} of {arguments.epochs}", file=sys.stderr)
+        sys.exit(130)
     print("learning rate at the end of each epoch: " + ", ".join(f"{record['learning_rate']:g}" for record in history))
     print(f"test accuracy {history[-1]['test_accuracy']:.2%}")
     if arguments.out:

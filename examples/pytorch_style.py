@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,6 @@ def main() -> None:
     one_hot = np.eye(count, dtype=np.float32)
     pairs = [(split.images, split.labels if arguments.loss == "cross-entropy" else one_hot[split.labels])
              for split in (train, dataset.test)]
-
     fastcnn.manual_seed(arguments.seed)
     model = CNN(shape, count)
     few = np.random.default_rng(arguments.seed).standard_normal((4, *shape), np.float32)
@@ -94,9 +94,13 @@ def main() -> None:
     for name, network in (("CNN", model), ("fully connected", fully_connected(shape, count))):
         print(f"{name}: {network.num_parameters():,} parameters")
         folder = arguments.out and (arguments.out if network is model else arguments.out / "fully-connected")
-        fastcnn.fit(network, pairs[0], validation=pairs[1], loss=loss, epochs=arguments.epochs, batch_size=64,
-                    optimizer=optim.Adam(network.parameters(), lr=2e-3), schedule=optim.CosineLR(), seed=arguments.seed,
-                    callbacks=[JSONLogger(folder / "history.jsonl")] if folder else [])
+        history = fastcnn.fit(
+            network, pairs[0], validation=pairs[1], loss=loss, epochs=arguments.epochs, batch_size=64, seed=arguments.seed,
+            optimizer=optim.Adam(network.parameters(), lr=2e-3), schedule=optim.CosineLR(),
+            callbacks=[JSONLogger(folder / "history.jsonl")] if folder else [])
+        if history.interrupted:
+            print(f"interrupted in epoch {len(history) + 1} of {arguments.epochs} of {name}", file=sys.stderr)
+            sys.exit(130)
         probabilities = fastcnn.predict(network, dataset.test.images)
         print(f"{name}: test accuracy {metrics.accuracy(probabilities, dataset.test.labels):.2%}")
         if folder:

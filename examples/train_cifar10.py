@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import fastcnn
@@ -18,6 +19,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=0.2, help="the highest learning rate, reached after a third of the way")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/cifar10"), help="folder for model, history and checkpoints")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in that folder")
     return parser.parse_args()
 
 
@@ -29,9 +31,13 @@ def main() -> None:
     fastcnn.manual_seed(arguments.seed)
     model = models.create("resnet20", (32, 32, 3), 10)
     optimizer = optim.SGD(model.parameters(), arguments.lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    fastcnn.fit(model, cifar10.train, validation=cifar10.test, epochs=arguments.epochs, seed=arguments.seed,
-                optimizer=optimizer, schedule=optim.OneCycleLR(arguments.lr), augment="crop-flip",
-                callbacks=[JSONLogger(arguments.out / "history.jsonl"), Checkpoint(arguments.out)])
+    history = fastcnn.fit(
+        model, cifar10.train, validation=cifar10.test, epochs=arguments.epochs, seed=arguments.seed, optimizer=optimizer,
+        schedule=optim.OneCycleLR(arguments.lr), augment="crop-flip", resume=arguments.out if arguments.resume else None,
+        callbacks=[JSONLogger(arguments.out / "history.jsonl"), Checkpoint(arguments.out)])
+    if history.interrupted:
+        print(f"interrupted in epoch {len(history) + 1} of {arguments.epochs}; --resume goes on from there", file=sys.stderr)
+        sys.exit(130)
 
     print(f"test accuracy {fastcnn.evaluate(model, cifar10.test)['accuracy']:.2%}")
     fastcnn.save(model, arguments.out / "model.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import fastcnn
@@ -27,8 +28,11 @@ def main() -> None:
     fastcnn.manual_seed(arguments.seed)
     model = models.create("lenet5", (28, 28, 1), 10)
     print(model.summary((28, 28, 1)))
-    fastcnn.fit(model, mnist.train, validation=mnist.test, epochs=arguments.epochs, seed=arguments.seed,
-                optimizer=optim.Adam(model.parameters(), lr=3e-3), schedule=optim.CosineLR())
+    history = fastcnn.fit(model, mnist.train, validation=mnist.test, epochs=arguments.epochs, seed=arguments.seed,
+                          optimizer=optim.Adam(model.parameters(), lr=3e-3), schedule=optim.CosineLR())
+    if history.interrupted:
+        print(f"interrupted in epoch {len(history) + 1} of {arguments.epochs}; nothing is saved", file=sys.stderr)
+        sys.exit(130)
 
     print(f"test accuracy {fastcnn.evaluate(model, mnist.test)['accuracy']:.2%}")
     fastcnn.save(model, arguments.out)

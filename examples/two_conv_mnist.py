@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,8 @@ def main() -> None:
     print("processing data...")
     dataset = data.load(arguments.dataset, arguments.data_dir)
     train = dataset.train.subset(min(arguments.images, len(dataset.train)))
-    test = dataset.test.subset(min(arguments.test_images, len(dataset.test)))
-    print(f"data processed successfully: {len(train)} training and {len(test)} test images")
+    shown = dataset.test.subset(min(arguments.test_images, len(dataset.test)))
+    print(f"data processed successfully: {len(train):,} training and {len(dataset.test):,} test images")
 
     fastcnn.manual_seed(arguments.seed)
     shape, classes = train.images.shape[1:], len(train.classes)
@@ -79,14 +80,17 @@ def main() -> None:
     callbacks: list[Callback] = [Processing()]
     if arguments.out is not None:
         callbacks.append(JSONLogger(arguments.out / "history.jsonl"))
-    history = fastcnn.fit(model, train, validation=test, epochs=arguments.epochs, batch_size=arguments.batch_size,
+    history = fastcnn.fit(model, train, validation=dataset.test, epochs=arguments.epochs, batch_size=arguments.batch_size,
                           optimizer=optim.Adam(model.parameters(), arguments.lr), seed=arguments.seed,
                           callbacks=callbacks, progress=False)
+    if history.interrupted:
+        print(f"interrupted in epoch {len(history) + 1} of {arguments.epochs}", file=sys.stderr)
+        sys.exit(130)
     print("network trained")
-    answers = fastcnn.predict(model, test.images).argmax(axis=1)
-    for answer, truth in zip(answers, test.labels, strict=True):
-        print(f"pred: {test.classes[answer]} \ttrue: {test.classes[truth]}")
-    print(f"accuracy on all {len(dataset.test):,} test images: {fastcnn.evaluate(model, dataset.test)['accuracy']:.2%}")
+    answers = fastcnn.predict(model, shown.images).argmax(axis=1)
+    for answer, truth in zip(answers, shown.labels, strict=True):
+        print(f"pred: {shown.classes[answer]} \ttrue: {shown.classes[truth]}")
+    print(f"accuracy on all {len(dataset.test):,} test images: {history[-1]['test_accuracy']:.2%}")
     if arguments.out is not None:
         fastcnn.save(model, arguments.out / "model.safetensors")
         plot.curves(history, arguments.out / "curves.png")

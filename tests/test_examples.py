@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import signal
 import struct
 import sys
 from pathlib import Path
@@ -117,6 +118,37 @@ def test_pytorch_style_on_cifar10(cifar10, monkeypatch, capsys):
     assert "CNN: test accuracy" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("example", "options"), [
+    ("train_mnist.py", ["--out", "{out}/model"]), ("train_cifar10.py", ["--out", "{out}"]),
+    ("from_paper.py", ["--dataset", "digits", "--batch-size", 32]), ("pytorch_style.py", []),
+    ("two_conv_mnist.py", ["--dataset", "digits", "--images", 100]),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_an_interrupted_example_says_so_and_nothing_of_accuracy(example, options, tmp_path, monkeypatch, capsys):
+    usual = fastcnn.fit
+    few = {name: data.Dataset(name, real(name).train.subset(IMAGES), real(name).test.subset(16))
+           for name in SHAPES if example == f"train_{name}.py"}
+
+    def interrupted(model, train, callbacks=(), **given):
+        class Interrupter(fastcnn.training.Callback):
+            def on_batch_end(self, run):
+                run.step == 1 and signal.raise_signal(signal.SIGINT)
+
+        return usual(model, train, callbacks=[*callbacks, Interrupter()], **given)
+
+    monkeypatch.setattr(fastcnn, "fit", interrupted)
+    if few:
+        monkeypatch.setattr(data, "load", lambda name, *rest: few[name])
+    with pytest.raises(SystemExit) as ended:
+        run(example, monkeypatch, *[str(option).format(out=tmp_path) for option in options])
+    printed = capsys.readouterr()
+    assert ended.value.code == 130 and "interrupted in epoch 1 of" in printed.err and "test accuracy" not in printed.out
+    if example == "train_cifar10.py":
+        assert "--resume goes on from there" in printed.err
+        monkeypatch.setattr(fastcnn, "fit", usual)
+        run(example, monkeypatch, "--out", tmp_path, "--resume", "--epochs", 1)
+        assert "test accuracy" in capsys.readouterr().out and len(history(tmp_path)) == 1
+
+
 def test_functional_style(tmp_path, monkeypatch):
     run("functional_style.py", monkeypatch, "--dataset", "digits", "--images", 640, "--epochs", 2, "--out", tmp_path)
     first, last = history(tmp_path)
@@ -144,7 +176,9 @@ def test_two_conv_mnist(mnist, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert re.search(r"Epoch 2 Loss= \d\.\d{6} Run in: \d+\.\d\d seconds", out)
     assert len(re.findall(r"pred: \d \ttrue: \d", out)) == 10
-    assert len(history(tmp_path)) == 2 and (tmp_path / "curves.png").exists()
+    _, last = history(tmp_path)
+    assert f"accuracy on all {IMAGES} test images: {last['test_accuracy']:.2%}" in out
+    assert (tmp_path / "curves.png").exists()
 
 
 @pytest.mark.parametrize("options", [["--model", "resnet20"], ["--dropout", 0.5]], ids=["resnet", "dropout"])
