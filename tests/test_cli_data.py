@@ -74,8 +74,8 @@ def test_a_run_on_a_folder_goes_on_elsewhere(place, tmp_path, monkeypatch, capsy
     assert main(["train", "photos", "--out", str(tmp_path / "run"), "--epochs", "2", "--resume"]) == 0
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (place / "run" / "model.safetensors").read_bytes()
     capsys.readouterr()
-    assert main(["train", "photos", "--out", str(tmp_path / "run"), "--validation", "0.3", "--resume"]) == 1
-    assert "--validation is '0.3', expected '0.2' as the run was begun" in said(capsys)[1][0]
+    assert main(["train", "photos", "--out", str(tmp_path / "run"), "--validation", "0.3", "--resume"]) == 2
+    assert "--validation is '0.3', expected '0.2' as the run was begun" in capsys.readouterr().err
 
 
 def test_evaluate_on_a_folder(place, tmp_path, capsys):
@@ -195,8 +195,8 @@ def test_the_name_of_a_data_set_wins_over_a_folder(place, tmp_path, monkeypatch,
     (["train", "digits", "--size", "8,8"], 2, "--size is for data of your own, not for digits"),
     (["train", "photos", "--validation", "2"], 2, "--validation is 2, expected a share above 0 and below 1"),
     (["train", "photos", "--validation", "nowhere"], 2, "--validation is 'nowhere', expected a share such as 0.2"),
-    (["train", "notes.txt"], 1, "notes.txt, expected a folder of images, a table (.csv, .csv.gz) or an .npz file"),
-    (["train", "digts"], 1, "or an .npz file; did you mean 'digits'?"),
+    (["train", "notes.txt"], 2, "notes.txt, expected a folder of images, a table (.csv, .csv.gz) or an .npz file"),
+    (["train", "digts"], 2, "or an .npz file; did you mean 'digits'?"),
     (["train", "photos", "--size", "8"], 2, "--size: '8', expected height and width such as 64,64"),
 ])
 def test_wrong_command_lines_about_own_data(arguments, code, message, place, monkeypatch, capsys):
