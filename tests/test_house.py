@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from numba import types
 
-from fastcnn import functional, reference, registry, verification
+from fastcnn import functional, registry, verification
 from fastcnn.functional import conv
 from fastcnn.kernels import _jit
 
@@ -161,27 +161,6 @@ def test_every_algorithm_has_rows():
     for operation in ("conv2d", "conv2d_backward"):
         algorithms = {row.algorithm or "auto" for row in registry.ROWS if row.operation == operation}
         assert algorithms == set(conv.ALGORITHMS)
-
-
-def test_every_operation_has_faults():
-    assert all(row.faults for row in registry.ROWS if row.algorithm is None)
-
-
-@pytest.mark.parametrize("row", registry.ROWS, ids=lambda row: row.name)
-def test_twins_have_the_same_arguments(row):
-    only_fast = {"algorithm", "out", "dtype"}
-    fast = [parameter for parameter in inspect.signature(row.fast).parameters.values() if parameter.name not in only_fast]
-    twin = list(inspect.signature(getattr(reference, row.operation)).parameters.values())
-    assert [(p.name, p.kind) for p in fast] == [(p.name, p.kind) for p in twin]
-    for mine, other in zip(fast, twin, strict=True):
-        assert mine.default == other.default or inspect.Parameter.empty in (mine.default, other.default), mine.name
-
-
-@pytest.mark.parametrize("row", registry.ROWS, ids=lambda row: row.name)
-def test_every_row_has_a_large_case(row):
-    names = [case.name for case in row.cases]
-    assert any(name.endswith("threads meet") for name in names)
-    assert len(names) == len(set(names))
 
 
 ENTERED = [f"fastcnn.kernels.{path.stem}.{node.name}" for path, node in KERNEL_FUNCTIONS

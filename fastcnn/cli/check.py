@@ -38,6 +38,10 @@ def verify(arguments: Namespace, output: Output) -> int:
     rows = _matching(arguments.patterns)
     use_threads(arguments.threads)
 
+    def fail(text: str) -> None:
+        if not output.as_json:
+            output.result({}, text)
+
     def show(outcome: verification.Outcome) -> None:
         if output.as_json or outcome.failures:
             output.result(asdict(outcome), str(outcome))
@@ -45,7 +49,7 @@ def verify(arguments: Namespace, output: Output) -> int:
             output.note(str(outcome))
 
     with output.compiling():
-        report = verification.run(show, rows=rows)
+        report = verification.run(show, fail, rows=rows, everything=arguments.all, cases=arguments.cases)
     output.note(str(report))
     return int(not report.ok)
 

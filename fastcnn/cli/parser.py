@@ -143,6 +143,9 @@ def _bench(parser: argparse.ArgumentParser) -> None:
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     _patterns(parser)
+    parser.add_argument("--cases", type=_natural, metavar="N", help="random cases of each row, in float32 and float64 "
+                        "(10, in float32)")
+    parser.add_argument("--all", action="store_true", help="every check that the tests make; compiles float64 too")
     _threads(parser)
 
 

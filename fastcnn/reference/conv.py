@@ -143,6 +143,8 @@ def conv_transpose2d_backward(
     -> dx like x, dweight like weight, dbias (K,); each None where it is not needed.
     """
     geometry: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    _, H, W, _ = x.shape
     _, dweight, _ = conv2d_backward(x, dy, weight, need_dx=False, **geometry)
-    dx = conv2d(dy, weight, **geometry) if need_dx else None
+    # An output padding of a stride and more leaves room for further windows, which had no pixel of x.
+    dx = conv2d(dy, weight, **geometry)[:, :H, :W] if need_dx else None
     return dx, dweight if need_dweight else None, dy.sum(axis=(0, 1, 2)) if need_dbias else None

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from .. import reference
 from ..shapes import DTypeError, ShapeError
+from .drawing import any_shape, elements_of, given
 from .row import (
     ELEMENTS,
     EXACT,
     KINKED,
+    LANES,
     WIDTH,
     Arguments,
     Bound,
@@ -160,42 +163,71 @@ SOFTPLUS_FAULTS = (
     bad("threshold NaN", ValueError, r"softplus: threshold is nan, expected a finite", threshold=math.nan),
 )
 
+
+def slopes(random: Random) -> dict[str, Any]:
+    """Draw numbers of any shape, and one slope or one for each channel."""
+    x = any_shape(random)
+    return {"x": x, **given(random, slopes=(x[-1],), scale=(0.125, 40.0), below=(True,))}
+
+
+def classes(random: Random) -> dict[str, Any]:
+    """Draw rows of scores, small and large ones."""
+    x = (*any_shape(random)[:-1], random.choice((1, 2, 3, 4, 5, 7, 10, 11, LANES - 1, LANES + 1, 33, 100)))
+    return {"x": x, **given(random, scale=(0.1, 10.0, 40.0))}
+
+
 ROWS: tuple[Row, ...] = (
     Row("relu", elements, ELEMENTS, ("y",), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x",
-        faults=ELEMENT_FAULTS),
-    Row("relu_backward", by_output("relu"), ELEMENTS, ("dx",), EXACT, exact=True, spoil="dy", faults=BY_OUTPUT_FAULTS),
+        faults=ELEMENT_FAULTS, drawer=elements_of()),
+    Row("relu_backward", by_output("relu"), ELEMENTS, ("dx",), EXACT, exact=True, spoil="dy", faults=BY_OUTPUT_FAULTS,
+        drawer=elements_of()),
     Row("leaky_relu", elements, SLOPES, ("y",), Bound(1, each=True), wrt=("x",), differences=KINKED, spoil="x",
-        faults=LEAKY_RELU_FAULTS),
+        faults=LEAKY_RELU_FAULTS, drawer=elements_of(slope=(0.3, 0.0, 1.0))),
     Row("leaky_relu_backward", by_output("leaky_relu"), SLOPES, ("dx",), Bound(1, each=True), spoil="dy",
-        faults=BY_OUTPUT_FAULTS),
-    Row("sigmoid", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS),
+        faults=BY_OUTPUT_FAULTS, drawer=elements_of(slope=(0.3, 0.0, 1.0))),
+    Row("sigmoid", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS,
+        drawer=elements_of()),
     Row("sigmoid_backward", by_output("sigmoid"), ELEMENTS, ("dx",), Bound(3, each=True), spoil="dy",
-        faults=BY_OUTPUT_FAULTS),
-    Row("tanh", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS),
-    Row("tanh_backward", by_output("tanh"), ELEMENTS, ("dx",), Bound(2), nonzero=0.2, spoil="dy", faults=BY_OUTPUT_FAULTS),
-    Row("elu", elements, ALPHAS, ("y",), Bound(2, each=True), wrt=("x",), differences=KINKED, spoil="x", faults=ELU_FAULTS),
-    Row("elu_backward", by_output("elu"), ALPHAS, ("dx",), Bound(2), spoil="dy", faults=BY_OUTPUT_FAULTS),
-    Row("gelu", elements, ELEMENTS, ("y",), Bound(2), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS),
-    Row("gelu_backward", by_input, ELEMENTS, ("dx",), Bound(3), spoil="dy", faults=BY_INPUT_FAULTS),
-    Row("silu", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS),
-    Row("silu_backward", by_input, ELEMENTS, ("dx",), Bound(2, size=silu_size), spoil="dy", faults=BY_INPUT_FAULTS),
+        faults=BY_OUTPUT_FAULTS, drawer=elements_of()),
+    Row("tanh", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS,
+        drawer=elements_of()),
+    Row("tanh_backward", by_output("tanh"), ELEMENTS, ("dx",), Bound(2, size=slope_size), nonzero=0.2,
+        spoil="dy", faults=BY_OUTPUT_FAULTS,
+        drawer=elements_of()),
+    Row("elu", elements, ALPHAS, ("y",), Bound(2, each=True), wrt=("x",), differences=KINKED, spoil="x", faults=ELU_FAULTS,
+        drawer=elements_of(alpha=(0.5, 2.0))),
+    Row("elu_backward", by_output("elu"), ALPHAS, ("dx",), Bound(2), spoil="dy", faults=BY_OUTPUT_FAULTS,
+        drawer=elements_of(alpha=(0.5, 2.0))),
+    Row("gelu", elements, ELEMENTS, ("y",), Bound(2), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS, drawer=elements_of()),
+    Row("gelu_backward", by_input, ELEMENTS, ("dx",), Bound(3), spoil="dy", faults=BY_INPUT_FAULTS, drawer=elements_of()),
+    Row("silu", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS,
+        drawer=elements_of()),
+    Row("silu_backward", by_input, ELEMENTS, ("dx",), Bound(2, size=silu_size), spoil="dy", faults=BY_INPUT_FAULTS,
+        drawer=elements_of()),
     Row("prelu", prelu_arguments, SLOPED, ("y",), Bound(1, each=True), exact=True, wrt=("x", "slope"), differences=KINKED,
-        spoil="x", faults=PRELU_FAULTS),
+        spoil="x", faults=PRELU_FAULTS, drawer=slopes),
     Row("prelu_backward", prelu_backward_arguments, SLOPED, ("dx", "dslope"), Bound(prelu_backward_error), exact=True,
-        spoil="dy", faults=PRELU_BACKWARD_FAULTS),
+        spoil="dy", faults=PRELU_BACKWARD_FAULTS, drawer=slopes),
     Row("selu", elements, ELEMENTS, ("y",), Bound(3, each=True), wrt=("x",), differences=KINKED, spoil="x",
-        faults=ELEMENT_FAULTS),
-    Row("selu_backward", by_output("selu"), ELEMENTS, ("dx",), Bound(2), spoil="dy", faults=BY_OUTPUT_FAULTS),
-    Row("softplus", elements, BETAS, ("y",), Bound(4, each=True), wrt=("x",), spoil="x", faults=SOFTPLUS_FAULTS),
-    Row("softplus_backward", by_input, BETAS, ("dx",), Bound(3, each=True), spoil="dy", faults=BY_INPUT_FAULTS),
+        faults=ELEMENT_FAULTS, drawer=elements_of()),
+    Row("selu_backward", by_output("selu"), ELEMENTS, ("dx",), Bound(2, size=slope_size), spoil="dy",
+        faults=BY_OUTPUT_FAULTS, drawer=elements_of()),
+    Row("softplus", elements, BETAS, ("y",), Bound(4, each=True), wrt=("x",), spoil="x", faults=SOFTPLUS_FAULTS,
+        drawer=elements_of(beta=(0.5, 2.0), threshold=(1.5, 5.0))),
+    Row("softplus_backward", by_input, BETAS, ("dx",), Bound(3, each=True), spoil="dy", faults=BY_INPUT_FAULTS,
+        drawer=elements_of(beta=(0.5, 2.0), threshold=(1.5, 5.0))),
     Row("hardswish", elements, ELEMENTS, ("y",), Bound(3, each=True), wrt=("x",), differences=KINKED, spoil="x",
-        faults=ELEMENT_FAULTS),
-    Row("hardswish_backward", by_input, ELEMENTS, ("dx",), Bound(2, size=slope_size), spoil="dy", faults=BY_INPUT_FAULTS),
-    Row("mish", elements, ELEMENTS, ("y",), Bound(5, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS),
-    Row("mish_backward", by_input, ELEMENTS, ("dx",), Bound(4, size=slope_size), spoil="dy", faults=BY_INPUT_FAULTS),
-    Row("softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS),
+        faults=ELEMENT_FAULTS, drawer=elements_of()),
+    Row("hardswish_backward", by_input, ELEMENTS, ("dx",), Bound(2, size=slope_size), spoil="dy", faults=BY_INPUT_FAULTS,
+        drawer=elements_of()),
+    Row("mish", elements, ELEMENTS, ("y",), Bound(5, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS,
+        drawer=elements_of()),
+    Row("mish_backward", by_input, ELEMENTS, ("dx",), Bound(4, size=slope_size), spoil="dy", faults=BY_INPUT_FAULTS,
+        drawer=elements_of()),
+    Row("softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS, drawer=classes),
     Row("softmax_backward", by_output("softmax"), CLASSES, ("dx",), Bound(4, size=softmax_size), spoil="dy",
-        faults=BY_OUTPUT_FAULTS),
-    Row("log_softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS),
-    Row("log_softmax_backward", by_output("log_softmax"), CLASSES, ("dx",), Bound(4), spoil="dy", faults=BY_OUTPUT_FAULTS),
+        faults=BY_OUTPUT_FAULTS, drawer=classes),
+    Row("log_softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS, drawer=classes),
+    Row("log_softmax_backward", by_output("log_softmax"), CLASSES, ("dx",), Bound(4), spoil="dy", faults=BY_OUTPUT_FAULTS,
+        drawer=classes),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 from ..shapes import DTypeError, ShapeError
+from .drawing import any_shape, channels, elements_of
 from .row import ELEMENTS, EXACT, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, ones
 
 
@@ -53,10 +55,16 @@ SUM_FAULTS = (
     bad("integers", DTypeError, r"add: a has dtype int64, expected float32", a=ones(2, 3, 5, 7, dtype=int)),
 )
 
+
+def branches(random: Random) -> dict[str, Any]:
+    """Draw three arrays that differ in their channels."""
+    return {"outer": any_shape(random)[-3:], "channels": (channels(random), channels(random), channels(random))}
+
+
 ROWS: tuple[Row, ...] = (
-    Row("concat", concat_arguments, BRANCHES, ("y",), EXACT, exact=True, faults=CONCAT_FAULTS),
+    Row("concat", concat_arguments, BRANCHES, ("y",), EXACT, exact=True, faults=CONCAT_FAULTS, drawer=branches),
     Row("concat_backward", concat_backward_arguments, BRANCHES, ("first", "second", "third"), EXACT, exact=True, spoil="dy",
-        faults=CONCAT_BACKWARD_FAULTS),
+        faults=CONCAT_BACKWARD_FAULTS, drawer=branches),
     Row("add", sum_arguments, (*ELEMENTS, case("with ReLU", x=(2, 3, 5, 7), relu=True)), ("y",), Bound(1), exact=True,
-        spoil="a", faults=SUM_FAULTS),
+        spoil="a", faults=SUM_FAULTS, drawer=elements_of(relu=(False, True))),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from .. import functional
 from ..shapes import DTypeError, ShapeError
 from ..training import Augment
+from .drawing import given, small_images
 from .row import Arguments, Bound, Draw, Row, bad, bench, case, ones
 
 
@@ -146,7 +148,21 @@ CHANGE_FAULTS = (
         out=ones(9, 6, 7, 3)),
 )
 
+
+def batches(random: Random) -> dict[str, Any]:
+    """Draw images and the size of a batch of some of them."""
+    return {"images": (random.randint(1, 9), *small_images(random)[1:]), "N": random.randint(1, 12)}
+
+
+def changed(random: Random) -> dict[str, Any]:
+    """Draw images, of bytes or of floats, and changes of any kinds together."""
+    return {**batches(random), **given(random, floats=(True,), crop=(1, 3), flip=(True,), cutout=(1, 3),
+                                       translate=(0.1, 1.0), rotate=(15, 180), scale=(0.2, 0.9), brightness=(0.2, 1.0),
+                                       contrast=(0.3, 1.0), mixup=(0.2, 1.0))}
+
+
 ROWS: tuple[Row, ...] = (
-    Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes, faults=BATCH_FAULTS),
-    Row("augment", augment_arguments, CHANGED, ("batch",), Bound(augment_error), bytes=gather_bytes, faults=CHANGE_FAULTS),
+    Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes, faults=BATCH_FAULTS, drawer=batches),
+    Row("augment", augment_arguments, CHANGED, ("batch",), Bound(augment_error), bytes=gather_bytes, faults=CHANGE_FAULTS,
+        drawer=changed),
 )

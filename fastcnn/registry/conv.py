@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from .. import reference
 from ..kernels import simd
 from ..shapes import DTypeError, ShapeError
+from .drawing import Drawer, chance, channels, given, images, padding, size, twice
 from .row import LANES, LINEAR, TILE, WIDTH, Arguments, Bound, Case, Draw, Row, bad, bench, case, of_sum, ones
 
 # Of Winograd's algorithm, whose transforms multiply by numbers from 1/24 to 8.
@@ -308,12 +311,12 @@ def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
     forward = Row("conv2d", conv2d_arguments, cases, ("y",), Bound(conv2d_error, factor=factor), exact=exact,
                   algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
                   blurs=algorithm == "winograd", flops=conv2d_flops,
-                  faults=CONV2D_FAULTS if chosen else ())
+                  drawer=with_options(DRAWERS[algorithm]), faults=CONV2D_FAULTS if chosen else ())
     alone = tuple(part for one in cases for part in one_gradient(one))
     backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *GRADIENTS_ALONE) if chosen else alone,
                    ("dx", "dweight", "dbias"), Bound(conv2d_backward_error, factor=factor), exact=exact,
                    algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd", flops=conv2d_backward_flops,
-                   faults=CONV2D_BACKWARD_FAULTS if chosen else ())
+                   drawer=with_gradients(DRAWERS[algorithm]), faults=CONV2D_BACKWARD_FAULTS if chosen else ())
     return forward, backward
 
 
@@ -412,6 +415,80 @@ TRANSPOSED_BACKWARD_FAULTS = (
         dy=ones(2, 7, 6, 4, dtype=float)),
 )
 
+
+# Filters of one pixel, of a line, square and oblong ones.
+FILTERS = (1, 1), (1, 3), (4, 1), (2, 2), (2, 3), (3, 3), (3, 3), (5, 4)
+
+
+def convolutions(random: Random, filters: tuple[tuple[int, int], ...] = FILTERS, steps: tuple[int, ...] = (1, 1, 2, 3, 4),
+                 spaces: tuple[int, ...] = (1, 1, 1, 2, 3), names: tuple[str, ...] = ("same", "valid"),
+                 kinds: tuple[str, ...] = ("one group", "one group", "groups", "depthwise")) -> dict[str, Any]:
+    """Draw filters, strides, dilations, paddings (not even numbers where no name is given), channels and groups."""
+    R, S = random.choice(filters)
+    stride, strides = twice(random, *steps)
+    dilation, dilations = twice(random, *spaces)
+    extents = (R - 1) * dilations[0] + 1, (S - 1) * dilations[1] + 1
+    around, padded = padding(random, extents, *names) if names else (0, (0, 0))
+    H, W = (size(random, extents[axis], strides[axis], padded and padded[axis]) for axis in (0, 1))
+    depth, width, groups = _channels(random, random.choice(kinds))
+    settings = {"stride": stride, "padding": around, "dilation": dilation, "groups": groups}
+    usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    return {"x": images(random, H, W, depth * groups), "weight": (R, S, depth, width * groups),
+            **{name: value for name, value in settings.items() if value != usual[name] or chance(random, 0.5)}}
+
+
+def _channels(random: Random, kind: str) -> tuple[int, int, int]:
+    """Draw input and output channels of a group, and the number of groups."""
+    if kind == "depthwise":
+        return 1, 1, channels(random)
+    if kind == "groups":
+        return random.randint(1, 3), random.randint(1, 4), random.randint(2, 4)
+    few, any_number = random.randint(1, 6), channels(random)
+    return *random.choice(((few, any_number), (any_number, few))), 1
+
+
+def with_options(draw: Drawer) -> Drawer:
+    """Make a drawer of a convolution."""
+    return lambda random: {**draw(random), **given(random, bias=(False,), relu=(False, True))}
+
+
+def with_gradients(draw: Drawer) -> Drawer:
+    """Make a drawer of its gradients."""
+    return lambda random: {**draw(random), **given(random, bias=(False, True), relu=(False, True)),
+                           **random.choice(({}, {}, {"need_dx": False}, {"need_dweight": False}))}
+
+
+DRAWERS: dict[str | None, Drawer] = {
+    None: convolutions,
+    "direct": convolutions,
+    "narrow": functools.partial(convolutions, kinds=("one group",)),
+    "winograd": functools.partial(convolutions, filters=((3, 3),), steps=(1,), spaces=(1,), kinds=("one group",)),
+    "matmul": functools.partial(convolutions, filters=((1, 1),), steps=(1,), spaces=(1,), names=(), kinds=("one group",)),
+    "depthwise": functools.partial(convolutions, kinds=("depthwise",)),
+}
+
+
+def transposed(random: Random) -> dict[str, Any]:
+    """Draw filters, strides, dilations, paddings of the result that leave some of it, channels and groups."""
+    R, S = random.choice(FILTERS)
+    stride, strides = twice(random, 1, 1, 2, 3, 4)
+    dilation, dilations = twice(random, 1, 1, 2, 3)
+    H, W = random.randint(1, 5), random.randint(1, 5)
+    more = tuple(random.randrange(max(strides[axis], dilations[axis])) for axis in (0, 1)) if chance(random, 0.5) else (0, 0)
+    full = [(pixels - 1) * strides[axis] + (extent - 1) * dilations[axis] + 1 + more[axis]
+            for axis, (pixels, extent) in enumerate(((H, R), (W, S)))]
+    around, _ = padding(random, ((full[0] - 1) // 2, (full[1] - 1) // 2))
+    depth, width, groups = _channels(random, random.choice(("one group", "one group", "groups", "depthwise")))
+    return {"x": images(random, H, W, width * groups), "weight": (R, S, depth, width * groups), "stride": stride,
+            "dilation": dilation, "padding": around, "groups": groups,
+            "output_padding": more, **given(random, bias=(False, True))}
+
+
+def transposed_backward(random: Random) -> dict[str, Any]:
+    """Draw a transposed convolution, and which gradients are wanted."""
+    return {**transposed(random), **random.choice(({}, {}, {"need_dx": False}, {"need_dweight": False}))}
+
+
 ROWS: tuple[Row, ...] = (
     *convolution(None, CONVOLUTIONS[0], POINTWISE[0], DEPTHWISE[0], BLOCKS[0], LARGE),
     *convolution("direct", *CONVOLUTIONS, *POINTWISE, *DEPTHWISE),
@@ -421,8 +498,8 @@ ROWS: tuple[Row, ...] = (
     *convolution("depthwise", *DEPTHWISE),
     Row("conv_transpose2d", transposed_arguments, TRANSPOSED, ("y",), Bound(transposed_error, factor=WINOGRAD),
         wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x", blurs=True, flops=transposed_flops,
-        faults=TRANSPOSED_FAULTS),
+        faults=TRANSPOSED_FAULTS, drawer=transposed),
     Row("conv_transpose2d_backward", transposed_backward_arguments, (*TRANSPOSED, *ONE_GRADIENT_TRANSPOSED),
         ("dx", "dweight", "dbias"), Bound(transposed_backward_error, factor=WINOGRAD), spoil="dy", blurs=True, nonzero=0.1,
-        flops=transposed_backward_flops, faults=TRANSPOSED_BACKWARD_FAULTS),
+        flops=transposed_backward_flops, faults=TRANSPOSED_BACKWARD_FAULTS, drawer=transposed_backward),
 )

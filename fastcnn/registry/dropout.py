@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from random import Random
+from typing import Any
 
 import numpy as np
 
 from .. import reference
 from ..shapes import DTypeError, ShapeError
+from .drawing import any_shape, given, small_images
 from .row import LINEAR, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, ones
 
 
@@ -79,13 +82,24 @@ DROPOUT2D_BACKWARD_FAULTS = (
     bad("mask of floats", DTypeError, r"dropout2d_backward: mask has dtype float32, expected bool", mask=ones(3, 7)),
 )
 
+
+def dropped(random: Random) -> dict[str, Any]:
+    """Draw numbers, a probability and a seed."""
+    return {"x": any_shape(random), **given(random, p=(0.0, 0.1, 0.8, 0.99), seed=(0, 1, 2**32, 2**63 - 1))}
+
+
+def dropped_channels(random: Random) -> dict[str, Any]:
+    """Draw images, a probability and a seed."""
+    return {**dropped(random), "x": small_images(random)}
+
+
 ROWS: tuple[Row, ...] = (
     Row("dropout", dropout_arguments, DROPPED, ("y", "mask"), Bound(1, each=True), wrt=("x",), differences=LINEAR,
-        nonzero=0.1, spoil="x", faults=DROPOUT_FAULTS),
+        nonzero=0.1, spoil="x", faults=DROPOUT_FAULTS, drawer=dropped),
     Row("dropout_backward", dropout_backward_arguments, DROPPED, ("dx",), Bound(1, each=True), nonzero=0.1, spoil="dy",
-        faults=DROPOUT_BACKWARD_FAULTS),
+        faults=DROPOUT_BACKWARD_FAULTS, drawer=dropped),
     Row("dropout2d", dropout_arguments, DROPPED_CHANNELS, ("y", "mask"), Bound(1, each=True), wrt=("x",), differences=LINEAR,
-        nonzero=0.1, faults=DROPOUT2D_FAULTS),
+        nonzero=0.1, faults=DROPOUT2D_FAULTS, drawer=dropped_channels),
     Row("dropout2d_backward", dropout2d_backward_arguments, DROPPED_CHANNELS, ("dx",), Bound(1, each=True), nonzero=0.1,
-        faults=DROPOUT2D_BACKWARD_FAULTS),
+        faults=DROPOUT2D_BACKWARD_FAULTS, drawer=dropped_channels),
 )

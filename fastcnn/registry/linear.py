@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from random import Random
+from typing import Any
+
 import numpy as np
 
 from ..shapes import DTypeError, ShapeError
+from .drawing import chance, given
 from .row import LINEAR, TILE, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones
 
 
-def linear_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool = True) -> Arguments:
+def linear_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool = True, **options: bool) -> Arguments:
     """Rows, weights and bias."""
-    return {"x": draw(N, inputs), "weight": draw(inputs, outputs), "bias": draw(outputs) if bias else None}
+    return {"x": draw(N, inputs), "weight": draw(inputs, outputs), "bias": draw(outputs) if bias else None, **options}
 
 
 def linear_backward_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool = True,
@@ -89,12 +93,31 @@ LINEAR_BACKWARD_FAULTS = (
     bad("dy in float64", DTypeError, r"linear_backward: x is float32 and dy is float64", dy=ones(5, 6, dtype=float)),
 )
 
+
+def products(random: Random) -> dict[str, Any]:
+    """Draw rows, inputs and outputs, and whether there is a bias."""
+    N, inputs, outputs = (random.randint(1, 9) if chance(random, 0.7) else random.choice(
+        (TILE - 1, TILE + 1, WIDTH, WIDTH + 1, 70)) for _ in range(3))
+    return {"N": N, "inputs": inputs, "outputs": outputs}
+
+
+def with_bias(random: Random) -> dict[str, Any]:
+    """Draw a linear layer."""
+    return {**products(random), **given(random, bias=(False,), relu=(False, True))}
+
+
+def with_gradients(random: Random) -> dict[str, Any]:
+    """Draw a linear layer, and which gradients are wanted."""
+    return {**products(random), **given(random, relu=(False, True)),
+            **random.choice(({}, {}, {"need_dx": False}, {"need_dweight": False}))}
+
+
 ROWS: tuple[Row, ...] = (
     Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error), exact=True, wrt=("x", "weight", "bias"),
-        differences=LINEAR, spoil="x", flops=linear_flops, faults=LINEAR_FAULTS),
+        differences=LINEAR, spoil="x", flops=linear_flops, faults=LINEAR_FAULTS, drawer=with_bias),
     Row("linear_backward", linear_backward_arguments,
         (*PRODUCTS, RECTIFIED_PRODUCT, case("first layer without dx", N=5, inputs=7, outputs=6, need_dx=False),
          case("frozen layer without dweight", N=5, inputs=7, outputs=6, need_dweight=False)),
         ("dx", "dweight", "dbias"), Bound(linear_backward_error),
-        exact=True, spoil="dy", flops=linear_backward_flops, faults=LINEAR_BACKWARD_FAULTS),
+        exact=True, spoil="dy", flops=linear_backward_flops, faults=LINEAR_BACKWARD_FAULTS, drawer=with_gradients),
 )

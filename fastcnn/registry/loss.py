@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from ..shapes import DTypeError, ShapeError
-from .row import ELEMENTS, GRADIENTS, STRAIGHT, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones, trivial
+from .drawing import any_shape, elements_of, given
+from .row import (
+    ELEMENTS,
+    GRADIENTS,
+    LANES,
+    STRAIGHT,
+    WIDTH,
+    Arguments,
+    Bound,
+    Draw,
+    Row,
+    bad,
+    bench,
+    case,
+    of_sum,
+    ones,
+    trivial,
+)
 
 
 def some_ignored(labels: np.ndarray, ignore_index: int | None = None, **_: Any) -> np.ndarray:
@@ -26,6 +44,11 @@ def cross_entropy_arguments(draw: Draw, N: int, K: int, target: str = "labels", 
     targets = {"labels": some_ignored(labels, **options), "one-hot": np.eye(K, dtype=np.int64)[labels],
                "probabilities": draw.share(N, K)}
     return {"logits": logits, "labels": targets[target], "class_weight": draw.positive(K) if weighted else None, **options}
+
+
+def cross_entropy_size(a: Arguments) -> dict[str, float]:
+    """What is left of a probability without what it should be may be little."""
+    return {"dlogits": 1 / len(a["labels"])}
 
 
 def pairs(first: str, between: bool = False) -> Callable[..., Arguments]:
@@ -180,22 +203,55 @@ L2_FAULTS = (
 
 HUBER_LOSS_FAULTS = (*PAIR_FAULTS, bad("delta 0", ValueError, r"huber_loss: delta is 0\.0, expected", delta=0))
 
+
+def scores(random: Random) -> dict[str, Any]:
+    """Draw rows and classes, small and large scores."""
+    return {"N": random.choice((1, 2, 3, 4, 5, 9, 12, 17)),
+            "K": random.choice((1, 2, 3, 4, 5, 10, LANES - 1, LANES + 1, 33, 100)), **given(random, scale=(0.1, 10.0, 40.0))}
+
+
+def labelled(random: Random) -> dict[str, Any]:
+    """Draw scores with labels, of which one may be ignored, and weights of classes."""
+    settings = scores(random)
+    settings |= given(random, weighted=(True,), ignore_index=(0, -1, -100, settings["K"] - 1))
+    return settings
+
+
+def entropies(random: Random) -> dict[str, Any]:
+    """Draw scores with labels, one-hot rows or probabilities, smoothed or not."""
+    settings = {**labelled(random), **given(random, label_smoothing=(0.0, 0.1, 1.0), target=("one-hot", "probabilities"))}
+    if "target" in settings:
+        settings.pop("ignore_index", None)
+    return settings
+
+
+def hinges(random: Random) -> dict[str, Any]:
+    """Draw scores with labels and a margin."""
+    return {**scores(random), **given(random, margin=(0.25, 2.0))}
+
+
+def penalised(random: Random) -> dict[str, Any]:
+    """Draw parameters and a weight."""
+    return {"n": any_shape(random), **given(random, weight=(0.0, 0.5))}
+
+
 ROWS: tuple[Row, ...] = (
-    Row("cross_entropy", cross_entropy_arguments, ENTROPIES, ("loss", "dlogits"), Bound(4), wrt=("logits",), spoil="logits",
-        faults=ENTROPY_FAULTS),
+    Row("cross_entropy", cross_entropy_arguments, ENTROPIES, ("loss", "dlogits"), Bound(4, size=cross_entropy_size),
+        wrt=("logits",), spoil="logits",
+        faults=ENTROPY_FAULTS, drawer=entropies),
     Row("mse_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
-        spoil="prediction", faults=PAIR_FAULTS),
+        spoil="prediction", faults=PAIR_FAULTS, drawer=elements_of()),
     Row("binary_cross_entropy", pairs("logits", between=True), ELEMENTS, ("loss", "dlogits"), Bound(3), wrt=("logits",),
-        spoil="logits", faults=PAIR_FAULTS),
+        spoil="logits", faults=PAIR_FAULTS, drawer=elements_of()),
     Row("l1_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
-        differences=STRAIGHT, spoil="prediction", faults=PAIR_FAULTS),
+        differences=STRAIGHT, spoil="prediction", faults=PAIR_FAULTS, drawer=elements_of()),
     Row("huber_loss", pairs("prediction"), (*ELEMENTS, case("another delta", x=(7, 33), delta=0.25)),
         ("loss", "dprediction"), Bound(2), wrt=("prediction",), differences=STRAIGHT, spoil="prediction",
-        faults=HUBER_LOSS_FAULTS),
+        faults=HUBER_LOSS_FAULTS, drawer=elements_of(delta=(0.25, 3.0))),
     Row("nll_loss", nll_arguments, LABELLED, ("loss", "dlog_probabilities"), Bound(2), wrt=("log_probabilities",),
-        nonzero=0.001, faults=NLL_FAULTS),
+        nonzero=0.001, faults=NLL_FAULTS, drawer=labelled),
     Row("hinge_loss", hinge_arguments, HINGES, ("loss", "dscores"), Bound(4), wrt=("scores",), differences=STRAIGHT,
-        spoil="scores", faults=HINGE_FAULTS),
+        spoil="scores", faults=HINGE_FAULTS, drawer=hinges),
     Row("l2_penalty", l2_arguments, (*GRADIENTS, case("no weight", n=(50,), weight=0.0)), ("loss",), Bound(l2_error),
-        updates=("gradient",), spoil="parameter", faults=L2_FAULTS),
+        updates=("gradient",), spoil="parameter", faults=L2_FAULTS, drawer=penalised),
 )

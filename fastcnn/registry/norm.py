@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from .. import reference
 from ..shapes import DTypeError, ShapeError
+from .drawing import any_shape, chance, channels, given, images, small_images
 from .row import WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones
 
 
@@ -194,17 +196,43 @@ GROUP_NORM_FAULTS = (
     bad("x of rank 3", ShapeError, r"group_norm: x .*\(4, 5, 6\).* expected", x=ones(4, 5, 6)),
 )
 
+
+def normalised(random: Random) -> dict[str, Any]:
+    """Draw images or rows, of which training needs two values in each channel, and options of batch norm."""
+    rows, training = chance(random, 0.3), chance(random, 0.7)
+    x = (random.randint(1, 12), channels(random)) if rows else small_images(random)
+    if math.prod(x[:-1]) == 1:
+        training = False
+    return {"x": x, **({} if training else {"training": False}),
+            **given(random, momentum=(0.0, 0.4, 1.0), eps=(1e-3, 1e-2), relu=(True,))}
+
+
+def rows_apart(random: Random) -> dict[str, Any]:
+    """Draw rows of any number of axes."""
+    return {"x": (*any_shape(random)[:-1], random.randint(1, 4) + channels(random)), **given(random, eps=(1e-3, 0.1))}
+
+
+def groups_apart(random: Random) -> dict[str, Any]:
+    """Draw images or rows, and groups of at least two values."""
+    groups, width = random.randint(1, 4), channels(random)
+    H, W = random.randint(1, 9), random.randint(1, 9)
+    if H * W * width == 1 or chance(random, 0.3):
+        return {"x": (random.randint(1, 9), groups * (width + 1)), "groups": groups, **given(random, eps=(1e-3, 0.1))}
+    return {"x": images(random, H, W, groups * width), "groups": groups, **given(random, eps=(1e-3, 0.1))}
+
+
 ROWS: tuple[Row, ...] = (
     Row("batch_norm", batch_norm_arguments, NORMALISED, ("y", "saved"), Bound(norm_error, size=norm_size),
-        wrt=("x", "gamma", "beta"), updates=("running_mean", "running_var"), spoil="x", faults=NORM_FAULTS),
+        wrt=("x", "gamma", "beta"), updates=("running_mean", "running_var"), spoil="x", faults=NORM_FAULTS,
+        drawer=normalised),
     Row("batch_norm_backward", batch_norm_backward_arguments, NORMALISED, ("dx", "dgamma", "dbeta"),
-        Bound(norm_backward_error, size=norm_backward_size), spoil="dy", faults=NORM_BACKWARD_FAULTS),
+        Bound(norm_backward_error, size=norm_backward_size), spoil="dy", faults=NORM_BACKWARD_FAULTS, drawer=normalised),
     Row("layer_norm", apart_arguments, ROWS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
-        wrt=("x", "gamma", "beta"), spoil="x", faults=APART_FAULTS),
+        wrt=("x", "gamma", "beta"), spoil="x", faults=APART_FAULTS, drawer=rows_apart),
     Row("layer_norm_backward", apart_backward("layer_norm"), ROWS_APART, ("dx", "dgamma", "dbeta"),
-        Bound(norm_backward_error, size=apart_backward_size), spoil="dy", faults=APART_BACKWARD_FAULTS),
+        Bound(norm_backward_error, size=apart_backward_size), spoil="dy", faults=APART_BACKWARD_FAULTS, drawer=rows_apart),
     Row("group_norm", apart_arguments, GROUPS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
-        wrt=("x", "gamma", "beta"), spoil="x", faults=GROUP_NORM_FAULTS),
+        wrt=("x", "gamma", "beta"), spoil="x", faults=GROUP_NORM_FAULTS, drawer=groups_apart),
     Row("group_norm_backward", apart_backward("group_norm"), GROUPS_APART, ("dx", "dgamma", "dbeta"),
-        Bound(norm_backward_error, size=apart_backward_size), spoil="dy", faults=APART_BACKWARD_FAULTS),
+        Bound(norm_backward_error, size=apart_backward_size), spoil="dy", faults=APART_BACKWARD_FAULTS, drawer=groups_apart),
 )

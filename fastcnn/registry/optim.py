@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from ..shapes import DTypeError, ShapeError
+from .drawing import Drawer, any_shape, given
 from .row import EXACT, GRADIENTS, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones, trivial
 
 
@@ -20,6 +22,12 @@ def optimizer(*means: str, squares: tuple[str, ...] = (), **usual: Any) -> Calla
         return {**moving, **{name: draw.positive(*n) for name in squares}, **usual, **options}
 
     return arguments
+
+
+def moved_size(a: Arguments) -> dict[str, float]:
+    """A sum of parameters, gradients and means of them may be small beside these."""
+    largest = max(float(np.abs(value).max()) for value in a.values() if isinstance(value, np.ndarray))
+    return dict.fromkeys(("parameter", "velocity", "first"), largest)
 
 
 def gradient_arguments(draw: Draw, n: tuple[int, ...]) -> Arguments:
@@ -132,20 +140,54 @@ GRADIENT_NORM_FAULTS = (
     bad("no gradient", ShapeError, r"gradient_norm: gradient is empty", gradient=ones(0)),
 )
 
+
+def buffers(**options: tuple[Any, ...]) -> Drawer:
+    """Make a drawer of parameters and of some options of an optimizer."""
+    shared = {"lr": (1.0, 1e-3), "weight_decay": (0.0, 0.3), "scale": (0.25,)}
+    return lambda random: {"n": any_shape(random), **given(random, **shared, **options)}
+
+
+def gradients(random: Random) -> dict[str, Any]:
+    """Draw gradients."""
+    return {"n": any_shape(random)}
+
+
+def clipped(random: Random) -> dict[str, Any]:
+    """Draw gradients and a limit."""
+    return {"n": any_shape(random), **given(random, limit=(0.0, 0.1, 3.0))}
+
+
+def filters(random: Random) -> dict[str, Any]:
+    """Draw weights and the largest norm of a filter."""
+    return {"weight": (random.randint(1, 5), *any_shape(random)), **given(random, limit=(0.0, 1.0))}
+
+
 ROWS: tuple[Row, ...] = (
-    Row("sgd", sgd, DESCENTS, (), Bound(2), updates=("parameter", "velocity"), spoil="gradient", faults=BUFFER_FAULTS),
-    Row("adam", adam, ADAPTIVE, (), Bound(2), updates=("parameter", "first", "second"), spoil="gradient",
-        faults=BUFFER_FAULTS),
-    Row("rmsprop", rmsprop, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient", faults=BUFFER_FAULTS),
-    Row("adagrad", adagrad, BUFFERS, (), Bound(2), updates=("parameter", "square"), spoil="gradient", faults=BUFFER_FAULTS),
-    Row("adadelta", adadelta, BUFFERS, (), Bound(4), updates=("parameter", "square", "change"), spoil="gradient",
-        faults=BUFFER_FAULTS),
+    Row("sgd", sgd, DESCENTS, (), Bound(2, size=moved_size), updates=("parameter", "velocity"), spoil="gradient",
+        faults=BUFFER_FAULTS,
+        drawer=buffers(momentum=(0.0, 0.5), nesterov=(True,), step=(1, 3))),
+    Row("adam", adam, ADAPTIVE, (), Bound(2, size=moved_size), updates=("parameter", "first", "second"), spoil="gradient",
+        faults=BUFFER_FAULTS,
+        drawer=buffers(beta1=(0.0, 0.5), beta2=(0.5,), eps=(1e-3,), decoupled=(True,), step=(1, 1000))),
+    Row("rmsprop", rmsprop, BUFFERS, (), Bound(2, size=moved_size), updates=("parameter", "square"), spoil="gradient",
+        faults=BUFFER_FAULTS,
+        drawer=buffers(alpha=(0.5,), eps=(1e-3,))),
+    Row("adagrad", adagrad, BUFFERS, (), Bound(2, size=moved_size), updates=("parameter", "square"), spoil="gradient",
+        faults=BUFFER_FAULTS,
+        drawer=buffers(eps=(1e-3,))),
+    Row("adadelta", adadelta, BUFFERS, (), Bound(4, size=moved_size), updates=("parameter", "square", "change"),
+        spoil="gradient",
+        faults=BUFFER_FAULTS, drawer=buffers(rho=(0.5,), eps=(1e-3,))),
     Row("adamax", adamax, (*BUFFERS, case("first step", n=(50,), step=1), case("a late step", n=(50,), step=1000)), (),
-        Bound(2), updates=("parameter", "first", "largest"), spoil="gradient", faults=BUFFER_FAULTS),
-    Row("lion", lion, BUFFERS, (), Bound(2), updates=("parameter", "first"), spoil="gradient", faults=BUFFER_FAULTS),
+        Bound(2, size=moved_size), updates=("parameter", "first", "largest"), spoil="gradient", faults=BUFFER_FAULTS,
+        drawer=buffers(beta1=(0.5,), beta2=(0.5,), step=(1, 1000))),
+    Row("lion", lion, BUFFERS, (), Bound(2, size=moved_size), updates=("parameter", "first"), spoil="gradient",
+        faults=BUFFER_FAULTS,
+        drawer=buffers(beta1=(0.5,), beta2=(0.5,))),
     Row("clip_values", clip_arguments, GRADIENTS, (), EXACT, exact=True, updates=("gradient",), spoil="gradient",
-        faults=CLIP_VALUES_FAULTS),
+        faults=CLIP_VALUES_FAULTS, drawer=clipped),
     Row("clip_norms", filters_arguments, FILTERS, (), Bound(filters_error), updates=("weight",), spoil="weight",
-        faults=CLIP_NORMS_FAULTS),
-    Row("gradient_norm", gradient_arguments, GRADIENTS, ("norm",), Bound(2), spoil="gradient", faults=GRADIENT_NORM_FAULTS),
+        faults=CLIP_NORMS_FAULTS, drawer=filters),
+    Row("gradient_norm", gradient_arguments, GRADIENTS, ("norm",), Bound(2), spoil="gradient", faults=GRADIENT_NORM_FAULTS,
+        drawer=gradients),
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from .. import reference
 from ..shapes import DTypeError, ShapeError
+from .drawing import chance, channels, given, images, padding, size, small_images, twice
 from .row import EXACT, KINKED, LINEAR, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, elements, of_sum, ones, trivial
 
 
@@ -288,29 +290,79 @@ ADAPTIVE_MAX_POOL2D_BACKWARD_FAULTS = (
         argmax=np.full((2, 3, 4, 3), -1)),
 )
 
+
+def windows(random: Random, spaces: tuple[int, ...] = (1,)) -> dict[str, Any]:
+    """Draw windows, strides (beyond the window too), dilations, paddings; a window may hang over, even the only one."""
+    R, S = random.choice(((1, 1), (2, 2), (2, 2), (3, 3), (3, 3), (1, 3), (2, 1), (3, 2), (4, 5)))
+    step, strides = random.choice((twice(random, 1, 2, 3, 4, 6), (None, (R, S))))
+    dilation, dilations = twice(random, *spaces)
+    extents = (R - 1) * dilations[0] + 1, (S - 1) * dilations[1] + 1
+    around, padded = padding(random, (R // 2, S // 2), "same", "valid")
+    ceil_mode = chance(random, 0.4)
+    H, W = (_pixels(random, extents[axis], strides[axis], padded and padded[axis], ceil_mode) for axis in (0, 1))
+    usual = {"stride": None, "padding": 0, "ceil_mode": False}
+    settings = {"stride": step, "padding": around, "ceil_mode": ceil_mode}
+    settings |= {} if dilations == (1, 1) else {"dilation": dilation}
+    return {"x": images(random, H, W, channels(random)), "kernel_size": R if R == S and chance(random, 0.5) else (R, S),
+            **{name: value for name, value in settings.items() if value != usual.get(name)}}
+
+
+def _pixels(random: Random, extent: int, stride: int, padded: int | None, ceil_mode: bool) -> int:
+    """Draw pixels for some windows, or for less than one that hangs over the end."""
+    if ceil_mode and padded is not None and stride > 1 and chance(random, 0.2):
+        return max(1, extent - random.randrange(stride) - padded)
+    return size(random, extent, stride, padded)
+
+
+def maxima(random: Random) -> dict[str, Any]:
+    """Draw windows with dilation, many equal pixels, NaN and ReLU."""
+    return {**windows(random, (1, 1, 2, 3)), **random.choice(({}, {}, {"ties": True}, {"nans": True})),
+            **random.choice(({}, {}, {"relu": True}))}
+
+
+def means(random: Random) -> dict[str, Any]:
+    """Draw windows whose padding counts or not."""
+    return {**windows(random), **given(random, count_include_pad=(False, False, True))}
+
+
+def planes(random: Random) -> dict[str, Any]:
+    """Draw whole images."""
+    return {"x": small_images(random)}
+
+
+def some_parts(random: Random) -> dict[str, Any]:
+    """Draw images and a number of parts, fewer or more than there are pixels."""
+    return {"x": small_images(random), "output_size": twice(random, 1, 2, 3, 4, 5, 7, 10)[0]}
+
+
+def maxima_of_parts(random: Random) -> dict[str, Any]:
+    """Draw parts, many equal pixels and NaN."""
+    return {**some_parts(random), **random.choice(({}, {}, {"ties": True}, {"nans": True}))}
+
+
 ROWS: tuple[Row, ...] = (
     Row("max_pool2d", pool_arguments, MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x",
-        faults=WINDOW_FAULTS),
+        faults=WINDOW_FAULTS, drawer=maxima),
     Row("max_pool2d_backward", max_pool2d_backward_arguments, MAXIMA, ("dx",), Bound(3), exact=True, nonzero=0.05,
-        spoil="dy", faults=MAX_BACKWARD_FAULTS),
+        spoil="dy", faults=MAX_BACKWARD_FAULTS, drawer=maxima),
     Row("avg_pool2d", pool_arguments, MEANS, ("y",), Bound(window_error), exact=True, wrt=("x",), differences=LINEAR,
-        spoil="x", faults=WINDOW_FAULTS),
+        spoil="x", faults=WINDOW_FAULTS, drawer=means),
     Row("avg_pool2d_backward", avg_pool2d_backward_arguments, MEANS, ("dx",), Bound(window_error), exact=True, spoil="dy",
-        faults=AVG_BACKWARD_FAULTS),
+        faults=AVG_BACKWARD_FAULTS, drawer=means),
     Row("global_avg_pool2d", elements, PLANES, ("y",), Bound(plane_error), exact=True, wrt=("x",), differences=LINEAR,
-        spoil="x", faults=PLANE_FAULTS),
+        spoil="x", faults=PLANE_FAULTS, drawer=planes),
     Row("global_avg_pool2d_backward", global_avg_pool2d_backward_arguments, PLANES, ("dx",), Bound(1), exact=True,
-        spoil="dy", faults=PLANE_BACKWARD_FAULTS),
+        spoil="dy", faults=PLANE_BACKWARD_FAULTS, drawer=planes),
     Row("global_max_pool2d", elements, PLANES, ("y", "argmax"), EXACT, wrt=("x",), differences=KINKED, spoil="x",
-        faults=GLOBAL_MAX_POOL2D_FAULTS),
+        faults=GLOBAL_MAX_POOL2D_FAULTS, drawer=planes),
     Row("global_max_pool2d_backward", global_max_pool2d_backward_arguments, PLANES, ("dx",), EXACT, exact=True,
-        nonzero=0.0005, spoil="dy", faults=GLOBAL_MAX_POOL2D_BACKWARD_FAULTS),
+        nonzero=0.0005, spoil="dy", faults=GLOBAL_MAX_POOL2D_BACKWARD_FAULTS, drawer=planes),
     Row("adaptive_max_pool2d", adaptive_arguments, ADAPTIVE_MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",),
-        differences=KINKED, spoil="x", faults=PART_FAULTS),
+        differences=KINKED, spoil="x", faults=PART_FAULTS, drawer=maxima_of_parts),
     Row("adaptive_max_pool2d_backward", adaptive_max_pool2d_backward_arguments, ADAPTIVE_MAXIMA, ("dx",), Bound(3),
-        exact=True, nonzero=0.02, spoil="dy", faults=ADAPTIVE_MAX_POOL2D_BACKWARD_FAULTS),
+        exact=True, nonzero=0.02, spoil="dy", faults=ADAPTIVE_MAX_POOL2D_BACKWARD_FAULTS, drawer=maxima_of_parts),
     Row("adaptive_avg_pool2d", adaptive_arguments, PARTS, ("y",), Bound(part_error), wrt=("x",), differences=LINEAR,
-        spoil="x", faults=PART_FAULTS),
+        spoil="x", faults=PART_FAULTS, drawer=some_parts),
     Row("adaptive_avg_pool2d_backward", adaptive_avg_pool2d_backward_arguments, PARTS, ("dx",), Bound(5), spoil="dy",
-        faults=PARTS_BACKWARD_FAULTS),
+        faults=PARTS_BACKWARD_FAULTS, drawer=some_parts),
 )

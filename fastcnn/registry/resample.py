@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from .. import reference
 from ..shapes import DTypeError, ShapeError
+from .drawing import given, padding, small_images, twice
 from .row import EXACT, LINEAR, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, ones, trivial
 
 
@@ -92,13 +94,30 @@ UPSAMPLE2D_BACKWARD_FAULTS = (
     bad("dy of integers", DTypeError, r"upsample2d_backward: dy has dtype int64", dy=ones(2, 6, 8, 3, dtype=int)),
 )
 
+
+def paddings(random: Random) -> dict[str, Any]:
+    """Draw images and what is put around them; mirrored, less than the image has."""
+    x, mode = small_images(random), random.choice(("constant", "constant", "reflect", "replicate"))
+    most = (x[1] - 1, x[2] - 1) if mode == "reflect" else (5, 5)
+    value = random.choice((0.0, 1.0, -2.5)) if mode == "constant" else 0.0
+    usual = {"mode": "constant", "value": 0.0}
+    return {"x": x, "padding": padding(random, most)[0],
+            **{name: one for name, one in (("mode", mode), ("value", value)) if one != usual[name]}}
+
+
+def scales(random: Random) -> dict[str, Any]:
+    """Draw images and how many times as large they get."""
+    return {"x": small_images(random), "scale": twice(random, 1, 2, 2, 3, 4)[0],
+            **given(random, mode=("nearest", "bilinear"))}
+
+
 ROWS: tuple[Row, ...] = (
     Row("pad2d", image_arguments, PADDINGS, ("y",), EXACT, exact=True, wrt=("x",), differences=LINEAR, nonzero=0.1,
-        spoil="x", faults=PAD_FAULTS),
+        spoil="x", faults=PAD_FAULTS, drawer=paddings),
     Row("pad2d_backward", resampled("pad2d"), PADDINGS, ("dx",), Bound(4), exact=True, spoil="dy",
-        faults=PAD2D_BACKWARD_FAULTS),
+        faults=PAD2D_BACKWARD_FAULTS, drawer=paddings),
     Row("upsample2d", image_arguments, SCALES, ("y",), Bound(3), wrt=("x",), differences=LINEAR, spoil="x",
-        faults=SCALE_FAULTS),
+        faults=SCALE_FAULTS, drawer=scales),
     Row("upsample2d_backward", resampled("upsample2d"), SCALES, ("dx",), Bound(6), spoil="dy",
-        faults=UPSAMPLE2D_BACKWARD_FAULTS),
+        faults=UPSAMPLE2D_BACKWARD_FAULTS, drawer=scales),
 )

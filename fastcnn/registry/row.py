@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,7 @@ class Row:
     blurs: bool = False  # NaN and infinity may come out as NaN, and beside their place
     flops: Callable[[Arguments, Arguments], int] | None = None  # of arguments and results; None: the bytes count
     bytes: Callable[[Arguments, Arguments], int] | None = None  # None: those of all arguments and results
+    drawer: Callable[[Random], dict[str, Any]] | None = None  # settings of a case at random
     faults: tuple[Fault, ...] = ()  # calls that are refused, with the arguments of the first case but for what is at fault
 
     @property
