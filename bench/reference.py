@@ -84,8 +84,8 @@ def conv2d(a: Tensors) -> Results:
     """Convolution."""
     dilation = both(a.get("dilation", 1))
     sides = surroundings({"stride": 1, **a}, reach(a["weight"].shape[:2], dilation))
-    y = peer.conv2d(around(planes(a["x"]), sides), a["weight"].permute(3, 2, 0, 1), a["bias"], both(a.get("stride", 1)), 0,
-                    dilation, a.get("groups", 1))
+    y = peer.conv2d(around(planes(a["x"]), sides), a["weight"].permute(3, 2, 0, 1).contiguous(), a["bias"],
+                    both(a.get("stride", 1)), 0, dilation, a.get("groups", 1))
     return {"y": finished(pixels(y), a)}
 
 
@@ -93,9 +93,10 @@ def conv_transpose2d(a: Tensors) -> Results:
     """Transposed convolution; PyTorch's padding is the same on both sides, so that others are cut off."""
     (top, bottom), (left, right) = surroundings(a, (1, 1))
     same = top == bottom and left == right
-    y = peer.conv_transpose2d(planes(a["x"]), a["weight"].permute(3, 2, 0, 1), a["bias"], both(a.get("stride", 1)),
-                              (top, left) if same else 0, both(a.get("output_padding", 0)), a.get("groups", 1),
-                              both(a.get("dilation", 1)))
+    stride, dilation = both(a.get("stride", 1)), both(a.get("dilation", 1))
+    weight = a["weight"].permute(3, 2, 0, 1).contiguous()
+    y = peer.conv_transpose2d(planes(a["x"]), weight, a["bias"], stride, (top, left) if same else 0,
+                              both(a.get("output_padding", 0)), a.get("groups", 1), dilation)
     y = y if same else y[:, :, top:y.shape[2] - bottom, left:y.shape[3] - right]
     return {"y": pixels(y)}
 
