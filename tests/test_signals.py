@@ -89,6 +89,38 @@ def test_the_second_signal_ends_at_once(number):
         train(network(), Twice())
 
 
+def test_a_signal_ends_a_validation_which_a_resumed_run_repeats(tmp_path):
+    class Counting(nn.Flatten):
+        """Counts batches, and sends a signal with one of them: 3 batches train, the others are of the validation."""
+
+        count, last = 0, 0
+
+        def forward(self, x):
+            self.count += 1
+            if self.count == self.last:
+                signal.raise_signal(signal.SIGTERM)
+            return super().forward(x)
+
+    def run(last, **options):
+        nn.manual_seed(0)
+        layer = Counting()
+        layer.last = last
+        model = nn.Sequential(layer, nn.Linear(64, 10))
+        history = train(model, Checkpoint(tmp_path), epochs=2, validation=DIGITS.test.subset(160), **options)
+        return layer.count, history, model
+
+    batches, _, whole = run(0)
+    epoch = batches // 2  # batches of training and validation
+    assert epoch >= 13
+    count, history, _ = run(epoch + 6)
+    assert count == epoch + 6 and history.interrupted and len(history) == 1, "no batch after the signal"
+    state = load_checkpoint(tmp_path)
+    assert (state["epoch"], state["position"]) == (2, 48)
+    _, history, model = run(0, resume=tmp_path)
+    assert len(history) == 2 and not history.interrupted and history[1]["test_loss"] is not None
+    assert all(np.array_equal(array, whole.state_dict()[name]) for name, array in model.state_dict().items())
+
+
 @each_signal
 @pytest.mark.parametrize("handler", ["own", "ignored"])
 def test_a_program_keeps_its_own_handling(number, handler):
@@ -140,7 +172,7 @@ def test_a_forked_child_ends_as_if_nothing_had_been_taken_over():
 
 @each_signal
 def test_every_command_ends_with_one_line(capsys, monkeypatch, number):
-    monkeypatch.setattr(catalogue, "models", lambda arguments: signal.raise_signal(number))
+    monkeypatch.setattr(catalogue, "models", lambda arguments, output: signal.raise_signal(number))
     assert main(["models"]) == 130
     assert capsys.readouterr() == ("", "fastcnn: interrupted\n")
 
@@ -261,7 +293,7 @@ def test_what_an_encoding_lacks_is_shown_by_escapes(monkeypatch, encoding):
     raw = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
     for name, buffer in raw.items():
         monkeypatch.setattr(sys, name, io.TextIOWrapper(buffer, encoding=encoding, errors="strict"))
-    monkeypatch.setattr(catalogue, "models", lambda arguments: print(WORDS) or 0)
+    monkeypatch.setattr(catalogue, "models", lambda arguments, output: print(WORDS) or 0)
     assert main(["models"]) == 0
     assert main(["evaluate", f"{WORDS}.safetensors", "digits"]) == 1
     expected = WORDS.encode(encoding, "backslashreplace")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .. import data
+from .. import data, streams
 from ..data.dataset import in_classes
 from ..data.folder import ImageFolder
 from ..data.npz import PARTS, NpzFile
@@ -171,4 +170,4 @@ def _said_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         yield
     for one in said:
-        print(f"fastcnn: {one.message}", file=sys.stderr)
+        streams.note(f"fastcnn: {one.message}")

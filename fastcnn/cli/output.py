@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import streams
 from ..tables import Table
 from ..warmup import Compilation, compiling
 
@@ -35,7 +36,7 @@ class Output:
     @property
     def width(self) -> int | None:
         """Columns of the terminal that gets the results, None where there is none."""
-        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        return shutil.get_terminal_size().columns if streams.is_terminal(sys.stdout) else None
 
     def result(self, record: Mapping[str, Any], text: str | Table) -> None:
         """Print a result: the record as JSON, or the text."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import data, metrics, models, nn, training
+from .. import data, metrics, models, nn, streams, training
 from ..data.dataset import in_classes
 from ..data.folder import ImageFolder, problem
 from ..data.image_files import ImageReader
@@ -114,12 +113,12 @@ class _Questions:
             if not found:
                 self._say(path, f"predict: {path} has no image files")
             elif folder.left_out:
-                print(f"fastcnn: {folder.said()}", file=sys.stderr)
+                streams.note(f"fastcnn: {folder.said()}")
             yield from map(str, found)
 
     def _say(self, path: str, text: str) -> None:
         self.problems += 1
-        print(f"fastcnn: {text}", file=sys.stderr)
+        streams.note(f"fastcnn: {text}")
         if self.output.as_json:
             self.output.result({"image": path, "problem": text}, "")
 

@@ -75,14 +75,17 @@ def checked_metrics(function: str, metrics: Any) -> dict[str, Callable[[np.ndarr
     return dict(metrics)
 
 
-def score(model: Module, batches: Batches, batch_size: int, measures: Measures) -> dict[str, float]:
-    """Return loss, accuracy and metrics on checked batches."""
+def score(
+    model: Module, batches: Batches, batch_size: int, measures: Measures, before_batch: Callable[[], None] = lambda: None
+) -> dict[str, float]:
+    """Return loss, accuracy and metrics on checked batches; `before_batch` is called before each of them."""
     model.build(batches.images.shape[1:])
     loss, metrics, activation, function = measures
     total, right, dtype = 0.0, 0.0, input_dtype(model)
     parts: list[np.ndarray] = []
     with in_use():
         for start in range(0, len(batches), batch_size):
+            before_batch()
             index = np.arange(start, min(start + batch_size, len(batches)))
             x, target = batches.serve(index, model.normalisation, dtype)
             prediction = model.forward(x)

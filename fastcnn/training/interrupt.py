@@ -9,6 +9,10 @@ from typing import Any
 from .. import signals
 
 
+class StoppedError(Exception):
+    """A stop was requested in the middle of a validation."""
+
+
 class Interrupt:
     """Whether a stop was requested: `requested`."""
 
@@ -21,6 +25,11 @@ class Interrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+
+    def check(self) -> None:
+        """Raise StoppedError where a stop was requested."""
+        if self.requested:
+            raise StoppedError
 
 
 @contextlib.contextmanager

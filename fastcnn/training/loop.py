@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +26,7 @@ from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output
 from .evaluation import Measures, Metrics, checked_loss, checked_metrics, score
 from .files import StrPath
 from .history import KEYS, History
-from .interrupt import Interrupt, interruptible
+from .interrupt import Interrupt, StoppedError, interruptible
 from .progress import progress_callback
 from .settings import described, require_like
 
@@ -213,8 +214,8 @@ class Run:
             while self.epoch <= self.epochs and not self.stop:
                 self._tell("on_epoch_begin")
                 self._train_epoch(interrupt)
-                if not interrupt.requested:
-                    self._end_epoch()
+                with contextlib.suppress(StoppedError):
+                    self._end_epoch(interrupt)
                 if interrupt.requested and self.epoch <= self.epochs:
                     self.history.interrupted = True
                     self._tell("on_interrupt")
@@ -282,12 +283,13 @@ class Run:
             raise NonFiniteError("a gradient", self.epoch, self.step + 1, first_gradient(self.model.parameters()))
         return 1.0 if self.max_norm is None else self.optimizer.clip_scale(self.max_norm, norm)
 
-    def _end_epoch(self) -> None:
-        """Validate, record, tell, and stand before the next epoch."""
+    def _end_epoch(self, interrupt: Interrupt) -> None:
+        """Validate, record, tell, and stand before the next epoch; StoppedError: the epoch is to end in a resumed run."""
+        interrupt.check()
         test: Mapping[str, float | None] = {"loss": None, "accuracy": None}
         if self.validation is not None:
             measures = Measures(self.loss, self.metrics, self.activation, "fit")
-            test = score(self.model, self.validation, self.batch_size, measures)
+            test = score(self.model, self.validation, self.batch_size, measures, interrupt.check)
         record: Record = {
             "epoch": self.epoch,
             "train_loss": self.mean_loss,
