@@ -292,7 +292,7 @@ def release_buffers() -> None:
 
 
 def scratch(function: str, size: int, dtype: np.dtype) -> np.ndarray:
-    """Working memory of at least `size` elements for kernels of one family; its content is arbitrary but finite."""
+    """Working memory of at least `size` elements for kernels of one family; its content is arbitrary, NaN too."""
     arrays = _thread.pool.scratch
     key = function, dtype
     array = arrays.get(key)
