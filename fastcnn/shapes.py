@@ -153,9 +153,31 @@ def paddings(function: str, padding: object, size: tuple[int, int], extent: tupl
 def images(function: str, name: str, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Return (N, H, W, C) of a batch of images; ShapeError when the rank is not 4 or a size is 0."""
     if len(shape) != 4:
-        raise ShapeError(f"{function}: {name} has {len(shape)} dimensions (shape {shape}), expected 4: (N, H, W, C)")
+        raise ShapeError(f"{function}: {name} has {len(shape)} dimensions (shape {shape}), expected 4: (N, H, W, C)"
+                         f"{_missing_axis(name, shape)}")
     nonempty(function, name, shape)
     return shape
+
+
+def _missing_axis(name: str, shape: tuple[int, ...]) -> str:
+    """Say how three dimensions become four."""
+    if len(shape) != 3:
+        return ""
+    return f" (one image: {name}[None]; images of one channel: {name}[..., None])"
+
+
+def channels_last(shape: tuple[int, ...], channels: int) -> str:
+    """Say how images (N, C, H, W) become (N, H, W, C), where the expected channels are those; else nothing."""
+    if len(shape) != 4 or shape[1] != channels:
+        return ""
+    return " (images are (N, H, W, C): x.transpose(0, 2, 3, 1) makes them of (N, C, H, W))"
+
+
+def _filters_last(shape: tuple[int, ...], depth: int) -> str:
+    """Say how filters (K, C, R, S) become (R, S, C, K), where the expected channels are those; else nothing."""
+    if shape[1] != depth:
+        return ""
+    return " (filters are (R, S, C, K): weight.transpose(2, 3, 1, 0) makes them of (K, C, R, S))"
 
 
 def image_sizes(function: str, name: str, value: object) -> tuple[int, int, int, int]:
@@ -205,7 +227,8 @@ def conv2d(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: o
     if depth * parts != C:
         channels = "1 channel" if C == 1 else f"{C} channels"
         grouped = f" in each of {parts} groups" if parts > 1 else ""
-        raise ShapeError(f"{function}: x has {channels} (shape {x}), weight {weight} expects {depth}{grouped}")
+        hint = channels_last(x, depth * parts) or _filters_last(weight, C // parts)
+        raise ShapeError(f"{function}: x has {channels} (shape {x}), weight {weight} expects {depth}{grouped}{hint}")
     strides, dilations = pair(function, "stride", stride), pair(function, "dilation", dilation)
     extent = (R - 1) * dilations[0] + 1, (S - 1) * dilations[1] + 1
     top, bottom, left, right = paddings(function, padding, (H, W), extent, strides)
@@ -316,7 +339,8 @@ def conv_transpose2d(function: str, x: tuple[int, ...], weight: tuple[int, ...],
     nonempty(function, "weight", weight)
     R, S, depth, channels = weight
     if channels != C:
-        raise ShapeError(f"{function}: x has {C} channels (shape {x}), weight {weight} expects {channels}")
+        raise ShapeError(f"{function}: x has {C} channels (shape {x}), weight {weight} expects {channels}"
+                         f"{channels_last(x, channels)}")
     top, bottom, left, right = numeric_padding(function, padding)
     strides, dilations = pair(function, "stride", stride), pair(function, "dilation", dilation)
     dropped = pair(function, "output_padding", output_padding, 0)

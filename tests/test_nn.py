@@ -137,7 +137,7 @@ def test_parameter_assignment_copies_into_the_same_memory():
     [(np.zeros((3, 2)), ShapeError), (np.zeros((2, 3), int), DTypeError), (1.0, ShapeError), ("x", ShapeError)],
 )
 def test_parameter_refuses(value, error):
-    parameter = nn.Parameter(np.zeros((2, 3)), "conv1.weight")
+    parameter = nn.Parameter(np.zeros((2, 3)), "conv1.weight", np.float64)
     with pytest.raises(error, match=r"conv1\.weight"):
         parameter.data = value
 
@@ -738,3 +738,77 @@ def test_gradient_check_refuses_a_gradient_of_another_shape():
 
     with pytest.raises(ShapeError, match=r"gradient_check: dx has shape \(6,\), expected \(2, 3\)"):
         gradient_check(Flat(), numbers(2, 3))
+
+
+def test_a_parameter_is_float32_unless_asked_otherwise():
+    given = np.full((2, 3), 1 / 3)
+    assert nn.Parameter(given).dtype == nn.Parameter([0.5, 1.0]).dtype == np.float32
+    kept = nn.Parameter(given, "w", dtype=np.float64)
+    assert kept.dtype == kept.grad.dtype == np.float64 and np.array_equal(kept.data, given)
+    for dtype in (None, np.float16, int):
+        with pytest.raises(DTypeError, match=r"Parameter w: dtype is .*, expected float32 or float64"):
+            nn.Parameter(given, "w", dtype=dtype)
+
+
+def test_a_layer_with_a_parameter_of_numpy_trains_beside_others():
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.scale, self.linear = nn.Parameter(np.ones(3)), nn.Linear(3, 2)
+
+        def forward(self, x):
+            self._x = x
+            return self.linear(x * self.scale.data)
+
+        def backward(self, dy):
+            dx = self.linear.backward(dy)
+            self.scale.grad = (dx * self._x).sum(axis=0)
+            return dx * self.scale.data
+
+    model = Scaled()
+    model(numbers(4, 3).astype(np.float32))
+    model.backward(np.ones((4, 2), np.float32))
+    optim.Adam(model.parameters()).step()
+    assert model.scale.dtype == np.float32 and (model.scale.data != 1).all()
+    assert gradient_check(model, numbers(4, 3)) < 1e-8
+
+
+HINTS = [
+    (lambda: nn.Conv2D(3, 8, 3)(ones32(2, 3, 16, 16)),
+     "conv2d: x has 16 channels (shape (2, 3, 16, 16)), weight (3, 3, 3, 8) expects 3 (images are (N, H, W, C): "
+     "x.transpose(0, 2, 3, 1) makes them of (N, C, H, W))"),
+    (lambda: functional.conv2d(ones32(2, 16, 16, 3), ones32(8, 3, 5, 5)),
+     "weight (8, 3, 5, 5) expects 5 (filters are (R, S, C, K): weight.transpose(2, 3, 1, 0) makes them of (K, C, R, S))"),
+    (lambda: nn.ConvTranspose2D(3, 8, 3)(ones32(2, 3, 16, 16)), "x.transpose(0, 2, 3, 1) makes them of (N, C, H, W))"),
+    (lambda: nn.BatchNorm(3)(ones32(2, 3, 16, 16)), "x.transpose(0, 2, 3, 1) makes them of (N, C, H, W))"),
+    (lambda: nn.GroupNorm(1, 3)(ones32(2, 3, 16, 16)), "x.transpose(0, 2, 3, 1) makes them of (N, C, H, W))"),
+    (lambda: nn.Conv2D(1, 8, 3)(ones32(28, 28, 1)), "expected 4: (N, H, W, C) (one image: x[None]; images of one channel"),
+    (lambda: nn.Linear(12, 2)(ones32(5, 2, 2, 3)),
+     "linear: x has 4 dimensions (shape (5, 2, 2, 3)), expected 2: (N, in features) (nn.Flatten before it gives (5, 12))"),
+]
+
+
+def ones32(*shape):
+    return np.ones(shape, np.float32)
+
+
+@pytest.mark.parametrize(("call", "message"), HINTS)
+def test_shape_errors_say_what_would_fit(call, message):
+    with pytest.raises(ShapeError) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+def test_shape_errors_give_no_hint_where_no_axis_would_fit():
+    for call in (lambda: nn.Conv2D(3, 8, 3)(ones32(2, 5, 16, 16)), lambda: nn.BatchNorm(3)(ones32(2, 5, 16, 16))):
+        with pytest.raises(ShapeError) as caught:
+            call()
+        assert "transpose" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0", object()])
+def test_a_model_has_no_device_to_move_to(device):
+    with pytest.raises(DTypeError, match=r"to: dtype is .*, expected float32 or float64; a model is always in the memory of "
+                                         r"the CPU, there is no other device"):
+        nn.Linear(2, 2).to(device)
+    with pytest.raises(DTypeError, match="to: dtype is None, expected float32 or float64"):
+        nn.Linear(2, 2).to(None)

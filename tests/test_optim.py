@@ -13,7 +13,7 @@ GRADIENTS = [np.array([0.5, -1.0, 2.0]), np.array([-0.25, 0.0, 1.0]), np.array([
 
 
 def parameters(dtype=np.float64):
-    return [nn.Parameter(np.array([1.0, -2.0], dtype), "a"), nn.Parameter(np.array([[3.0]], dtype), "b")]
+    return [nn.Parameter([1.0, -2.0], "a", dtype), nn.Parameter([[3.0]], "b", dtype)]
 
 
 def run(optimizer, gradients=GRADIENTS):
@@ -125,7 +125,7 @@ KINDS = {"sgd": lambda p: optim.SGD(p, 0.1, momentum=0.9), "adam": optim.Adam, "
 def test_a_step_scales_and_zeroes_gradients_as_it_goes(make, dtype):
     random = np.random.default_rng(0)
     start = random.standard_normal(40001).astype(dtype)
-    at_once, one_by_one = (make([nn.Parameter(start, "a")]) for _ in range(2))
+    at_once, one_by_one = (make([nn.Parameter(start, "a", start.dtype)]) for _ in range(2))
     for _ in range(2):
         at_once.flat.grad[:] = one_by_one.flat.grad[:] = random.standard_normal(len(start))
         at_once.step(scale=0.25, zero=True)
@@ -204,7 +204,7 @@ GROUPED = {
 def test_groups_give_the_bits_of_optimizers_of_their_own(make, dtype):
     random = np.random.default_rng(0)
     starts = [random.standard_normal(size).astype(dtype) for size in (20011, 3, 33001, 70)]
-    together, apart = ([nn.Parameter(start) for start in starts] for _ in range(2))
+    together, apart = ([nn.Parameter(start, dtype=start.dtype) for start in starts] for _ in range(2))
     one = make([{"parameters": together[2:], "lr": 0.03, "weight_decay": 0.01}, {"parameters": together[:2]}], lr=0.1,
                weight_decay=0.002)
     others = [make(apart[2:], lr=0.03, weight_decay=0.01), make(apart[:2], lr=0.1, weight_decay=0.002)]
@@ -363,7 +363,7 @@ def test_a_saved_state_goes_on_to_the_same_bits(name):
     [
         ({"kind": "SGD"}, "state is of SGD"),
         ({"kind": "Adam", "lr": 0.1, "steps": 1}, "state is of Adam with kind, lr, steps"),
-        (optim.Adam([nn.Parameter(np.ones(2))]).state_dict(), r"first is float64 \(2,\), expected float64 \(3,\)"),
+        (optim.Adam([nn.Parameter(np.ones(2), "c", np.float64)]).state_dict(), r"first is float64 \(2,\), expected float64 \(3,\)"),
         (optim.Adam(parameters(np.float32)).state_dict(), r"first is float32 \(3,\)"),
     ],
     ids=["another kind", "without moments", "other parameters", "another dtype"],

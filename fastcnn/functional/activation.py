@@ -77,7 +77,7 @@ def sigmoid_backward(dy: Any, y: Any) -> np.ndarray:
 
 
 def tanh(x: Any) -> np.ndarray:
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent, (exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
     return _forward(kernels.tanh, "tanh", x)
 
 
@@ -98,7 +98,7 @@ def elu_backward(dy: Any, y: Any, alpha: float = 1.0) -> np.ndarray:
 
 
 def gelu(x: Any) -> np.ndarray:
-    """x times the normal distribution function of x, exact."""
+    """x times the normal distribution function of x, exact: x (1 + erf(x / sqrt(2))) / 2."""
     return _forward(kernels.gelu, "gelu", x)
 
 
@@ -144,7 +144,7 @@ def softplus_options(function: str, beta: float, threshold: float) -> tuple[floa
 
 
 def hardswish(x: Any) -> np.ndarray:
-    """x times a line that rises from 0 at -3 to 1 at 3."""
+    """x times a line that rises from 0 at -3 to 1 at 3: x min(max(x + 3, 0), 6) / 6."""
     return _forward(kernels.hardswish, "hardswish", x)
 
 
@@ -154,7 +154,7 @@ def hardswish_backward(dy: Any, x: Any) -> np.ndarray:
 
 
 def mish(x: Any) -> np.ndarray:
-    """x tanh(softplus(x))."""
+    """x tanh(softplus(x)), softplus(x) = log(1 + exp(x))."""
     return _forward(kernels.mish, "mish", x)
 
 

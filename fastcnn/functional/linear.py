@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from .activation import through_relu
 def _window(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> Window:
     """Return the product as a convolution; ShapeError when x (N, in) and weight (in, out) do not fit."""
     if len(x) != 2:
-        raise shapes.ShapeError(f"{function}: x has {len(x)} dimensions (shape {x}), expected 2: (N, in features)")
+        flat = f" (nn.Flatten before it gives {x[0], math.prod(x[1:])})" if len(x) > 2 else ""
+        raise shapes.ShapeError(f"{function}: x has {len(x)} dimensions (shape {x}), expected 2: (N, in features){flat}")
     if len(weight) != 2:
         raise shapes.ShapeError(f"{function}: weight has {len(weight)} dimensions (shape {weight}), "
                                 "expected 2: (in features, out features)")

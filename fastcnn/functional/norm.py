@@ -10,7 +10,7 @@ import numpy as np
 
 from ..kernels import norm as kernels
 from ..kernels import threads
-from ..shapes import DTypeError, ShapeError, at_least_1d, integer, real, same_shape
+from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer, real, same_shape
 from . import arrays
 from .activation import relu_backward
 
@@ -46,15 +46,16 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     """Give every channel mean beta and standard deviation gamma -> y like x, saved = (mean, inverse_std).
 
     x (N, H, W, C) or (N, C), all others (C,). Training uses mean and biased variance of the batch and moves the
-    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used. `add`, an array like
-    x, is added to y and `relu` gives max(y, 0) in the same pass.
+    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used:
+    y = (x - mean) / sqrt(variance + eps) * gamma + beta, running = (1 - momentum) running + momentum batch. `add`, an array
+    like x, is added to y and `relu` gives max(y, 0) in the same pass.
     """
     x, gamma, beta, old_mean, old_var = arrays.floats(
         "batch_norm", x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
     job = _job("batch_norm", x.shape)
     if not gamma.shape == beta.shape == old_mean.shape == old_var.shape == (job.C,):
         for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
-            same_shape("batch_norm", name, array.shape, (job.C,), "the channels of x")
+            same_shape("batch_norm", name, array.shape, (job.C,), f"the channels of x{channels_last(x.shape, array.size)}")
     eps, flat, dtype, workers = real("batch_norm", "eps", eps, 0), x.ravel(), x.dtype, threads.workers(x.size)
     centre, scale, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
     inverse_std, addend = np.empty(job.C, dtype), arrays.as_addend("batch_norm", add, x.shape, dtype)
@@ -133,6 +134,7 @@ def _both(function: str, saved: Any) -> tuple[Any, Any]:
 def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Give every row of x (..., C) mean 0 and deviation 1, then each element beta and gamma (C,) -> y, (mean, inverse_std).
 
+    y = (x - mean) / sqrt(variance + eps) * gamma + beta, with mean and variance of the row.
     Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3.
     """
     x, gamma, beta = arrays.floats("layer_norm", x=x, gamma=gamma, beta=beta)
@@ -162,7 +164,8 @@ def group_norm(x: Any, gamma: Any, beta: Any, groups: int, *, eps: float = 1e-5,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Give each group of channels of every image mean 0 and deviation 1, then each channel beta and gamma (C,).
 
-    x (N, H, W, C) or (N, C) -> y like x, saved = (mean, inverse_std), each (N, groups). Wu and He, "Group Normalization",
+    x (N, H, W, C) or (N, C) -> y like x, saved = (mean, inverse_std), each (N, groups): y = (x - mean) / sqrt(variance +
+    eps) * gamma + beta, with mean and variance of the group in its image. Wu and He, "Group Normalization",
     ECCV 2018, section 3.
     """
     x, gamma, beta = arrays.floats("group_norm", x=x, gamma=gamma, beta=beta)
@@ -193,7 +196,7 @@ def _groups(function: str, shape: tuple[int, ...], groups: int) -> int:
 def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, groups: int, eps: float,
                 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     for name, array in (("gamma", gamma), ("beta", beta)):
-        same_shape(function, name, array.shape, x.shape[-1:], "the channels of x")
+        same_shape(function, name, array.shape, x.shape[-1:], f"the channels of x{channels_last(x.shape, array.size)}")
     small = real(function, "eps", eps, 0)
     y = arrays.empty(x.shape, x.dtype)
     mean, inverse_std = (arrays.empty((len(x), groups), x.dtype) for _ in range(2))

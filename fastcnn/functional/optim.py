@@ -1,7 +1,8 @@
 """One step of each optimizer over flat buffers, in one pass: parameter and state change in place.
 
 The formulas are PyTorch's; `step` counts from 1. `scale` multiplies the gradient, which is as before afterwards, or zero
-with `zero`.
+with `zero`. A gradient whose square overflows (beyond 1.8e19 in float32) makes a running square infinite, and its element
+stands still from then on, as in PyTorch: clip gradients that may be so large.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ def sgd(parameter: np.ndarray, gradient: Any, velocity: np.ndarray, *, lr: float
         weight_decay: float, step: int, scale: float = 1.0, zero: bool = False) -> None:
     """Gradient descent with momentum; step 1 sets velocity = gradient.
 
+    g = scale gradient + weight_decay parameter; velocity = momentum velocity + g; parameter -= lr velocity, or with
+    `nesterov` lr (g + momentum velocity).
+
     Sutskever et al., "On the importance of initialization and momentum", ICML 2013, section 2.
     """
     rate, momentum = real("sgd", "lr", lr, 0), real("sgd", "momentum", momentum, 0)
@@ -70,6 +74,10 @@ def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.nda
          beta2: float, eps: float, weight_decay: float, decoupled: bool, step: int, scale: float = 1.0,
          zero: bool = False) -> None:
     """Adam, or AdamW with decoupled weight decay; the running means first and second start at 0.
+
+    first = beta1 first + (1 - beta1) g; second = beta2 second + (1 - beta2) g^2; parameter -= lr (first / (1 - beta1^step))
+    / (sqrt(second / (1 - beta2^step)) + eps), with g = scale gradient + weight_decay parameter, or `decoupled`: g = scale
+    gradient and parameter *= 1 - lr weight_decay before.
 
     Kingma and Ba, "Adam", ICLR 2015, algorithm 1. Loshchilov and Hutter, "Decoupled Weight Decay
     Regularization", ICLR 2019, algorithm 2.
@@ -87,6 +95,9 @@ def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: flo
             weight_decay: float, scale: float = 1.0, zero: bool = False) -> None:
     """Divide by the root of a running mean of squares, which starts at 0.
 
+    g = scale gradient + weight_decay parameter; square = alpha square + (1 - alpha) g^2; parameter -= lr g /
+    (sqrt(square) + eps).
+
     Tieleman and Hinton, "Neural Networks for Machine Learning", 2012, lecture 6.5.
     """
     rate, alpha = real("rmsprop", "lr", lr, 0), real("rmsprop", "alpha", alpha, 0, 1)
@@ -98,6 +109,8 @@ def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: flo
 def adagrad(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, eps: float,
             weight_decay: float, scale: float = 1.0, zero: bool = False) -> None:
     """Divide by the root of the sum of all squares so far, which starts at 0.
+
+    g = scale gradient + weight_decay parameter; square += g^2; parameter -= lr g / (sqrt(square) + eps).
 
     Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 12, 2011, section 1.3.
     """
@@ -111,6 +124,9 @@ def adadelta(parameter: np.ndarray, gradient: Any, square: np.ndarray, change: n
              eps: float, weight_decay: float, scale: float = 1.0, zero: bool = False) -> None:
     """Step by the ratio of two running roots, of squared changes and of squared gradients; both start at 0.
 
+    g = scale gradient + weight_decay parameter; square = rho square + (1 - rho) g^2; step = sqrt(change + eps) /
+    sqrt(square + eps) g; change = rho change + (1 - rho) step^2; parameter -= lr step.
+
     Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012, algorithm 1.
     """
     rate, rho = real("adadelta", "lr", lr, 0), real("adadelta", "rho", rho, 0, 1)
@@ -122,6 +138,9 @@ def adadelta(parameter: np.ndarray, gradient: Any, square: np.ndarray, change: n
 def adamax(parameter: np.ndarray, gradient: Any, first: np.ndarray, largest: np.ndarray, *, lr: float, beta1: float,
            beta2: float, eps: float, weight_decay: float, step: int, scale: float = 1.0, zero: bool = False) -> None:
     """Adam with a fading maximum of |gradient| in place of the root of squares; both arrays start at 0.
+
+    g = scale gradient + weight_decay parameter; first = beta1 first + (1 - beta1) g; largest = max(beta2 largest, |g| +
+    eps); parameter -= lr / (1 - beta1^step) first / largest.
 
     Kingma and Ba, "Adam", ICLR 2015, algorithm 2.
     """
@@ -137,6 +156,9 @@ def lion(parameter: np.ndarray, gradient: Any, first: np.ndarray, *, lr: float, 
          weight_decay: float, scale: float = 1.0, zero: bool = False) -> None:
     """Step by lr against the sign of a mean of gradients, which starts at 0; decay shrinks the parameter.
 
+    g = scale gradient; parameter -= lr (sign(beta1 first + (1 - beta1) g) + weight_decay parameter); first = beta2 first +
+    (1 - beta2) g.
+
     Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2.
     """
     rate, decay = real("lion", "lr", lr, 0), real("lion", "weight_decay", weight_decay, 0)
@@ -146,14 +168,14 @@ def lion(parameter: np.ndarray, gradient: Any, first: np.ndarray, *, lr: float, 
 
 
 def clip_values(gradient: np.ndarray, limit: float) -> None:
-    """Bring each element of gradient into -limit to limit in place; NaN stays NaN."""
+    """Bring each element of gradient into -limit to limit in place, min(max(g, -limit), limit); NaN stays NaN."""
     arrays.in_place("clip_values", gradient=gradient)
     gradient = arrays.as_floats("clip_values", "gradient", gradient)
     kernels.clip_values(gradient.ravel(), real("clip_values", "limit", limit, 0), threads.workers(gradient.size, _GRAIN))
 
 
 def clip_norms(weight: np.ndarray, limit: float) -> None:
-    """Scale each filter of weight (..., K) whose norm is above limit down to it, in place; NaN stays NaN.
+    """Scale each filter of weight (..., K) whose norm is above limit down to it, w *= limit / |w|, in place; NaN stays NaN.
 
     Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1.
     """

@@ -96,7 +96,11 @@ class _View(Layer):
 
 
 class Flatten(_View):
-    """x (N, ...) as (N, features), row-major; no copy."""
+    """x (N, ...) as (N, features), row-major; no copy.
+
+    Features of images (N, H, W, C) come in the order H, W, C, and so do the rows of the weight of a Linear behind it; those
+    of a network whose images are (N, C, H, W) come in the order C, H, W.
+    """
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, features)."""

@@ -165,9 +165,13 @@ class Module:
 
     def to(self: Self, dtype: Any) -> Self:
         """Convert parameters and buffers to float32 or float64; DTypeError for another type."""
-        wanted = np.dtype(dtype)
-        if wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise DTypeError(f"to: dtype is {wanted}, expected float32 or float64")
+        try:
+            wanted = np.dtype(dtype)
+        except TypeError:
+            raise DTypeError(f"to: dtype is {dtype!r}, expected float32 or float64; a model is always in the memory of the "
+                             "CPU, there is no other device") from None
+        if dtype is None or wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise DTypeError(f"to: dtype is {None if dtype is None else wanted}, expected float32 or float64")
         for _, module in self.named_modules():
             for _, parameter in module._members(Parameter):
                 parameter.to(wanted)

@@ -35,7 +35,7 @@ class Flat(NamedTuple):
 
 
 class Parameter:
-    """An array to train, float32 or float64, and its gradient of the same shape.
+    """An array to train, float32 or, with `dtype=np.float64`, float64, and its gradient of the same shape.
 
     `data` and `grad` are views into flat buffers. Assigning to them copies the values into that memory: real
     floats of any width are accepted, ShapeError for another shape, DTypeError for another kind of values.
@@ -46,12 +46,18 @@ class Parameter:
     _data: np.ndarray
     _grad: np.ndarray
 
-    def __init__(self, data: Any, name: str = "") -> None:
-        """Copy `data` into memory of its own; float64 stays float64, other floats become float32."""
+    def __init__(self, data: Any, name: str = "", dtype: Any = np.float32) -> None:
+        """Copy `data`, floats of any width, into memory of its own.
+
+        It becomes float32, as all layers begin: numpy's arrays are float64 where nothing is said. DTypeError: `data` holds
+        no floats, or `dtype` is neither float32 nor float64.
+        """
         array = np.asarray(data)
         _require_floats(name, array)
+        if dtype is None or np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise DTypeError(f"Parameter {name}: dtype is {dtype!r}, expected float32 or float64")
         self.name = name
-        self._own(array, np.dtype(np.float32 if array.dtype.itemsize <= 4 else np.float64))
+        self._own(array, np.dtype(dtype))
 
     @property
     def data(self) -> np.ndarray:
