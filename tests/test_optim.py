@@ -363,7 +363,8 @@ def test_a_saved_state_goes_on_to_the_same_bits(name):
     [
         ({"kind": "SGD"}, "state is of SGD"),
         ({"kind": "Adam", "lr": 0.1, "steps": 1}, "state is of Adam with kind, lr, steps"),
-        (optim.Adam([nn.Parameter(np.ones(2), "c", np.float64)]).state_dict(), r"first is float64 \(2,\), expected float64 \(3,\)"),
+        (optim.Adam([nn.Parameter([1.0, 1.0], "c", np.float64)]).state_dict(),
+         r"first is float64 \(2,\), expected float64 \(3,\)"),
         (optim.Adam(parameters(np.float32)).state_dict(), r"first is float32 \(3,\)"),
     ],
     ids=["another kind", "without moments", "other parameters", "another dtype"],
