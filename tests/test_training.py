@@ -461,6 +461,12 @@ def test_images_as_in_training_are_not_warned_of():
     fastcnn.predict(network(norm=False), FEW.images / np.float32(255))
 
 
+def test_a_loaded_model_normalises_as_the_saved_one_did(tmp_path):
+    fastcnn.save(network(), tmp_path / "model")
+    model = learned()
+    assert fastcnn.load(tmp_path / "model", model=model).normalisation is None
+
+
 def test_a_normalisation_may_be_a_pair_of_lists(tmp_path):
     model = learned()
     expected = fastcnn.predict(model, FEW.images)
@@ -666,6 +672,22 @@ def test_softmax_in_plain_numpy_is_known_by_its_sums():
             return powers / powers.sum(axis=1, keepdims=True)
 
     assert np.array_equal(fastcnn.predict(Plain(), POINTS), Plain().forward(POINTS))
+
+
+def test_an_unknown_output_activation_is_refused():
+    model = nn.Sequential(nn.Linear(64, 3))
+    model.output_activation = "relu"
+    with pytest.raises(ValueError, match="output_activation is 'relu', expected one of softmax, sigmoid, exp, identity, or"):
+        fastcnn.predict(model, POINTS)
+
+
+def test_a_sequential_with_a_forward_of_its_own_is_run():
+    class Scaled(nn.Sequential):
+        def forward(self, x):
+            return 3 * super().forward(x)
+
+    model = Scaled(nn.Linear(64, 1), nn.Sigmoid())
+    assert np.array_equal(fastcnn.predict(model, POINTS), F.sigmoid(model.forward(POINTS)))
 
 
 def test_a_loss_that_squashes_probabilities_is_warned_of():

@@ -53,7 +53,7 @@ def of_structure(model: Module) -> tuple[str | None, bool]:
 
 def _last(model: Module) -> Module | None:
     """Return the last module that changes values."""
-    if not isinstance(model, Sequential):
+    if not isinstance(model, Sequential) or type(model).forward is not Sequential.forward:
         return None if isinstance(model, _PASS_ON) else model
     return next((last for last in map(_last, reversed(model.layers)) if last is not None), None)
 
@@ -65,12 +65,18 @@ def of_model(model: Module, x: np.ndarray, loss: Any, y: np.ndarray | None = Non
     is known, rows that sum to 1 are probabilities, and others scores.
     """
     told, is_known = of_structure(model)
-    meant = getattr(loss, "output_activation", None) or model.output_activation
+    meant = _checked(getattr(loss, "output_activation", None) or model.output_activation)
     if told is not None or (meant and (is_known or loss is None)):
         return told or str(meant)
     if not is_known or y is None:
         told, y = _of_run(model, x[:_FEW])
     return told or meant or _of_values(y)
+
+
+def _checked(activation: str | None) -> str | None:
+    if activation is not None and activation not in ACTIVATIONS:
+        raise ValueError(f"output_activation is {activation!r}, expected one of {', '.join(ACTIVATIONS)}, or None")
+    return activation
 
 
 def _of_run(model: Module, x: np.ndarray) -> tuple[str | None, np.ndarray]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import models
-from ..nn import Module, Normalisation
+from ..nn import Module
 from ..shapes import CheckpointError, DTypeError, integer
 from .answers import ACTIVATIONS
 from .callbacks import Callback, Record
@@ -59,8 +59,7 @@ def load(path: StrPath, *, model: Module | None = None) -> Module:
         target.load_state_dict(tensors)
     except CheckpointError as error:
         raise CheckpointError(f"load: {path} does not fit the model: {error}") from None
-    if description["normalisation"] is not None:
-        target.normalisation = Normalisation(*(np.array(part, np.float32) for part in description["normalisation"]))
+    target.normalisation = description["normalisation"]
     target.classes = tuple(description["classes"])
     target.output_activation = description["output_activation"]
     return target

@@ -350,8 +350,8 @@ class Run:
         """Stand where another run stood; CheckpointError: its data, settings or model were others."""
         try:
             self._require_settings(state)
-            require_like(self._counts(), state, "")
             self.model.load_state_dict(state["model"])
+            require_like(self._counts(), state, "")
             self.model.normalisation = state["normalisation"] and Normalisation(**state["normalisation"])
             self.model.output_activation = state["output_activation"]
             self.optimizer.load_state_dict(state["optimizer"])
