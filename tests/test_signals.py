@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -203,19 +202,35 @@ def test_a_signal_that_the_compiler_loses_ends_the_command_nevertheless(number):
         pytest.fail("one more kernel was compiled")
 
 
+FOREVER = [sys.executable, "-m", "fastcnn", "train", "digits", "--model", "smallcnn", "--epochs", "1000", "--out"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_process_that_trains_is_asked_to_end(tmp_path, number):
-    command = [sys.executable, "-m", "fastcnn", "train", "digits", "--model", "smallcnn", "--epochs", "1000",
-               "--out", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+def test_a_process_that_trains_is_asked_to_end(tmp_path):
+    with subprocess.Popen([*FOREVER, tmp_path], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         for line in process.stderr:
             if line.startswith("epoch 1/"):
                 break
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         last = process.stderr.read().splitlines()[-1]
         assert process.wait() == 130 and last.startswith("interrupted in epoch")
     assert load_checkpoint(tmp_path)["epoch"] >= 2
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_terminal_that_goes_away(tmp_path):
+    """SIGHUP comes, and whatever is said then is an error of the system."""
+    pty = pytest.importorskip("pty")
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [*FOREVER, tmp_path])
+    shown = b""
+    while b"epoch 2/" not in shown:
+        shown += os.read(terminal, 1000)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 130
+    assert load_checkpoint(tmp_path)["epoch"] >= 2 and (tmp_path / "model.safetensors").is_file()
 
 
 # Streams
@@ -321,6 +336,7 @@ def homeless(request, monkeypatch):
     def nobody(*arguments):
         raise KeyError("no such user")
 
+    pwd = pytest.importorskip("pwd")
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     monkeypatch.setattr(pwd, "getpwnam", nobody)
     for name in ("HOME", "XDG_CACHE_HOME", "FASTCNN_CACHE", "FASTCNN_DATA"):
