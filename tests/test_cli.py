@@ -131,6 +131,17 @@ def test_resuming_where_no_run_is_makes_nothing(content, finished, tmp_path, cap
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_curves_of_a_run_whose_validation_was_not_finite(finished, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    lines_before = (finished / "history.jsonl").read_text().splitlines()
+    records = [{**json.loads(line), "test_loss": value} for line, value in zip(lines_before, (None, 0.5), strict=True)]
+    (tmp_path / "history.jsonl").write_text(training.History(records).json_lines() + training.History(
+        [{**records[1], "epoch": 3, "test_loss": float("nan"), "train_loss": float("inf")}]).json_lines())
+    (tmp_path / "model.safetensors").write_bytes((finished / "model.safetensors").read_bytes())
+    assert main(["plot", "curves", str(tmp_path)]) == 0
+    assert (tmp_path / "curves.png").exists() and "NaN" not in (tmp_path / "history.jsonl").read_text()
+
+
 def test_a_run_that_has_no_checkpoint_yet_begins_again(tmp_path, capsys):
     (tmp_path / "history.jsonl").touch()
     assert main([*QUICK, "--epochs", "1", "--out", str(tmp_path), "--resume"]) == 0
