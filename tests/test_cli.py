@@ -108,7 +108,7 @@ def test_what_a_run_prints(capsys):
     assert re.fullmatch(r"memory   \d+\.\d .iB for a step(, \d+\.\d .iB free)?", out[4])
     assert out[5] == "writing  nothing; --out DIR keeps the model"
     assert re.fullmatch(r"test accuracy \d+\.\d\d%, loss \d\.\d{4}, \d+\.\d s of training", out[6])
-    assert re.match(r"epoch 1/1: loss \d\.\d{4}, accuracy ", progress[-1])
+    assert re.match(r"  1/1 +\d\.\d{4} +\d+\.\d\d% ", progress[-1])
 
 
 def test_resumed_run_gives_the_same_bits(finished, tmp_path, capsys):

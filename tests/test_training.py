@@ -1399,29 +1399,6 @@ def test_refused_elsewhere(call, error, message):
     assert message in str(caught.value)
 
 
-# Progress
-
-
-def test_without_a_terminal_each_epoch_is_a_line(capsys):
-    train(network(), epochs=2, validation=DIGITS.test, progress=True)
-    out, err = capsys.readouterr()
-    lines = err.splitlines()
-    assert out == "" and len(lines) == 2 and "\r" not in err
-    assert lines[0].startswith("epoch 1/2: loss ") and "test loss" in lines[0] and "images/s" in lines[0]
-
-
-def test_on_a_terminal_there_is_a_bar(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    train(network(), epochs=2, progress=True)
-    err = capsys.readouterr().err
-    assert "epoch 1/2:" in err and "images/s" in err and "accuracy" in err and "\r" in err
-
-
-def test_progress_can_be_silent(capsys):
-    train(network())
-    assert capsys.readouterr() == ("", "")
-
-
 # Gradient check
 
 

@@ -35,8 +35,8 @@ class Output:
 
     @property
     def width(self) -> int | None:
-        """Columns of the terminal that gets the results, None where there is none."""
-        return shutil.get_terminal_size().columns if streams.is_terminal(sys.stdout) else None
+        """Columns of the terminal that gets the results, but the last, None where there is none."""
+        return shutil.get_terminal_size().columns - 1 if streams.is_terminal(sys.stdout) else None
 
     def result(self, record: Mapping[str, Any], text: str | Table) -> None:
         """Print a result: the record as JSON, or the text."""
