@@ -112,7 +112,7 @@ def main() -> None:
                          labels=test.labels[:24], classes=test.classes)
         maps = feed_forward(F.gather(test.images, np.arange(1), *scale), weights)
         for name in [name for name in maps if "conv" in name]:  # conv0 before the activation, aconv0 after it, and so on
-            plot.channels(maps[name][0], arguments.out / f"{name}.png", name)
+            plot.channels(maps[name][0], arguments.out / f"{name}.png", title=name)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,12 @@ def activations(model: Module, images: Any) -> dict[str, np.ndarray]:
 
     Images as in `predict`. ShapeError, DTypeError: they do not fit.
     """
-    used, x = _prepared("activations", model, images)
+    return outputs_of("activations", model, images)
+
+
+def outputs_of(function: str, model: Module, images: Any) -> dict[str, np.ndarray]:
+    """Return what `activations` does; errors name the function."""
+    used, x = _prepared(function, model, images)
     outputs: dict[str, np.ndarray] = {}
 
     def keep(name: str, module: Module, forward: Callable[[Any], Any], values: Any) -> Any:

@@ -1,10 +1,15 @@
 """Pictures and what they show: filters, maps, answers, attention, architecture."""
 
+import gc
+import inspect
 import re
+import weakref
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
 from PIL import Image
 
 import fastcnn
@@ -39,7 +44,7 @@ def same_state(model, before):
 
 @pytest.mark.parametrize("layer, channels", [(None, 1), ("2", 32)], ids=["first", "deeper"])
 def test_filters(layer, channels, model, tmp_path):
-    plot.filters(model, tmp_path / "filters.png", layer)
+    plot.filters(model, tmp_path / "filters.png", layer=layer)
     looked_at(tmp_path / "filters.png")
 
 
@@ -52,7 +57,7 @@ def test_filters_in_colour_and_few(tmp_path):
 @pytest.mark.parametrize("layer", [None, "4"], ids=["first", "pooled"])
 def test_feature_maps(layer, model, tmp_path):
     before = model.state_dict()
-    plot.feature_maps(model, FEW[0], tmp_path / "maps.png", layer)
+    plot.feature_maps(model, FEW[0], tmp_path / "maps.png", layer=layer)
     looked_at(tmp_path / "maps.png")
     assert same_state(model, before)
 
@@ -81,7 +86,7 @@ def test_a_mosaic_shows_each_image_in_its_place():
 
 
 def test_channels(tmp_path):
-    plot.channels(np.random.default_rng(0).standard_normal((5, 7, 100)), tmp_path / "maps.png", "a title", most=9)
+    plot.channels(np.random.default_rng(0).standard_normal((5, 7, 100)), tmp_path / "maps.png", title="a title", most=9)
     looked_at(tmp_path / "maps.png")
 
 
@@ -97,20 +102,91 @@ def letters_of(path):
     return re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8"))
 
 
-def test_long_names_lose_their_middle_and_dollars_are_dollars(model, tmp_path):
-    names = ["a class number 10", "a class number 11", "aquarium_fish", "$5", "x$y$", *"56789"]
+def test_long_names_are_shown_where_there_is_room_and_dollars_are_dollars(model, tmp_path):
+    names = ["a class number 10", "triangle with a long and longer name", "aquarium_fish", "$5", "x$y$", *"56789"]
     chosen = np.arange(6) % 5
     plot.predictions(FEW, np.eye(10)[chosen], tmp_path / "answers.svg", labels=chosen[::-1], classes=names)
     words = letters_of(tmp_path / "answers.svg")
-    assert {"a clas…ber 10 100%", "a clas…ber 11 100%", "aquarium_fish 100%", "$5 100%", "x$y$ 100%"} <= set(words)
-    assert {"truth: a clas…ber 11", "truth: x$y$"} <= set(words)
+    assert {"a class number 10 100%", "aquarium_fish 100%", "$5 100%", "x$y$ 100%"} <= set(words)
+    assert "truth: x$y$" in words
+    assert any(re.fullmatch(r"triangle with .*….* name 100%", word) for word in words)
     plot.saliency(model, FEW, tmp_path / "saliency.svg", classes=["$a$ and some more"] * 10)
-    assert sum(word.startswith("$a$ an…e more ") for word in letters_of(tmp_path / "saliency.svg")) == 6
+    assert sum(word.startswith("$a$ and some more ") for word in letters_of(tmp_path / "saliency.svg")) == 6
+    plot.confusion_matrix(np.eye(10, dtype=int), tmp_path / "matrix.svg", classes=names)
+    assert letters_of(tmp_path / "matrix.svg").count("triangle with a long and longer name") == 2
+
+
+@pytest.mark.parametrize("most, labels", [(1, None), (2, [1, 0]), (35, None)])
+@pytest.mark.parametrize("length", [1, 13, 25, 80])
+def test_no_words_are_cut_off_or_written_over_others(most, labels, length, tmp_path):
+    names = [f"{number}{letter * (length - 1)}" for number, letter in enumerate("ml")]
+    images = np.resize(DIGITS.test.images, (min(most, 20), 8, 8, 1))
+    answers = np.eye(2)[np.arange(len(images)) % 2]
+    made = plot.predictions(images, answers, labels=labels, classes=names, most=most)
+    made.draw_without_rendering()
+    titles = [place.title.get_window_extent() for place in made.axes if place.get_title()]
+    assert all(box.x0 >= 0 and box.x1 <= made.bbox.width for box in titles)
+    assert not any(one.overlaps(other) for index, one in enumerate(titles) for other in titles[:index])
+
+
+# Orders of arguments
+
+
+DRAWN = {
+    "curves": lambda model: ([{"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "test_loss": None,
+                               "test_accuracy": None}],),
+    "filters": lambda model: (model,), "feature_maps": lambda model: (model, FEW[0]),
+    "channels": lambda model: (np.eye(4)[..., None],), "predictions": lambda model: (FEW, np.eye(10)[:6]),
+    "confusion_matrix": lambda model: (np.eye(3, dtype=int),), "saliency": lambda model: (model, FEW),
+    "grad_cam": lambda model: (model, FEW), "architecture": lambda model: (model,)}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_without_a_path_the_picture_is_returned_and_pyplot_does_not_know_of_it(name, model, tmp_path):
+    made = getattr(plot, name)(*DRAWN[name](model))
+    if name == "architecture":
+        assert ElementTree.fromstring(made._repr_svg_()).tag.endswith("svg")
+    else:
+        assert isinstance(made, Figure) and made._repr_png_().startswith(b"\x89PNG")
+    path = tmp_path / "picture.svg"
+    assert getattr(plot, name)(*DRAWN[name](model), path) is None and path.stat().st_size > 500
+    assert [found.name for found in tmp_path.iterdir()] == ["picture.svg"]
+    assert not pyplot.get_fignums()
+
+
+def test_figures_are_let_go(model):
+    made = plot.filters(model)
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_picture_takes_data_then_a_path_then_options_by_name(name, model):
+    draw, data_first = getattr(plot, name), DRAWN[name](model)
+    kinds = [(parameter.name, parameter.kind) for parameter in inspect.signature(draw).parameters.values()]
+    assert [kind for _, kind in kinds[:len(data_first) + 1]] == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * (
+        len(data_first) + 1) and kinds[len(data_first)][0] == "path"
+    assert all(kind is inspect.Parameter.KEYWORD_ONLY for _, kind in kinds[len(data_first) + 1:])
+    expected = rf"expected {name}\(.*path=None"
+    for wrong in (("a.svg", *data_first), (*data_first, "a.svg", (8, 8, 1)), (*data_first[1:],), (*data_first, FEW)):
+        with pytest.raises(fastcnn.DTypeError, match=expected) as caught:
+            draw(*wrong)
+        assert str(caught.value).startswith(f"{name}: ") and len(str(caught.value)) < 400
+    with pytest.raises(fastcnn.DTypeError, match=expected):
+        draw(*data_first, colour="red")
 
 
 def test_names_that_do_not_fit(model, tmp_path):
     with pytest.raises(fastcnn.ShapeError, match="saliency: classes has 2 names, expected 10"):
         plot.saliency(model, FEW, tmp_path / "saliency.png", classes=["a", "b"])
+    with pytest.raises(fastcnn.ShapeError, match="grad_cam: classes has 2 names, expected 10"):
+        plot.grad_cam(model, FEW, tmp_path / "cam.png", classes=["a", "b"], elementwise=True)
+    with pytest.raises(fastcnn.ShapeError, match=r"feature_maps: image has shape \(6, 8, 8, 1\), expected \(H, W, C\)"):
+        plot.feature_maps(model, FEW, tmp_path / "maps.png")
+    with pytest.raises(fastcnn.DTypeError, match="feature_maps: images are int64"):
+        plot.feature_maps(model, FEW[0].astype(int), tmp_path / "maps.png")
     few = models.create("two_conv", (8, 8, 1), 10)
     few.layers[-1].bias.data = np.arange(10) * 100.0
     few.classes = ("0", "1")  # of images of the first two of its ten classes
@@ -134,6 +210,8 @@ def test_saliency_and_grad_cam(model, tmp_path):
     plot.grad_cam(model, FEW, tmp_path / "hirescam.png", elementwise=True)
     for name in ("saliency", "cam", "hirescam"):
         looked_at(tmp_path / f"{name}.png")
+    plot.grad_cam(model, FEW[:1], tmp_path / "cam.svg", elementwise=True)
+    assert "Grad-CAM, pixel by pixel (HiResCAM)" in letters_of(tmp_path / "cam.svg")
     assert same_state(model, before) and model.training is not None
 
 
@@ -223,7 +301,7 @@ def test_architecture_of_branches(tmp_path):
         "input", "+-- branch 0", "| Conv2D(1, 4, 1)", "+-- branch 1", "| MaxPool2D(3, stride=1, padding=1)",
         "| Conv2D(1, 2, 1)", "+-- branch 2", "| ReLU()", "+-> concat", "+-- branch 0", "| Conv2D(7, 2, 1)", "+-> concat",
         "+--.", "| Conv2D(2, 2, 1)", "+-> sum"]
-    plot.architecture(network, tmp_path / "drawing.svg", (8, 8, 1))
+    plot.architecture(network, tmp_path / "drawing.svg", input_shape=(8, 8, 1))
     paths = [element.attrib["d"] for element in ElementTree.parse(tmp_path / "drawing.svg").iter()
              if element.tag.endswith("path")]
     assert sum(path.count("H") == 2 and path.endswith("H50") for path in paths) == 2  # into branches 1 and 2
@@ -253,7 +331,7 @@ def test_architecture_of_blocks_in_blocks(tmp_path):
         "+-> sum"]
     assert plot.architecture_text(block(4), (8, 8, 4)).splitlines()[1:] == [
         "+--.", "| Conv2D(4, 4, 1) + GroupNorm + PReLU   8 x 8 x 4   29 parameters", "+-> sum"]
-    plot.architecture(network, tmp_path / "drawing.svg", (8, 8, 4))
+    plot.architecture(network, tmp_path / "drawing.svg", input_shape=(8, 8, 4))
     assert (tmp_path / "drawing.svg").read_text().count("<circle") == 1
 
 

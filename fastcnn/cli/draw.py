@@ -75,10 +75,11 @@ class _Drawer:
         pictures.curves(_history(self.run / HISTORY), path)
 
     def _filters(self, path: Path) -> None:
-        pictures.filters(self.model, path, self.arguments.layer)
+        pictures.filters(self.model, path, layer=self.arguments.layer)
 
     def _features(self, path: Path) -> None:
-        pictures.feature_maps(self.model, self.test.images[self._chosen("features")[0]], path, self.arguments.layer)
+        image = self.test.images[self._chosen("features")[0]]
+        pictures.feature_maps(self.model, image, path, layer=self.arguments.layer)
 
     def _predictions(self, path: Path) -> None:
         index = self._chosen("predictions")

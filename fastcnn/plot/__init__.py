@@ -1,8 +1,10 @@
-"""Pictures, each written to a file: of a training run, of what a network has learned, of what it answers and why.
+"""Pictures of a training run, of what a network has learned, of what it answers and why.
 
-They are drawn by matplotlib, the extra `plot`, in the format that the file's name ends in, such as png, svg or
-pdf. Only the drawing of an architecture needs nothing installed. MissingExtraError: matplotlib is not there;
-OSError: the file cannot be written; ShapeError, DTypeError, ValueError: the arguments do not fit.
+All take their data first, then `path`, then options by name. With a path the picture is written to that file, in the format
+that its name ends in, such as png, svg or pdf, and None is returned; without one, a matplotlib Figure that notebooks show
+and pyplot does not know of. `architecture` needs nothing installed and gives the text of an SVG file; the others need the
+extra `plot`. MissingExtraError: matplotlib is not there; OSError: the file cannot be written; ShapeError, DTypeError,
+ValueError: the arguments do not fit.
 """
 
 from .answers import confusion_matrix, predictions

@@ -12,7 +12,7 @@ from ..nn import Concat, Module, Residual, Sequential
 from ..nn.summary import Row
 from ..shapes import ShapeError
 from ..training.writing import write_atomically
-from .figure import StrPath
+from .figure import StrPath, picture
 
 _JOINED = ("BatchNorm", "LayerNorm", "GroupNorm", "ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Hardswish",
            "Mish", "Softplus", "Sigmoid", "Tanh", "Dropout", "Dropout2D")
@@ -46,8 +46,17 @@ class _Box:
         return " x ".join(map(str, self.shape))
 
 
-def architecture(model: Module, path: StrPath, input_shape: Sequence[int] | None = None) -> None:
-    """Draw the network as an SVG file: a box for each layer, with the shape that it gives and its parameters.
+class Drawing(str):
+    """The text of an SVG file, which notebooks show as a picture."""
+
+    def _repr_svg_(self) -> str:
+        """Return the text."""
+        return str(self)
+
+
+@picture
+def architecture(model: Module, path: StrPath | None = None, *, input_shape: Sequence[int] | None = None) -> Any:
+    """Draw the network as SVG, returned or written: a box for each layer, with the shape that it gives and its parameters.
 
     Norms and activations share the box of the layer before them; a residual block has a line around it, and branches have
     lines that part before them and meet behind them. A block inside another one is a single box.
@@ -55,7 +64,11 @@ def architecture(model: Module, path: StrPath, input_shape: Sequence[int] | None
     known; OSError: the file cannot be written.
     """
     shape = _input_shape(model, input_shape)
-    write_atomically(path, _svg(_boxes(model, shape), shape).encode())
+    drawing = Drawing(_svg(_boxes(model, shape), shape))
+    if path is None:
+        return drawing
+    write_atomically(path, drawing.encode())
+    return None
 
 
 def architecture_text(model: Module, input_shape: Sequence[int] | None = None) -> str:

@@ -2,46 +2,92 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
 import os
-from collections.abc import Iterator, Sequence
+import reprlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
 from .. import extras
-from ..shapes import ShapeError
+from ..shapes import DTypeError, ShapeError
 from ..training.writing import write_atomically
 
 StrPath = str | os.PathLike[str]
 TRAIN, TEST = "#1f6fb4", "#d1495b"
 RIGHT, WRONG = "#1a7f37", "#c62828"
 _FINE = 48  # pixels of an image in a mosaic at least, beside which the lines are thin
-_LETTERS = 13  # of a name: as many as fit above a small image, beside its probability
+_POINTS = 8  # size of letters above an image
+_BESIDE = 0.5  # inches that they take beside a name, as " 100%" or "truth: "
+_WIDEST = 2.4  # inches that a place for an image may grow to, so that names fit
+P = ParamSpec("P")
+
+
+def picture(draw: Callable[P, Any]) -> Callable[P, Any]:
+    """Check the order of a drawing function's arguments: data, a path or None, the rest by name. DTypeError: another one."""
+    signature = inspect.signature(draw)
+    data = [name for name, parameter in signature.parameters.items() if parameter.default is parameter.empty]
+    options = [name for name, parameter in signature.parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
+    order = f"expected {draw.__name__}({', '.join([*data, 'path=None', *(f'{name}=...' for name in options)])})"
+
+    @functools.wraps(draw)
+    def drawn(*arguments: P.args, **others: P.kwargs) -> Any:
+        try:
+            given = signature.bind(*arguments, **others).arguments
+        except TypeError as error:
+            raise DTypeError(f"{draw.__name__}: {error}; {order}") from None
+        for name in (*data, "path"):
+            is_path, value = isinstance(given.get(name), (str, os.PathLike)), given.get(name)
+            if is_path != (name == "path") and not (name == "path" and value is None):
+                came = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else reprlib.repr(value)
+                raise DTypeError(f"{draw.__name__}: {name} is {came}; {order}")
+        return draw(*arguments, **others)
+
+    return drawn
 
 
 def new(width: float, height: float) -> Any:
-    """Return an empty figure of a size in inches."""
-    return extras.require("plot", "figure").Figure(figsize=(width, height), dpi=120, layout="constrained")
+    """Return an empty figure of a size in inches, which notebooks show though pyplot does not know of it."""
+    return _kind(extras.require("plot", "figure").Figure)(figsize=(width, height), dpi=120, layout="constrained")
 
 
-def save(figure: Any, path: StrPath) -> None:
-    """Write the figure to a file whose name says the format."""
+@functools.cache
+def _kind(base: Any) -> Any:
+    """Return the class of the figures, once matplotlib is there."""
+    class Picture(base):
+        """A figure that notebooks show."""
+
+        def _repr_png_(self) -> bytes:
+            content = io.BytesIO()
+            self.savefig(content, format="png", facecolor="white")
+            return content.getvalue()
+
+    return Picture
+
+
+def finished(figure: Any, path: StrPath | None) -> Any:
+    """Return the figure; with a path, write it to that file, whose name says the format, and return None."""
     for words in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
         words.set_parse_math(False)  # names with two dollars are no formulas
+    if path is None:
+        return figure
     content = io.BytesIO()
     figure.savefig(content, format=Path(path).suffix.lstrip(".") or "png", facecolor="white")
     write_atomically(path, content.getvalue())
+    return None
 
 
-def grid(count: int, *, side: float, room: float) -> tuple[Any, Iterator[Any]]:
+def grid(count: int, *, side: float, width: float, room: float) -> tuple[Any, Iterator[Any]]:
     """Return a figure with `count` places for images of `side` inches, about square, and the places one by one.
 
-    `room` is the height in inches that each place has above its image for words.
+    Each place is `width` inches wide and has `room` inches above its image, for words.
     """
     rows, columns = _rows_and_columns(count)
-    figure = new(max(2.4, columns * side), rows * (side + room) + 0.1)
+    figure = new(max(2.4, columns * width), rows * (side + room) + 0.1)
     places = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for place in places[count:]:
         place.axis("off")
@@ -115,9 +161,34 @@ def scaled(array: np.ndarray) -> np.ndarray:
 
 
 def names(function: str, classes: Sequence[str], count: int) -> list[str]:
-    """Return the names of the classes, their middle left out where they are long, or numbers where there are no names."""
+    """Return the names of the classes, or their numbers where there are no names."""
     if len(classes) and len(classes) != count:
         raise ShapeError(f"{function}: classes has {len(classes)} names, expected {count}")
-    words = [str(name) for name in classes] or [str(number) for number in range(count)]
-    half = _LETTERS // 2
-    return [word if len(word) <= _LETTERS else f"{word[:half]}…{word[-half:]}" for word in words]
+    return [str(name) for name in classes] or [str(number) for number in range(count)]
+
+
+def room_for(words: Sequence[str], least: float) -> tuple[float, list[str]]:
+    """Return the width in inches, from `least` on, of places for images below names, and the names that fit there.
+
+    The middle of longer ones is left out.
+    """
+    width = min(_WIDEST, max(least, _BESIDE + max(map(_inches, words))))
+    fitting = []
+    for word in words:
+        letters = len(word)
+        while letters > 2 and _inches(shortened(word, letters)) > width - _BESIDE:
+            letters -= 1
+        fitting.append(shortened(word, letters))
+    return width, fitting
+
+
+def _inches(word: str) -> float:
+    """Return the width of a word above an image."""
+    plain = word.replace("$", "S")  # two of which would make a formula
+    path = extras.require("plot", "textpath").TextPath((0, 0), plain or " ", size=_POINTS)
+    return float(path.get_extents().width) / 72
+
+
+def shortened(word: str, letters: int) -> str:
+    """Return a name, its middle left out where it has more letters."""
+    return word if len(word) <= letters else f"{word[:letters // 2]}…{word[-(letters // 2):]}"

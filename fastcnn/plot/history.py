@@ -10,8 +10,9 @@ from . import figure
 from .figure import StrPath
 
 
-def curves(history: Sequence[Mapping[str, Any]], path: StrPath) -> None:
-    """Draw loss and accuracy of each epoch, as `fit` returns them, to an image file such as curves.png.
+@figure.picture
+def curves(history: Sequence[Mapping[str, Any]], path: StrPath | None = None) -> Any:
+    """Draw loss and accuracy of each epoch, as `fit` returns them.
 
     MissingExtraError: matplotlib is not installed. ValueError: the history is empty. OSError: no such folder.
     """
@@ -29,7 +30,7 @@ def curves(history: Sequence[Mapping[str, Any]], path: StrPath) -> None:
         axes.legend(frameon=False)
         if quantity == "accuracy":
             axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
-    figure.save(picture, path)
+    return figure.finished(picture, path)
 
 
 def _draw(axes: Any, history: Sequence[Mapping[str, Any]], quantity: str) -> None:

@@ -8,14 +8,15 @@ import numpy as np
 
 from .. import explain
 from ..nn import Conv2D, Module
-from ..shapes import ShapeError, integer
+from ..shapes import ShapeError, integer, suggestion
 from . import figure
 from .figure import StrPath
 
 _MOST = 64  # images in one picture
 
 
-def filters(model: Module, path: StrPath, layer: str | None = None, *, most: int = _MOST) -> None:
+@figure.picture
+def filters(model: Module, path: StrPath | None = None, *, layer: str | None = None, most: int = _MOST) -> Any:
     """Draw the filters of a convolution, the first one where `layer` does not name another.
 
     Filters of 1 and 3 channels are drawn in grey and in colour; of others, each channel of each filter is drawn by
@@ -24,18 +25,18 @@ def filters(model: Module, path: StrPath, layer: str | None = None, *, most: int
     convolutions = {name: module for name, module in model.named_modules() if isinstance(module, Conv2D)}
     chosen = next(iter(convolutions), None) if layer is None else layer
     if chosen not in convolutions:
-        raise ValueError(f"filters: layer is {layer!r}, expected a Conv2D: one of {', '.join(convolutions) or 'none here'}")
+        raise ValueError(f"filters: layer is {layer!r}, expected a Conv2D: one of {', '.join(convolutions) or 'none here'}"
+                         f"{suggestion(layer, convolutions)}")
     weight = convolutions[chosen].weight.data.transpose(3, 0, 1, 2)  # (K, R, S, C)
     title = f"filters of layer {chosen}: {convolutions[chosen]!r}"
     if weight.shape[3] in (1, 3):
         shown = figure.pictures("filters", weight[: integer("filters", "most", most, 1)])
-        figure.save(figure.mosaic(list(shown), title, side=0.9), path)
-    else:
-        _draw_table(weight, path, title, most)
+        return figure.finished(figure.mosaic(list(shown), title, side=0.9), path)
+    return figure.finished(_table(weight, title, most), path)
 
 
-def _draw_table(weight: np.ndarray, path: StrPath, title: str, most: int) -> None:
-    """Draw the first filters (rows) by channel (columns)."""
+def _table(weight: np.ndarray, title: str, most: int) -> Any:
+    """Return a figure of the first filters (rows) by channel (columns)."""
     side = max(1, int(np.sqrt(integer("filters", "most", most, 1) * 2)))
     shown = weight[:side, ..., :side]
     K, R, S, C = shown.shape
@@ -53,7 +54,7 @@ def _draw_table(weight: np.ndarray, path: StrPath, title: str, most: int) -> Non
     axes.spines[:].set_visible(False)
     axes.set_title(f"{title}\n{K} of {weight.shape[0]} filters, {C} of {weight.shape[3]} channels", fontsize=9)
     picture.colorbar(image, ax=axes, shrink=0.8)
-    figure.save(picture, path)
+    return picture
 
 
 def _label(axis: Any, count: int, size: int, name: str) -> None:
@@ -62,22 +63,28 @@ def _label(axis: Any, count: int, size: int, name: str) -> None:
     axis.set_label_text(name, fontsize=8)
 
 
-def feature_maps(model: Module, image: Any, path: StrPath, layer: str | None = None, *, most: int = _MOST) -> None:
+@figure.picture
+def feature_maps(model: Module, image: Any, path: StrPath | None = None, *, layer: str | None = None,
+                 most: int = _MOST) -> Any:
     """Draw what a layer makes of one image (H, W, C), a picture for each channel; `layer` as `summary` names it.
 
     Where it is not given, it is the first layer that gives images. ShapeError: the layer gives no images.
     """
-    outputs = explain.activations(model, np.asarray(image)[None])
+    if np.ndim(image) != 3:
+        raise ShapeError(f"feature_maps: image has shape {np.shape(image)}, expected (H, W, C)")
+    outputs = explain.outputs_of("feature_maps", model, np.asarray(image)[None])
     chosen = next((name for name, output in outputs.items() if output.ndim == 4), "") if layer is None else layer
     if chosen not in outputs:
-        raise ValueError(f"feature_maps: layer is {layer!r}, expected one of {', '.join(outputs)}")
+        raise ValueError(f"feature_maps: layer is {layer!r}, expected one of {', '.join(outputs)}"
+                         f"{suggestion(layer, outputs)}")
     if outputs[chosen].ndim != 4:
         raise ShapeError(f"feature_maps: layer {chosen} gives shape {outputs[chosen].shape}, expected images (N, H, W, C)")
     module = dict(model.named_modules()).get(chosen)
-    channels(outputs[chosen][0], path, f"layer {chosen}: {module!r}", most=most)
+    return channels(outputs[chosen][0], path, title=f"layer {chosen}: {module!r}", most=most)
 
 
-def channels(maps: Any, path: StrPath, title: str = "", *, most: int = _MOST) -> None:
+@figure.picture
+def channels(maps: Any, path: StrPath | None = None, *, title: str = "", most: int = _MOST) -> Any:
     """Draw each channel of maps (H, W, C) as a picture of its own, from its smallest value in black to its largest."""
     array = np.asarray(maps)
     if array.ndim != 3 or not array.size:
@@ -86,4 +93,4 @@ def channels(maps: Any, path: StrPath, title: str = "", *, most: int = _MOST) ->
     counted = f"{shown} of " if shown < array.shape[2] else ""
     size = f"{array.shape[0]} x {array.shape[1]}, {counted}{array.shape[2]} channel{'s' * (array.shape[2] > 1)}"
     title = f"{title}\n{size}" if title else size
-    figure.save(figure.mosaic([array[..., channel] for channel in range(shown)], title, side=0.9), path)
+    return figure.finished(figure.mosaic([array[..., channel] for channel in range(shown)], title, side=0.9), path)
