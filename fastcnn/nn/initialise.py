@@ -6,9 +6,10 @@ many outputs an input has part in.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -25,11 +26,33 @@ class _Source:
         hold_over_forks(self.lock)
         self.restart(0)
 
+    def draw(self, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Return float32 numbers; ValueError: they are more than `drawing_at_most` allows."""
+        left = getattr(_allowed, "count", None)
+        if left is not None:
+            _allowed.count = left - math.prod(shape)
+            if _allowed.count < 0:
+                raise ValueError(f"weights of shape {shape} are more than there are in the file")
+        with self.lock:
+            numbers: np.ndarray = getattr(self.generator, kind)(shape, np.float32)
+        return numbers
+
     def restart(self, seed: int) -> None:
         self.generator = np.random.Generator(np.random.Philox(seed))
 
 
 _source = _Source()
+_allowed = threading.local()
+
+
+@contextlib.contextmanager
+def drawing_at_most(count: int) -> Iterator[None]:
+    """Inside the `with` block, ValueError for layers of more than `count` weights, before these are drawn."""
+    _allowed.count = count
+    try:
+        yield
+    finally:
+        _allowed.count = None
 
 
 def manual_seed(seed: int) -> None:
@@ -119,13 +142,11 @@ def init_weights(module: Module, how: str) -> None:
 
 
 def _normal(shape: tuple[int, ...], std: float) -> np.ndarray:
-    with _source.lock:
-        return _source.generator.standard_normal(shape, np.float32) * np.float32(std)
+    return _source.draw("standard_normal", shape) * np.float32(std)
 
 
 def _uniform(shape: tuple[int, ...], limit: float) -> np.ndarray:
-    with _source.lock:
-        return (_source.generator.random(shape, np.float32) * np.float32(2) - np.float32(1)) * np.float32(limit)
+    return (_source.draw("random", shape) * np.float32(2) - np.float32(1)) * np.float32(limit)
 
 
 def random_key() -> int:

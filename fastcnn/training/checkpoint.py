@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import models
 from ..nn import Module
+from ..nn.initialise import drawing_at_most
 from ..shapes import CheckpointError, DTypeError, integer
 from .answers import ACTIVATIONS
 from .callbacks import Callback, Record
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"checkpoint-(\d{8,18})\.safetensors")
 _LARGEST_INPUT, _MOST_CLASSES = 1 << 22, 1 << 16  # a wild number must not make a model of gigabytes
+_SPARE_WEIGHTS = 1 << 19  # of a model beyond those in its file: few, so that what is missing can be said
 
 
 def save(model: Module, path: StrPath) -> None:
@@ -259,7 +261,8 @@ def _remade(path: StrPath, tensors: Tensors, origin: dict[str, Any] | None) -> M
             "make the model yourself and call load(path, model=model)"
         )
     try:
-        model = models.create(origin["name"], tuple(origin["input_shape"]), origin["num_classes"])
+        with drawing_at_most(sum(tensor.size for tensor in tensors.values()) + _SPARE_WEIGHTS):
+            model = models.create(origin["name"], tuple(origin["input_shape"]), origin["num_classes"])
     except (ValueError, MemoryError) as error:
         raise CheckpointError(f"load: {path} is damaged: its model cannot be made ({error})") from None
     kinds = {tensor.dtype for tensor in tensors.values()}
