@@ -44,6 +44,7 @@ from fastcnn.data import formats
 from fastcnn.data.image_files import ImageReader
 from fastcnn.shapes import CheckpointError, DataFormatError, DTypeError, ShapeError
 from fastcnn.training import files
+from fastcnn.training.checkpoint import save_checkpoint
 from fastcnn.training.diagnosis import NonFiniteError
 
 MOST_SECONDS = 1.0  # of one core
@@ -418,6 +419,12 @@ def checkpoint() -> bytes:
     def write(path: Path) -> None:
         model, arguments = small_training()
         training.fit(model, **arguments, epochs=1, callbacks=[training.Checkpoint(path.parent)])
+        written = next(path.parent.iterdir())
+        state = training.load_checkpoint(written)
+        del state["model"]
+        for timed in (state, *state["history"]):  # the same bytes in every process
+            timed |= {name: 1.0 for name in ("seconds", "images_per_second") if name in timed}
+        save_checkpoint(model, written, state)
 
     return saved(write)
 

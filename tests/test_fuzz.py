@@ -34,7 +34,11 @@ def test_the_intact_files_are_read(name, tmp_path):
 
 
 def test_an_input_follows_from_its_number():
-    for name in ("csv", "npz", "image"):
+    for name in fuzz.FORMATS:
+        once = fuzz.seeds_of(name)
+        fuzz.seeds_of.cache_clear()
+        assert fuzz.seeds_of(name) == once
+    for name in ("csv", "npz", "image", "resume"):
         assert [fuzz.made(name, 3, number) for number in range(50)] == [fuzz.made(name, 3, number) for number in range(50)]
         assert len({fuzz.made(name, 3, number) for number in range(50)}) > 40
 
@@ -55,3 +59,38 @@ def test_what_is_wrong_is_found_and_can_be_repeated(read, fault, tmp_path, monke
     assert fault in report.failures[0]
     assert report.failures[0].startswith("python -m tests.fuzz --format idx --seed 7 --first 5 --count 1   # ")
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["idx-7-5"]
+
+
+def large_model(raw):
+    """A saved model that says it is of images of 2048 x 2048 pixels."""
+    tensors, description = files_of(raw)
+    return signed(tensors, {**description, "origin": {"name": "lenet5", "input_shape": [2048, 2048, 1], "num_classes": 10}})
+
+
+def files_of(raw):
+    header = fuzz.json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return fuzz.safetensors.numpy.load(raw), fuzz.json.loads(header["__metadata__"]["fastcnn"])
+
+
+def signed(tensors, description):
+    description = {**description, "sha256": fuzz.files._digest(tensors)}
+    return fuzz.safetensors.numpy.save(tensors, metadata={"fastcnn": fuzz.json.dumps(description)})
+
+
+def test_a_small_file_makes_no_large_model(tmp_path):
+    (tmp_path / "file").write_bytes(large_model(fuzz.seeds_of("safetensors")[0]))
+    before = fuzz.peak()
+    with pytest.raises(fuzz.CheckpointError, match=r"its model cannot be made .*more than there are in the file"):
+        fuzz.read_model(tmp_path / "file")
+    assert fuzz.peak() - before < 1 << 24
+
+
+@pytest.mark.parametrize("change", [
+    {"epoch": "x"}, {"step": 1.5}, {"base_lr": float("nan")}, {"base_lr": -1.0}, {"schedule": []}, {"history": 3},
+    {"history": ["x"]}, {"normalisation": {"mean": [0.5], "std": [float("nan")]}}, {"dropouts": 1}, {"optimizer": {}},
+    {"callbacks": None}, {"settings": []}], ids=str)
+def test_a_state_that_fit_did_not_write_is_refused(change, tmp_path):
+    tensors, description = files_of(fuzz.seeds_of("checkpoint")[0])
+    (tmp_path / "file").write_bytes(signed(tensors, {**description, "state": {**description["state"], **change}}))
+    with pytest.raises(fuzz.CheckpointError, match="resume: "):
+        fuzz.resume(tmp_path / "file")

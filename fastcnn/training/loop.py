@@ -349,9 +349,12 @@ class Run:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Stand where another run stood; CheckpointError: its data, settings or model were others."""
         try:
+            require_like({"settings": {}, "callbacks": {}}, state, "")
             self._require_settings(state)
             self.model.load_state_dict(state["model"])
             require_like(self._counts(), state, "")
+            require_like([{}] * len(state["history"]), state["history"], "history")
+            real("resume", "base_lr", state["base_lr"], 0.0)
             self.model.normalisation = state["normalisation"] and Normalisation(**state["normalisation"])
             self.model.output_activation = state["output_activation"]
             self.optimizer.load_state_dict(state["optimizer"])

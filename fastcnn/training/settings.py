@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,9 +47,11 @@ def _options(value: Any) -> dict[str, Any]:
 def require_like(own: Any, state: Any, name: str) -> None:
     """Raise TypeError unless numbers, lists and dicts of a state are where they are in `own`, which may have some later.
 
-    None may be a number in the other, and an empty list any list.
+    None may be a number in the other, and an empty list any list; NaN is no number.
     """
     if isinstance(own, dict):
+        if not isinstance(state, dict):
+            raise TypeError(f"{name}: {state!r}")
         for key, branch in own.items():
             require_like(branch, state[key], f"{name}{' of ' if name else ''}{key}")
     elif isinstance(own, list):
@@ -57,7 +60,7 @@ def require_like(own: Any, state: Any, name: str) -> None:
         for branch, other in zip(own, state, strict=False):
             require_like(branch, other, name)
     elif isinstance(own, (int, float)):
-        if type(state) not in (type(own), *_NUMBERS[type(own)]):
+        if type(state) not in (type(own), *_NUMBERS[type(own)]) or (type(state) is float and math.isnan(state)):
             raise TypeError(f"{name}: {state!r}")
     elif own is None and not isinstance(state, (int, float, str, type(None))):
         raise TypeError(f"{name}: {state!r}")
