@@ -8,7 +8,7 @@ odd number keeps its bits. The exceptions are rules with a reason each, below.
 import numpy as np
 import pytest
 
-from fastcnn import functional, models, nn, optim, reference, registry, verification
+from fastcnn import functional, metrics, models, nn, optim, reference, registry, verification
 from fastcnn.registry.row import of_sum
 from fastcnn.verification import MismatchError, Trial, arrays_of
 
@@ -351,3 +351,21 @@ def test_a_row_to_ignore_may_hold_nan():
     for loss in (nn.CrossEntropyLoss(ignore_index=-1), nn.NLLLoss(ignore_index=-1)):
         assert np.isfinite(loss.forward(scores, np.array([0, -1, 1, 2])))
         assert np.isfinite(loss.backward()).all() and not loss._evaluate(scores, np.array([0, -1, 1, 2]))[1][1].any()
+
+
+# Answers -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_huge_and_denormal_scores_are_ranked(dtype):
+    scores = np.array([[HUGE, -HUGE, 0], [TINY, 0, -TINY], [LARGEST, -LARGEST, 1]], dtype)
+    assert metrics.accuracy(scores, np.array([0, 0, 0])) == 1.0
+    assert metrics.top_k_accuracy(scores, np.array([2, 1, 2]), 2) == 1.0
+    assert metrics.top_k_accuracy(scores, np.array([2, 1, 2]), 1) == 0.0
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_scores_that_are_not_finite_are_no_right_answer(value):
+    scores = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, value]], np.float32)
+    labels = np.array([0, 0, 1])
+    assert metrics.accuracy(scores, labels) == metrics.top_k_accuracy(scores, labels, 1) == pytest.approx(2 / 3)
