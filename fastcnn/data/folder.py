@@ -55,22 +55,22 @@ class ImageFolder:
     def images(self, name: str = "") -> list[Path]:
         """Return the image files in the sub-folder and below it, in alphabetical order; links are followed."""
         folder = self.root / name
-        return sorted(self._walk(folder, set())) if folder.is_dir() else []
+        return sorted(self._below(folder)) if folder.is_dir() else []
 
-    def _walk(self, folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            self.left_out["linked folders that were read already"] += 1
-            return
-        seen.add((status.st_dev, status.st_ino))
-        for entry in _entries(folder):
-            if entry.is_dir():
-                if _is_litter(entry.name):
+    def _below(self, folder: Path) -> Iterator[Path]:
+        waiting, seen = [folder], {os.path.realpath(folder)}
+        while waiting:
+            for entry in _entries(waiting.pop()):
+                if not entry.is_dir():
+                    if self._is_image(entry):
+                        yield Path(entry.path)
+                elif _is_litter(entry.name):
                     self.left_out[_HIDDEN_FOLDERS] += 1
+                elif (place := os.path.realpath(entry.path)) in seen:
+                    self.left_out["linked folders that were read already"] += 1
                 else:
-                    yield from self._walk(Path(entry.path), seen)
-            elif self._is_image(entry):
-                yield Path(entry.path)
+                    seen.add(place)
+                    waiting.append(Path(entry.path))
 
     def _is_image(self, entry: os.DirEntry[str]) -> bool:
         ending = os.path.splitext(entry.name)[1].lower()
