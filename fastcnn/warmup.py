@@ -16,6 +16,7 @@ from numba.core import event
 
 from . import signals, streams
 from .data import Split
+from .kernels.notice import notice
 
 _CLEAR = "\r\x1b[2K"
 
@@ -84,7 +85,7 @@ def compiling(silent: bool = False) -> Iterator[Compilation]:
     It ends at once when a signal asks for it: a `fit` inside does not wait for the running batch, as there is nothing to
     save. KeyboardInterrupt: a signal came.
     """
-    compilation = Compilation(silent)
+    compilation, notice.said = Compilation(silent), True  # it says more
     event.register("numba:compile", compilation)
     try:
         with signals.handled(compilation.interrupt), _quiet_interruptions():

@@ -22,7 +22,7 @@ from numba.core import compiler, ir, lowering, typed_passes
 from numba.core.compiler_machinery import register_pass
 from numba.np.ufunc.parallel import _launch_threads
 
-from . import launch
+from . import launch, notice  # noqa: F401  # which listens from now on
 from .cache import KernelCache
 
 # Values may be contracted and regrouped, but NaN and infinity keep their meaning: no `nnan`, no `ninf`.
@@ -123,6 +123,7 @@ class _Thread(threading.local):
         self.launch: Launch | None = None  # what takes the place of a launch
         self.frame = np.empty(launch.FRAME_BYTES, np.uint8)
         self.address = self.frame.ctypes.data
+        self.lock = threads.launches.lock()  # held while it launches
 
 
 _thread = _Thread()
@@ -176,7 +177,8 @@ class ParallelKernel:
             for worker in range(workers):
                 self.dispatcher(*arguments, worker, workers)
         elif threads.unguarded:
-            _launch(self._address(arguments), _thread.address, workers, *arguments)
+            with _thread.lock:
+                _launch(self._address(arguments), _thread.address, workers, *arguments)
         else:
             with threads.guard():
                 _launch(self._address(arguments), _thread.address, workers, *arguments)
@@ -268,7 +270,8 @@ def run_stored(entries: np.ndarray, frames: np.ndarray, shares: np.ndarray, coun
     if workers == 1:
         launch.take_part(*arguments)
     elif threads.unguarded:
-        _take_part_together(*arguments, workers)
+        with _thread.lock:
+            _take_part_together(*arguments, workers)
     else:
         with threads.guard():
             _take_part_together(*arguments, workers)

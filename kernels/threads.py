@@ -11,6 +11,7 @@ import ctypes
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,44 @@ def hold_over_forks(lock: Any) -> None:
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
+class _Launches:
+    """A lock for each thread, held while it launches: threads do not wait for each other, but a fork for all of them.
+
+    A child that is forked from the middle of a launch of another thread may hang in TBB (measured).
+    """
+
+    def __init__(self) -> None:
+        self._registry = threading.RLock()
+        self._locks: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._held: list[Any] = []
+
+    def lock(self) -> Any:
+        """A lock for the thread that asks."""
+        made = threading.RLock()
+        with self._registry:
+            self._locks.add(made)
+        return made
+
+    def acquire(self) -> None:
+        """Wait until no other thread launches, and let none begin."""
+        self._registry.acquire()
+        self._held = list(self._locks)
+        for lock in self._held:
+            lock.acquire()
+
+    def release(self) -> None:
+        """Let them go on."""
+        held, self._held = self._held, []
+        for lock in held:
+            lock.release()
+        self._registry.release()
+
+
 _lock = threading.RLock()
-hold_over_forks(global_compiler_lock)
-hold_over_forks(_lock)
-# True once the layer is known to need neither lock nor fork check; launches read it directly.
+launches = _Launches()
+for one in (global_compiler_lock, launches, _lock):
+    hold_over_forks(one)
+# True once the layer is known to need neither a common lock nor a fork check; launches read it directly.
 unguarded = False
 _started_before_fork: str | None = None  # the layer whose threads ran in the process that this one was forked from
 

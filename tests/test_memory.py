@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -253,13 +254,53 @@ def test_the_summary_advises_a_batch(monkeypatch, free, advice):
     assert table.partition("scratch ")[2].partition("B)")[2] == advice
 
 
-def test_free_memory_is_that_of_the_container_where_it_is_less(monkeypatch):
-    files = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    4096 kB\n"}
-    monkeypatch.setattr(Path, "read_text", lambda path: files[str(path)] if str(path) in files else path.open().read())
-    group = "/sys/fs/cgroup/"
-    files |= {group + "memory.max": "max\n", group + "memory.current": "7\n", group + "memory.stat": "anon 5\n"}
-    assert memory.free_memory() == 4096 * 1024
-    files |= {group + "memory.max": "1000\n", group + "memory.current": "700\n", group + "memory.stat": "inactive_file 50\n"}
-    assert memory.free_memory() == 350  # what files hold gives way
-    files["/proc/meminfo"] = "other system\n"
+@pytest.fixture
+def group(tmp_path):
+    """Write a control group's files below a folder that stands for /sys/fs/cgroup."""
+    def write(name, **files):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            (tmp_path / name / file.replace("__", ".")).write_text(f"{text}\n")
+
+    return write
+
+
+def left(tmp_path, *groups):
+    """What the limits leave a process in these groups, as /proc/self/cgroup names them."""
+    own = tmp_path / "own"
+    own.write_text("".join(f"{line}\n" for line in groups))
+    return sorted(memory._left_to_groups(tmp_path, own))
+
+
+def test_memory_of_containers(tmp_path, group):
+    group("a/b", memory__max="max", memory__current=7, memory__stat="anon 5\ninactive_file 2")
+    assert left(tmp_path, "0::/a/b") == [], "no limit"
+    group("a", memory__max=1000, memory__current=700, memory__stat="anon 9\ninactive_file 50")
+    assert left(tmp_path, "0::/a/b") == [350], "what files hold gives way"
+    group("a/b", memory__max=500, memory__current=400, memory__stat="inactive_file 0")
+    assert left(tmp_path, "0::/a/b") == [100, 350]
+    group("", memory__max=90, memory__current=20, memory__stat="inactive_file 0")
+    assert left(tmp_path, "0::/elsewhere/x") == [70], "a container's own group is the root of what it sees"
+    assert list(memory._left_to_groups(tmp_path, tmp_path / "no file")) == []
+
+
+def test_memory_of_containers_of_the_first_version(tmp_path, group):
+    group("memory/docker/x", memory__limit_in_bytes=1 << 40, memory__usage_in_bytes=1 << 39,
+          memory__stat="cache 1\ninactive_file 8\ntotal_inactive_file 16")
+    group("memory", memory__limit_in_bytes=4096, memory__usage_in_bytes=96, memory__stat="total_inactive_file 0")
+    assert left(tmp_path, "5:cpu,cpuacct:/docker/x", "4:memory:/docker/x", "0::/") == [4000, (1 << 39) + 16]
+
+
+def test_free_memory_is_the_least_of_all_limits(monkeypatch):
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=4096))
+    monkeypatch.setattr(memory, "_left_to_groups", lambda root: [5000, 300])
+    monkeypatch.setattr(memory, "_left_to_process", lambda: [400])
+    assert memory.free_memory() == 300
+    monkeypatch.setattr(memory, "_left_to_groups", lambda root: [-7])
+    assert memory.free_memory() == 0
+
+    def fail():
+        raise OSError
+
+    monkeypatch.setattr(memory.psutil, "virtual_memory", fail)
     assert memory.free_memory() is None

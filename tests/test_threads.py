@@ -1,15 +1,21 @@
 """Threads of Python on one model and on one set of weights: the same bits as one after the other."""
 
 import copy
+import io
+import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastcnn
 from fastcnn import functional, manual_seed, models, nn, optim
+from fastcnn.kernels import notice
+from tests import stress
 
 
 @pytest.fixture(autouse=True)
@@ -254,3 +260,118 @@ def test_threads_that_meet_at_the_first_input_of_a_model_make_its_parameters_onc
             answers = list(pool.map(answer, range(4)))
         np.testing.assert_array_equal(answers, [fastcnn.predict(model, x)] * 4)
         assert not any("forward" in vars(module) for _, module in model.named_modules())
+
+
+# Processes of their own, with another threading layer each
+
+HOUSE = Path(__file__).parents[1]
+
+
+def run(module, *arguments, **environment):
+    """Run a module of the tests in a new process; it fails where it takes minutes."""
+    return subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False, cwd=HOUSE,
+                          env=os.environ | environment, timeout=300)
+
+
+@pytest.mark.parametrize("layer", stress.LAYERS)
+def test_bits_of_threads_that_use_shared_weights(layer):
+    done = run("tests.stress", "--threads=6", "--rounds=20", f"--layers={layer}")
+    assert f"{layer}: 6 threads, 120 calls, 0 with other bits than serial" in done.stdout and done.returncode == 0
+
+
+FORKS = ("os.fork", "os.fork in a thread", "os.fork while threads compute", "fork")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize(("layer", "more"), [("tbb", ("spawn", "concurrent.futures")), ("omp", ("forkserver", "joblib")),
+                                             ("workqueue", ())])
+def test_child_processes_give_the_same_bits_or_one_clear_error(layer, more):
+    ways = (*FORKS, *more)
+    done = run("tests.children", *ways, NUMBA_THREADING_LAYER=layer)
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)  # TBB's own words have none
+    assert said.pop("os.fork before use") == "the same bits", done.stderr
+    said = {way: answer for way, answer in said.items() if answer != "joblib is not installed"}
+    wanted = {way: "ForkSafetyError" if layer == "omp" and way in FORKS else "the same bits" for way in ways if way in said}
+    assert said == wanted and set(ways) - set(said) <= {"joblib"}
+
+
+# Compiling
+
+COMPILE = """
+import signal, sys, threading
+import numpy as np
+import fastcnn
+from fastcnn import functional
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+fastcnn.set_num_threads(2)
+x = np.ones(1_000_000, np.float32)
+if "interrupted" in sys.argv:
+    for after in (0.05, 0.3, 0.7):
+        clock = threading.Timer(after, interrupt)
+        try:
+            clock.start()
+            functional.relu(x)
+            clock.join()
+        except KeyboardInterrupt:
+            pass
+        clock.join()
+gate, answers = threading.Barrier(4), []
+
+def work():
+    gate.wait(60)
+    answers.append(bool((functional.relu(x) == 1).all() and (functional.add(x, x) == 2).all()))
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(answers)
+"""
+
+
+def test_threads_and_processes_that_compile_at_once_into_an_empty_cache(tmp_path):
+    environment = os.environ | {"FASTCNN_CACHE": str(tmp_path)}
+    running = [subprocess.Popen([sys.executable, "-c", COMPILE, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, env=environment) for more in ((), (), ("interrupted",))]
+    for one in running:
+        out, err = one.communicate(timeout=300)
+        assert (out.strip(), err) == ("[True, True, True, True]", ""), err
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def compiled(seconds, monkeypatch, stderr):
+    """What is said while one kernel is compiled after the other, each of which compiles one more inside."""
+    now = [0.0]
+    monkeypatch.setattr(notice.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(sys, "stderr", stderr)
+    listener = notice.Notice()
+    for one in seconds:
+        listener.on_start(None)
+        now[0] += one
+        listener.on_start(None)
+        listener.on_end(None)
+        listener.on_end(None)
+    return None if stderr is None or stderr.closed else stderr.getvalue().count("compiling kernels")
+
+
+def test_long_compilation_is_said_once_where_a_person_reads(monkeypatch):
+    monkeypatch.delenv("FASTCNN_QUIET", raising=False)
+    assert compiled([0.3] * 3, monkeypatch, Terminal()) == 0
+    assert compiled([0.3] * 9, monkeypatch, Terminal()) == 1
+    assert compiled([1.5], monkeypatch, Terminal()) == 1, "not only with the next kernel"
+    assert compiled([2.0] * 3, monkeypatch, io.StringIO()) == 0, "a file"
+    notebook = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    assert compiled([2.0] * 3, monkeypatch, notebook()) == 1
+    closed = Terminal()
+    closed.close()
+    assert compiled([2.0], monkeypatch, closed) is None and compiled([2.0], monkeypatch, None) is None
+    monkeypatch.setenv("FASTCNN_QUIET", "1")
+    assert compiled([2.0] * 3, monkeypatch, Terminal()) == 0

@@ -6,15 +6,17 @@ costs nothing. What it allocates is counted.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 
 from ..functional import arrays
 from ..functional.forks import hold_over_forks
@@ -81,20 +83,54 @@ def largest_batch(model: Module, input_shape: tuple[int, ...], dtype: np.dtype, 
 
 
 def free_memory() -> int | None:
-    """Return the bytes that can still be had, of the machine or of the container where that is less; None: not known."""
+    """Return the bytes that can still be had: of the machine, or of the container or the process's limit where these have
+    less; None: the system does not tell.
+    """
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
+        free = psutil.virtual_memory().available
+        return max(0, min([free, *_left_to_groups(Path("/sys/fs/cgroup")), *_left_to_process()]))
+    except (OSError, psutil.Error):
         return None
+
+
+_GROUP_FILES = (  # of both versions of control groups: limit, use, and what copies of files take of it, which gives way
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def _left_to_groups(root: Path, own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
+    """Give the bytes that each control group with a limit, the process's own and those around it, still has."""
+    with contextlib.suppress(OSError):
+        for line in own.read_text().splitlines():
+            _, controllers, name = line.split(":", 2)
+            for controller, *files in _GROUP_FILES:
+                if controller in controllers.split(","):
+                    yield from _left_below(root / controller, name, files)
+
+
+def _left_below(root: Path, name: str, files: Sequence[str]) -> Iterator[int]:
+    """Give what the group `name` and those around it have left; inside a container, its own group is often the root."""
+    limit, used, reclaimable = files
+    inner = root / name.strip("/")
+    for group in (inner, *inner.parents):
+        if group != root and root not in group.parents:
+            return
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            most, now = int((group / limit).read_text()), int((group / used).read_text())
+            statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            yield most - now + int(statistics[reclaimable])
+
+
+def _left_to_process() -> Iterator[int]:
+    """Give the bytes of addresses that the process may still take (`ulimit -v`), where there is a limit."""
     try:
-        group = Path("/sys/fs/cgroup")
-        limit, used = int((group / "memory.max").read_text()), int((group / "memory.current").read_text())
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        free = min(free, limit - used + int(statistics["inactive_file"]))  # copies of files give way
-    except (OSError, ValueError, KeyError):
-        pass  # no limit
-    return max(0, free)
+        import resource
+    except ImportError:  # Windows has none
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        yield limit - psutil.Process().memory_info().vms
 
 
 def readable(count: int) -> str:
