@@ -474,7 +474,7 @@ METRIC_REFUSALS = (
 )
 
 INSIGHT_REFUSALS = (
-    Refusal("profile of bytes", DTypeError, r"profile: x is uint8 .* x has dtype uint8, expected float32",
+    Refusal("profile of bytes", DTypeError, r"profile: x is uint8 .*x has dtype uint8, expected float32",
             lambda _: network().profile(np.zeros((4, 2, 2, 3), np.uint8))),
     Refusal("profile of no steps", ShapeError, r"profile: repeats is 0, expected at least 1",
             lambda _: network().profile(ones(4, 2, 2, 3), repeats=0)),
