@@ -29,6 +29,7 @@ from .row import (
     of_sum,
     ones,
     trivial,
+    typical,
 )
 
 
@@ -72,6 +73,11 @@ def prelu_arguments(draw: Draw, x: tuple[int, ...], slopes: int = 1, scale: floa
 def prelu_backward_arguments(draw: Draw, x: tuple[int, ...], **settings: Any) -> Arguments:
     """Gradient of the result, numbers and slopes."""
     return {"dy": draw(*x), **prelu_arguments(draw, x, **settings)}
+
+
+def prelu_backward_size(a: Arguments) -> dict[str, float]:
+    """As the sums of `prelu_backward_error`."""
+    return {"dslope": typical(a["x"].size // len(a["slope"]), a["dy"], a["x"])}
 
 
 def prelu_backward_error(a: Arguments) -> dict[str, float]:
@@ -191,9 +197,8 @@ ROWS: tuple[Row, ...] = (
         faults=BY_OUTPUT_FAULTS, drawer=elements_of()),
     Row("tanh", elements, ELEMENTS, ("y",), Bound(2, each=True), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS,
         drawer=elements_of()),
-    Row("tanh_backward", by_output("tanh"), ELEMENTS, ("dx",), Bound(2, size=slope_size), nonzero=0.2,
-        spoil="dy", faults=BY_OUTPUT_FAULTS,
-        drawer=elements_of()),
+    Row("tanh_backward", by_output("tanh"), ELEMENTS, ("dx",), Bound(2, size=slope_size), nonzero=0.2, spoil="dy",
+        faults=BY_OUTPUT_FAULTS, drawer=elements_of()),
     Row("elu", elements, ALPHAS, ("y",), Bound(2, each=True), wrt=("x",), differences=KINKED, spoil="x", faults=ELU_FAULTS,
         drawer=elements_of(alpha=(0.5, 2.0))),
     Row("elu_backward", by_output("elu"), ALPHAS, ("dx",), Bound(2), spoil="dy", faults=BY_OUTPUT_FAULTS,
@@ -206,8 +211,9 @@ ROWS: tuple[Row, ...] = (
         drawer=elements_of()),
     Row("prelu", prelu_arguments, SLOPED, ("y",), Bound(1, each=True), exact=True, wrt=("x", "slope"), differences=KINKED,
         spoil="x", faults=PRELU_FAULTS, drawer=slopes),
-    Row("prelu_backward", prelu_backward_arguments, SLOPED, ("dx", "dslope"), Bound(prelu_backward_error), exact=True,
-        spoil="dy", faults=PRELU_BACKWARD_FAULTS, drawer=slopes),
+    Row("prelu_backward", prelu_backward_arguments, SLOPED, ("dx", "dslope"),
+        Bound(prelu_backward_error, size=prelu_backward_size), exact=True, spoil="dy", faults=PRELU_BACKWARD_FAULTS,
+        drawer=slopes),
     Row("selu", elements, ELEMENTS, ("y",), Bound(3, each=True), wrt=("x",), differences=KINKED, spoil="x",
         faults=ELEMENT_FAULTS, drawer=elements_of()),
     Row("selu_backward", by_output("selu"), ELEMENTS, ("dx",), Bound(2, size=slope_size), spoil="dy",
@@ -228,6 +234,6 @@ ROWS: tuple[Row, ...] = (
     Row("softmax_backward", by_output("softmax"), CLASSES, ("dx",), Bound(4, size=softmax_size), spoil="dy",
         faults=BY_OUTPUT_FAULTS, drawer=classes),
     Row("log_softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS, drawer=classes),
-    Row("log_softmax_backward", by_output("log_softmax"), CLASSES, ("dx",), Bound(4), spoil="dy", faults=BY_OUTPUT_FAULTS,
-        drawer=classes),
+    Row("log_softmax_backward", by_output("log_softmax"), CLASSES, ("dx",), Bound(4, size=slope_size), spoil="dy",
+        faults=BY_OUTPUT_FAULTS, drawer=classes),
 )

@@ -12,10 +12,10 @@ from .. import reference
 from ..kernels import simd
 from ..shapes import DTypeError, ShapeError
 from .drawing import Drawer, chance, channels, given, images, padding, size, twice
-from .row import LANES, LINEAR, TILE, WIDTH, Arguments, Bound, Case, Draw, Row, bad, bench, case, of_sum, ones
+from .row import LANES, LINEAR, TILE, WIDTH, Arguments, Bound, Case, Draw, Row, bad, bench, case, of_sum, ones, typical
 
-# Of Winograd's algorithm, whose transforms multiply by numbers from 1/24 to 8.
-WINOGRAD = 8
+# Of Winograd's algorithm, whose transforms multiply by numbers from 1/24 to 8: 1e-5 of the largest value for two channels.
+WINOGRAD = 16
 
 
 def conv2d_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True,
@@ -43,6 +43,18 @@ def conv2d_backward_error(a: Arguments) -> dict[str, float]:
     """Sums over filter and output channels, or over images and pixels."""
     pixels = of_sum(a["dy"][..., 0].size)
     return {"dx": of_sum(a["weight"][:, :, 0].size), "dweight": pixels, "dbias": pixels}
+
+
+def conv2d_size(a: Arguments) -> dict[str, float]:
+    """As the sums of `conv2d_error`."""
+    return {"y": typical(a["weight"][..., 0].size, a["x"], a["weight"])}
+
+
+def conv2d_backward_size(a: Arguments) -> dict[str, float]:
+    """As the sums of `conv2d_backward_error`."""
+    pixels = a["dy"][..., 0].size
+    return {"dx": typical(a["weight"][:, :, 0].size, a["dy"], a["weight"]), "dweight": typical(pixels, a["dy"], a["x"]),
+            "dbias": typical(pixels, a["dy"])}
 
 
 def conv2d_flops(a: Arguments, results: Arguments) -> int:
@@ -259,6 +271,17 @@ def transposed_backward_error(a: Arguments) -> dict[str, float]:
             "dbias": of_sum(a["dy"][..., 0].size)}
 
 
+def transposed_size(a: Arguments) -> dict[str, float]:
+    """As the sums of `transposed_error`."""
+    return {"y": typical(a["weight"][:, :, 0].size, a["x"], a["weight"])}
+
+
+def transposed_backward_size(a: Arguments) -> dict[str, float]:
+    """As the sums of `transposed_backward_error`."""
+    return {"dx": typical(a["weight"][..., 0].size, a["dy"], a["weight"]),
+            "dweight": typical(a["x"][..., 0].size, a["dy"], a["x"]), "dbias": typical(a["dy"][..., 0].size, a["dy"])}
+
+
 def transposed_flops(a: Arguments, results: Arguments) -> int:
     """Two for each product."""
     return int(2 * a["x"].size * a["weight"][..., 0].size)
@@ -308,15 +331,16 @@ def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
     chosen = algorithm is None
     exact = algorithm not in (None, "winograd")
     factor = 1 if exact else WINOGRAD
-    forward = Row("conv2d", conv2d_arguments, cases, ("y",), Bound(conv2d_error, factor=factor), exact=exact,
-                  algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
-                  blurs=algorithm == "winograd", flops=conv2d_flops,
-                  drawer=with_options(DRAWERS[algorithm]), faults=CONV2D_FAULTS if chosen else ())
+    forward = Row("conv2d", conv2d_arguments, cases, ("y",), Bound(conv2d_error, factor=factor, size=conv2d_size),
+                  exact=exact, algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
+                  blurs=algorithm == "winograd", flops=conv2d_flops, drawer=with_options(DRAWERS[algorithm]),
+                  faults=CONV2D_FAULTS if chosen else ())
     alone = tuple(part for one in cases for part in one_gradient(one))
     backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *GRADIENTS_ALONE) if chosen else alone,
-                   ("dx", "dweight", "dbias"), Bound(conv2d_backward_error, factor=factor), exact=exact,
-                   algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd", flops=conv2d_backward_flops,
-                   drawer=with_gradients(DRAWERS[algorithm]), faults=CONV2D_BACKWARD_FAULTS if chosen else ())
+                   ("dx", "dweight", "dbias"), Bound(conv2d_backward_error, factor=factor, size=conv2d_backward_size),
+                   exact=exact, algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd",
+                   flops=conv2d_backward_flops, drawer=with_gradients(DRAWERS[algorithm]),
+                   faults=CONV2D_BACKWARD_FAULTS if chosen else ())
     return forward, backward
 
 
@@ -496,10 +520,11 @@ ROWS: tuple[Row, ...] = (
     *convolution("winograd", *BLOCKS),
     *convolution("matmul", *POINTWISE),
     *convolution("depthwise", *DEPTHWISE),
-    Row("conv_transpose2d", transposed_arguments, TRANSPOSED, ("y",), Bound(transposed_error, factor=WINOGRAD),
-        wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x", blurs=True, flops=transposed_flops,
-        faults=TRANSPOSED_FAULTS, drawer=transposed),
+    Row("conv_transpose2d", transposed_arguments, TRANSPOSED, ("y",),
+        Bound(transposed_error, factor=WINOGRAD, size=transposed_size), wrt=("x", "weight", "bias"), differences=LINEAR,
+        spoil="x", blurs=True, flops=transposed_flops, faults=TRANSPOSED_FAULTS, drawer=transposed),
     Row("conv_transpose2d_backward", transposed_backward_arguments, (*TRANSPOSED, *ONE_GRADIENT_TRANSPOSED),
-        ("dx", "dweight", "dbias"), Bound(transposed_backward_error, factor=WINOGRAD), spoil="dy", blurs=True, nonzero=0.1,
-        flops=transposed_backward_flops, faults=TRANSPOSED_BACKWARD_FAULTS, drawer=transposed_backward),
+        ("dx", "dweight", "dbias"), Bound(transposed_backward_error, factor=WINOGRAD, size=transposed_backward_size),
+        spoil="dy", blurs=True, nonzero=0.1, flops=transposed_backward_flops, faults=TRANSPOSED_BACKWARD_FAULTS,
+        drawer=transposed_backward),
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..shapes import DTypeError, ShapeError
 from .drawing import chance, given
-from .row import LINEAR, TILE, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones
+from .row import LINEAR, TILE, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones, typical
 
 
 def linear_arguments(draw: Draw, N: int, inputs: int, outputs: int, bias: bool = True, **options: bool) -> Arguments:
@@ -27,6 +27,17 @@ def linear_backward_arguments(draw: Draw, N: int, inputs: int, outputs: int, bia
 def linear_error(a: Arguments) -> float:
     """Sums over inputs."""
     return of_sum(len(a["weight"]))
+
+
+def linear_size(a: Arguments) -> dict[str, float]:
+    """As the sums of `linear_error`."""
+    return {"y": typical(len(a["weight"]), a["x"], a["weight"])}
+
+
+def linear_backward_size(a: Arguments) -> dict[str, float]:
+    """As the sums of `linear_backward_error`."""
+    N, K = a["dy"].shape
+    return {"dx": typical(K, a["dy"], a["weight"]), "dweight": typical(N, a["dy"], a["x"]), "dbias": typical(N, a["dy"])}
 
 
 def linear_flops(a: Arguments, results: Arguments) -> int:
@@ -113,11 +124,13 @@ def with_gradients(random: Random) -> dict[str, Any]:
 
 
 ROWS: tuple[Row, ...] = (
-    Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error), exact=True, wrt=("x", "weight", "bias"),
-        differences=LINEAR, spoil="x", flops=linear_flops, faults=LINEAR_FAULTS, drawer=with_bias),
+    Row("linear", linear_arguments, PRODUCTS, ("y",), Bound(linear_error, size=linear_size), exact=True,
+        wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x", flops=linear_flops, faults=LINEAR_FAULTS,
+        drawer=with_bias),
     Row("linear_backward", linear_backward_arguments,
-        (*PRODUCTS, RECTIFIED_PRODUCT, case("first layer without dx", N=5, inputs=7, outputs=6, need_dx=False),
+        (*PRODUCTS, RECTIFIED_PRODUCT,
+         case("first layer without dx", N=5, inputs=7, outputs=6, need_dx=False),
          case("frozen layer without dweight", N=5, inputs=7, outputs=6, need_dweight=False)),
-        ("dx", "dweight", "dbias"), Bound(linear_backward_error),
-        exact=True, spoil="dy", flops=linear_backward_flops, faults=LINEAR_BACKWARD_FAULTS, drawer=with_gradients),
+        ("dx", "dweight", "dbias"), Bound(linear_backward_error, size=linear_backward_size), exact=True, spoil="dy",
+        flops=linear_backward_flops, faults=LINEAR_BACKWARD_FAULTS, drawer=with_gradients),
 )

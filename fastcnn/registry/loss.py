@@ -237,8 +237,7 @@ def penalised(random: Random) -> dict[str, Any]:
 
 ROWS: tuple[Row, ...] = (
     Row("cross_entropy", cross_entropy_arguments, ENTROPIES, ("loss", "dlogits"), Bound(4, size=cross_entropy_size),
-        wrt=("logits",), spoil="logits",
-        faults=ENTROPY_FAULTS, drawer=entropies),
+        wrt=("logits",), spoil="logits", faults=ENTROPY_FAULTS, drawer=entropies),
     Row("mse_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
         spoil="prediction", faults=PAIR_FAULTS, drawer=elements_of()),
     Row("binary_cross_entropy", pairs("logits", between=True), ELEMENTS, ("loss", "dlogits"), Bound(3), wrt=("logits",),

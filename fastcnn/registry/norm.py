@@ -12,7 +12,7 @@ import numpy as np
 from .. import reference
 from ..shapes import DTypeError, ShapeError
 from .drawing import any_shape, chance, channels, given, images, small_images
-from .row import WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones
+from .row import WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones, typical
 
 
 def batch_norm_arguments(draw: Draw, x: tuple[int, ...], training: bool = True, **options: Any) -> Arguments:
@@ -44,8 +44,9 @@ def norm_size(a: Arguments) -> dict[str, float]:
 
 def norm_backward_size(a: Arguments) -> dict[str, float]:
     """What is left of dy when its mean and its slope are taken away may be little."""
-    return {name: float(np.abs(a["dy"] * factor).max())
-            for name, factor in (("dx", a["gamma"] * a["saved"][1]), ("dgamma", (a["x"] - a["saved"][0]) * a["saved"][1]))}
+    sizes = {name: float(np.abs(a["dy"] * factor).max())
+             for name, factor in (("dx", a["gamma"] * a["saved"][1]), ("dgamma", (a["x"] - a["saved"][0]) * a["saved"][1]))}
+    return {**sizes, "dbeta": typical(a["x"][..., 0].size, a["dy"])}
 
 
 def norm_backward_error(a: Arguments) -> dict[str, float]:
@@ -110,7 +111,8 @@ def apart_backward_size(a: Arguments) -> dict[str, float]:
     """What is left of dy when its mean and its slope are taken away may be little, and x - mean is rounded."""
     inverse_std = float(a["saved"][1].max())
     largest = float(np.abs(a["dy"]).max())
-    return {"dx": largest * inverse_std * float(np.abs(a["x"]).max()) * inverse_std, "dgamma": largest * inverse_std}
+    return {"dx": largest * inverse_std * float(np.abs(a["x"]).max()) * inverse_std, "dgamma": largest * inverse_std,
+            "dbeta": typical(a["x"][..., 0].size, a["dy"])}
 
 
 ROWS_APART = (

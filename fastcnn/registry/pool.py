@@ -11,7 +11,24 @@ import numpy as np
 from .. import reference
 from ..shapes import DTypeError, ShapeError
 from .drawing import chance, channels, given, images, padding, size, small_images, twice
-from .row import EXACT, KINKED, LINEAR, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, elements, of_sum, ones, trivial
+from .row import (
+    EXACT,
+    KINKED,
+    LINEAR,
+    WIDTH,
+    Arguments,
+    Bound,
+    Draw,
+    Row,
+    bad,
+    bench,
+    case,
+    elements,
+    of_sum,
+    ones,
+    trivial,
+    typical,
+)
 
 
 def pool_arguments(draw: Draw, x: tuple[int, ...], kernel_size: Any, ties: bool = False, nans: bool = False,
@@ -47,9 +64,29 @@ def global_avg_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...]) -> Argu
     return {"dy": draw(x[0], x[3]) * draw.dtype.type(pixels), "x_shape": x}
 
 
+def routed_size(a: Arguments) -> dict[str, float]:
+    """Gradients of windows that share a pixel may cancel."""
+    return {"dx": typical(1, a["dy"])}
+
+
+def shared_size(a: Arguments) -> dict[str, float]:
+    """Shares of windows that share a pixel may cancel."""
+    return {"dx": typical(1, a["dy"]) / math.prod(np.broadcast_to(a["kernel_size"], 2).tolist())}
+
+
 def window_error(a: Arguments) -> float:
     """Sums over a window."""
     return of_sum(math.prod(np.broadcast_to(a["kernel_size"], 2).tolist()))
+
+
+def mean_size(a: Arguments) -> dict[str, float]:
+    """A mean over a window, a part or an image may be small beside its pixels."""
+    x = a["x"]
+    if "output_size" in a:
+        pixels = math.prod((-(-np.array(x.shape[1:3]) // np.broadcast_to(a["output_size"], 2)) + 1).tolist())
+    else:
+        pixels = math.prod(np.broadcast_to(a.get("kernel_size", x.shape[1:3]), 2).tolist())
+    return {"y": typical(1 / pixels, x)}
 
 
 def plane_error(a: Arguments) -> float:
@@ -343,14 +380,14 @@ def maxima_of_parts(random: Random) -> dict[str, Any]:
 ROWS: tuple[Row, ...] = (
     Row("max_pool2d", pool_arguments, MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x",
         faults=WINDOW_FAULTS, drawer=maxima),
-    Row("max_pool2d_backward", max_pool2d_backward_arguments, MAXIMA, ("dx",), Bound(3), exact=True, nonzero=0.05,
-        spoil="dy", faults=MAX_BACKWARD_FAULTS, drawer=maxima),
-    Row("avg_pool2d", pool_arguments, MEANS, ("y",), Bound(window_error), exact=True, wrt=("x",), differences=LINEAR,
-        spoil="x", faults=WINDOW_FAULTS, drawer=means),
-    Row("avg_pool2d_backward", avg_pool2d_backward_arguments, MEANS, ("dx",), Bound(window_error), exact=True, spoil="dy",
-        faults=AVG_BACKWARD_FAULTS, drawer=means),
-    Row("global_avg_pool2d", elements, PLANES, ("y",), Bound(plane_error), exact=True, wrt=("x",), differences=LINEAR,
-        spoil="x", faults=PLANE_FAULTS, drawer=planes),
+    Row("max_pool2d_backward", max_pool2d_backward_arguments, MAXIMA, ("dx",), Bound(3, size=routed_size), exact=True,
+        nonzero=0.05, spoil="dy", faults=MAX_BACKWARD_FAULTS, drawer=maxima),
+    Row("avg_pool2d", pool_arguments, MEANS, ("y",), Bound(window_error, size=mean_size), exact=True, wrt=("x",),
+        differences=LINEAR, spoil="x", faults=WINDOW_FAULTS, drawer=means),
+    Row("avg_pool2d_backward", avg_pool2d_backward_arguments, MEANS, ("dx",), Bound(window_error, size=shared_size),
+        exact=True, spoil="dy", faults=AVG_BACKWARD_FAULTS, drawer=means),
+    Row("global_avg_pool2d", elements, PLANES, ("y",), Bound(plane_error, size=mean_size), exact=True, wrt=("x",),
+        differences=LINEAR, spoil="x", faults=PLANE_FAULTS, drawer=planes),
     Row("global_avg_pool2d_backward", global_avg_pool2d_backward_arguments, PLANES, ("dx",), Bound(1), exact=True,
         spoil="dy", faults=PLANE_BACKWARD_FAULTS, drawer=planes),
     Row("global_max_pool2d", elements, PLANES, ("y", "argmax"), EXACT, wrt=("x",), differences=KINKED, spoil="x",
@@ -359,10 +396,11 @@ ROWS: tuple[Row, ...] = (
         nonzero=0.0005, spoil="dy", faults=GLOBAL_MAX_POOL2D_BACKWARD_FAULTS, drawer=planes),
     Row("adaptive_max_pool2d", adaptive_arguments, ADAPTIVE_MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",),
         differences=KINKED, spoil="x", faults=PART_FAULTS, drawer=maxima_of_parts),
-    Row("adaptive_max_pool2d_backward", adaptive_max_pool2d_backward_arguments, ADAPTIVE_MAXIMA, ("dx",), Bound(3),
-        exact=True, nonzero=0.02, spoil="dy", faults=ADAPTIVE_MAX_POOL2D_BACKWARD_FAULTS, drawer=maxima_of_parts),
-    Row("adaptive_avg_pool2d", adaptive_arguments, PARTS, ("y",), Bound(part_error), wrt=("x",), differences=LINEAR,
-        spoil="x", faults=PART_FAULTS, drawer=some_parts),
+    Row("adaptive_max_pool2d_backward", adaptive_max_pool2d_backward_arguments, ADAPTIVE_MAXIMA, ("dx",),
+        Bound(3, size=routed_size), exact=True, nonzero=0.02, spoil="dy", faults=ADAPTIVE_MAX_POOL2D_BACKWARD_FAULTS,
+        drawer=maxima_of_parts),
+    Row("adaptive_avg_pool2d", adaptive_arguments, PARTS, ("y",), Bound(part_error, size=mean_size), wrt=("x",),
+        differences=LINEAR, spoil="x", faults=PART_FAULTS, drawer=some_parts),
     Row("adaptive_avg_pool2d_backward", adaptive_avg_pool2d_backward_arguments, PARTS, ("dx",), Bound(5), spoil="dy",
         faults=PARTS_BACKWARD_FAULTS, drawer=some_parts),
 )

@@ -12,7 +12,7 @@ import numpy as np
 from .. import reference
 from ..shapes import DTypeError, ShapeError
 from .drawing import given, padding, small_images, twice
-from .row import EXACT, LINEAR, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, ones, trivial
+from .row import EXACT, LINEAR, WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, ones, trivial, typical
 
 
 def image_arguments(draw: Draw, x: tuple[int, ...], **settings: Any) -> Arguments:
@@ -28,6 +28,11 @@ def resampled(operation: str) -> Callable[..., Arguments]:
         return {"dy": draw(*y.shape), "x_shape": x, **{name: value for name, value in settings.items() if name != "value"}}
 
     return arguments
+
+
+def mixed_size(a: Arguments) -> dict[str, float]:
+    """Pixels, or their gradients, may cancel where they are mixed."""
+    return {"y": typical(1, a["x"])} if "x" in a else {"dx": typical(1, a["dy"])}
 
 
 PADDINGS = (
@@ -114,10 +119,10 @@ def scales(random: Random) -> dict[str, Any]:
 ROWS: tuple[Row, ...] = (
     Row("pad2d", image_arguments, PADDINGS, ("y",), EXACT, exact=True, wrt=("x",), differences=LINEAR, nonzero=0.1,
         spoil="x", faults=PAD_FAULTS, drawer=paddings),
-    Row("pad2d_backward", resampled("pad2d"), PADDINGS, ("dx",), Bound(4), exact=True, spoil="dy",
+    Row("pad2d_backward", resampled("pad2d"), PADDINGS, ("dx",), Bound(4, size=mixed_size), exact=True, spoil="dy",
         faults=PAD2D_BACKWARD_FAULTS, drawer=paddings),
-    Row("upsample2d", image_arguments, SCALES, ("y",), Bound(3), wrt=("x",), differences=LINEAR, spoil="x",
+    Row("upsample2d", image_arguments, SCALES, ("y",), Bound(3, size=mixed_size), wrt=("x",), differences=LINEAR, spoil="x",
         faults=SCALE_FAULTS, drawer=scales),
-    Row("upsample2d_backward", resampled("upsample2d"), SCALES, ("dx",), Bound(6), spoil="dy",
+    Row("upsample2d_backward", resampled("upsample2d"), SCALES, ("dx",), Bound(6, size=mixed_size), spoil="dy",
         faults=UPSAMPLE2D_BACKWARD_FAULTS, drawer=scales),
 )

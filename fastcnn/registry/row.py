@@ -118,6 +118,14 @@ class Bound:
 EXACT = Bound(0)
 
 
+def typical(terms: float, *factors: np.ndarray) -> float:
+    """Give the size of a sum of so many products of elements: where they cancel, what is left may be far smaller."""
+    with np.errstate(over="ignore"):
+        squares = [np.square(factor, where=np.isfinite(factor), out=np.zeros(factor.shape)).mean() for factor in factors]
+    size = math.sqrt(terms * math.prod(squares))
+    return size if math.isfinite(size) else 0.0
+
+
 def of_sum(terms: int) -> float:
     """Units for a sum: its rounding errors are random and grow as the root of the number of terms."""
     return 1 + math.sqrt(terms)
