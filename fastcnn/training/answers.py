@@ -97,13 +97,8 @@ def to_probabilities(y: np.ndarray, activation: str) -> np.ndarray:
     """Return what the outputs (N, ...) tell; NaN in all that belongs to an image where one of them is not finite."""
     made = _FUNCTIONS[activation](y)
     if not all_finite(y):
-        made[~_finite_rows(y)] = np.nan
+        made[~np.isfinite(y.reshape(len(y), -1)).all(axis=1)] = np.nan
     return made
-
-
-def _finite_rows(y: np.ndarray) -> np.ndarray:
-    finite: np.ndarray = np.isfinite(y.reshape(len(y), -1)).all(axis=1)
-    return finite
 
 
 def suitable_loss(activation: str, target: np.ndarray) -> Loss:
@@ -131,14 +126,13 @@ def count_right(prediction: np.ndarray, target: np.ndarray, activation: str, one
     if target.ndim == 2 and (activation == "sigmoid" or not (one_class or activation in ("softmax", "exp"))):
         return _count_labels(prediction, target, activation)
     is_right = prediction.argmax(axis=1) == (target if target.ndim == 1 else target.argmax(axis=1))
-    if not all_finite(prediction):
-        is_right &= _finite_rows(prediction)
+    finite = np.isfinite(prediction)
+    if not finite.all():
+        is_right &= finite.all(axis=1)
     return int(np.count_nonzero(is_right))
 
 
 def _count_labels(prediction: np.ndarray, target: np.ndarray, activation: str) -> float:
-    is_right = (prediction > _MIDDLE[activation]) == (target > 0.5)
-    if not all_finite(prediction):
-        is_right &= np.isfinite(prediction)
+    is_right = ((prediction > _MIDDLE[activation]) == (target > 0.5)) & np.isfinite(prediction)
     count = int(np.count_nonzero(is_right))
     return count if target.shape[1] == 1 else count / target.shape[1]
