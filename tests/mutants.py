@@ -121,6 +121,16 @@ class Lines:
         """Whether the mutant's line runs when modules are imported."""
         return "" in self.of(mutant.path).get(mutant.line, ())
 
+    def callers(self, function: str) -> list[str]:
+        """The tests that run a line which names the function of a kernel."""
+        found: set[str] = set()
+        for path in sorted((ROOT / "fastcnn" / "functional").glob("*.py")) if function else ():
+            lines = self.of(str(path.relative_to(ROOT)))
+            for number, text in enumerate(path.read_text().splitlines(), 1):
+                if f".{function}(" in text:
+                    found |= lines.get(number, set())
+        return self._in_turns(found & self.seconds.keys())
+
     def like(self, tests: list[str], path: str) -> list[str]:
         """The tests of this leg that are of the same groups, and those of the file's own."""
         groups, own = set(map(group, tests)), f"tests/test_{Path(path).stem}.py"
@@ -280,7 +290,7 @@ def compiled_tests(mutant: Mutant) -> list[str]:
     plain, compiled = recorded("plain"), recorded("compiled")
     if Path(mutant.path).stem in MACHINERY:
         return [test for test in compiled.seconds if test.startswith(MACHINERY_TESTS)]
-    tests = plain.tests(mutant) or plain.tests(dataclasses.replace(mutant, lines=WHOLE))
+    tests = compiled.callers(mutant.scope) or plain.tests(mutant) or plain.tests(dataclasses.replace(mutant, lines=WHOLE))
     return compiled.like(tests, mutant.path)[:COPY_TESTS]
 
 
