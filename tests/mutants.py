@@ -37,7 +37,7 @@ import tempfile
 import time
 import types
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -59,6 +59,7 @@ MACHINERY_TESTS = "tests/test_cache.py", "tests/test_registry.py::test_trial[rel
 WHOLE = 0, 1 << 30  # lines of a file
 MEMORY = 4 << 30  # bytes that a mutant may take beyond what its parent has
 
+KILLED = "killed", "timeout", "crashed"
 SIGNATURES = "tests/test_house.py::test_twins"  # looks at default values, without a call
 
 Functions = dict[types.CodeType, list[types.FunctionType]]  # by their code
@@ -75,16 +76,19 @@ LEGS: dict[str, tuple[dict[str, str], list[str]]] = {
 # Which test runs which line ------------------------------------------------------------------------------------------------
 
 
-def record(leg: str, jobs: int) -> None:
-    """Run the leg's tests, and note what each runs."""
+def record(leg: str, jobs: int, tests: list[str] | None = None) -> None:
+    """Run the leg's tests and note what each runs; or some tests, whose lines are added to what is known."""
     KEPT.mkdir(exist_ok=True)
     settings, selection = LEGS[leg]
+    data, seconds = KEPT / f"{leg}.coverage", KEPT / f"{leg}.json"
+    known = json.loads(seconds.read_text()) if tests and seconds.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "tests.contexts", "-n", str(jobs),
-                        "--tb=no", "--seconds", str(KEPT / f"{leg}.json"), *selection],
+                        "--tb=no", "--seconds", str(seconds), *(tests or []), *selection[bool(tests):]],
                        cwd=ROOT, env=environment(settings, COVERAGE_FILE=f"{folder}/{leg}"), check=False)
-        subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet", "--data-file", str(KEPT / f"{leg}.coverage"),
-                        *map(str, Path(folder).iterdir())], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet", *["--append"] * bool(known), "--data-file",
+                        str(data), *map(str, Path(folder).iterdir())], cwd=ROOT, check=True)
+    seconds.write_text(json.dumps(known | json.loads(seconds.read_text())))
 
 
 def environment(settings: dict[str, str], root: Path = ROOT, **more: str) -> dict[str, str]:
@@ -395,19 +399,28 @@ def chosen(settings: argparse.Namespace) -> list[Mutant]:
              for mutant in mutation.mutants((ROOT / path).read_text(), path)]
     if settings.sample and settings.sample < len(every):
         every = random.Random(settings.seed).sample(every, settings.sample)
-    known = {(line["path"], line["number"], line["source"]) for line in results()}
-    excuses = Excuses()
-    return [mutant for mutant in every if excuses.reason(mutant.key) is None
-            and (mutant.path, mutant.number, digest(mutant.path)) not in known]
+    known = {(mutant.path, mutant.number) for mutant, outcome in results()
+             if outcome in KILLED or not settings.again}
+    return [mutant for mutant in every if (mutant.path, mutant.number) not in known]
 
 
-def results() -> Iterator[dict[str, Any]]:
-    """All outcomes that are still about the source as it is."""
+def results() -> list[tuple[Mutant, str]]:
+    """All mutants of the source as it is that were tried, with what came of each: killed once is killed."""
+    found: dict[tuple[str, int], tuple[Mutant, str]] = {}
     for path in sorted(KEPT.glob("outcomes*.jsonl")):
         for text in path.read_text().splitlines():
             line = json.loads(text)
             if (ROOT / line["path"]).exists() and digest(line["path"]) == line["source"]:
-                yield line
+                mutant, outcome = mutant_of(line), line["outcome"]
+                if outcome in KILLED or (mutant.path, mutant.number) not in found:
+                    found[mutant.path, mutant.number] = mutant, outcome
+    return list(found.values())
+
+
+def mutant_of(line: dict[str, Any]) -> Mutant:
+    """The mutant that was written as JSON."""
+    fields = {field.name: line[field.name] for field in dataclasses.fields(Mutant)}
+    return Mutant(**{**fields, "lines": tuple(fields["lines"])})
 
 
 class Excuses:
@@ -433,15 +446,23 @@ def leg_of(mutant: Mutant) -> str:
 
 
 def run(settings: argparse.Namespace) -> None:
-    """Try mutants in several processes at once, each of which takes its share of a leg's."""
+    """Try mutants, those of compiled functions that survive also as plain Python: there numpy checks every index."""
     mutants = chosen(settings)
+    print(f"{len(mutants)} mutants to try", flush=True)
+    share_out([(leg_of(mutant), mutant) for mutant in mutants], settings)
+    alive = {(mutant.path, mutant.number) for mutant, outcome in results() if outcome not in KILLED}
+    share_out([("plain", mutant) for mutant in mutants if mutant.path.startswith("fastcnn/functional/")
+               and (mutant.path, mutant.number) in alive and recorded("plain").tests(mutant)], settings)
+    report()
+
+
+def share_out(mutants: list[tuple[str, Mutant]], settings: argparse.Namespace) -> None:
+    """Try mutants in several processes at once, each of which takes its share of a leg's."""
     shares: dict[tuple[str, int], list[Mutant]] = defaultdict(list)
-    for number, mutant in enumerate(sorted(mutants, key=lambda mutant: (mutant.path, mutant.number))):
-        shares[leg_of(mutant), number % settings.jobs].append(mutant)
-    print(f"{len(mutants)} mutants to try")
+    for number, (leg, mutant) in enumerate(sorted(mutants, key=lambda pair: (pair[1].path, pair[1].number))):
+        shares[leg, number % settings.jobs].append(mutant)
     with concurrent.futures.ThreadPoolExecutor(settings.jobs) as pool:
         list(pool.map(lambda share: _start(*share, settings), sorted(shares.items())))
-    report()
 
 
 def _start(place: tuple[str, int], mutants: list[Mutant], settings: argparse.Namespace) -> None:
@@ -455,7 +476,7 @@ def _start(place: tuple[str, int], mutants: list[Mutant], settings: argparse.Nam
 
 def work(settings: argparse.Namespace) -> None:
     """Try a share of the mutants, in this process and its forks."""
-    mutants = [Mutant(**{**line, "lines": tuple(line["lines"])}) for line in json.loads(settings.share.read_text())]
+    mutants = [mutant_of(line) for line in json.loads(settings.share.read_text())]
     lines = recorded(settings.leg)
     files = sorted({test.partition("::")[0] for mutant in mutants for test in lines.tests(mutant)})
     pytest.main(["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler", "-p", "no:benchmark", "--tb=no",
@@ -468,22 +489,21 @@ def report() -> None:
     excuses = Excuses()
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     survivors = []
-    for line in results():
-        mutant = Mutant(**{field.name: line[field.name] for field in dataclasses.fields(Mutant)})
-        killed = line["outcome"] in ("killed", "timeout", "crashed")
-        state = "killed" if killed else "equivalent" if excuses.reason(mutant.key) is not None else "survived"
+    for mutant, outcome in results():
+        state = "killed" if outcome in KILLED else "equivalent" if excuses.reason(mutant.key) is not None else "survived"
         package = next(package for package in PACKAGES if mutant.path.startswith(package))
         for name in (mutant.path, package, "all"):
             counts[name][state] += 1
         if state == "survived":
-            survivors.append((mutant, line["outcome"]))
+            survivors.append((mutant, outcome))
     for mutant, outcome in sorted(survivors, key=lambda pair: (pair[0].path, pair[0].line)):
         print(f"{outcome:9} {mutant}")
     for name in sorted(counts, key=lambda name: (not name.endswith(".py"), name)):
         count = counts[name]
         tried = count["killed"] + count["survived"]
-        print(f"{name:36} {count['killed']:5} of {tried:5} killed, {count['killed'] / max(tried, 1):6.1%}"
-              f"  (and {count['equivalent']} equivalent)")
+        every = tried + count["equivalent"]
+        print(f"{name:36} {count['killed']:5} of {every:5} killed, {count['killed'] / every:6.1%}; "
+              f"{count['killed'] / max(tried, 1):6.1%} without {count['equivalent']} that are equivalent")
 
 
 def main() -> None:
@@ -491,9 +511,11 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["record", "run", "report", "work"])
     parser.add_argument("--leg", choices=LEGS, help="record: this leg alone")
+    parser.add_argument("--tests", nargs="+", help="record: these tests alone")
     parser.add_argument("--files", nargs="+", default=["*"], help="patterns of the files to change")
     parser.add_argument("--sample", type=int, default=0, help="number of mutants to draw; 0 is all")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="try those that survived once more")
     parser.add_argument("--jobs", type=int, default=2, help="processes at once")
     parser.add_argument("--budget", type=float, default=20, help="seconds of tests that a mutant meets")
     parser.add_argument("--share", type=Path, help=argparse.SUPPRESS)
@@ -501,7 +523,7 @@ def main() -> None:
     settings = parser.parse_args()
     if settings.command == "record":
         for leg in [settings.leg] if settings.leg else LEGS:
-            record(leg, settings.jobs)
+            record(leg, settings.jobs, settings.tests)
     else:
         {"run": run, "work": work, "report": lambda _: report()}[settings.command](settings)
 
