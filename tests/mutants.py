@@ -442,7 +442,8 @@ class Excuses:
 
 def leg_of(mutant: Mutant) -> str:
     """The leg whose tests a mutant meets: plain Python for kernels that run there, else compiled code."""
-    return "plain" if mutant.path.startswith("kernels/") and recorded("plain").tests(mutant) else "compiled"
+    is_kernel = mutant.path.startswith("kernels/") and Path(mutant.path).stem not in MACHINERY
+    return "plain" if is_kernel and recorded("plain").tests(mutant) else "compiled"
 
 
 def run(settings: argparse.Namespace) -> None:
