@@ -39,7 +39,7 @@ import types
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import coverage
 import pytest
@@ -65,11 +65,20 @@ SIGNATURES = "tests/test_house.py::test_twins"  # looks at default values, witho
 Functions = dict[types.CodeType, list[types.FunctionType]]  # by their code
 
 # The tests of each leg, and what they run with; kernels are looked up in the first.
-LEGS: dict[str, tuple[dict[str, str], list[str]]] = {
-    "plain": ({"NUMBA_DISABLE_JIT": "1"},
-              ["tests/test_registry.py", "-W", "ignore::RuntimeWarning", "--at-most", "0.4",
-               "-k", "(normal or integers or workers) and float32"]),
-    "compiled": ({}, ["tests"]),
+class Leg(NamedTuple):
+    """Tests, and what they run with."""
+
+    settings: dict[str, str]
+    tests: list[str]
+    options: list[str]
+    warnings: list[str]
+
+
+LEGS = {
+    "plain": Leg({"NUMBA_DISABLE_JIT": "1"}, ["tests/test_registry.py", "tests/test_algorithms.py"],
+                 ["--at-most", "0.5", "-k", "(normal or integers or workers) and float32 or small_winograd"],
+                 ["-W", "ignore::RuntimeWarning"]),
+    "compiled": Leg({}, ["tests"], [], []),
 }
 
 
@@ -79,13 +88,13 @@ LEGS: dict[str, tuple[dict[str, str], list[str]]] = {
 def record(leg: str, jobs: int, tests: list[str] | None = None) -> None:
     """Run the leg's tests and note what each runs; or some tests, whose lines are added to what is known."""
     KEPT.mkdir(exist_ok=True)
-    settings, selection = LEGS[leg]
+    chosen = LEGS[leg]
     data, seconds = KEPT / f"{leg}.coverage", KEPT / f"{leg}.json"
     known = json.loads(seconds.read_text()) if tests and seconds.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "tests.contexts", "-n", str(jobs),
-                        "--tb=no", "--seconds", str(seconds), *(tests or []), *selection[bool(tests):]],
-                       cwd=ROOT, env=environment(settings, COVERAGE_FILE=f"{folder}/{leg}"), check=False)
+                        "--tb=no", "--seconds", str(seconds), *(tests or chosen.tests), *chosen.options, *chosen.warnings],
+                       cwd=ROOT, env=environment(chosen.settings, COVERAGE_FILE=f"{folder}/{leg}"), check=False)
         subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet", *["--append"] * bool(known), "--data-file",
                         str(data), *map(str, Path(folder).iterdir())], cwd=ROOT, check=True)
     seconds.write_text(json.dumps(known | json.loads(seconds.read_text())))
@@ -355,11 +364,11 @@ def in_copy(mutant: Mutant, tests: list[str], leg: str) -> tuple[str, str]:
         source = (ROOT / mutant.path).read_text()
         (copy / mutant.path).write_text(mutation.unparsed(source, mutant.number))
         (copy / "chosen").write_text("\n".join(tests))
-        variables = environment(LEGS[leg][0], copy, FASTCNN_CACHE=str(copy)) if mutant.path.startswith("kernels") \
-            else environment(LEGS[leg][0], copy)
+        variables = environment(LEGS[leg].settings, copy, FASTCNN_CACHE=str(copy)) if mutant.path.startswith("kernels") \
+            else environment(LEGS[leg].settings, copy)
         running = subprocess.Popen(
             ["sh", "-c", f'ulimit -t {COPY_PATIENCE}; exec "$@"', "sh", sys.executable, "-m", "pytest", "-x", "-p",
-             "no:cacheprovider", "-rfE", "--tb=no", *warnings(leg), "@chosen"],
+             "no:cacheprovider", "-rfE", "--tb=no", *LEGS[leg].warnings, "@chosen"],
             cwd=copy, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
         try:
             output = running.communicate(timeout=4 * COPY_PATIENCE)[0]
@@ -373,11 +382,6 @@ def in_copy(mutant: Mutant, tests: list[str], leg: str) -> tuple[str, str]:
     if running.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         return "timeout", ""
     return ("survived", "") if running.returncode == 0 else ("killed", failed[0] if failed else "import")
-
-
-def warnings(leg: str) -> list[str]:
-    """The options of a leg that its selection of tests has for warnings."""
-    return LEGS[leg][1][1:3] if leg == "plain" else []
 
 
 # A run ---------------------------------------------------------------------------------------------------------------------
@@ -472,7 +476,7 @@ def _start(place: tuple[str, int], mutants: list[Mutant], settings: argparse.Nam
     share.write_text(json.dumps([dataclasses.asdict(mutant) for mutant in mutants]))
     subprocess.run([sys.executable, "-m", "tests.mutants", "work", "--leg", leg, "--share", str(share), "--budget",
                     str(settings.budget), "--out", str(KEPT / f"outcomes-{leg}-{job}.jsonl")],
-                   cwd=ROOT, env=environment(LEGS[leg][0]), stdout=subprocess.DEVNULL, check=True)
+                   cwd=ROOT, env=environment(LEGS[leg].settings), stdout=subprocess.DEVNULL, check=True)
 
 
 def work(settings: argparse.Namespace) -> None:
@@ -481,7 +485,7 @@ def work(settings: argparse.Namespace) -> None:
     lines = recorded(settings.leg)
     files = sorted({test.partition("::")[0] for mutant in mutants for test in lines.tests(mutant)})
     pytest.main(["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler", "-p", "no:benchmark", "--tb=no",
-                 *warnings(settings.leg), *(files or ["tests/test_house.py"])],
+                 *LEGS[settings.leg].warnings, *(files or ["tests/test_house.py"])],
                 plugins=[Forks(lines, mutants, settings)])
 
 

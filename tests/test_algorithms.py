@@ -51,6 +51,23 @@ def test_winograd_trains_as_direct_does():
     np.testing.assert_allclose(curve, losses("direct"), rtol=0.02, atol=0.005)
 
 
+def in_stages(monkeypatch, stage):
+    """Let Winograd convolve in stages of so many bytes, however small the filter is."""
+    monkeypatch.setattr(winograd, "_STAGED_BYTES", 0)
+    monkeypatch.setattr(winograd, "_STAGE_BYTES", stage)
+    for known in (winograd._forward_job, winograd._input_job):
+        monkeypatch.setattr(winograd, known.__name__, getattr(known, "__wrapped__", known))  # remembers nothing
+
+
+@pytest.mark.parametrize("stage", [1 << 24, 1], ids=["one pass", "a pass for each block"])
+def test_a_small_winograd_convolution_in_stages_is_the_direct_one(monkeypatch, stage):
+    x, weight, dy = arrays(2, 6, 5, 3, 5)
+    wanted = results(x, weight, dy, "direct")
+    in_stages(monkeypatch, stage)
+    for came, near in zip(results(x, weight, dy, "winograd"), wanted, strict=True):
+        assert np.abs(came - near).max() <= 1e-5 * np.abs(near).max()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_passes_and_groups_of_blocks_change_no_bit(monkeypatch, workers):
     before = fastcnn.get_num_threads()
@@ -58,9 +75,8 @@ def test_passes_and_groups_of_blocks_change_no_bit(monkeypatch, workers):
     expected = results(x, weight, dy, "winograd")
     fastcnn.set_num_threads(workers)
     try:
-        monkeypatch.setattr(winograd, "_STAGED_BYTES", 0)
         for stage in (1, 100_000, 1 << 24):
-            monkeypatch.setattr(winograd, "_STAGE_BYTES", stage)
+            in_stages(monkeypatch, stage)
             for ours, bits in zip(results(x, weight, dy, "winograd"), expected, strict=True):
                 np.testing.assert_array_equal(ours, bits)
     finally:
