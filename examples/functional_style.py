@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def main() -> None:
     for epoch in range(1, arguments.epochs + 1):
         began, total, right = time.perf_counter(), 0.0, 0
         order = random.permutation(len(train))
-        for start in tqdm(range(0, len(train), 64), f"epoch {epoch}", leave=False, unit=" batches", disable=None):
+        for start in tqdm(range(0, len(train), 64), f"epoch {epoch}", leave=False, unit=" batches",
+                          disable=None if sys.stderr else True):
             chosen = order[start : start + 64]
             kept = feed_forward(F.gather(train.images, chosen, *scale), weights)
             loss, dscores = F.cross_entropy(kept["scores"], train.labels[chosen])
@@ -107,7 +109,7 @@ def main() -> None:
                         "seconds": seconds, "images_per_second": len(train) / seconds})
         print(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in history[-1].items()), flush=True)
     if arguments.out is not None:
-        (arguments.out / "history.jsonl").write_text(History(history).json_lines())
+        (arguments.out / "history.jsonl").write_text(History(history).json_lines(), encoding="utf-8")
         plot.predictions(test.images[:24], F.softmax(scores[:24]), arguments.out / "predictions.png",
                          labels=test.labels[:24], classes=test.classes)
         maps = feed_forward(F.gather(test.images, np.arange(1), *scale), weights)

@@ -37,7 +37,7 @@ class Processing(Callback):
 
     def on_epoch_begin(self, run: Run) -> None:
         """Open the bar."""
-        self.bar = tqdm(total=len(run.train), desc="Processing", leave=False, disable=None)
+        self.bar = tqdm(total=len(run.train), desc="Processing", leave=False, disable=None if sys.stderr else True)
 
     def on_batch_end(self, run: Run) -> None:
         """Move the bar."""
