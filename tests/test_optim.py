@@ -514,7 +514,7 @@ def test_plateau_counts_only_falls_above_the_threshold():
     assert schedule.lr(0, 1, 1.0) == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
 def test_a_loss_that_is_not_finite_is_no_progress_for_plateau_lr(loss):
     schedule = optim.PlateauLR(patience=1, factor=0.5)
     for value in (1.0, loss, loss, 0.5, loss):
