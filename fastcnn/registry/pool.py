@@ -54,7 +54,7 @@ def avg_pool2d_backward_arguments(draw: Draw, x: tuple[int, ...], kernel_size: A
     """Gradient of the result; where it is whole numbers, they can be divided among the pixels of any window."""
     y = reference.avg_pool2d(np.zeros(x), kernel_size, **settings)
     R, S = np.broadcast_to(kernel_size, 2).tolist()
-    shares = math.lcm(*range(1, R * S + 1)) if draw.kind == "integers" else 1
+    shares = math.lcm(*range(1, R + 1)) * math.lcm(*range(1, S + 1)) if draw.kind == "integers" else 1
     return {"dy": draw(*y.shape) * draw.dtype.type(shares), "x_shape": x, "kernel_size": kernel_size, **settings}
 
 
