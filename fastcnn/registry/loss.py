@@ -47,8 +47,14 @@ def cross_entropy_arguments(draw: Draw, N: int, K: int, target: str = "labels", 
 
 
 def cross_entropy_size(a: Arguments) -> dict[str, float]:
+    """What is left of a probability without what it should be may be little, and of a logit without the largest."""
+    finite = np.where(np.isfinite(a["logits"]), a["logits"], 0)
+    return {"loss": float(np.abs(finite).max()) / len(finite), "dlogits": 1 / len(finite)}
+
+
+def binary_cross_entropy_size(a: Arguments) -> dict[str, float]:
     """What is left of a probability without what it should be may be little."""
-    return {"dlogits": 1 / len(a["labels"])}
+    return {"dlogits": 1 / a["logits"].size}
 
 
 def pairs(first: str, between: bool = False) -> Callable[..., Arguments]:
@@ -240,7 +246,8 @@ ROWS: tuple[Row, ...] = (
         wrt=("logits",), spoil="logits", faults=ENTROPY_FAULTS, drawer=entropies),
     Row("mse_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
         spoil="prediction", faults=PAIR_FAULTS, drawer=elements_of()),
-    Row("binary_cross_entropy", pairs("logits", between=True), ELEMENTS, ("loss", "dlogits"), Bound(3), wrt=("logits",),
+    Row("binary_cross_entropy", pairs("logits", between=True), ELEMENTS, ("loss", "dlogits"),
+        Bound(3, size=binary_cross_entropy_size), wrt=("logits",),
         spoil="logits", faults=PAIR_FAULTS, drawer=elements_of()),
     Row("l1_loss", pairs("prediction"), ELEMENTS, ("loss", "dprediction"), Bound(2), wrt=("prediction",),
         differences=STRAIGHT, spoil="prediction", faults=PAIR_FAULTS, drawer=elements_of()),
