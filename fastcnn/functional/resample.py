@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,14 @@ from ..shapes import Padding, Pair
 from . import arrays
 
 _GRAIN = 1 << 16  # elements that are worth a thread of their own
+_ADDRESSES = 1 << 47  # bytes that a process can name on today's systems
+
+
+def _require_addresses(function: str, shape: tuple[int, ...]) -> None:
+    """MemoryError: no process can hold that many floats; tables for them would take most of the memory first."""
+    count = math.prod(shape) * arrays.FLOAT32.itemsize
+    if count > _ADDRESSES:
+        raise MemoryError(f"{function}: the large images have shape {shape}, {count} bytes, expected at most {_ADDRESSES}")
 
 
 class Table(NamedTuple):
@@ -122,6 +131,7 @@ def pad2d_backward(dy: Any, x_shape: tuple[int, int, int, int], padding: Padding
 
 def _padding(function: str, x: tuple[int, int, int, int], padding: Padding, mode: str) -> tuple[Axis, Axis]:
     top, bottom, left, right = shapes.padding2d(function, x, padding, mode)
+    _require_addresses(function, (x[0], top + x[1] + bottom, left + x[2] + right, x[3]))
     return _padded(x[1], top, bottom, mode), _padded(x[2], left, right, mode)
 
 
@@ -144,4 +154,5 @@ def upsample2d_backward(dy: Any, x_shape: tuple[int, int, int, int], scale: Pair
 
 def _scaled(function: str, x: tuple[int, int, int, int], scale: Pair, mode: str) -> tuple[Axis, Axis]:
     rows, columns = shapes.scale2d(function, scale, mode)
+    _require_addresses(function, (x[0], x[1] * rows, x[2] * columns, x[3]))
     return _enlarged(x[1], rows, mode), _enlarged(x[2], columns, mode)
