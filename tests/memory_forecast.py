@@ -67,8 +67,9 @@ def peak(name: str, batch: int) -> tuple[int, int]:
     loading = threading.Thread(target=train, args=(name, batch))  # its buffers end with it
     loading.start()
     loading.join()
-    before, watch = resident(), Watch()
+    watch = Watch()
     watch.start()
+    before, watch.most = resident(), 0
     model = train(name, batch)
     watch.ended.set()
     watch.join()

@@ -1,7 +1,6 @@
 """A training step in its stride allocates nothing large: buffers are used again, and nothing is kept that is not needed."""
 
 import gc
-import os
 import re
 import subprocess
 import sys
