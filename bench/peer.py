@@ -2,26 +2,26 @@
 
 Needs `pip install 'fastcnn[bench]'`. Ours and all modes of the peer take turns in one process on as many threads, float32,
 after a comparison of the results; the mode with the smallest median is the peer. Ratio: the median over the rounds of the
-peer's time by ours, so above 1 fastcnn is faster.
+peer's time by ours, so above 1 fastcnn is faster. Each row is printed when it is done; Ctrl-C ends with what those come to.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from turns import MismatchError, Result, compete
 
 import fastcnn
-from fastcnn import benchmark, extras
+from fastcnn import benchmark, extras, signals
 from fastcnn.kernels import threads
-from fastcnn.training.writing import write_atomically
 
 
 class Table(NamedTuple):
@@ -41,21 +41,28 @@ TABLES = {
 
 
 def main() -> int:
-    """Print the tables that are asked for; return 1 where torch is missing or results differ."""
+    """Print the tables that are asked for; return 1 where torch is missing or results differ, 130 when interrupted."""
     arguments = _arguments()
     if importlib.util.find_spec("torch") is None:
         print(f"bench/peer.py compares with PyTorch, which is not installed: {extras.install('bench')}", file=sys.stderr)
         return 1
     peak = _prepare(arguments.threads)
-    paragraphs, failures = [_head(peak)], 0
-    for name in [arguments.table] if arguments.table else TABLES:
-        results, failed = _run(name, arguments.filter, arguments.seconds)
-        paragraphs += _report(name, results, peak)
-        failures += failed
-    text = "\n\n".join(paragraphs)
-    print(text)
-    if arguments.markdown:
-        write_atomically(arguments.markdown, f"{text}\n".encode())
+    failures = 0
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(signals.handled(signals.at_once))
+        file = stack.enter_context(open(arguments.markdown, "w", encoding="utf-8")) if arguments.markdown else None
+
+        def say(line: str) -> None:
+            for stream in filter(None, (sys.stdout, file)):
+                print(line, file=stream, flush=True)
+
+        say(_head(peak))
+        try:
+            for name in [arguments.table] if arguments.table else TABLES:
+                failures += _run(name, arguments.filter, arguments.seconds, peak, say)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
     return 1 if failures else 0
 
 
@@ -66,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, metavar="N", default=fastcnn.get_num_threads(), help="threads of both sides")
     parser.add_argument("--filter", default="", metavar="TEXT", help="only rows with this in their name")
     parser.add_argument("--seconds", type=float, metavar="S", help="spent on one row, about")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the same there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the same there, row by row")
     arguments = parser.parse_args()
     if not 1 <= arguments.threads <= (limit := threads.available()):
         parser.error(f"--threads is {arguments.threads}, expected 1 to {limit}")
@@ -89,42 +96,52 @@ def _head(peak: float) -> str:
             f"{fastcnn.get_num_threads()}; multiply-adds in registers: {peak / 1e9:.0f} GFLOP/s.")
 
 
-def _run(name: str, text: str, seconds: float | None) -> tuple[list[Result], int]:
-    """Time the rows of a table whose name has `text`; give the results and the number of those that differ."""
-    results, failures = [], 0
-    for contest in getattr(importlib.import_module(TABLES[name].module), name)(lambda title: text in title):
-        try:
-            results.append(compete(contest, TABLES[name].seconds if seconds is None else seconds))
-            print(f"{results[-1].ratio:6.2f}  {contest.name}", file=sys.stderr, flush=True)
-        except MismatchError as error:
-            failures += 1
-            print(error, file=sys.stderr, flush=True)
+def _run(name: str, text: str, seconds: float | None, peak: float, say: Callable[[str], None]) -> int:
+    """Time the rows of a table whose name has `text` and say each when it is done; give the number of those that differ.
+
+    Whatever ends the table early, what the rows so far come to is said below them.
+    """
+    table = TABLES[name]
+    results: list[Result] = []
+    failures = 0
+    try:
+        for contest in getattr(importlib.import_module(table.module), name)(lambda title: text in title):
+            try:
+                result = compete(contest, table.seconds if seconds is None else seconds)
+            except MismatchError as error:
+                failures += 1
+                print(error, file=sys.stderr, flush=True)
+                continue
+            if not results:
+                say(f"\n### {name.capitalize()}\n\n{_titles(table.unit)}")
+            results.append(result)
+            say(_line(_cells(result, peak if table.unit == FLOPS else None), table.unit))
+    finally:
+        if results:
+            say("\n" + "\n".join(f"- {line}" for line in (*_totals(results), *_notes(results))))
     if not results and not failures:
         print(f"{name}: no row has {text!r} in its name", file=sys.stderr)
-    return results, failures
+    return failures
 
 
-def _report(name: str, results: list[Result], peak: float) -> Iterator[str]:
-    """Give the paragraphs about a table: title, rows, what they come to, and notes."""
-    if results:
-        yield f"### {name.capitalize()}"
-        yield _table(TABLES[name].unit, results, peak)
-        yield "\n".join(f"- {line}" for line in (*_totals(results), *_notes(results)))
-
-
-def _table(unit: str, results: list[Result], peak: float) -> str:
-    """Give a table that is readable as it is and in Markdown; shares of the peak and algorithms only where flops count."""
+def _columns(unit: str) -> dict[str, int]:
+    """Give the columns of a table and their widths, those of numbers below 0; algorithms only where flops count."""
     flops = unit == FLOPS
-    head = ["what", *(["algorithm"] if flops else []), "ms", unit, *(["of peak"] if flops else []),
-            "best peer", "ms", unit, "ratio", ""]
-    rows = [_cells(result, peak if flops else None) for result in results]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    right = [cell in ("ms", unit, "of peak", "ratio") for cell in head]
-    ruler = ["-" * (width - 1) + (":" if number else "-") for width, number in zip(widths, right, strict=True)]
-    return "\n".join(
-        "| " + " | ".join(cell.rjust(width) if number else cell.ljust(width)
-                          for cell, width, number in zip(row, widths, right, strict=True)) + " |"
-        for row in (head, ruler, *rows))
+    return {"what": 70, **({"algorithm": 9} if flops else {}), "ms": -9, unit: -8, **({"of peak": -7} if flops else {}),
+            "best peer": 24, "peer ms": -9, f"peer {unit}": -13, "ratio": -5, "": 6}
+
+
+def _titles(unit: str) -> str:
+    """Give the first two lines of a table that is readable as it is and in Markdown."""
+    columns = _columns(unit)
+    ruler = ["-" * (abs(width) - 1) + (":" if width < 0 else "-") for width in columns.values()]
+    return f"{_line(list(columns), unit)}\n{_line(ruler, unit)}"
+
+
+def _line(cells: list[str], unit: str) -> str:
+    aligned = (cell.rjust(-width) if width < 0 else cell.ljust(width)
+               for cell, width in zip(cells, _columns(unit).values(), strict=True))
+    return f"| {' | '.join(aligned)} |"
 
 
 def _cells(result: Result, peak: float | None) -> list[str]:

@@ -35,8 +35,8 @@ def curves(history: Sequence[Mapping[str, Any]], path: StrPath | None = None) ->
 
 def _draw(axes: Any, history: Sequence[Mapping[str, Any]], quantity: str) -> None:
     """Draw one line for training and, where it was measured, one for testing."""
-    for name, colour in (("train", figure.TRAIN), ("test", figure.TEST)):
+    for name, label, colour in (("train", "training", figure.TRAIN), ("test", "validation", figure.TEST)):
         points = [(record["epoch"], record[f"{name}_{quantity}"]) for record in history
                   if record[f"{name}_{quantity}"] is not None]
         if points:
-            axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3.5, label=name)
+            axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3.5, label=label)
