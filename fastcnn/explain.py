@@ -14,7 +14,7 @@ import numpy as np
 from .nn import Module, inference
 from .nn.pool import _Pool2D
 from .nn.trace import watched
-from .shapes import ShapeError, integer, suggestion
+from .shapes import Caller, ShapeError, integer, suggestion
 from .training.batches import as_input, checked_images, input_dtype, warn_of_range
 
 __all__ = ["activations", "grad_cam", "saliency"]
@@ -38,7 +38,7 @@ def outputs_of(function: str, model: Module, images: Any) -> dict[str, np.ndarra
         outputs[name] = np.array(y)  # layers use their memory again
         return y
 
-    with inference():
+    with inference(), Caller(function, f"images have shape {x.shape}"):
         watched(used, keep).forward(x)
     return outputs
 
@@ -51,7 +51,9 @@ def saliency(model: Module, images: Any, target: Any = None) -> np.ndarray:
     DTypeError, ValueError: images or target do not fit.
     """
     used, x = _prepared("saliency", model, images)
-    gradient = used.backward(_one_hot("saliency", used.forward(x), target))
+    with Caller("saliency", f"images have shape {x.shape}"):
+        scores = used.forward(x)
+    gradient = used.backward(_one_hot("saliency", scores, target))
     changes: np.ndarray = np.abs(gradient).max(axis=-1)
     return changes
 
@@ -83,7 +85,9 @@ def grad_cam(
         return backward(dy)
 
     twin = watched(used, keep, keep_gradient)
-    twin.backward(_one_hot("grad_cam", twin.forward(x), target))
+    with Caller("grad_cam", f"images have shape {x.shape}"):
+        scores = twin.forward(x)
+    twin.backward(_one_hot("grad_cam", scores, target))
     chosen = next(reversed(maps), None) if layer is None else layer
     if chosen is None or chosen not in maps:
         raise ValueError(f"grad_cam: layer is {layer!r}, expected one that gives images: {', '.join(maps) or 'none here'}"
@@ -102,7 +106,9 @@ def _prepared(function: str, model: Module, images: Any) -> tuple[Module, np.nda
         raise ShapeError(f"{function}: images have shape {array.shape}, expected (N, H, W, C)")
     warn_of_range(function, array, model.normalisation, stacklevel=4)
     index = np.arange(len(array))
-    return copy.deepcopy(model).eval(), as_input(array, index, model.normalisation, input_dtype(model))
+    with Caller(function, f"images have shape {array.shape}"):
+        x = as_input(array, index, model.normalisation, input_dtype(model))
+    return copy.deepcopy(model).eval(), x
 
 
 def _one_hot(function: str, scores: np.ndarray, target: Any) -> np.ndarray:

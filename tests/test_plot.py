@@ -338,4 +338,4 @@ def test_architecture_of_blocks_in_blocks(tmp_path):
 def test_architecture_of_a_network_of_your_own():
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Softmax())
     assert [line.split("  ")[0] for line in plot.architecture_text(network, (2, 2, 3)).splitlines()] == [
-        "input", "Flatten()", "Linear(12, 3)", "Softmax()"]
+        "input", "Flatten()", "Linear(12, 3) + Softmax"]

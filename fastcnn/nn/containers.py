@@ -155,6 +155,10 @@ class Concat(Module):
     def forward(self, x: Any) -> Any:
         """Return the joined results; ShapeError when they differ in more than their channels."""
         results = [branch.forward(x) for branch in self.branches]
+        for index, result in enumerate(results):
+            if result.shape[:-1] != results[0].shape[:-1]:
+                raise ShapeError(f"Concat: branch {index} gives shape {result.shape}, expected {results[0].shape} but for "
+                                 "the channels, as branch 0 gives")
         self._keep([result.shape[-1] for result in results])
         return functional.concat(results)
 

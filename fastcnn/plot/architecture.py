@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ..nn import Concat, Module, Residual, Sequential
+from ..nn import Concat, Layer, Module, Residual, Sequential, activation, dropout, norm
 from ..nn.summary import Row
 from ..shapes import ShapeError
 from ..training.writing import write_atomically
 from .figure import StrPath, picture
 
-_JOINED = ("BatchNorm", "LayerNorm", "GroupNorm", "ReLU", "LeakyReLU", "PReLU", "ELU", "SELU", "GELU", "SiLU", "Hardswish",
-           "Mish", "Softplus", "Sigmoid", "Tanh", "Dropout", "Dropout2D")
+# Layers that share the box of the one before them: activations, norms and dropouts.
+_JOINED = {name for family in (activation, norm, dropout) for name, kind in vars(family).items()
+           if isinstance(kind, type) and issubclass(kind, Layer) and kind.__module__ == family.__name__}
 # Fill and edge of a box by what is in it; dark letters are readable on all of them.
 _COLOURS = {"Conv": ("#dbe9f9", "#2f6db3"), "Linear": ("#fde8cf", "#c77a1c"), "Pool": ("#d9f2e0", "#2e8b57"),
             "": ("#f0f0f2", "#7a7a85")}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..nn import Module, in_use
-from ..shapes import DTypeError, integer
+from ..shapes import Caller, DTypeError, integer
 from . import answers
 from .batches import Batches, as_input, checked_images, input_dtype, warn_of_range
 from .diagnosis import all_finite
@@ -79,16 +79,19 @@ def score(
     model: Module, batches: Batches, batch_size: int, measures: Measures, before_batch: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
     """Return loss, accuracy and metrics on checked batches; `before_batch` is called before each of them."""
-    model.build(batches.images.shape[1:])
     loss, metrics, activation, function = measures
+    given = Caller(function, f"images have shape {batches.images.shape}")
+    with given:
+        model.build(batches.images.shape[1:])
     total, right, dtype = 0.0, 0.0, input_dtype(model)
     parts: list[np.ndarray] = []
     with in_use():
         for start in range(0, len(batches), batch_size):
             before_batch()
             index = np.arange(start, min(start + batch_size, len(batches)))
-            x, target = batches.serve(index, model.normalisation, dtype)
-            prediction = model.forward(x)
+            with given:
+                x, target = batches.serve(index, model.normalisation, dtype)
+                prediction = model.forward(x)
             activation = activation or answers.of_model(model, x, loss, prediction)
             loss = answers.suitable_loss(activation, target) if loss is None else loss
             total += loss.forward(prediction, target) * len(index)
@@ -120,13 +123,16 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
     size = integer("predict", "batch_size", batch_size, 1)
     array = checked_images("predict", images)
     warn_of_range("predict", array, model.normalisation)
-    model.build(array.shape[1:])
+    given = Caller("predict", f"images have shape {array.shape}")
+    with given:
+        model.build(array.shape[1:])
     normalisation, dtype, activation = model.normalisation, input_dtype(model), ""
     parts = []
     with in_use():
         for start in range(0, len(array), size):
-            x = as_input(array, np.arange(start, min(start + size, len(array))), normalisation, dtype)
-            y = model.forward(x)
+            with given:
+                x = as_input(array, np.arange(start, min(start + size, len(array))), normalisation, dtype)
+                y = model.forward(x)
             activation = activation or answers.of_model(model, x, None, y)
             parts.append(answers.to_probabilities(y, activation))
     made = np.concatenate(parts)

@@ -15,7 +15,7 @@ from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalis
 from ..nn.initialise import mix
 from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
-from ..shapes import CheckpointError, DTypeError, integer, real
+from ..shapes import Caller, CheckpointError, DTypeError, integer, real
 from . import answers
 from .alone import alone
 from .augment import Augment
@@ -124,7 +124,9 @@ class Run:
         """Check the arguments and stand at the beginning; arguments and errors as in `fit`."""
         self.model, self.loss = _checked("model", model, Module), checked_loss("fit", loss)
         self.train = Batches("fit", train, augment)
-        self.model.build(self.train.images.shape[1:])
+        self._given = Caller("fit", f"images have shape {self.train.images.shape}")
+        with self._given:
+            self.model.build(self.train.images.shape[1:])
         self.validation = None if validation is None else Batches("fit", validation)
         self.epochs = integer("fit", "epochs", epochs, 1)
         self.batch_size = integer("fit", "batch_size", batch_size, 1)
@@ -248,10 +250,11 @@ class Run:
         """Make one step of the optimizer."""
         steps = self.epochs * self.steps_per_epoch
         self.optimizer.lr = self.schedule.lr(self.step, steps, self.base_lr, self.steps_per_epoch)
-        x, target = self.train.serve(index, self.model.normalisation, self.optimizer.flat.data.dtype)
-        if not self.activation:
-            self._settle_activation(x)
-        prediction = self.model.forward(x)
+        with self._given:
+            x, target = self.train.serve(index, self.model.normalisation, self.optimizer.flat.data.dtype)
+            if not self.activation:
+                self._settle_activation(x)
+            prediction = self.model.forward(x)
         target = self.train.mix(index, target, prediction)
         loss = self.loss.forward(prediction, target)
         if not np.isfinite(loss):
