@@ -658,7 +658,7 @@ class Outcome:
         """One line."""
         state = f"{len(self.failures)} FAILED" if self.failures else "ok"
         skipped = f", {self.skipped} skipped: an extra is not installed" if self.skipped else ""
-        return f"{self.row:32} {self.passed:4} passed  {state:10} largest error {self.error:6.2f} epsilon{skipped}"
+        return f"{self.row:32} {self.passed:4} passed  {state:10} error {self.error:6.2f} epsilon{skipped}"
 
 
 @dataclass
