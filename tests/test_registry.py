@@ -18,7 +18,7 @@ NOT_DRAWN = {"algorithm", "out", "dtype", "add", "zero"}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=str)
-def test_check(check):
+def test_trial(check):
     check.run()
 
 
