@@ -82,7 +82,7 @@ def compare(names: list[str], batch: int) -> bool:
     ratios = []
     for name in names:
         command = [sys.executable, "-m", "tests.memory_forecast", name, "--batch-size", str(batch), "--measure"]
-        environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "131072"}
+        environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "32768"}
         said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment,
                               cwd=Path(__file__).parents[1]).stdout
         forecast, measured = map(int, said.split())
