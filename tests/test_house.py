@@ -163,6 +163,11 @@ def test_every_algorithm_has_rows():
         assert algorithms == set(conv.ALGORITHMS)
 
 
+@pytest.mark.parametrize("row", registry.ROWS, ids=lambda row: row.name)
+def test_twins_and_rows_are_complete(row):
+    verification.Complete(row).run()
+
+
 ENTERED = [f"fastcnn.kernels.{path.stem}.{node.name}" for path, node in KERNEL_FUNCTIONS
            if decorators(node) & ENTRIES]
 
