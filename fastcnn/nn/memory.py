@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from ..functional import arrays
 from ..functional.forks import hold_over_forks
