@@ -64,7 +64,6 @@ SIGNATURES = "tests/test_house.py::test_twins"  # looks at default values, witho
 
 Functions = dict[types.CodeType, list[types.FunctionType]]  # by their code
 
-# The tests of each leg, and what they run with; kernels are looked up in the first.
 class Leg(NamedTuple):
     """Tests, and what they run with."""
 
