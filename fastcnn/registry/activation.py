@@ -141,6 +141,8 @@ BY_OUTPUT_FAULTS = (
         y=ones(2, 3, 5, 7, dtype=float)),
 )
 
+ROW_FAULTS = (*BY_OUTPUT_FAULTS, bad("numbers", ShapeError, r"softmax_backward: y is a single number", dy=ones(), y=ones()))
+
 BY_INPUT_FAULTS = (
     bad("dy of another shape", ShapeError, r"_backward: dy has shape \(3,\), expected \(", dy=ones(3)),
     bad("mixed types", DTypeError, r"_backward: x is float64 and dy is float32, expected one dtype",
@@ -232,8 +234,8 @@ ROWS: tuple[Row, ...] = (
         drawer=elements_of()),
     Row("softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS, drawer=classes),
     Row("softmax_backward", by_output("softmax"), CLASSES, ("dx",), Bound(4, size=softmax_size), spoil="dy",
-        faults=BY_OUTPUT_FAULTS, drawer=classes),
+        faults=ROW_FAULTS, drawer=classes),
     Row("log_softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS, drawer=classes),
     Row("log_softmax_backward", by_output("log_softmax"), CLASSES, ("dx",), Bound(4, size=slope_size), spoil="dy",
-        faults=BY_OUTPUT_FAULTS, drawer=classes),
+        faults=ROW_FAULTS, drawer=classes),
 )
