@@ -427,7 +427,7 @@ def mutant_of(line: dict[str, Any]) -> Mutant:
 
 
 class Excuses:
-    """The mutants that results cannot tell from the original, by the beginning of their key, with the reason."""
+    """The mutants that results cannot tell from the original: by how their key begins or, after "... ", what is in it."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {}
@@ -440,7 +440,8 @@ class Excuses:
 
     def reason(self, key: str) -> str | None:
         """Why nothing can notice this mutant; None where something should."""
-        return next((reason for start, reason in self._reasons.items() if key.startswith(start)), None)
+        return next((reason for part, reason in self._reasons.items()
+                     if (part.removeprefix("... ") in key if part.startswith("... ") else key.startswith(part))), None)
 
 
 def leg_of(mutant: Mutant) -> str:
