@@ -60,7 +60,7 @@ WHOLE = 0, 1 << 30  # lines of a file
 MEMORY = 4 << 30  # bytes that a mutant may take beyond what its parent has
 
 KILLED = "killed", "timeout", "crashed"
-SIGNATURES = "tests/test_house.py::test_twins"  # looks at default values, without a call
+SIGNATURES = "tests/test_house.py::test_twins_and_rows"  # looks at default values, without a call
 
 Functions = dict[types.CodeType, list[types.FunctionType]]  # by their code
 
