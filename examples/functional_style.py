@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import time
 from pathlib import Path
 
@@ -90,8 +89,7 @@ def main() -> None:
     for epoch in range(1, arguments.epochs + 1):
         began, total, right = time.perf_counter(), 0.0, 0
         order = random.permutation(len(train))
-        for start in tqdm(range(0, len(train), 64), f"epoch {epoch}", leave=False, unit=" batches",
-                          disable=None if sys.stderr else True):
+        for start in tqdm(range(0, len(train), 64), f"epoch {epoch}", leave=False, unit=" batches", disable=None):
             chosen = order[start : start + 64]
             kept = feed_forward(F.gather(train.images, chosen, *scale), weights)
             loss, dscores = F.cross_entropy(kept["scores"], train.labels[chosen])

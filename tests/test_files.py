@@ -392,7 +392,7 @@ def test_a_folder_that_vanishes_during_training_is_one_error(tmp_path, callback)
 
 
 def test_a_log_that_vanishes_is_written_anew(tmp_path):
-    logger, run = CSVLogger(tmp_path / "log.csv"), SimpleNamespace(history=[])
+    logger, run = CSVLogger(tmp_path / "log.csv"), SimpleNamespace(history=[], keys=KEYS)
     logger.on_train_begin(run)
     (tmp_path / "log.csv").unlink()
     run.history.append(RECORD)
@@ -515,7 +515,7 @@ def test_without_locks_only_old_temporary_files_are_abandoned(tmp_path, monkeypa
 @posix
 @pytest.mark.parametrize("write", [
     lambda path: fastcnn.save(models.create("two_conv", (8, 8, 1), 3), path),
-    lambda path: CSVLogger(path).on_train_begin(SimpleNamespace(history=[RECORD])),
+    lambda path: CSVLogger(path).on_train_begin(SimpleNamespace(history=[RECORD], keys=KEYS)),
     lambda path: plot.architecture(models.create("two_conv", (8, 8, 1), 3), path),
     lambda path: plot.curves([RECORD], path),
 ], ids=["save", "log", "drawing", "curves"])
