@@ -12,6 +12,7 @@ import contextlib
 import functools
 import inspect
 import itertools
+import math
 import re
 import tempfile
 import time
@@ -40,6 +41,8 @@ ADJOINT_BOUND = 1e-13
 SMALLEST = 256
 # Whole numbers in memory that no kernel has written; floats are NaN there.
 STALE = 12345
+# Bytes behind each array that nothing may write to, and what they hold.
+GUARD, GUARDED = 512, 0xA5
 # Drawn cases of a row that `fastcnn verify` looks at where no number is given; the tests look at more.
 FEW, USUAL = 10, 100
 _DRAWN = "drawn "
@@ -407,21 +410,33 @@ def require_telling(row: Row, wanted: Results) -> None:
 
 @contextlib.contextmanager
 def poisoned() -> Iterator[None]:
-    """Fill all new memory, working memory included, with NaN: what no kernel writes is seen."""
-    allocate = np.empty
+    """Fill all new memory, working memory included, with NaN: what no kernel writes is seen.
+
+    MismatchError when something was written behind the end of an array.
+    """
+    allocate, guards = np.empty, []
 
     def empty(shape: Any, dtype: Any = float, order: Any = "C") -> np.ndarray:
-        array = allocate(shape, dtype, order)
-        if array.dtype.kind in "fiu":
-            array.fill(np.nan if array.dtype.kind == "f" else np.iinfo(array.dtype).max)
+        kind = np.dtype(dtype)
+        size = math.prod(shape if isinstance(shape, Iterable) else (shape,)) * kind.itemsize
+        memory = allocate(size + GUARD, np.uint8)
+        guards.append(memory[size:])
+        guards[-1].fill(GUARDED)
+        array: np.ndarray = memory[:size].view(kind).reshape(shape, order="F" if order == "F" else "C")
+        if kind.kind in "fiu":
+            array.fill(np.nan if kind.kind == "f" else np.iinfo(kind).max)
         return array
 
     def scratch(function: str, size: int, dtype: np.dtype) -> np.ndarray:
-        return np.full(size, np.nan if dtype.kind == "f" else STALE, dtype)
+        array = empty(size, dtype)
+        array.fill(np.nan if dtype.kind == "f" else STALE)
+        return array
 
     with (mock.patch.object(np, "empty", empty), mock.patch.object(arrays, "empty", empty),
           mock.patch.object(arrays, "scratch", scratch)):
         yield
+    if any((guard != GUARDED).any() for guard in guards):
+        raise MismatchError("something was written behind the end of an array")
 
 
 @contextlib.contextmanager
