@@ -272,6 +272,19 @@ def test_long_tables_of_every_kind_of_line(tmp_path):
     assert np.array_equal(split.images.reshape(600, 300), pixels) and np.array_equal(split.labels, labels)
 
 
+@pytest.mark.parametrize("lines", [
+    ('5" pipe,1,2,3,4', "cat,5,6,7,8", "dog,9,8,7,6", '6" pipe,5,4,3,2'),
+    ("", "", "cat,1,2,3,4", "", "dog,5,6,7,8"),
+    ("\r", "label,a,b,c,d", "\r", "", "cat,1,2,3,4"),
+    (",,,,", "cat,1,2,3,4", "dog,5,6,7,8"),
+], ids=["odd quotes", "empty lines", "empty lines before names", "commas alone"])
+def test_no_image_is_lost_whatever_a_table_begins_with(lines, tmp_path):
+    split = data.from_csv(table(tmp_path / "table.csv", *lines), (2, 2))
+    rows = [line.split(",") for line in lines if line.strip(",\r") and "label" not in line]
+    assert [split.classes[label] for label in split.labels] == [name for name, *_ in rows]
+    assert split.images.reshape(-1, 4).tolist() == [[int(pixel) for pixel in pixels] for _, *pixels in rows]
+
+
 @pytest.mark.parametrize("bad, message", [
     ("1" + ",5" * 299 + ",256", "has pixel 256, expected whole numbers"),
     ("1" + ",5" * 299 + ",-1", "has pixel -1, expected whole numbers"),

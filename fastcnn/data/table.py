@@ -8,7 +8,6 @@ import math
 import re
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, overload
 
@@ -102,9 +101,9 @@ class _Table:
         return Reader(file, most, self._fault, packed=packed)
 
     def _read_lines(self, blocks: _Blocks) -> None:
-        first = list(islice(self._lines(*blocks.take(2)), 2))
-        while first and len(first) < 2 and (more := blocks.take(1))[1]:
-            first += self._lines(*more)
+        first: list[_Line] = []
+        while len(first) < 2 and (block := blocks.take(1))[1]:
+            first += self._lines(*block)
         if not first:
             return
         self.column, is_head = self._place(*first[:2])
