@@ -150,6 +150,30 @@ def test_table() -> None:
             assert all(url.startswith("https://") and url.endswith("/" + file.name) for url in file.mirrors)
 
 
+PUBLISHED_BYTES = {
+    "digits": [35643, 453, 9073, 194],
+    "mnist": [9912422, 28881, 1648877, 4542],
+    "fashion-mnist": [26421880, 29515, 4422102, 5148],
+    "cifar10": [170052171],
+    "cifar100": [168513733],
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED_BYTES)
+def test_what_was_published(name: str) -> None:
+    """A download of another size is refused, and files of more images than these."""
+    source = sources.SOURCES[name]
+    files = source.files if isinstance(source, sources.IdxSource) else (source.archive,)
+    assert [file.size for file in files] == PUBLISHED_BYTES[name]
+    if isinstance(source, sources.IdxSource):
+        assert source.max_counts == ((1442, 355) if name == "digits" else (60_000, 10_000))
+        assert source.image_size == ((8, 8) if name == "digits" else (28, 28))
+    else:
+        assert (source.limits, source.capacity) == (((10,), 10_000) if name == "cifar10" else ((20, 100), 50_000))
+        parts = {"cifar10": (tuple(f"data_batch_{number}.bin" for number in (1, 2, 3, 4, 5)), ("test_batch.bin",))}
+        assert (source.train, source.test) == parts.get(name, (("train.bin",), ("test.bin",)))
+
+
 def test_import_is_light() -> None:
     heavy = "{'numba', 'pooch', 'requests', 'urllib3', 'matplotlib', 'tqdm'}"
     code = f"import sys, fastcnn.data as d; d.load('digits'); print({heavy} & set(sys.modules))"
@@ -227,6 +251,13 @@ def test_bad_split(row: Any) -> None:
     images, labels, classes, error, message = row
     with pytest.raises(error, match=f"Split: .*{message}"):
         data.Split(images, labels, classes)
+
+
+def test_the_largest_label_without_names() -> None:
+    images = np.zeros((2, 1, 1, 1), np.uint8)
+    assert len(data.Split(images, [0, 65535]).classes) == 65536
+    with pytest.raises(ShapeError, match=r"labels\[1\] is 65536, expected 0 to 65535"):
+        data.Split(images, [0, 65536])
 
 
 def test_bad_dataset() -> None:

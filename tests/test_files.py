@@ -234,6 +234,16 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, call, numbe
     assert names(tmp_path) == (["file"] if present else []) and (not present or path.read_bytes() == OLD)
 
 
+@pytest.mark.parametrize("most", [1, 3, 5])
+def test_a_system_that_takes_a_part_at_a_time_gets_all(most, tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:most]))
+    path = tmp_path / "file"
+    write_atomically(path, b"0123456789")
+    append(path, b"abcdef")
+    assert path.read_bytes() == b"0123456789abcdef"
+
+
 def test_a_disk_that_fills_up_in_the_middle(tmp_path, monkeypatch):
     path, usual = tmp_path / "file", os.write
     path.write_bytes(OLD)

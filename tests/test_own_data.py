@@ -285,6 +285,29 @@ def test_no_image_is_lost_whatever_a_table_begins_with(lines, tmp_path):
     assert split.images.reshape(-1, 4).tolist() == [[int(pixel) for pixel in pixels] for _, *pixels in rows]
 
 
+def test_a_column_of_labels_behind_the_last_is_refused(tmp_path):
+    path = table(tmp_path / "table.csv", "1,2,3,4,5", "6,7,8,9,0")
+    for label in (5, 6):
+        with pytest.raises(fastcnn.DataFormatError, match=rf"line 1 has 5 values, expected a label in column {label}$"):
+            data.from_csv(path, (2, 2), label=label)
+    assert data.from_csv(path, (2, 2), label=4).labels.tolist() == [5, 0]
+    with pytest.raises(fastcnn.ShapeError, match="label is -2"):
+        data.from_csv(path, (2, 2), label=-2)
+
+
+@pytest.mark.parametrize("count, shape", [(1, (1, 1, 1)), (3, (1, 1, 3)), (4, (2, 2, 1)), (9, (3, 3, 1)), (12, (2, 2, 3))])
+def test_without_a_shape_images_are_square(count, shape, tmp_path):
+    path = table(tmp_path / "table.csv", *["1" + ",5" * count] * 2)
+    assert data.from_csv(path).images.shape == (2, *shape)
+
+
+@pytest.mark.parametrize("count", [0, 2, 5, 6, 13])
+def test_pixels_that_make_no_square(count, tmp_path):
+    path = table(tmp_path / "table.csv", *["1" + ",5" * count] * 2)
+    with pytest.raises(fastcnn.DataFormatError, match=f"has {count} pixels in its first line, which make no square image"):
+        data.from_csv(path)
+
+
 @pytest.mark.parametrize("bad, message", [
     ("1" + ",5" * 299 + ",256", "has pixel 256, expected whole numbers"),
     ("1" + ",5" * 299 + ",-1", "has pixel -1, expected whole numbers"),
@@ -431,6 +454,26 @@ def test_hundred_files_that_cannot_be_read_are_counted(tmp_path):
         (tmp_path / "cat" / f"{number}.png").write_bytes(b"")
     with pytest.raises(fastcnn.DataFormatError, match=r"; and 90 more$"):
         data.from_folder(tmp_path, (3, 4), on_error="skip")
+
+
+def test_the_largest_data_set_of_a_folder(tmp_path, monkeypatch):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "cat" / name)
+    monkeypatch.setattr("fastcnn.data.folder._MOST_BYTES", 2 * 3 * 4 * 3)
+    assert len(data.from_folder(tmp_path, (3, 4))) == 2
+    with pytest.raises(fastcnn.ShapeError, match=r"2 images of size \(4, 4\) are 96 bytes, expected at most 72; give a"):
+        data.from_folder(tmp_path, (4, 4))
+
+
+def test_the_size_of_a_folders_images_is_a_pair(tmp_path):
+    picture(tmp_path / "cat" / "a.png")
+    assert data.from_folder(tmp_path, [1, 1]).images.shape == (1, 1, 1, 3)
+    for size in ((3,), (3, 4, 3), 3, "34"):
+        with pytest.raises(fastcnn.ShapeError, match=r"from_folder: size is .*, expected \(height, width\)"):
+            data.from_folder(tmp_path, size)
+    for size in ((0, 4), (3, 0)):
+        with pytest.raises(fastcnn.ShapeError, match="from_folder: size is 0"):
+            data.from_folder(tmp_path, size)
 
 
 # Single images

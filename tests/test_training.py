@@ -28,9 +28,12 @@ from fastcnn.training import (
     find_lr,
     load_checkpoint,
 )
+from fastcnn.training import answers as answers_of
+from fastcnn.training import batches as batches_of
 from fastcnn.training.augment import NAMED
 from fastcnn.training.batches import Batches, normalisation_of, order
-from fastcnn.training.history import KEYS
+from fastcnn.training.diagnosis import all_finite
+from fastcnn.training.history import KEYS, cells
 
 DIGITS = data.load("digits")
 FEW = DIGITS.train.subset(64)
@@ -746,7 +749,93 @@ def test_outputs_that_are_not_finite_are_never_right(value):
     assert fastcnn.evaluate(single, (answers, np.ones((2, 1), "f4")), loss=nn.BCELoss())["accuracy"] == 0.5
 
 
+SHARES = np.array([[0.2, 0.6, 0.7]])
+
+
+@pytest.mark.parametrize(("outputs", "target", "activation", "one_class", "right"), [
+    ([[-1.0, -2.0, 3.0]], [[0.0, 0.0, 1.0]], "softmax", True, 1),
+    ([[-1.0, -2.0, 3.0]], [[0.0, 0.5, 0.9]], "softmax", False, 1),
+    ([[-1.0, -2.0, 3.0]], [[0.0, 0.9, 0.5]], "exp", False, 0),
+    ([[-1.0, -2.0, 3.0], [3.0, 2.0, 1.0]], [2, 2], "softmax", True, 1),
+    ([[-1.0, 2.0, 3.0]], [[0.0, 1.0, 1.0]], "sigmoid", False, 1),
+    ([[-1.0, 2.0, 3.0]], [[0.0, 1.0, 0.0]], "sigmoid", True, 2 / 3),
+    (SHARES, [[0.0, 1.0, 1.0]], "identity", False, 1),
+    (SHARES, [[0.0, 1.0, 0.0]], "identity", False, 2 / 3),
+    (SHARES, [[0.0, 1.0, 0.0]], "identity", True, 0),
+    ([[0.5], [0.6]], [[0.0], [1.0]], "identity", False, 2),
+    ([[0.0], [0.1]], [[0.5], [0.6]], "sigmoid", False, 2),
+    (np.log([[0.4], [0.6]]), [[0.0], [1.0]], "exp", False, 2),
+    ([0.1, -0.1, -0.2], [1, 1, 0], "sigmoid", True, 2),
+    ([[0.1], [0.2]], [0, 0], "softmax", True, 2),
+    (np.zeros((2, 3, 4)), [0, 0], "softmax", True, 0),
+    ([[np.inf, 0.0], [2.0, 1.0]], [0, 0], "softmax", True, 1),
+    ([[-np.inf], [-1.0]], [[0.0], [0.0]], "sigmoid", False, 1),
+])
+def test_which_outputs_are_right(outputs, target, activation, one_class, right):
+    assert answers_of.count_right(np.array(outputs), np.array(target), activation, one_class) == pytest.approx(right)
+
+
+def test_probabilities_sum_to_1_within_their_rounding():
+    kinds = [answers_of._of_values(np.array([[0.5, 0.5], [0.25, last]])) for last in (0.750009, 0.750015, 0.749985)]
+    assert kinds == ["identity", "softmax", "softmax"]
+    assert answers_of._of_values(np.array([[-0.5, 1.5]])) == "softmax"
+    assert answers_of._of_values(np.array([[0.0, 1.0]])) == "identity"
+    assert answers_of._of_values(np.array([[1.0], [1.0]])) == answers_of._of_values(np.ones(2)) == "sigmoid"
+
+
+def test_targets_tell_one_class_where_each_row_sums_to_1():
+    for last, one_class in ((0.5005, True), (0.5015, False), (0.4985, False)):
+        targets = np.array([[0.0, 1.0], [0.5, last]])
+        assert Batches("test", (IMAGES[:2], targets)).one_class == one_class
+    assert Batches("test", (IMAGES[:2], LABELS[:2])).one_class
+
+
+def test_every_pixel_counts_for_the_normalisation(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 2), dtype=np.uint8)
+    monkeypatch.setattr(batches_of, "_CHUNK", 7)
+    mean, std = normalisation_of(images)
+    assert np.allclose(mean, images.mean(axis=(0, 1, 2)) / 255, rtol=1e-6)
+    assert np.allclose(std, images.std(axis=(0, 1, 2)) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("pixels", "deviation"), [(256, 1.0), (254, np.sqrt(253) / 254 / 255)])
+def test_a_channel_that_hardly_varies_is_only_shifted(pixels, deviation):
+    """Less than a sixteenth of one step of a byte is rounding, not content."""
+    images = np.zeros((1, 1, pixels, 1), np.uint8)
+    images[0, 0, 0] = 1
+    assert normalisation_of(images).std == pytest.approx([deviation])
+
+
+def test_sums_that_overflow_are_of_finite_numbers():
+    assert all_finite(np.full(3, 3e38, np.float32)) and all_finite(np.zeros(3))
+    assert not all_finite(np.array([1.0, np.inf])) and not all_finite(np.array([np.inf, -np.inf]))
+
+
+def test_large_losses_are_shown_in_few_letters():
+    def shown(loss):
+        return cells({"epoch": 3, "train_loss": loss, "train_accuracy": 0.5, "seconds": 1.25, "images_per_second": 1234.5},
+                     False)
+
+    assert shown(999.5) == ("3", "999.5000", "50.00%", "1.2", "1,234")
+    assert shown(1000.0)[1] == "1.00e+03" and shown(-1000.0)[1] == "-1.00e+03"
+
+
 # Stops
+
+
+def test_the_layer_is_named_that_was_not_finite_with_the_masks_of_the_step():
+    """The batch that is run again drops the same elements."""
+    class Broken(nn.Identity):
+        def forward(self, x):
+            seen.append(x.copy())
+            return np.full_like(x, np.nan)
+
+    seen = []
+    fastcnn.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), Broken(), nn.Linear(64, 10))
+    with pytest.raises(NonFiniteError, match="layer 2, Broken"):
+        train(model)
+    assert len(seen) >= 2 and np.array_equal(seen[-1], seen[-2]) and model[1].step == 1
 
 
 def test_nan_in_an_output_stops_and_names_the_layer():
