@@ -11,6 +11,7 @@ import pytest
 
 import fastcnn
 from fastcnn import data
+from fastcnn.data import npz
 
 IMAGES = np.arange(4 * 3 * 2, dtype=np.uint8).reshape(4, 3, 2)
 LABELS = np.array([1, 0, 1, 2])
@@ -126,7 +127,75 @@ def test_hostile_files_are_refused_with_little_memory(row, tmp_path):
     assert re.match(rf"from_npz: {re.escape(str(path))}: .*; expected ", str(caught.value))
 
 
+def test_data_that_end_early_are_no_array(tmp_path):
+    """The archive and the array promise twice as many bytes as there are; the checksum is that of those."""
+    content = npy(header(shape="(8, 3, 2)"), RAW)
+    short = archive(content, zipfile.ZIP_DEFLATED)
+    size = struct.pack("<I", len(content) + len(RAW))
+    (tmp_path / "file.npz").write_bytes(patched(short, central(short) + 24, size))
+    with pytest.raises(fastcnn.DataFormatError, match=r"images is damaged \(24 of 48 bytes\)"):
+        data.from_npz(tmp_path / "file.npz", label=None)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_version_of_the_format(version, tmp_path):
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, IMAGES, version)
+    (tmp_path / "file.npz").write_bytes(archive(buffer.getvalue()))
+    assert np.array_equal(data.from_npz(tmp_path / "file.npz", label=None)[..., 0], IMAGES)
+
+
+def test_the_longest_header(tmp_path):
+    def long(count):
+        return archive(b"\x93NUMPY\2\0" + struct.pack("<I", count) + header().encode().ljust(count) + RAW)
+
+    (tmp_path / "file.npz").write_bytes(long(1 << 16))
+    assert data.from_npz(tmp_path / "file.npz", label=None).shape == (4, 3, 2, 1)
+    (tmp_path / "file.npz").write_bytes(long((1 << 16) + 1))
+    with pytest.raises(fastcnn.DataFormatError, match="has a header of 65537 bytes; expected at most 65536"):
+        data.from_npz(tmp_path / "file.npz", label=None)
+
+
+def test_arrays_of_eight_axes_and_no_more(tmp_path):
+    np.savez(tmp_path / "file.npz", images=IMAGES.reshape(1, 1, 1, 1, 1, 4, 3, 2))
+    assert data.from_npz(tmp_path / "file.npz", label=None).ndim == 8
+    np.savez(tmp_path / "file.npz", images=IMAGES.reshape(1, 1, 1, 1, 1, 1, 4, 3, 2))
+    with pytest.raises(fastcnn.DataFormatError, match=r"has shape \(1, 1, 1, 1, 1, 1, 4, 3, 2\) and type"):
+        data.from_npz(tmp_path / "file.npz", label=None)
+
+
+def test_the_last_character_of_all(tmp_path):
+    np.savez(tmp_path / "file.npz", images=IMAGES, labels=np.array(["\U0010ffff", "a", "b", "c"]))
+    assert data.from_npz(tmp_path / "file.npz").classes == ("a", "b", "c", "\U0010ffff")
+
+
+def test_little_is_read_at_once_of_what_an_archive_promises(tmp_path):
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with npz._Bounded(tmp_path / "file") as file:
+        assert file.read(1 << 20) == b"0123456789" and file.seek(0) == 0 and file.read() == b"0123456789"
+        assert file.seek(-1, 2) == 9 and file.read(None) == b"9"
+        for call in (lambda: file.seek(-1), lambda: file.read((1 << 20) + 1)):
+            with pytest.raises(zipfile.BadZipFile):
+                call()
+
+
+def test_a_part_is_a_name(tmp_path):
+    np.savez(tmp_path / "file.npz", images=IMAGES, labels=LABELS)
+    with pytest.raises(fastcnn.DTypeError, match="from_npz: part is 1, expected a name such as train"):
+        data.from_npz(tmp_path / "file.npz", part=1)
+
+
+def test_labels_of_two_columns_are_refused(tmp_path):
+    np.savez(tmp_path / "file.npz", images=IMAGES, labels=LABELS[:, None].repeat(2, 1))
+    with pytest.raises(fastcnn.ShapeError, match=r"labels have shape \(4, 2\)"):
+        data.from_npz(tmp_path / "file.npz")
+
+
 def test_what_a_packed_array_may_take(tmp_path, monkeypatch):
+    content = npy(header(), RAW)
+    (tmp_path / "file.npz").write_bytes(archive(content, zipfile.ZIP_DEFLATED))
+    monkeypatch.setattr("fastcnn.data.npz._MOST_BYTES", len(content))
+    assert data.from_npz(tmp_path / "file.npz", label=None).shape == (4, 3, 2, 1)
     (tmp_path / "file.npz").write_bytes(PACKED)
     monkeypatch.setattr("fastcnn.data.npz._MOST_BYTES", 100)
     with pytest.raises(fastcnn.DataFormatError, match=r"expected at most 100; save it with numpy\.savez"):

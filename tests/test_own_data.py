@@ -109,6 +109,37 @@ def test_class_weights():
     assert data.class_weights(numbered([0, 0, 1])) == pytest.approx([0.75, 1.5, 0])
 
 
+@pytest.mark.parametrize("call, error, message", [
+    (lambda: data.class_weights([0.5, 1.0]), fastcnn.DTypeError, "class_weights: labels are float64, expected integers"),
+    (lambda: data.class_weights([[0, 1]]), fastcnn.ShapeError, "labels have shape (1, 2), expected (N,) with N of at least"),
+    (lambda: data.class_weights(np.zeros(0, int)), fastcnn.ShapeError, "labels have shape (0,), expected (N,) with N"),
+    (lambda: data.class_weights([0, 2], 2), ValueError, "class_weights: labels hold 0 to 2, expected 0 to 1"),
+    (lambda: data.class_weights([-1, 1], 2), ValueError, "class_weights: labels hold -1 to 1, expected 0 to 1"),
+    (lambda: data.class_weights([0], 0), fastcnn.ShapeError, "class_weights: num_classes is 0"),
+    (lambda: data.train_validation_split((PIXELS, [1, 0])), fastcnn.DTypeError, "split is a tuple, expected a Split; data."),
+    (lambda: data.train_validation_split(numbered([0, 1]), 1), ValueError, "share is 1"),
+    (lambda: data.train_validation_split(numbered([0, 0, 1, 1]), 0), ValueError, "share is 0 of 4 images, which leaves one"),
+    (lambda: data.from_arrays(PIXELS, ["dog", "cat"], ["dgo", "cat"]), ValueError,
+     "from_arrays: label 'dog' is unknown, expected one of dgo, cat"),
+    (lambda: data.from_folder("/nowhere", (3, 4)), FileNotFoundError, "from_folder: there is no folder /nowhere"),
+])
+def test_refused_arguments(call, error, message):
+    with pytest.raises(error) as caught:
+        call()
+    assert message in str(caught.value)
+
+
+def test_one_class_cannot_be_stratified_otherwise():
+    with pytest.raises(ValueError, match="leaves one part empty; expected a share that gives both parts images$"):
+        data.train_validation_split(numbered([1]))
+
+
+def test_two_images_of_a_class_are_in_both_parts_whatever_the_share():
+    for share in (0.01, 0.99):
+        train, validation = data.train_validation_split(numbered([0, 0]), share)
+        assert len(train) == len(validation) == 1
+
+
 def test_objects_that_are_names():
     split = data.from_arrays(PIXELS, np.array(["dog", "cat"], object))
     assert split.classes == ("cat", "dog") and split.labels.tolist() == [1, 0]
@@ -308,6 +339,39 @@ def test_pixels_that_make_no_square(count, tmp_path):
         data.from_csv(path)
 
 
+@pytest.mark.parametrize("text, options, message", [
+    ("", {}, "has no images, expected a line for each"),
+    ("\n\n", {}, "has no images, expected a line for each"),
+    ("label,a,b\n", {}, "has no images, expected a line for each"),
+    ("a,b,c\n1,2,3\n", {"label": "d"}, "has no column 'd' in its first line, expected one of a, b, c"),
+], ids=["nothing", "empty lines", "names alone", "another name"])
+def test_tables_without_images_or_without_the_column(text, options, message, tmp_path):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(fastcnn.DataFormatError, match=message):
+        data.from_csv(tmp_path / "table.csv", (1, 2), **options)
+
+
+def test_eight_numbers_that_count_are_an_image(tmp_path):
+    path = table(tmp_path / "table.csv", ramp(0, 8), ramp(5, 8))
+    assert data.from_csv(path, (2, 4), label=None).shape == (2, 2, 4, 1)
+
+
+def test_how_many_lines_may_be_empty(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("1,2\n0,3\n" + "\n" * 100_000)
+    assert len(data.from_csv(path, (1, 1))) == 2
+    path.write_text("1,2\n0,3\n" + "\n" * 100_001)
+    with pytest.raises(fastcnn.DataFormatError, match="more than 100,000 empty lines"):
+        data.from_csv(path, (1, 1))
+
+
+def test_how_long_a_line_may_be(tmp_path):
+    path = table(tmp_path / "table.csv", " " * 65_595 + "1,2")
+    assert data.from_csv(path, (1, 1)).labels.tolist() == [1]
+    with pytest.raises(fastcnn.DataFormatError, match="line 1 has more than 65,600 characters"):
+        data.from_csv(table(path, " " * 65_596 + "1,22"), (1, 1))
+
+
 @pytest.mark.parametrize("bad, message", [
     ("1" + ",5" * 299 + ",256", "has pixel 256, expected whole numbers"),
     ("1" + ",5" * 299 + ",-1", "has pixel -1, expected whole numbers"),
@@ -426,6 +490,12 @@ def test_a_sub_folder_without_images(tmp_path):
         data.from_folder(tmp_path, (3, 4), classes=["green", "blue"])
 
 
+def test_a_folder_without_sub_folders(tmp_path):
+    picture(tmp_path / "a.png")
+    with pytest.raises(fastcnn.DataFormatError, match="has no sub-folders, expected one for each class with its images"):
+        data.from_folder(tmp_path, (3, 4))
+
+
 @pytest.mark.parametrize("classes", ["red", [], ["red", "red"]])
 def test_unfit_classes_of_a_folder(classes, tmp_path):
     with pytest.raises(ValueError, match=r"from_folder: classes is .*, expected a list of names, each once"):
@@ -456,13 +526,14 @@ def test_hundred_files_that_cannot_be_read_are_counted(tmp_path):
         data.from_folder(tmp_path, (3, 4), on_error="skip")
 
 
-def test_the_largest_data_set_of_a_folder(tmp_path, monkeypatch):
+def test_the_largest_data_set_of_a_folder_has_2_gigabytes(tmp_path):
+    (tmp_path / "cat").mkdir()
     for name in ("a.png", "b.png"):
-        picture(tmp_path / "cat" / name)
-    monkeypatch.setattr("fastcnn.data.folder._MOST_BYTES", 2 * 3 * 4 * 3)
-    assert len(data.from_folder(tmp_path, (3, 4))) == 2
-    with pytest.raises(fastcnn.ShapeError, match=r"2 images of size \(4, 4\) are 96 bytes, expected at most 72; give a"):
-        data.from_folder(tmp_path, (4, 4))
+        (tmp_path / "cat" / name).write_bytes(b"")
+    with pytest.raises(fastcnn.DataFormatError, match="cannot be read as an image"):
+        data.from_folder(tmp_path, (1 << 15, 1 << 15), grey=True)
+    with pytest.raises(fastcnn.ShapeError, match="2 images .* are 2,147,549,184 bytes, expected at most 2,147,483,648; give"):
+        data.from_folder(tmp_path, (1 << 15, (1 << 15) + 1), grey=True)
 
 
 def test_the_size_of_a_folders_images_is_a_pair(tmp_path):
