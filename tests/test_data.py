@@ -260,6 +260,11 @@ def test_the_largest_label_without_names() -> None:
         data.Split(images, [0, 65536])
 
 
+def test_a_part_of_a_split_has_names_where_the_whole_has() -> None:
+    images = np.zeros((2, 1, 1, 1), np.uint8)
+    assert not data.Split(images, [0, 1])[:1].named and data.Split(images, [0, 1], ["a", "b"])[:1].named
+
+
 def test_bad_dataset() -> None:
     split = data.Split(X, CLASSES)
     with pytest.raises(ShapeError, match=r"test images have shape \(3, 3, 1\), expected \(4, 3, 1\)"):

@@ -179,6 +179,13 @@ def test_little_is_read_at_once_of_what_an_archive_promises(tmp_path):
                 call()
 
 
+def test_a_part_of_any_name(tmp_path):
+    np.savez(tmp_path / "file.npz", images_fold1=IMAGES, labels_fold1=LABELS, images=IMAGES[:1], labels=LABELS[:1])
+    assert len(data.from_npz(tmp_path / "file.npz", part="fold1")) == 4
+    with pytest.raises(fastcnn.DataFormatError, match="no array 'fold2_images'; expected one of images, images_fold1"):
+        data.from_npz(tmp_path / "file.npz", part="fold2")
+
+
 def test_a_part_is_a_name(tmp_path):
     np.savez(tmp_path / "file.npz", images=IMAGES, labels=LABELS)
     with pytest.raises(fastcnn.DTypeError, match="from_npz: part is 1, expected a name such as train"):

@@ -129,6 +129,12 @@ def test_refused_arguments(call, error, message):
     assert message in str(caught.value)
 
 
+def test_a_single_image_of_a_class_goes_where_the_share_says():
+    train, validation = data.train_validation_split(numbered([0, 0, 1]), 0.6)
+    assert train.labels.tolist() == [0] and validation.labels.tolist() == [0, 1]
+    assert data.class_weights([0, 0], 1).tolist() == [1]
+
+
 def test_one_class_cannot_be_stratified_otherwise():
     with pytest.raises(ValueError, match="leaves one part empty; expected a share that gives both parts images$"):
         data.train_validation_split(numbered([1]))
@@ -339,6 +345,50 @@ def test_pixels_that_make_no_square(count, tmp_path):
         data.from_csv(path)
 
 
+@pytest.mark.parametrize("last, count", [(255, 3), (256, 2)])
+def test_a_first_line_that_counts_beyond_a_byte_is_no_image(last, count, tmp_path):
+    lines = f"kind,{ramp(last - 255, 256)}", "cat" + ",5" * 256, "dog" + ",6" * 256
+    assert len(data.from_csv(table(tmp_path / "table.csv", *lines), (16, 16))) == count
+
+
+def test_names_that_count_from_1(tmp_path):
+    path = table(tmp_path / "table.csv", f"label,{ramp(1)}", f"dog,{ramp(5)}")
+    assert data.from_csv(path, (3, 3)).classes == ("dog",)
+
+
+def test_a_first_line_with_one_cell_that_is_no_number_is_an_unfit_image(tmp_path):
+    path = table(tmp_path / "table.csv", "1,2,x,4,5", "6,7,8,9,0")
+    with pytest.raises(fastcnn.DataFormatError, match="line 1: could not convert string to float: 'x'"):
+        data.from_csv(path, (2, 2))
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_labels_in_any_column(place, tmp_path):
+    rows = [[str(5 * line + cell) for cell in range(4)] for line in range(5)]
+    lines = [",".join([*row[:place], f"{line}", *row[place:]]) for line, row in enumerate(rows)]
+    split = data.from_csv(table(tmp_path / "table.csv", *lines), (2, 2), label=place)
+    assert split.labels.tolist() == [0, 1, 2, 3, 4]
+    assert split.images.reshape(5, 4).tolist() == [[int(cell) for cell in row] for row in rows]
+
+
+def test_quotes_and_line_breaks_in_labels(tmp_path):
+    names = "cat", "dog", 'big "red\nbarn', 'do"g', " a, b", "'"
+    rows = ['cat,1', '"dog",2', '"big ""red\nbarn",3', '"do""g",4', '" a, b",5', "',6"]
+    split = data.from_csv(table(tmp_path / "table.csv", *rows), (1, 1))
+    assert [split.classes[label] for label in split.labels] == [name.strip() for name in names]
+    assert split.images.reshape(-1).tolist() == [1, 2, 3, 4, 5, 6]
+    split = data.from_csv(table(tmp_path / "table.csv", *reversed(rows)), (1, 1))
+    assert [split.classes[label] for label in split.labels] == [name.strip() for name in reversed(names)]
+
+
+def test_how_many_labels_may_differ(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastcnn.data.table.MAX_CLASSES", 3)
+    path = table(tmp_path / "table.csv", "a,1", "b,2", "c,3", "a,4")
+    assert data.from_csv(path, (1, 1)).classes == ("a", "b", "c")
+    with pytest.raises(fastcnn.DataFormatError, match="more than 3 different labels"):
+        data.from_csv(table(path, "a,1", "b,2", "c,3", "d,4"), (1, 1))
+
+
 @pytest.mark.parametrize("text, options, message", [
     ("", {}, "has no images, expected a line for each"),
     ("\n\n", {}, "has no images, expected a line for each"),
@@ -524,6 +574,12 @@ def test_hundred_files_that_cannot_be_read_are_counted(tmp_path):
         (tmp_path / "cat" / f"{number}.png").write_bytes(b"")
     with pytest.raises(fastcnn.DataFormatError, match=r"; and 90 more$"):
         data.from_folder(tmp_path, (3, 4), on_error="skip")
+    for left, said in ((11, r"; and 1 more$"), (10, r"[^;]+\)(; [^;]+\)){9}$")):
+        for file in sorted((tmp_path / "cat").iterdir())[left:]:
+            file.unlink()
+        with pytest.raises(fastcnn.DataFormatError, match=said) as caught:
+            data.from_folder(tmp_path, (3, 4), on_error="skip")
+        assert str(caught.value).count("cannot be read") == 10
 
 
 def test_the_largest_data_set_of_a_folder_has_2_gigabytes(tmp_path):

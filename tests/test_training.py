@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -780,6 +781,7 @@ def test_probabilities_sum_to_1_within_their_rounding():
     assert kinds == ["identity", "softmax", "softmax"]
     assert answers_of._of_values(np.array([[-0.5, 1.5]])) == "softmax"
     assert answers_of._of_values(np.array([[0.0, 1.0]])) == "identity"
+    assert answers_of._of_values(np.zeros((2, 3, 3, 1))) == "sigmoid"
     assert answers_of._of_values(np.array([[1.0], [1.0]])) == answers_of._of_values(np.ones(2)) == "sigmoid"
 
 
@@ -788,6 +790,51 @@ def test_targets_tell_one_class_where_each_row_sums_to_1():
         targets = np.array([[0.0, 1.0], [0.5, last]])
         assert Batches("test", (IMAGES[:2], targets)).one_class == one_class
     assert Batches("test", (IMAGES[:2], LABELS[:2])).one_class
+
+
+def test_labels_are_counted_in_other_classes_once():
+    batches = Batches("test", data.Split(IMAGES[:3], [0, 1, 1], ["a", "b"]))
+    assert batches.count_in("test", ("b", "c", "a")) is True and batches.targets.tolist() == [2, 0, 0]
+    assert batches.count_in("test", ("b", "c", "a")) is False and batches.targets.tolist() == [2, 0, 0]
+    assert Batches("test", (IMAGES[:3], LABELS[:3])).count_in("test", ("b", "a")) is False
+    assert Batches("test", data.Split(IMAGES[:3], [0, 1, 1], ["a", "b"])).count_in("test", ()) is False
+
+
+def test_one_image_at_a_time():
+    model = network()
+    model.normalisation = normalisation_of(FEW.images)
+    assert np.allclose(fastcnn.predict(model, FEW.images, batch_size=1), fastcnn.predict(model, FEW.images), atol=1e-6)
+    one, all_ = fastcnn.evaluate(model, FEW, batch_size=1), fastcnn.evaluate(model, FEW)
+    assert one["accuracy"] == all_["accuracy"] and one["loss"] == pytest.approx(all_["loss"], rel=1e-5)
+    assert len(train(model, FEW.subset(3), batch_size=1)) == 1
+
+
+@pytest.mark.parametrize("use", [lambda model: fastcnn.predict(model, FEW.images), lambda model: fastcnn.evaluate(model, FEW)],
+                         ids=["predict", "evaluate"])
+def test_a_model_that_waits_for_its_input_is_made_when_it_is_used(use):
+    model = nn.Sequential(nn.Conv2D(None, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(None, 10))
+    model.normalisation = [0.0], [1.0]
+    unfit = nn.Sequential(nn.Linear(None, 4), nn.Conv2D(None, 4, 9))
+    unfit.normalisation = [0.0], [1.0]
+    with pytest.raises(ShapeError, match=r"images have shape \(64, 8, 8, 1\)"):
+        use(unfit)
+    assert unfit[0].weight is None
+    use(model)
+    assert model[0].weight.shape == (3, 3, 1, 4) and model[3].weight.shape == (144, 10)
+
+
+def test_a_cutout_leaves_something_of_each_row_and_column():
+    images = np.ones((2, 8, 4, 1), np.uint8)
+    Batches("test", (images, LABELS[:2]), Augment(cutout=3))
+    for cutout in (4, 5):
+        with pytest.raises(ShapeError, match=f"cutout is {cutout}, expected less than the 8 rows and 4 columns"):
+            Batches("test", (images, LABELS[:2]), Augment(cutout=cutout))
+
+
+def test_channels_are_those_of_the_training():
+    three = normalisation_of(np.zeros((1, 2, 2, 3), np.uint8))
+    with pytest.raises(ShapeError, match=r"images have 1 channels \(shape \(64, 8, 8, 1\)\), expected 3 as in training"):
+        batches_of.as_input(IMAGES, np.arange(2), three, np.dtype(np.float32))
 
 
 def test_every_pixel_counts_for_the_normalisation(monkeypatch):
@@ -1429,6 +1476,7 @@ REFUSED = [
     ),
     ({"split": DIGITS}, DTypeError, "a Dataset has .train and .test"),
     ({"split": IMAGES}, DTypeError, "data is a ndarray"),
+    ({"split": SimpleNamespace(images=IMAGES)}, DTypeError, "data is a SimpleNamespace, expected a Split or (images, labels)"),
     ({"split": (IMAGES, LABELS[:10])}, ShapeError, "labels have shape (10,), expected (64,)"),
     ({"split": (IMAGES[..., 0], LABELS)}, ShapeError, "images[..., None]"),
     ({"split": (IMAGES.astype(int), LABELS)}, DTypeError, "images are int64"),

@@ -82,7 +82,7 @@ class NpzFile:
 
     def _read(self, name: str, member: Any, size: int) -> NDArray[Any]:
         start = member.read(8)
-        length = {1: "<H", 2: "<I", 3: "<I"}.get(start[6] if len(start) == 8 else 0)
+        length = {b"\1": "<H", b"\2": "<I", b"\3": "<I"}.get(start[6:7])
         if not start.startswith(b"\x93NUMPY") or length is None:
             raise self._fault(f"{name} starts with {start!r}", "an array in numpy's format")
         count, = struct.unpack(length, member.read(struct.calcsize(length)))
@@ -105,8 +105,8 @@ class NpzFile:
 
     def _header(self, name: str, text: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
         """Return element type, whether columns come first, and shape; the text is matched, not evaluated."""
-        match = _HEADER.fullmatch("".join(text.split()))
-        items = dict(zip(match.groups()[::2], match.groups()[1::2], strict=True)) if match else {}
+        dense = "".join(text.split())
+        items = dict(re.findall(_ITEM, dense)) if _HEADER.fullmatch(dense) else {}
         dtype = _DTYPE.fullmatch(items.get("descr", ""))
         sizes = items.get("shape", "")[1:-1].split(",")
         if dtype is None or len(items) != 3 or items["fortran_order"] not in ("True", "False"):

@@ -269,7 +269,7 @@ def _is_head(cells: list[str], column: int | None, following: list[str] | None) 
         return bool(others)
     if place is None or not any(_counts(others, first) for first in (0, 1)):
         return _counts(cells)
-    if len(others) > 256 or _counts(cells):  # more than a pixel can be, or the label counts along
+    if int(others[-1]) > 255 or _counts(cells):  # more than a pixel can be, or the label counts along
         return True
     # An image can be a ramp: then its label is one of the labels.
     name = cells[place]

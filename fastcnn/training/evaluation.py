@@ -98,7 +98,7 @@ def score(
             right += answers.count_right(prediction, target, activation, batches.one_class)
             if metrics:
                 parts.append(answers.to_probabilities(prediction, activation))
-    made = np.concatenate(parts) if metrics else np.empty(0)
+    made: Any = np.concatenate(parts) if parts else None
     values = {name: _number(function, name, metric(made, batches.targets)) for name, metric in metrics.items()}
     return {"loss": total / len(batches), "accuracy": right / len(batches), **values}
 
