@@ -31,7 +31,8 @@ from fastcnn.training import (
 )
 from fastcnn.training import answers as answers_of
 from fastcnn.training import batches as batches_of
-from fastcnn.training.augment import NAMED
+from fastcnn.training import checkpoint as checkpoint_of
+from fastcnn.training.augment import NAMED, mixed
 from fastcnn.training.batches import Batches, normalisation_of, order
 from fastcnn.training.diagnosis import all_finite
 from fastcnn.training.history import KEYS, cells
@@ -767,6 +768,9 @@ SHARES = np.array([[0.2, 0.6, 0.7]])
     ([[0.0], [0.1]], [[0.5], [0.6]], "sigmoid", False, 2),
     (np.log([[0.4], [0.6]]), [[0.0], [1.0]], "exp", False, 2),
     ([0.1, -0.1, -0.2], [1, 1, 0], "sigmoid", True, 2),
+    ([[2.0, -1.0]], [[1.0, 0.0]], "softmax", True, 1),
+    ([[2.0, -1.0]], [[1.0, 0.0]], "sigmoid", False, 1),
+    ([[-1.0], [-1.0]], [[0.0], [1.0]], "softmax", True, 1),
     ([[0.1], [0.2]], [0, 0], "softmax", True, 2),
     (np.zeros((2, 3, 4)), [0, 0], "softmax", True, 0),
     ([[np.inf, 0.0], [2.0, 1.0]], [0, 0], "softmax", True, 1),
@@ -781,8 +785,34 @@ def test_probabilities_sum_to_1_within_their_rounding():
     assert kinds == ["identity", "softmax", "softmax"]
     assert answers_of._of_values(np.array([[-0.5, 1.5]])) == "softmax"
     assert answers_of._of_values(np.array([[0.0, 1.0]])) == "identity"
+    assert answers_of._of_values(np.array([[[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]]])) == "identity"
     assert answers_of._of_values(np.zeros((2, 3, 3, 1))) == "sigmoid"
     assert answers_of._of_values(np.array([[1.0], [1.0]])) == answers_of._of_values(np.ones(2)) == "sigmoid"
+
+
+@pytest.mark.parametrize(("make", "told"), [
+    (lambda: nn.Softmax(), ("identity", True)),
+    (lambda: nn.Sequential(nn.Linear(2, 2), nn.LogSoftmax(), nn.Flatten()), ("exp", True)),
+    (lambda: nn.Sequential(nn.Sigmoid(), nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))), (None, True)),
+    (lambda: nn.Sequential(nn.Flatten(), nn.Identity()), (None, True)),
+    (lambda: nn.Sequential(nn.Linear(64, 3), OwnSigmoid()), (None, False)),
+    (lambda: Own(3, nn.Softmax()), (None, False)),
+])
+def test_what_the_last_layer_tells(make, told):
+    assert answers_of.of_structure(make()) == told
+
+
+def test_scores_of_one_image_become_probabilities():
+    class Plain(nn.Module):
+        def forward(self, x):
+            return x[:, :3]
+
+    assert np.allclose(fastcnn.predict(Plain(), POINTS[:1]), F.softmax(POINTS[:1, :3]), atol=1e-6)
+
+
+def test_inputs_are_of_the_type_of_the_parameters():
+    assert batches_of.input_dtype(network().to(np.float64)) == np.float64
+    assert batches_of.input_dtype(network()) == batches_of.input_dtype(nn.ReLU()) == np.float32
 
 
 def test_targets_tell_one_class_where_each_row_sums_to_1():
@@ -809,9 +839,11 @@ def test_one_image_at_a_time():
     assert len(train(model, FEW.subset(3), batch_size=1)) == 1
 
 
-@pytest.mark.parametrize("use", [lambda model: fastcnn.predict(model, FEW.images), lambda model: fastcnn.evaluate(model, FEW)],
-                         ids=["predict", "evaluate"])
-def test_a_model_that_waits_for_its_input_is_made_when_it_is_used(use):
+@pytest.mark.parametrize("name", ["predict", "evaluate"])
+def test_a_model_that_waits_for_its_input_is_made_when_it_is_used(name):
+    def use(model):
+        return fastcnn.predict(model, FEW.images) if name == "predict" else fastcnn.evaluate(model, FEW)
+
     model = nn.Sequential(nn.Conv2D(None, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(None, 10))
     model.normalisation = [0.0], [1.0]
     unfit = nn.Sequential(nn.Linear(None, 4), nn.Conv2D(None, 4, 9))
@@ -1391,11 +1423,39 @@ UNFIT = {
     "class names": ({"classes": [1, 2]}, None, "unfit classes"),
     "normalisation": ({"normalisation": [[0.5], [0.0]]}, None, "unfit normalisation"),
     "normalisation of NaN": ({"normalisation": [[float("nan")], [1.0]]}, None, "unfit normalisation"),
+    "normalisation of nothing": ({"normalisation": [[], []]}, None, "unfit normalisation"),
+    "normalisation of one part": ({"normalisation": [[0.5]]}, None, "unfit normalisation"),
+    "normalisation of three parts": ({"normalisation": [[0.5], [1.0], [1.0]]}, None, "unfit normalisation"),
+    "normalisation of two lengths": ({"normalisation": [[0.5, 0.5], [1.0]]}, None, "unfit normalisation"),
+    "normalisation of integers": ({"normalisation": [[0], [1]]}, None, "unfit normalisation"),
+    "normalisation of text": ({"normalisation": "ab"}, None, "unfit normalisation"),
+    "input of two sizes": ({"origin": ORIGIN | {"input_shape": [8, 8]}}, None, "unfit origin"),
+    "input of no rows": ({"origin": ORIGIN | {"input_shape": [0, 8, 1]}}, None, "unfit origin"),
+    "no classes": ({"origin": ORIGIN | {"num_classes": 0}}, None, "unfit origin"),
+    "origin of text": ({"origin": "two_conv"}, None, "unfit origin"),
+    "origin of two": ({"origin": {"name": "two_conv", "input_shape": [8, 8, 1]}}, None, "unfit origin"),
+    "one NaN": ({}, {"0.bias": np.append(np.zeros(15, np.float32), np.float32(np.nan))}, "not finite, the first in 0.bias"),
     "NaN": ({}, {"0.bias": np.full(16, np.nan, np.float32)}, "not finite, the first in 0.bias"),
     "integers": ({}, {"0.bias": np.zeros(16, np.int32)}, "0.bias is int32, expected float32"),
     "another shape": ({}, {"0.bias": np.zeros(15, np.float32)}, "0.bias has shape (15,), expected (16,)"),
     "one too many": ({}, {"extra": np.zeros(1, np.float32)}, "extra is unknown"),
 }
+
+
+def test_the_largest_model_that_a_file_may_ask_for():
+    assert checkpoint_of._is_origin(ORIGIN | {"num_classes": checkpoint_of._MOST_CLASSES})
+    assert checkpoint_of._is_origin(ORIGIN | {"input_shape": [checkpoint_of._LARGEST_INPUT, 1, 1], "num_classes": 1})
+    assert checkpoint_of._is_origin(None) is checkpoint_of._is_normalisation(None) is True
+    assert not checkpoint_of._is_origin(ORIGIN | {"num_classes": checkpoint_of._MOST_CLASSES + 1})
+    assert not checkpoint_of._is_origin(ORIGIN | {"input_shape": [checkpoint_of._LARGEST_INPUT + 1, 1, 1]})
+    assert not checkpoint_of._is_origin(ORIGIN | {"num_classes": True})
+
+
+def test_other_files_and_folders_are_no_checkpoints(tmp_path):
+    for name in ("checkpoint-00000002.safetensors", "checkpoint-00000010.safetensors", "notes.txt"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "checkpoint-00000030.safetensors").mkdir()
+    assert list(checkpoint_of.checkpoints(tmp_path)) == [10, 2]
 
 
 @pytest.mark.parametrize("name", UNFIT)
@@ -1518,6 +1578,10 @@ def test_refused_arguments(options, error, message):
         (lambda: Checkpoint("x", keep=0), ShapeError, "keep is 0"),
         (lambda: fastcnn.predict(network(), IMAGES[0]), ShapeError, "images[..., None]"),
         (lambda: fastcnn.predict(network(), IMAGES, batch_size=0), ShapeError, "batch_size is 0"),
+        (lambda: fastcnn.evaluate(network(), FEW, batch_size=0), ShapeError, "batch_size is 0"),
+        (lambda: fastcnn.predict(network(), np.ones(3)), ShapeError, "images have shape (3,), expected (N, H, W, C)"),
+        (lambda: mixed(np.array([9]), np.array([10]), np.ones(1), 10), ValueError, "labels hold 10 to 10, expected 0 to 9"),
+        (lambda: mixed(np.array([-1]), np.array([9]), np.ones(1), 10), ValueError, "labels hold -1 to -1, expected 0 to 9"),
         (lambda: fastcnn.evaluate(network(), FEW, batch_size="all"), DTypeError, "batch_size is 'all'"),
         (lambda: fastcnn.predict(network(), FEW), DTypeError, "predict: images are a Split, expected an array such as its"),
         (lambda: fastcnn.predict(IMAGES, network()), DTypeError, "expected a Module"),
@@ -1549,6 +1613,23 @@ def test_gradient_check_of_functions():
     assert fastcnn.gradient_check(F.cross_entropy, random.random((3, 4)), np.array([0, 1, 3])) < 1e-8
     ones = np.ones(2)
     assert fastcnn.gradient_check(F.batch_norm, x, ones, ones, 0 * ones, ones, training=True) < 1e-8
+
+
+def test_gradient_check_of_losses():
+    prediction = np.random.default_rng(0).standard_normal((3, 4))
+    assert fastcnn.gradient_check(nn.MSELoss(), prediction, np.ones((3, 4), np.float32)) < 1e-8
+    assert fastcnn.gradient_check(nn.CrossEntropyLoss(), prediction, np.array([0, 3, 1])) < 1e-8
+
+
+def test_gradient_check_shows_each_gradient():
+    check = fastcnn.gradient_check(nn.Linear(4, 2), np.random.default_rng(0).random((3, 4)))
+    first, *lines = repr(check).split("\n")
+    assert float(first) == check and len(lines) == 3
+    assert {one.gradient for one in check.differences} == {"dx", "weight", "bias"}
+    worst = check.differences[0]
+    at = f"{worst.gradient}[{', '.join(map(str, worst.place))}]"
+    assert worst.error == check
+    assert lines[0] == f"  {at} is {worst.came:.8g}, expected {worst.expected:.8g}: error {worst.error:.2g}"
 
 
 def test_gradient_check_sees_a_wrong_gradient():
