@@ -136,7 +136,7 @@ def test_a_single_image_of_a_class_goes_where_the_share_says():
 
 
 def test_one_class_cannot_be_stratified_otherwise():
-    with pytest.raises(ValueError, match="leaves one part empty; expected a share that gives both parts images$"):
+    with pytest.raises(ValueError, match=r"leaves one part empty; expected a share that gives both parts images$"):
         data.train_validation_split(numbered([1]))
 
 
@@ -588,7 +588,7 @@ def test_the_largest_data_set_of_a_folder_has_2_gigabytes(tmp_path):
         (tmp_path / "cat" / name).write_bytes(b"")
     with pytest.raises(fastcnn.DataFormatError, match="cannot be read as an image"):
         data.from_folder(tmp_path, (1 << 15, 1 << 15), grey=True)
-    with pytest.raises(fastcnn.ShapeError, match="2 images .* are 2,147,549,184 bytes, expected at most 2,147,483,648"):
+    with pytest.raises(fastcnn.ShapeError, match=r"2 images .* are 2,147,549,184 bytes, expected at most 2,147,483,648"):
         data.from_folder(tmp_path, (1 << 15, (1 << 15) + 1), grey=True)
 
 

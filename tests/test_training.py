@@ -791,7 +791,7 @@ def test_probabilities_sum_to_1_within_their_rounding():
 
 
 @pytest.mark.parametrize(("make", "told"), [
-    (lambda: nn.Softmax(), ("identity", True)),
+    (nn.Softmax, ("identity", True)),
     (lambda: nn.Sequential(nn.Linear(2, 2), nn.LogSoftmax(), nn.Flatten()), ("exp", True)),
     (lambda: nn.Sequential(nn.Sigmoid(), nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))), (None, True)),
     (lambda: nn.Sequential(nn.Flatten(), nn.Identity()), (None, True)),
