@@ -797,6 +797,7 @@ def test_probabilities_sum_to_1_within_their_rounding():
     (lambda: nn.Sequential(nn.Flatten(), nn.Identity()), (None, True)),
     (lambda: nn.Sequential(nn.Linear(64, 3), OwnSigmoid()), (None, False)),
     (lambda: Own(3, nn.Softmax()), (None, False)),
+    (type("OwnReLU", (nn.ReLU,), {}), (None, False)),
 ])
 def test_what_the_last_layer_tells(make, told):
     assert answers_of.of_structure(make()) == told
@@ -867,6 +868,24 @@ def test_channels_are_those_of_the_training():
     three = normalisation_of(np.zeros((1, 2, 2, 3), np.uint8))
     with pytest.raises(ShapeError, match=r"images have 1 channels \(shape \(64, 8, 8, 1\)\), expected 3 as in training"):
         batches_of.as_input(IMAGES, np.arange(2), three, np.dtype(np.float32))
+
+
+@pytest.mark.parametrize(("mean", "std", "least", "most", "advice"), [
+    ([0.5, 0.2], [0.25, 0.2], 0.0, 1.0, "np.rint(255 * images).astype(np.uint8), or floats like those, from -2 to 4"),
+    ([0.5, 0.2], [0.25, 0.2], 0.0, 1.5, "images.astype(np.uint8), or floats like those, from -2 to 4"),
+    ([0.5, 0.2], [0.25, 0.2], -0.1, 3.0, None),
+    ([0.5, 0.2], [0.25, 0.2], 0.0, 0.0, None),
+    ([0.0, 0.0], [1.0, 0.5], 0.0, 1.9, None),
+    ([0.0, 0.0], [1.0, 0.5], 0.0, 2.0005, None),
+    ([0.0, 0.0], [1.0, 0.5], 0.0, 2.0015, "images.astype(np.uint8)"),
+    ([0.0015, 0.0], [1.0, 1.0], 0.0, 0.5, "np.rint(255 * images)"),
+    ([0.0005, 0.0], [1.0, 1.0], 0.0, 0.5, None),
+])
+def test_which_floats_are_warned_of(mean, std, least, most, advice, recwarn):
+    images = np.linspace(least, most, 8).reshape(1, 2, 2, 2)
+    batches_of.warn_of_range("test", images, nn.Normalisation(np.array(mean), np.array(std)))
+    assert len(recwarn) == (advice is not None)
+    assert advice is None or advice in str(recwarn[0].message)
 
 
 def test_every_pixel_counts_for_the_normalisation(monkeypatch):
@@ -1525,6 +1544,7 @@ REFUSED = [
     ({"metrics": {"f1": max}}, ValueError, "fit: metrics has f1, expected validation=... to measure them on"),
     ({"metrics": [max], "validation": FEW}, DTypeError, "fit: metrics is [<built-in function max>], expected functions by"),
     ({"metrics": {"f1": 0.5}, "validation": FEW}, DTypeError, "fit: metrics is {'f1': 0.5}, expected functions by name"),
+    ({"metrics": {"f0": max, "f1": 0.5}, "validation": FEW}, DTypeError, "expected functions by name"),
     ({"metrics": {"a,b": max}, "validation": FEW}, ValueError, "fit: metrics has the name 'a,b', expected letters"),
     ({"metrics": {"loss": max}, "validation": FEW}, ValueError, "fit: metrics has the name 'loss'"),
     ({"metrics": {"f1": lambda p, y: [1, 2]}, "validation": FEW}, DTypeError, "fit: the metric 'f1' gave [1, 2]"),
