@@ -85,7 +85,7 @@ def compiling(silent: bool = False) -> Iterator[Compilation]:
     It ends at once when a signal asks for it: a `fit` inside does not wait for the running batch, as there is nothing to
     save. KeyboardInterrupt: a signal came.
     """
-    compilation, notice.said = Compilation(silent), True  # it says more
+    compilation, notice.written = Compilation(silent), True  # which tells more
     event.register("numba:compile", compilation)
     try:
         with signals.handled(compilation.interrupt), _quiet_interruptions():

@@ -1,6 +1,6 @@
-"""A word on stderr where a person reads along and the first calls take long: kernels are compiled, once.
+"""A line on stderr, on terminals and in notebooks, when the first calls take long because kernels are compiled.
 
-`FASTCNN_QUIET`, set to anything, keeps it back.
+`FASTCNN_QUIET`, set to anything, turns it off.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 
 from numba.core import event
 
-_PATIENCE = 1.0  # seconds without a word
+_PATIENCE = 1.0  # seconds of compiling before the line is written
 
 
 class Notice(event.Listener):  # type: ignore[misc]
-    """Listens to Numba, whose compiler works for one thread at a time, and speaks once."""
+    """Numba reports to it when compiling starts and ends, for one thread at a time; it writes the line once."""
 
     def __init__(self) -> None:
-        self.said = False
+        self.written = False
         self._seconds, self._depth, self._began = 0.0, 0, 0.0
 
     def on_start(self, event: Any) -> None:
-        """Speak where compiling has taken longer than a person waits without asking."""
+        """Write the line where compiling has taken long."""
         now = time.perf_counter()
         if self._depth == 0:
             self._began = now
         self._depth += 1
-        if not self.said and self._seconds + now - self._began > _PATIENCE and _is_read():
-            self.said = True
+        if not self.written and self._seconds + now - self._began > _PATIENCE and _is_wanted():
+            self.written = True
             with contextlib.suppress(OSError):
                 sys.stderr.write("fastcnn: compiling kernels, once on this machine; first calls take longer for a minute or "
-                                 "so (FASTCNN_QUIET=1 keeps this back)\n")
+                                 "so (FASTCNN_QUIET=1 turns this line off)\n")
                 sys.stderr.flush()
 
     def on_end(self, event: Any) -> None:
@@ -43,7 +43,7 @@ class Notice(event.Listener):  # type: ignore[misc]
             self._seconds += time.perf_counter() - self._began
 
 
-def _is_read() -> bool:
+def _is_wanted() -> bool:
     """Whether stderr is a terminal or a notebook, and nobody asked for quiet."""
     if sys.stderr is None or sys.stderr.closed or os.environ.get("FASTCNN_QUIET"):
         return False
