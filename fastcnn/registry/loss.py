@@ -52,6 +52,11 @@ def cross_entropy_size(a: Arguments) -> dict[str, float]:
     return {"loss": float(np.abs(finite).max()) / len(finite), "dlogits": 1 / len(finite)}
 
 
+def hinge_size(a: Arguments) -> dict[str, float]:
+    """A margin is a difference of scores."""
+    return {"loss": float(np.abs(np.where(np.isfinite(a["scores"]), a["scores"], 0)).max()) / len(a["scores"])}
+
+
 def binary_cross_entropy_size(a: Arguments) -> dict[str, float]:
     """What is left of a probability without what it should be may be little."""
     return {"dlogits": 1 / a["logits"].size}
@@ -256,8 +261,8 @@ ROWS: tuple[Row, ...] = (
         faults=HUBER_LOSS_FAULTS, drawer=elements_of(delta=(0.25, 3.0))),
     Row("nll_loss", nll_arguments, LABELLED, ("loss", "dlog_probabilities"), Bound(2), wrt=("log_probabilities",),
         nonzero=0.001, faults=NLL_FAULTS, drawer=labelled),
-    Row("hinge_loss", hinge_arguments, HINGES, ("loss", "dscores"), Bound(4), wrt=("scores",), differences=STRAIGHT,
-        spoil="scores", faults=HINGE_FAULTS, drawer=hinges),
+    Row("hinge_loss", hinge_arguments, HINGES, ("loss", "dscores"), Bound(4, size=hinge_size), wrt=("scores",),
+        differences=STRAIGHT, spoil="scores", faults=HINGE_FAULTS, drawer=hinges),
     Row("l2_penalty", l2_arguments, (*GRADIENTS, case("no weight", n=(50,), weight=0.0)), ("loss",), Bound(l2_error),
         updates=("gradient",), spoil="parameter", faults=L2_FAULTS, drawer=penalised),
 )
