@@ -32,7 +32,7 @@ from .extras import MissingExtraError
 from .faults import Refusal
 from .functional import arrays
 from .kernels import threads
-from .registry import LINEAR, ROWS, SMOOTH, Arguments, Case, Draw, Fault, Row
+from .registry import LINEAR, ROWS, Arguments, Case, Draw, Fault, Row
 
 FLOAT_TYPES = "float32", "float64"
 WORKERS = 1, 2, 3
@@ -502,7 +502,7 @@ def _gradient(trial: Trial) -> float:
     for name, gradient in slopes.items():
         direction = np.copysign(np.random.default_rng(trial.seed + 1).standard_normal(gradient.shape), gradient)
         slope = _slope(row, arguments, name, direction, differences.step)
-        if differences is SMOOTH:  # the third derivative is large where a variance is small: its part is taken away
+        if differences.extrapolated:
             slope = (4 * _slope(row, arguments, name, direction, differences.step / 2) - slope) / 3
         worst = max(worst, _relative(np.vdot(gradient, direction), np.vdot(dy, slope),
                                      np.linalg.norm(dy) * np.linalg.norm(slope), name, differences.bound,

@@ -9,9 +9,9 @@ in which its cases, its bad calls and its rows stand together.
 from __future__ import annotations
 
 from . import activation, arithmetic, batch, conv, dropout, linear, loss, norm, optim, pool, resample
-from .row import LINEAR, SMOOTH, Arguments, Bound, Case, Differences, Draw, Fault, Row
+from .row import LINEAR, Arguments, Bound, Case, Differences, Draw, Fault, Row
 
-__all__ = ["LINEAR", "ROWS", "SMOOTH", "Arguments", "Bound", "Case", "Differences", "Draw", "Fault", "Row"]
+__all__ = ["LINEAR", "ROWS", "Arguments", "Bound", "Case", "Differences", "Draw", "Fault", "Row"]
 
 ROWS: tuple[Row, ...] = (
     *conv.ROWS, *linear.ROWS, *pool.ROWS, *resample.ROWS, *arithmetic.ROWS, *activation.ROWS, *norm.ROWS, *dropout.ROWS,

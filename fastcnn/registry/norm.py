@@ -12,7 +12,10 @@ import numpy as np
 from .. import reference
 from ..shapes import DTypeError, ShapeError
 from .drawing import any_shape, chance, channels, given, images, small_images
-from .row import WIDTH, Arguments, Bound, Draw, Row, bad, bench, case, of_sum, ones, typical
+from .row import WIDTH, Arguments, Bound, Differences, Draw, Row, bad, bench, case, of_sum, ones, typical
+
+# Of numbers apart from each other: two that are nearly equal have a variance below the step.
+APART = Differences(step=1e-5, kind="spread", bound=1e-8, extrapolated=True)
 
 
 def batch_norm_arguments(draw: Draw, x: tuple[int, ...], training: bool = True, **options: Any) -> Arguments:
@@ -37,10 +40,15 @@ def norm_error(a: Arguments) -> float:
     return 5 if a["x"].dtype == np.float32 else max(5, of_sum(a["x"][..., 0].size))
 
 
+def y_size(a: Arguments) -> float:
+    """Size of the parts that y is the sum of, where x is about one deviation from its mean."""
+    return float((np.abs(a["gamma"]) + np.abs(a["beta"])).max())
+
+
 def norm_size(a: Arguments) -> dict[str, float]:
-    """A mean may be small beside the numbers; and where deviations are, they have the error of the reference's mean."""
+    """A mean may be small beside the numbers, and deviations beside the error of the reference's mean."""
     x = np.abs(a["x"])
-    sizes = {"saved[0]": float(x.max()), "running_mean": float(x.max())}
+    sizes = {"saved[0]": float(x.max()), "running_mean": float(x.max()), "y": y_size(a)}
     if x.dtype == np.float64:
         variance = a["x"].var(axis=tuple(range(x.ndim - 1)))
         sizes["saved[1]"] = float((x.max() / (variance + a.get("eps", 1e-5))).max())
@@ -110,7 +118,7 @@ def apart_error(a: Arguments) -> float:
 
 def apart_size(a: Arguments) -> dict[str, float]:
     """Numbers that are close together lose digits, those of float64 in their squares too; a mean may be small."""
-    return {"saved[0]": float(np.abs(a["x"]).max())}
+    return {"saved[0]": float(np.abs(a["x"]).max()), "y": y_size(a)}
 
 
 def apart_backward_size(a: Arguments) -> dict[str, float]:
@@ -232,16 +240,16 @@ def groups_apart(random: Random) -> dict[str, Any]:
 
 ROWS: tuple[Row, ...] = (
     Row("batch_norm", batch_norm_arguments, NORMALISED, ("y", "saved"), Bound(norm_error, size=norm_size),
-        wrt=("x", "gamma", "beta"), updates=("running_mean", "running_var"), spoil="x", faults=NORM_FAULTS,
-        drawer=normalised),
+        wrt=("x", "gamma", "beta"), differences=APART, updates=("running_mean", "running_var"), spoil="x",
+        faults=NORM_FAULTS, drawer=normalised),
     Row("batch_norm_backward", batch_norm_backward_arguments, NORMALISED, ("dx", "dgamma", "dbeta"),
         Bound(norm_backward_error, size=norm_backward_size), spoil="dy", faults=NORM_BACKWARD_FAULTS, drawer=normalised),
     Row("layer_norm", apart_arguments, ROWS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
-        wrt=("x", "gamma", "beta"), spoil="x", faults=APART_FAULTS, drawer=rows_apart),
+        wrt=("x", "gamma", "beta"), differences=APART, spoil="x", faults=APART_FAULTS, drawer=rows_apart),
     Row("layer_norm_backward", apart_backward("layer_norm"), ROWS_APART, ("dx", "dgamma", "dbeta"),
         Bound(norm_backward_error, size=apart_backward_size), spoil="dy", faults=APART_BACKWARD_FAULTS, drawer=rows_apart),
     Row("group_norm", apart_arguments, GROUPS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
-        wrt=("x", "gamma", "beta"), spoil="x", faults=GROUP_NORM_FAULTS, drawer=groups_apart),
+        wrt=("x", "gamma", "beta"), differences=APART, spoil="x", faults=GROUP_NORM_FAULTS, drawer=groups_apart),
     Row("group_norm_backward", apart_backward("group_norm"), GROUPS_APART, ("dx", "dgamma", "dbeta"),
         Bound(norm_backward_error, size=apart_backward_size), spoil="dy", faults=APART_BACKWARD_FAULTS, drawer=groups_apart),
 )
