@@ -58,8 +58,9 @@ def hinge_size(a: Arguments) -> dict[str, float]:
 
 
 def binary_cross_entropy_size(a: Arguments) -> dict[str, float]:
-    """What is left of a probability without what it should be may be little."""
-    return {"dlogits": 1 / a["logits"].size}
+    """What is left of a probability without what it should be may be little, and of a logit without its share."""
+    finite = np.where(np.isfinite(a["logits"]), a["logits"], 0)
+    return {"dlogits": 1 / finite.size, "loss": float(np.abs(finite).max()) / finite.size}
 
 
 def pairs(first: str, between: bool = False) -> Callable[..., Arguments]:

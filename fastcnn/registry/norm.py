@@ -50,8 +50,9 @@ def norm_size(a: Arguments) -> dict[str, float]:
     x = np.abs(a["x"])
     sizes = {"saved[0]": float(x.max()), "running_mean": float(x.max()), "y": y_size(a)}
     if x.dtype == np.float64:
-        variance = a["x"].var(axis=tuple(range(x.ndim - 1)))
-        sizes["saved[1]"] = float((x.max() / (variance + a.get("eps", 1e-5))).max())
+        inverse_std = 1 / np.sqrt(a["x"].var(axis=tuple(range(x.ndim - 1))) + a.get("eps", 1e-5))
+        sizes["saved[1]"] = float((x.max() * inverse_std**2).max())
+        sizes["y"] *= 1 + float((x.max() * inverse_std).max())
     return sizes
 
 
