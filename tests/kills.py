@@ -54,8 +54,11 @@ DRIVER = DEADLY + "from fastcnn.cli import main; sys.exit(main(words))"
 
 
 def train(folder: Path, resume: bool = False, call: list[str] | None = None, seconds: float | None = None) -> int:
-    """Run a training to its end, up to a call of the system, or for some seconds; return its exit code."""
-    words = [*TRAIN, "--out", str(folder), *(["--resume"] if resume else [])]
+    """Run a training to its end, up to a call of the system, or for some seconds; return its exit code.
+
+    One that was killed before it wrote anything has nothing to resume, as the command says: it begins again.
+    """
+    words = [*TRAIN, "--out", str(folder), *(["--resume"] if resume and (folder / "history.jsonl").exists() else [])]
     start = ["-m", "fastcnn"] if call is None else ["-c", DRIVER, *call]
     with subprocess.Popen([sys.executable, *start, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
