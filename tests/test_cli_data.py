@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -204,3 +205,37 @@ def test_wrong_command_lines_about_own_data(arguments, code, message, place, mon
     (place / "notes.txt").write_text("nothing")
     assert main(arguments) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["test.csv", "images.npz"])
+def test_predict_of_images_without_labels_by_number(digits, name, capsys):
+    capsys.readouterr()
+    assert main(["predict", f"{digits}/run/model.safetensors", "--dataset", f"{digits}/{name}", "--index", "0", "4"]) == 0
+    out, _ = said(capsys)
+    assert [line.split()[0] for line in out] == ["0", "4"] and "truth" not in "".join(out)
+    assert main(["predict", f"{digits}/run/model.safetensors", "--dataset", f"{digits}/{name}", "--index", "5"]) == 2
+
+
+def test_advice_is_worded_for_the_command_line(digits, tmp_path, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", f"{digits}/run/model.safetensors", f"{digits}/test.csv"]) == 1
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"broken")
+    assert main(["train", str(tmp_path), *FAST]) == 1
+    _, (of_table, of_folder) = said(capsys)
+    assert of_table.endswith("; a table without labels is for predict alone") and "label=None" not in of_table
+    assert of_folder.endswith("; --on-error skip leaves them out") and "on_error=" not in of_folder
+
+
+def test_a_warning_is_a_line_without_a_place_in_the_source(place, capsys, monkeypatch):
+    def evaluate(*arguments, **options):
+        warnings.warn("what is\nto know", stacklevel=1)
+        return {"loss": 0.0, "accuracy": 1.0}
+
+    monkeypatch.setattr("fastcnn.training.evaluate", evaluate)
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["evaluate", f"{place}/run/model.safetensors", f"{place}/photos"]) == 0
+    assert capsys.readouterr().err == "fastcnn: what is to know\n"

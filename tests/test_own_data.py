@@ -536,7 +536,7 @@ def test_a_sub_folder_without_images(tmp_path):
     (tmp_path / "green").mkdir()
     with pytest.raises(fastcnn.DataFormatError, match=r"green has no image files, .*; classes=\[\.\.\.\] allows a class"):
         data.from_folder(tmp_path, (3, 4))
-    with pytest.raises(fastcnn.DataFormatError, match="has no image files, expected some that end in"):
+    with pytest.raises(fastcnn.DataFormatError, match="has no image files of the classes green, blue, expected some"):
         data.from_folder(tmp_path, (3, 4), classes=["green", "blue"])
 
 
@@ -673,3 +673,21 @@ def test_a_very_long_image_is_read_with_little_memory(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert (in_one_row(tmp_path, image, (32, 32)) == 7).all()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 16
+
+
+@pytest.mark.parametrize(("labels", "classes"), [
+    (["-1", "10", "2"], ("-1", "2", "10")), (["1.5", "10.5", "2.5"], ("1.5", "2.5", "10.5")),
+    (["-1", "10", "none"], ("-1", "10", "none")), (["inf", "10", "-2"], ("-2", "10", "inf")),
+])
+def test_labels_that_are_numbers_are_classes_in_their_order(tmp_path, labels, classes):
+    (tmp_path / "table.csv").write_text("".join(f"{label},0,1,2,3\n" for label in labels))
+    split = data.from_csv(tmp_path / "table.csv", (2, 2))
+    assert split.classes == classes and [classes[label] for label in split.labels] == labels
+
+
+def test_broken_pictures_are_listed_after_one_name_of_the_function(tmp_path):
+    for name in ("a", "b"):
+        picture(tmp_path / "red" / f"{name}.png").write_bytes(b"broken")
+    with pytest.raises(fastcnn.DataFormatError) as raised:
+        data.from_folder(tmp_path, (3, 4))
+    assert str(raised.value).count("from_folder") == 1 and str(raised.value).count("cannot be read") == 2

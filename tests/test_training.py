@@ -1260,10 +1260,10 @@ def test_checkpoints_keep_the_newest_and_survive_a_damaged_one(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 8}, "'batch_size': 16"),
-        ({"seed": 1}, "'seed': 0"),
-        ({"split": DIGITS.train.subset(32)}, "'images': 64"),
-        ({"augment": "crop-flip"}, "'augment': None"),
+        ({"batch_size": 8}, "with batch_size 16, expected 8;"),
+        ({"seed": 1}, "with seed 0, expected 1;"),
+        ({"split": DIGITS.train.subset(32)}, "with images 64, expected 32;"),
+        ({"augment": "crop-flip"}, "with augment None, expected {'crop': 4"),
         ({"augment": Augment(rotate=5)}, "'rotate': 5.0"),
     ],
 )
@@ -1284,18 +1284,18 @@ class Slow(optim.Schedule):
 
 
 HOW = {
-    "lr": (lambda m: {"optimizer": optim.Adam(m.parameters(), 0.5)}, "'lr': 0.001"),
-    "betas": (lambda m: {"optimizer": optim.Adam(m.parameters(), betas=(0.5, 0.999))}, "'betas': [0.9, 0.999]"),
+    "lr": (lambda m: {"optimizer": optim.Adam(m.parameters(), 0.5)}, "with optimizer lr 0.001, expected 0.5;"),
+    "betas": (lambda m: {"optimizer": optim.Adam(m.parameters(), betas=(0.5, 0.999))}, "betas [0.9, 0.999], expected [0.5"),
     "weight_decay": (lambda m: {"optimizer": optim.Adam(optim.decay_groups(m[0], 0.1) + optim.decay_groups(m[-1], 0.1))},
-                     "'groups': [[None, None]]"),
-    "schedule": (lambda m: {"schedule": optim.CosineLR()}, "'kind': 'StepLR'"),
-    "its numbers": (lambda m: {"schedule": optim.StepLR(2)}, "'step_size': 1"),
-    "inside": (lambda m: {"schedule": optim.WarmupLR(optim.PlateauLR())}, "'kind': 'StepLR'"),
-    "loss": (lambda m: {"loss": nn.HingeLoss()}, "'kind': 'CrossEntropyLoss'"),
-    "smoothing": (lambda m: {"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "'label_smoothing': 0.0"),
-    "max_norm": (lambda m: {"max_norm": 1.0}, "'max_norm': None"),
-    "penalty": (lambda m: {"penalty": nn.L2(m.parameters(), 0.1)}, "'penalty': None"),
-    "constraint": (lambda m: {"constraint": optim.MaxNorm([m[-1].weight], 1.0)}, "'constraint': None"),
+                     "optimizer groups [[None, None]], expected [[None, 0.1]"),
+    "schedule": (lambda m: {"schedule": optim.CosineLR()}, "with schedule StepLR, expected CosineLR;"),
+    "its numbers": (lambda m: {"schedule": optim.StepLR(2)}, "with schedule step_size 1, expected 2;"),
+    "inside": (lambda m: {"schedule": optim.WarmupLR(optim.PlateauLR())}, "with schedule StepLR, expected WarmupLR;"),
+    "loss": (lambda m: {"loss": nn.HingeLoss()}, "with loss CrossEntropyLoss, expected HingeLoss;"),
+    "smoothing": (lambda m: {"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "label_smoothing 0.0, expected 0.1;"),
+    "max_norm": (lambda m: {"max_norm": 1.0}, "with max_norm None, expected 1.0;"),
+    "penalty": (lambda m: {"penalty": nn.L2(m.parameters(), 0.1)}, "with penalty None, expected L2;"),
+    "constraint": (lambda m: {"constraint": optim.MaxNorm([m[-1].weight], 1.0)}, "with constraint None, expected MaxNorm;"),
 }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import TextIO
 
 from .. import signals, streams
 from ..shapes import DTypeError
@@ -22,7 +24,9 @@ _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "u
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 when it is done, 1 after a problem, 2 for a wrong command line, 130 when interrupted."""
-    with streams.lenient(), signals.handled(signals.at_once):
+    with streams.lenient(), signals.handled(signals.at_once), warnings.catch_warnings():
+        if not _debugging():
+            warnings.showwarning = _warn
         code = _run(argv)
         return code if streams.finish() else code or _PROBLEM
 
@@ -70,6 +74,12 @@ def _one_line(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return "; ".join(lines) or type(error).__name__
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+          line: str | None = None) -> None:
+    """Print a warning without the place in the source."""
+    streams.note(f"fastcnn: {' '.join(str(message).split())}")
 
 
 def _say(text: str, code: int) -> int:

@@ -15,13 +15,21 @@ from .. import data, streams
 from ..data.dataset import in_classes
 from ..data.folder import ImageFolder
 from ..data.npz import PARTS, NpzFile
-from ..shapes import ShapeError, suggestion
+from ..shapes import DataFormatError, ShapeError, suggestion
 from .recipes import OWN
 from .usage import UsageError
 
 # Options of data of one's own, with what they are where the command line does not say.
 OPTIONS = {"validation": "0.2", "size": None, "label": "auto", "resize": "stretch", "on_error": "raise",
            "max_pixels": data.MAX_PIXELS}
+# What functions advise, and what the same is on a command line.
+_ADVICE = {
+    "; on_error='skip' leaves": "; --on-error skip leaves",
+    "; classes=[...] allows a class without images": "",
+    "; label=None reads a table without labels": "; a table without labels is for predict alone",
+    "max_pixels says": "--max-pixels says",
+    "expected a shape (H, W) or (H, W, C) for others": "expected --size H,W for others",
+}
 TABLES = (".csv", ".csv.gz", ".npz")
 Options = Mapping[str, Any]
 Shape = tuple[int, ...]
@@ -165,9 +173,15 @@ def _share(text: str) -> float | None:
 
 @contextmanager
 def _said_in_a_line() -> Iterator[None]:
-    """Print warnings as the command line speaks, without the place in the source."""
+    """Print warnings, and word advice in errors, as the command line speaks."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
-        yield
+        try:
+            yield
+        except DataFormatError as error:
+            text = str(error)
+            for argument, option in _ADVICE.items():
+                text = text.replace(argument, option)
+            raise DataFormatError(text) from error
     for one in said:
         streams.note(f"fastcnn: {one.message}")

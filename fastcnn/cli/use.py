@@ -78,9 +78,24 @@ class _Questions:
     def of_index(self) -> Iterator[_Batch]:
         """Give the test images that were chosen by number."""
         index = self.arguments.index
-        split = test_images("predict", self.arguments, self.model)
-        require_index(index, split)
-        yield list(map(str, index)), split.images[index], [split.classes[label] for label in split.labels[index]]
+        images, truths = self._tried()
+        require_index(index, images)
+        yield list(map(str, index)), images[index], [truths[number] for number in index]
+
+    def _tried(self) -> tuple[np.ndarray, Sequence[str | None]]:
+        """Return the test images and their classes, which a table or an .npz file may lack."""
+        dataset = self.arguments.dataset
+        try:
+            split = test_images("predict", self.arguments, self.model)
+        except DataFormatError:
+            if not dataset.endswith(datasets.TABLES):
+                raise
+            shape = input_shape(self.model)
+            images = datasets.images_of(dataset, shape)
+            if images.shape[1:] != shape:
+                raise
+            return images, [None] * len(images)
+        return split.images, [split.classes[label] for label in split.labels]
 
     def of_files(self) -> Iterator[_Batch]:
         """Give the images of all files that can be read, and say what is wrong with the others."""
@@ -166,7 +181,7 @@ def _network(arguments: Namespace) -> tuple[nn.Module, tuple[int, ...], Recipe]:
                      f"{suggestion(name, models.names())}")
 
 
-def require_index(numbers: list[int], split: data.Split) -> None:
+def require_index(numbers: list[int], split: data.Split | np.ndarray) -> None:
     """Raise UsageError unless all numbers are those of images."""
     beyond = next((number for number in numbers if number >= len(split)), None)
     if beyond is not None:

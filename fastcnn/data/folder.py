@@ -170,7 +170,9 @@ def _require_images(place: ImageFolder, names: list[str], found: list[list[Path]
         place.empty = empty
         return
     where = place.root / empty[0] if not may_be_empty else place.root
-    raise DataFormatError(f"from_folder: {where} has no image files, expected some that end in {', '.join(sorted(ENDINGS))}"
+    of_which = f" of the classes {', '.join(names)}" if may_be_empty else ""
+    raise DataFormatError(f"from_folder: {where} has no image files{of_which}, expected some that end in "
+                          f"{', '.join(sorted(ENDINGS))}"
                           + ("; classes=[...] allows a class without images" if not may_be_empty else ""))
 
 
@@ -192,7 +194,9 @@ def problem(error: Exception) -> str:
 
 def _listed(problems: list[str]) -> str:
     more = len(problems) - _NAMED
-    return "; ".join(problems[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    first, *others = problems[:_NAMED]
+    said = [first, *(text.removeprefix("from_folder: ") for text in others)]
+    return "; ".join(said) + (f"; and {more} more" if more > 0 else "")
 
 
 def _size(size: Any) -> tuple[int, int]:

@@ -48,8 +48,8 @@ def from_csv(path: StrPath, shape: tuple[int, ...] | None = None, *, label: int 
     `label` is the column of the label, its number (-1 for the last) or its name in the first line; "auto" is the one that
     the first line calls label, class, target or y, else the first. None: the table has no labels, and the images alone are
     returned, as an array for `predict`. A first line of names is found by itself; the file may be gzipped. Labels are
-    integers from 0, or names as in `from_arrays`; numbers such as 1.0 are integers. FileNotFoundError: there is no such
-    file; DataFormatError: a line is not such an image.
+    integers from 0, or names as in `from_arrays`; numbers such as 1.0 are integers, others are names in the order of
+    numbers. FileNotFoundError: there is no such file; DataFormatError: a line is not such an image.
     """
     if shape is not None and (not isinstance(shape, (tuple, list)) or len(shape) not in (2, 3)):
         raise ShapeError(f"from_csv: shape is {shape!r}, expected (H, W) or (H, W, C)")
@@ -289,6 +289,10 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _is_finite(text: str) -> bool:
+    return _is_number(text) and math.isfinite(float(text))
+
+
 def _labelled(names: list[str], numbers: NDArray[np.int64], classes: Sequence[str] | None
               ) -> tuple[NDArray[np.int64], Sequence[str] | None]:
     """Return the label of each image, and the classes; `numbers` count the names."""
@@ -297,5 +301,7 @@ def _labelled(names: list[str], numbers: NDArray[np.int64], classes: Sequence[st
         names = [str(int(match[1])) for match in matches if match]
         if classes is None or not set(names) & set(map(str, classes)):
             return np.array(names, np.int64)[numbers], classes
+    if classes is None and all(map(_is_finite, names)):
+        classes = sorted(set(names), key=float)
     labels, known = numbered("from_csv", names, classes)
     return labels[numbers], known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -331,10 +331,9 @@ class Run:
         if state["optimizer"]["kind"] != type(self.optimizer).__name__:
             raise CheckpointError(f"resume: the checkpoint is of a run with the optimizer {state['optimizer']['kind']}, "
                                   f"expected {type(self.optimizer).__name__}")
-        other = [name for name in own if name in theirs and theirs[name] != own[name]]
+        other = list(_differences("", theirs, {name: value for name, value in own.items() if name in theirs}))
         if other:
-            came, expected = ({name: settings[name] for name in other} for settings in (theirs, own))
-            raise CheckpointError(f"resume: the checkpoint is of a run with {came}, expected {expected}; others need "
+            raise CheckpointError(f"resume: the checkpoint is of a run with {'; '.join(other)}; others need "
                                   "a run of their own, which may begin with fastcnn.load of the checkpoint")
 
     def state_dict(self) -> dict[str, Any]:
@@ -404,3 +403,16 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
 
 _SEEDS = 1 << 63  # the generators' keys are of 64 bits
 _PROGRESS = ("epoch", "position", "step", "loss_sum", "right", "seconds", "base_lr")
+
+
+def _differences(name: str, theirs: Any, own: Any) -> Iterator[str]:
+    """Say which settings are others, by the names that lead to them."""
+    if isinstance(theirs, Mapping) and isinstance(own, Mapping) and theirs.get("kind") == own.get("kind"):
+        for inner, value in own.items():
+            yield from _differences(f"{name} {inner}".strip(), theirs.get(inner), value)
+    elif theirs != own:
+        yield f"{name} {_in_short(theirs)}, expected {_in_short(own)}"
+
+
+def _in_short(setting: Any) -> str:
+    return str(setting["kind"]) if isinstance(setting, Mapping) and "kind" in setting else repr(setting)
