@@ -685,6 +685,12 @@ def readme_blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+def readme_block(words):
+    """The one block of Python that has these words."""
+    (block,) = [block for block in readme_blocks("python") if words in block]
+    return block
+
+
 def test_readme_commands_are_understood():
     commands = [line for block in readme_blocks("sh") for line in block.splitlines() if line.startswith("fastcnn ")]
     assert len(commands) >= 8
@@ -702,40 +708,46 @@ def test_readme_trains_lenet5(tmp_path, monkeypatch, capsys):
     usual = data.load
     monkeypatch.setattr(data, "load", as_mnist)
     monkeypatch.chdir(tmp_path)
-    exec(readme_blocks("python")[0].replace("epochs=5", "epochs=1"), {})
+    exec(readme_block("mnist = data.load").replace("epochs=5", "epochs=1"), {})
     assert [path.name for path in tmp_path.iterdir()] == ["lenet5.safetensors"]
     assert "accuracy" in capsys.readouterr().out
 
 
 def test_readme_module_of_your_own(capsys):
-    exec(readme_blocks("python")[1], {"__name__": "readme"})
+    exec(readme_block("class TwoRoads"), {"__name__": "readme"})
     assert float(lines(capsys.readouterr().out)[-1]) > 0.9
 
 
+def test_readme_layer_with_a_parameter_of_its_own(capsys):
+    exec(readme_block("class Scale"), {"__name__": "readme"})
+    error, *worst = lines(capsys.readouterr().out)
+    assert float(error) < 1e-8 and any("1.factor" in line for line in worst)
+
+
 def test_readme_sizes_that_need_not_be_counted(capsys):
-    exec(readme_blocks("python")[2], {"__name__": "readme"})
+    exec(readme_block("nn.Conv2D(None"), {"__name__": "readme"})
     assert "Conv2D(1, 16, 3, stride=2)" in (printed := capsys.readouterr().out) and "Linear(2704, 10)" in printed
 
 
 def test_readme_images_of_your_own(capsys):
-    exec(readme_blocks("python")[3], {"__name__": "readme"})
+    exec(readme_block("train_validation_split("), {"__name__": "readme"})
     assert float(lines(capsys.readouterr().out)[-1]) > 0.9
 
 
 def test_readme_changed_images(capsys):
-    exec(readme_blocks("python")[4], {"__name__": "readme"})
+    exec(readme_block("Augment(translate"), {"__name__": "readme"})
     assert float(lines(capsys.readouterr().out)[-1]) > 0.9
 
 
 def test_readme_callback_of_your_own(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(readme_blocks("python")[5], {"__name__": "readme"})
+    exec(readme_block("class GoodEnough"), {"__name__": "readme"})
     epochs = int(lines(capsys.readouterr().out)[-1].split()[0])
     assert epochs < 50 and len(lines((tmp_path / "log.csv").read_text())) == epochs + 1
 
 
 def test_readme_groups_of_parameters(capsys):
-    exec(readme_blocks("python")[6], {"__name__": "readme"})
+    exec(readme_block("decay_groups("), {"__name__": "readme"})
     assert lines(capsys.readouterr().out) == ["[0.0001, 0.001]"]
 
 

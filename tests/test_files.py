@@ -120,17 +120,32 @@ def test_a_pipe_is_written_to(tmp_path):
     assert received == [NEW] and stat.S_ISFIFO(path.stat().st_mode) and names(tmp_path) == ["pipe"]
 
 
+
+def device(folder, minor):
+    """A device of its own, where that is allowed: a writer that is wrong would replace the system's."""
+    path = folder / "device"
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        pytest.skip(f"no devices here: {error}")
+    return path
+
+
 @posix
-def test_a_device_is_written_to():
-    write_atomically(os.devnull, NEW)
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+def test_a_device_is_written_to(tmp_path):
+    null = device(tmp_path, minor=3)
+    write_atomically(null, NEW)
+    assert stat.S_ISCHR(null.stat().st_mode)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_device_is_one_error():
+@posix
+def test_a_full_device_is_one_error(tmp_path):
+    full = device(tmp_path, minor=7)
     with pytest.raises(OSError, match="No space left") as caught:
-        write_atomically("/dev/full", NEW)
-    assert caught.value.filename == "/dev/full"
+        write_atomically(full, NEW)
+    assert caught.value.filename == os.fspath(full) and stat.S_ISCHR(full.stat().st_mode)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs /proc")

@@ -335,11 +335,13 @@ print(answers)
 
 def test_threads_and_processes_that_compile_at_once_into_an_empty_cache(tmp_path):
     environment = os.environ | {"FASTCNN_CACHE": str(tmp_path)}
+    ways = (), (), ("interrupted",)
     running = [subprocess.Popen([sys.executable, "-c", COMPILE, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, env=environment) for more in ((), (), ("interrupted",))]
-    for one in running:
+                                text=True, env=environment) for more in ways]
+    for one, way in zip(running, ways, strict=True):
         out, err = one.communicate(timeout=300)
-        assert (out.strip(), err) == ("[True, True, True, True]", ""), err
+        assert out.strip() == "[True, True, True, True]", err
+        assert way or not err  # Python reports an interruption that falls into a finalizer, and goes on
 
 
 class Terminal(io.StringIO):

@@ -47,12 +47,13 @@ def y_size(a: Arguments) -> float:
 
 def norm_size(a: Arguments) -> dict[str, float]:
     """A mean may be small beside the numbers, and deviations beside the error of the reference's mean."""
-    x = np.abs(a["x"])
-    sizes = {"saved[0]": float(x.max()), "running_mean": float(x.max()), "y": y_size(a)}
+    x = np.where(np.isfinite(a["x"]), a["x"], 0)
+    largest = float(np.abs(x).max())
+    sizes = {"saved[0]": largest, "running_mean": largest, "y": y_size(a)}
     if x.dtype == np.float64:
-        inverse_std = 1 / np.sqrt(a["x"].var(axis=tuple(range(x.ndim - 1))) + a.get("eps", 1e-5))
-        sizes["saved[1]"] = float((x.max() * inverse_std**2).max())
-        sizes["y"] *= 1 + float((x.max() * inverse_std).max())
+        inverse_std = float((1 / np.sqrt(x.var(axis=tuple(range(x.ndim - 1))) + a.get("eps", 1e-5))).max())
+        sizes["saved[1]"] = largest * inverse_std**2
+        sizes["y"] *= 1 + largest * inverse_std
     return sizes
 
 
