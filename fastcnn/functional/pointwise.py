@@ -11,8 +11,9 @@ from . import direct
 
 
 def fits(w: Window) -> bool:
-    """Whether output pixel and input pixel are the same one."""
-    return (w.R, w.S, w.stride_rows, w.stride_columns, w.groups) == (1, 1, 1, 1, 1) and (w.P, w.Q) == (w.H, w.W)
+    """Whether output pixel and input pixel are the same one; a transposed convolution may shift images of equal size."""
+    plain = (w.R, w.S, w.stride_rows, w.stride_columns, w.groups) == (1, 1, 1, 1, 1)
+    return plain and (w.P, w.Q, w.top, w.left) == (w.H, w.W, 0, 0)
 
 
 pays = fits

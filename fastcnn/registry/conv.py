@@ -305,6 +305,8 @@ TRANSPOSED = (
     case("output padding of several strides", x=(2, 4, 5, 3), weight=(2, 3, 4, 3), stride=2, dilation=6, padding=1,
          output_padding=5),
     case("output padding of a 1x1 filter", x=(2, 4, 5, 6), weight=(1, 1, 4, 6), dilation=3, output_padding=(2, 1)),
+    case("output padding that gives back what the padding takes", x=(2, 4, 5, 6), weight=(1, 1, 4, 6), padding=(0, 1),
+         dilation=3, output_padding=(0, 2)),
     case("output padding of a filter for each channel", x=(2, 4, 5, 6), weight=(3, 3, 1, 6), groups=6, dilation=2,
          output_padding=1),
     case("output padding of three vectors of channels", x=(2, 4, 5, 3 * LANES), weight=(3, 3, 3 * LANES, 3 * LANES),
