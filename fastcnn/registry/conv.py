@@ -14,8 +14,9 @@ from ..shapes import DTypeError, ShapeError
 from .drawing import Drawer, chance, channels, given, images, padding, size, twice
 from .row import LANES, LINEAR, TILE, WIDTH, Arguments, Bound, Case, Draw, Row, bad, bench, case, of_sum, ones, typical
 
-# Of Winograd's algorithm, whose transforms multiply by numbers from 1/24 to 8: 1e-5 of the largest value for two channels.
-WINOGRAD = 16
+# Of Winograd's algorithm, whose transforms multiply by numbers from 1/24 to 8. A block of pixels goes through all of them
+# together, so that errors follow the largest numbers and not what is left of them: 2e-5 of the result for two channels.
+WINOGRAD = 10
 
 
 def conv2d_arguments(draw: Draw, x: tuple[int, ...], weight: tuple[int, ...], bias: bool = True,
@@ -45,16 +46,24 @@ def conv2d_backward_error(a: Arguments) -> dict[str, float]:
     return {"dx": of_sum(a["weight"][:, :, 0].size), "dweight": pixels, "dbias": pixels}
 
 
-def conv2d_size(a: Arguments) -> dict[str, float]:
+def conv2d_size(a: Arguments, of: Any = np.mean) -> dict[str, float]:
     """As the sums of `conv2d_error`."""
-    return {"y": typical(a["weight"][..., 0].size, a["x"], a["weight"])}
+    return {"y": typical(a["weight"][..., 0].size, a["x"], a["weight"], of=of)}
 
 
-def conv2d_backward_size(a: Arguments) -> dict[str, float]:
+def conv2d_backward_size(a: Arguments, of: Any = np.mean) -> dict[str, float]:
     """As the sums of `conv2d_backward_error`."""
     pixels = a["dy"][..., 0].size
-    return {"dx": typical(a["weight"][:, :, 0].size, a["dy"], a["weight"]), "dweight": typical(pixels, a["dy"], a["x"]),
-            "dbias": typical(pixels, a["dy"])}
+    return {"dx": typical(a["weight"][:, :, 0].size, a["dy"], a["weight"], of=of),
+            "dweight": typical(pixels, a["dy"], a["x"]), "dbias": typical(pixels, a["dy"])}
+
+
+def bounds(chosen: str | None) -> tuple[Bound, Bound]:
+    """Bounds of a convolution and of its gradients by one algorithm, or by any of them."""
+    if chosen not in (None, "winograd"):
+        return Bound(conv2d_error, size=conv2d_size), Bound(conv2d_backward_error, size=conv2d_backward_size)
+    return (Bound(conv2d_error, factor=WINOGRAD, size=functools.partial(conv2d_size, of=np.max)),
+            Bound(conv2d_backward_error, factor=WINOGRAD, size=functools.partial(conv2d_backward_size, of=np.max)))
 
 
 def conv2d_flops(a: Arguments, results: Arguments) -> int:
@@ -273,12 +282,12 @@ def transposed_backward_error(a: Arguments) -> dict[str, float]:
 
 def transposed_size(a: Arguments) -> dict[str, float]:
     """As the sums of `transposed_error`."""
-    return {"y": typical(a["weight"][:, :, 0].size, a["x"], a["weight"])}
+    return {"y": typical(a["weight"][:, :, 0].size, a["x"], a["weight"], of=np.max)}
 
 
 def transposed_backward_size(a: Arguments) -> dict[str, float]:
     """As the sums of `transposed_backward_error`."""
-    return {"dx": typical(a["weight"][..., 0].size, a["dy"], a["weight"]),
+    return {"dx": typical(a["weight"][..., 0].size, a["dy"], a["weight"], of=np.max),
             "dweight": typical(a["x"][..., 0].size, a["dy"], a["x"]), "dbias": typical(a["dy"][..., 0].size, a["dy"])}
 
 
@@ -332,14 +341,14 @@ def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
     """Rows of a convolution and its gradients by one algorithm, or by the one that is chosen."""
     chosen = algorithm is None
     exact = algorithm not in (None, "winograd")
-    factor = 1 if exact else WINOGRAD
-    forward = Row("conv2d", conv2d_arguments, cases, ("y",), Bound(conv2d_error, factor=factor, size=conv2d_size),
+    bound, backward_bound = bounds(algorithm)
+    forward = Row("conv2d", conv2d_arguments, cases, ("y",), bound,
                   exact=exact, algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
                   blurs=algorithm == "winograd", flops=conv2d_flops, drawer=with_options(DRAWERS[algorithm]),
                   faults=CONV2D_FAULTS if chosen else ())
     alone = tuple(part for one in cases for part in one_gradient(one))
     backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *GRADIENTS_ALONE) if chosen else alone,
-                   ("dx", "dweight", "dbias"), Bound(conv2d_backward_error, factor=factor, size=conv2d_backward_size),
+                   ("dx", "dweight", "dbias"), backward_bound,
                    exact=exact, algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd",
                    flops=conv2d_backward_flops, drawer=with_gradients(DRAWERS[algorithm]),
                    faults=CONV2D_BACKWARD_FAULTS if chosen else ())

@@ -71,7 +71,7 @@ def routed_size(a: Arguments) -> dict[str, float]:
 
 def shared_size(a: Arguments) -> dict[str, float]:
     """Shares of windows that share a pixel may cancel."""
-    return {"dx": typical(1, a["dy"]) / math.prod(np.broadcast_to(a["kernel_size"], 2).tolist())}
+    return {"dx": typical(1, a["dy"]) / pixels_of(a, a["x_shape"])}
 
 
 def window_error(a: Arguments) -> float:
@@ -81,12 +81,15 @@ def window_error(a: Arguments) -> float:
 
 def mean_size(a: Arguments) -> dict[str, float]:
     """A mean over a window, a part or an image may be small beside its pixels."""
-    x = a["x"]
-    if "output_size" in a:
-        pixels = math.prod((-(-np.array(x.shape[1:3]) // np.broadcast_to(a["output_size"], 2)) + 1).tolist())
-    else:
-        pixels = math.prod(np.broadcast_to(a.get("kernel_size", x.shape[1:3]), 2).tolist())
-    return {"y": typical(1 / pixels, x)}
+    return {"y": typical(1 / pixels_of(a, a["x"].shape), a["x"])}
+
+
+def pixels_of(a: Arguments, x_shape: tuple[int, ...]) -> int:
+    """Pixels of a window, of the largest part, or of an image, which is one part."""
+    if "kernel_size" in a:
+        return math.prod(np.broadcast_to(a["kernel_size"], 2).tolist())
+    parts = a["dy"].shape[1:3] if "dy" in a else np.broadcast_to(a.get("output_size", 1), 2).tolist()
+    return math.prod(-(-size // count) + (size % count > 0) for size, count in zip(x_shape[1:3], parts, strict=True))
 
 
 def plane_error(a: Arguments) -> float:
@@ -407,6 +410,6 @@ ROWS: tuple[Row, ...] = (
         drawer=maxima_of_parts),
     Row("adaptive_avg_pool2d", adaptive_arguments, PARTS, ("y",), Bound(part_error, size=mean_size), wrt=("x",),
         differences=LINEAR, spoil="x", faults=PART_FAULTS, drawer=some_parts),
-    Row("adaptive_avg_pool2d_backward", adaptive_avg_pool2d_backward_arguments, PARTS, ("dx",), Bound(5), spoil="dy",
-        faults=PARTS_BACKWARD_FAULTS, drawer=some_parts),
+    Row("adaptive_avg_pool2d_backward", adaptive_avg_pool2d_backward_arguments, PARTS, ("dx",),
+        Bound(5, size=shared_size), spoil="dy", faults=PARTS_BACKWARD_FAULTS, drawer=some_parts),
 )

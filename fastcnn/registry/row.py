@@ -122,10 +122,13 @@ class Bound:
 EXACT = Bound(0)
 
 
-def typical(terms: float, *factors: np.ndarray) -> float:
-    """Give the size of a sum of so many products of elements: where they cancel, what is left may be far smaller."""
+def typical(terms: float, *factors: np.ndarray, of: Callable[[np.ndarray], Any] = np.mean) -> float:
+    """Give the size of a sum of so many products of elements: where they cancel, what is left may be far smaller.
+
+    With `of=np.max` all elements count as the largest.
+    """
     with np.errstate(over="ignore"):
-        squares = [np.square(factor, where=np.isfinite(factor), out=np.zeros(factor.shape)).mean() for factor in factors]
+        squares = [of(np.square(factor, where=np.isfinite(factor), out=np.zeros(factor.shape))) for factor in factors]
     size = math.sqrt(terms * math.prod(squares))
     return size if math.isfinite(size) else 0.0
 
