@@ -113,10 +113,10 @@ def test_a_pipe_is_written_to(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     received = []
-    reader = threading.Thread(target=lambda: received.append(path.read_bytes()))
+    reader = threading.Thread(target=lambda: received.append(path.read_bytes()), daemon=True)
     reader.start()
     write_atomically(path, NEW)
-    reader.join()
+    reader.join(30)
     assert received == [NEW] and stat.S_ISFIFO(path.stat().st_mode) and names(tmp_path) == ["pipe"]
 
 
@@ -431,13 +431,13 @@ def test_a_pipe_gets_the_log_without_a_pause(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     received = []
-    reader = threading.Thread(target=lambda: received.append(path.read_text()))
+    reader = threading.Thread(target=lambda: received.append(path.read_text()), daemon=True)
     reader.start()
     logger, run = JSONLogger(path), SimpleNamespace(history=[RECORD])
     logger.on_train_begin(run)
     logger.on_epoch_end(run, RECORD)
     logger.on_train_end(run)
-    reader.join()
+    reader.join(30)
     assert received == [logger.line(RECORD) * 2] and stat.S_ISFIFO(path.stat().st_mode)
 
 
