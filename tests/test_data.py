@@ -26,7 +26,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastcnn import data
-from fastcnn.data import download, formats, sources
+from fastcnn.data import download, formats, reader, sources
 from fastcnn.data.sources import RemoteFile
 from fastcnn.shapes import DataFormatError, DTypeError, ShapeError
 
@@ -193,7 +193,7 @@ def test_split_slices_and_iterates() -> None:
     np.testing.assert_array_equal(split[::-2].images, PIXELS[::-2, ..., None])
     assert split[::-2].images.flags.c_contiguous
     assert [label for _, label in split] == [0, 9, 3, 3, 1]
-    assert len(split.subset(2)) == 2 and np.shares_memory(split.subset(2).images, split.images)
+    assert [len(split.subset(n)) for n in (1, 2, 5)] == [1, 2, 5] and np.shares_memory(split.subset(2).images, split.images)
     assert repr(split) == "Split((5, 4, 3, 1) uint8, 10 classes)"
     for n in (0, 6, -1):
         with pytest.raises(ShapeError, match=f"subset: n is {n}, expected 1 to 5"):
@@ -298,6 +298,21 @@ def test_idx_round_trip(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     labels = formats.read_idx_labels(tmp_path / "labels", 10)
     assert labels.dtype == np.int64
     np.testing.assert_array_equal(labels, CLASSES)
+
+
+def test_a_member_that_repeats_what_lies_far_back(tmp_path: Path) -> None:
+    """Gzip looks back over up to 32 KiB, in each member."""
+    block = RANDOM.integers(0, 256, (1, 30, 1000), dtype=np.uint8)
+    raw = idx(np.concatenate([block, block]))
+    (tmp_path / "images").write_bytes(packed(raw[:16]) + packed(raw[16:]))
+    np.testing.assert_array_equal(formats.read_idx_images(tmp_path / "images")[1, ..., 0], block[0])
+
+
+def test_a_member_that_begins_with_the_last_byte_of_what_is_read_at_once(tmp_path: Path) -> None:
+    first = packed(IMAGES[:16])
+    for zeros in range(reader._PACKED_CHUNK - len(first) - 3, reader._PACKED_CHUNK - len(first) + 2):
+        (tmp_path / "images").write_bytes(first + bytes(zeros) + packed(IMAGES[16:]))
+        np.testing.assert_array_equal(formats.read_idx_images(tmp_path / "images"), PIXELS[..., None])
 
 
 def test_idx_longer_than_one_chunk(tmp_path: Path) -> None:
@@ -821,6 +836,16 @@ def remote(*mirrors: str, content: bytes = BODY, name: str = "file.gz") -> Remot
 
 def files_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {".lock"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are locked in another way there")
+def test_a_download_keeps_others_from_the_folder(tmp_path: Path) -> None:
+    import fcntl
+
+    with download._locked(tmp_path / ".lock"), open(tmp_path / ".lock", "ab") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with open(tmp_path / ".lock", "ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_download(tmp_path: Path, server: Server) -> None:

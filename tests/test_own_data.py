@@ -647,6 +647,8 @@ def test_images_of_more_pixels_than_are_wanted(tmp_path):
     assert len(data.from_folder(tmp_path, (3, 4), max_pixels=5000)) == 1
     with pytest.raises(fastcnn.DataFormatError, match=r"a\.png .*\(it takes 5,000 pixels, expected at most 4,999"):
         data.from_folder(tmp_path, (3, 4), max_pixels=4999)
+    picture(tmp_path / "all" / "a.png", size=(1, 1))
+    assert len(data.from_folder(tmp_path, (3, 4), max_pixels=1)) == 1
 
 
 def tiff(**changes):

@@ -94,6 +94,20 @@ def test_large_losses_keep_the_columns(capsys):
     assert len(capsys.readouterr().err.rstrip()) <= 80
 
 
+def test_the_table_as_it_is_read(capsys):
+    run = SimpleNamespace(epochs=12, validation=DIGITS)
+    table = progress.ProgressLines()
+    table.on_train_begin(run)
+    table.on_epoch_begin(run)
+    record = {"epoch": 3, "train_loss": 0.51234, "train_accuracy": 0.875, "test_loss": 12.5, "test_accuracy": 1.0,
+              "seconds": 3.21, "images_per_second": 12345.6}
+    table.on_epoch_end(run, record)
+    assert capsys.readouterr().err.splitlines() == [
+        "                 training          validation",
+        "epoch      loss  accuracy      loss  accuracy  seconds  images/s",
+        " 3/12    0.5123    87.50%   12.5000   100.00%      3.2    12,346"]
+
+
 def test_without_a_terminal_there_are_plain_lines_on_stderr(capsys):
     train()
     out, err = capsys.readouterr()

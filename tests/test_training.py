@@ -34,8 +34,11 @@ from fastcnn.training import batches as batches_of
 from fastcnn.training import checkpoint as checkpoint_of
 from fastcnn.training.augment import NAMED, mixed
 from fastcnn.training.batches import Batches, normalisation_of, order
-from fastcnn.training.diagnosis import all_finite
+from fastcnn.training.diagnosis import all_finite, first_gradient
+from fastcnn.training.files import write_tensors
 from fastcnn.training.history import KEYS, cells
+from fastcnn.training.search import _SearchEndedError, _Watch
+from fastcnn.training.settings import require_like
 
 DIGITS = data.load("digits")
 FEW = DIGITS.train.subset(64)
@@ -1176,6 +1179,49 @@ def test_nan_is_no_best_value():
 # Resuming
 
 
+def test_a_best_model_goes_on_with_what_it_knew():
+    best, other = BestModel("train_loss"), BestModel("train_loss")
+    best.on_epoch_end(SimpleNamespace(model=network()), {"epoch": 3, "train_loss": 0.5})
+    other.load_state_dict(best.state_dict())
+    assert (other.best, other.epoch) == (-0.5, 3) and other.weights.keys() == network().state_dict().keys()
+
+
+def test_a_run_that_goes_on_deletes_what_it_was_to_delete(tmp_path):
+    """It may have been killed between two files; one that begins deletes nothing before it has written its own."""
+    for step in (4, 8, 12):
+        (tmp_path / f"checkpoint-{step:08d}.safetensors").touch()
+    for step, left in ((10, {4, 8, 12}), (12, {8, 12})):
+        Checkpoint(tmp_path).on_train_begin(SimpleNamespace(step=step, steps_per_epoch=4))
+        assert checkpoint_of.checkpoints(tmp_path).keys() == left
+
+
+@pytest.mark.parametrize(("tree", "message"), [
+    ({"a": {"array": "a"}}, "is damaged: its state lacks 'a'"),
+    ({"a": {"float": "much"}}, "is damaged: its state lacks could not convert"),
+    ([1, 2], "is damaged: its state is list, expected dict"),
+], ids=["no such array", "no number", "a list"])
+def test_a_state_that_is_none(tmp_path, tree, message):
+    description = {"kind": "checkpoint", "origin": None, "classes": [], "normalisation": None, "state": tree}
+    write_tensors("test", tmp_path / "file", {"x": np.zeros(1, np.float32)}, description)
+    with pytest.raises(CheckpointError, match=f"resume: .*file {message}"):
+        load_checkpoint(tmp_path / "file")
+
+
+@pytest.mark.parametrize(("own", "state", "fits"), [
+    (None, 1, True), (None, "a", True), (None, None, True), (None, [1], False), (None, {}, False),
+    (1, 2, True), (1, 2.0, False), (1, True, False), (1, None, False),
+    (1.0, 2, True), (1.0, 2.5, True), (1.0, float("nan"), False), (True, False, True), (True, 1, False),
+    ([], [1, 2], True), ([1], [2], True), ([1], [1, 2], False), ([1], ["a"], False), ([1], 1, False),
+    ({"a": 1}, {"a": 2, "b": 3}, True), ({"a": 1}, {"a": "x"}, False), ({"a": 1}, [1], False), ("a", 5, True),
+])
+def test_a_state_is_like_the_runs_own(own, state, fits):
+    if fits:
+        require_like(own, state, "state")
+    else:
+        with pytest.raises(TypeError, match="state"):
+            require_like(own, state, "state")
+
+
 @pytest.mark.parametrize("step", [4, 6, 8, 11], ids=["epoch end", "mid-epoch", "last batch of an epoch", "third epoch"])
 def test_a_resumed_run_ends_in_the_same_bits(tmp_path, step):
     def callbacks(folder):
@@ -1322,7 +1368,7 @@ def test_a_checkpoint_of_another_model_or_optimizer_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="is missing"):
         train(network(norm=False), resume=tmp_path)
     model = network()
-    with pytest.raises(CheckpointError, match="expected SGD"):
+    with pytest.raises(CheckpointError, match="is of a run with the optimizer Adam, expected SGD"):
         train(model, optimizer=optim.SGD(model.parameters(), 0.1), resume=tmp_path)
     fastcnn.save(model, tmp_path / "model.safetensors")
     with pytest.raises(CheckpointError, match="is a saved model"):
@@ -1851,3 +1897,39 @@ def test_a_search_does_not_hide_what_no_rate_can_help():
     for option in ({"penalty": nn.L2(network().parameters(), 0.1)}, {"schedule": optim.CosineLR()}, {"callbacks": []}):
         with pytest.raises(ValueError, match=f"find_lr: options have {next(iter(option))}, expected none of these"):
             find_lr(network(), FEW, **option)
+
+
+def test_losses_of_a_search_are_smoothed_without_a_start_from_zero():
+    """Equal losses stay what they are; others weigh 0.9 times as much with each batch that follows."""
+    watch, run = _Watch(steps=9), SimpleNamespace(optimizer=SimpleNamespace(lr=0.1), loss_sum=0.0, position=0)
+    watch.on_epoch_begin(run)
+    for loss in (2.0, 2.0, 4.0):
+        run.loss_sum, run.position = run.loss_sum + 16 * loss, run.position + 16
+        watch.on_batch_end(run)
+    np.testing.assert_allclose(watch.losses, [2.0, 2.0, (0.81 * 2 + 0.9 * 2 + 4) / (0.81 + 0.9 + 1)])
+    run.loss_sum, run.position = run.loss_sum + 16 * 100.0, run.position + 16
+    with pytest.raises(_SearchEndedError):
+        watch.on_batch_end(run)
+
+
+def test_batches_have_128_images_where_nothing_says_how_many():
+    steps = []
+
+    class Count(Callback):
+        def on_batch_end(self, run):
+            steps.append(run.position)
+
+    fastcnn.fit(network(), DIGITS.train.subset(130), epochs=1, progress=False, callbacks=[Count()])
+    assert steps == [128, 130]
+
+
+def test_one_output_is_on_from_a_score_of_zero_or_a_probability_of_a_half():
+    target = np.array([[1.0], [0.0]])
+    for activation, middle in (("softmax", 0.0), ("sigmoid", 0.0), ("exp", np.log(0.5)), ("identity", 0.5)):
+        for distance, right in ((0.1, 2), (-0.1, 0)):
+            prediction = middle + np.array([[distance], [-distance]])
+            assert answers_of.count_right(prediction, target, activation, one_class=False) == right
+
+
+def test_where_all_gradients_are_finite_none_is_named():
+    assert first_gradient(network().parameters()) == "the gradients"
