@@ -35,6 +35,13 @@ def augment_error(a: Arguments) -> float:
     return 3 if a["mean"].dtype == np.float32 else 2 + sum(a["images"].shape[1:3]) / 2
 
 
+def augment_size(a: Arguments) -> dict[str, float]:
+    """Of the new colours, of which places at the border take a small share."""
+    change, images = a["changes"], a["images"]
+    colours = 1.0 if images.dtype == np.uint8 else np.abs(images).max() * change["gain"].max() + np.abs(change["lift"]).max()
+    return {"batch": float((colours + np.abs(a["mean"]).max()) / a["std"].min())}
+
+
 def gather_bytes(a: Arguments, results: Arguments) -> int:
     """A byte read and a number written for each pixel of the batch."""
     return int(results["batch"].size + results["batch"].nbytes)
@@ -163,6 +170,6 @@ def changed(random: Random) -> dict[str, Any]:
 
 ROWS: tuple[Row, ...] = (
     Row("gather", gather_arguments, BATCHES, ("batch",), Bound(2), bytes=gather_bytes, faults=BATCH_FAULTS, drawer=batches),
-    Row("augment", augment_arguments, CHANGED, ("batch",), Bound(augment_error), bytes=gather_bytes, faults=CHANGE_FAULTS,
-        drawer=changed),
+    Row("augment", augment_arguments, CHANGED, ("batch",), Bound(augment_error, size=augment_size),
+        bytes=gather_bytes, faults=CHANGE_FAULTS, drawer=changed),
 )
