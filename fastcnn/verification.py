@@ -498,6 +498,7 @@ def _gradient(trial: Trial) -> float:
     results = fast(row, arguments)
     dy, slopes = gradients(row, arguments, results, trial.seed)
     eps, size = np.finfo(np.float64).eps, np.linalg.norm(dy) * np.linalg.norm(results[row.results[0]])
+    rounding = size / differences.step * (3 if differences.extrapolated else 1)  # with half the step twice as much, by 4/3
     worst = 0.0
     for name, gradient in slopes.items():
         direction = np.copysign(np.random.default_rng(trial.seed + 1).standard_normal(gradient.shape), gradient)
@@ -506,7 +507,7 @@ def _gradient(trial: Trial) -> float:
             slope = (4 * _slope(row, arguments, name, direction, differences.step / 2) - slope) / 3
         worst = max(worst, _relative(np.vdot(gradient, direction), np.vdot(dy, slope),
                                      np.linalg.norm(dy) * np.linalg.norm(slope), name, differences.bound,
-                                     eps * (size / differences.step + np.linalg.norm(direction))))
+                                     eps * (rounding + np.linalg.norm(direction))))
     return worst
 
 

@@ -64,6 +64,11 @@ def slope_size(a: Arguments) -> dict[str, float]:
     return {"dx": float(np.abs(a["dy"]).max())}
 
 
+def log_softmax_size(a: Arguments) -> dict[str, float]:
+    """A gradient is dy less a share of the sum of its row."""
+    return {"dx": float((np.abs(a["dy"]) + np.exp(a["y"]) * typical(a["y"].shape[-1], a["dy"])).max())}
+
+
 def by_input(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
     """Arguments of a gradient that is told by the input."""
     return {"dy": draw(*x), "x": draw.scaled(scale, *x), **options}
@@ -243,6 +248,6 @@ ROWS: tuple[Row, ...] = (
     Row("softmax_backward", by_output("softmax"), CLASSES, ("dx",), Bound(4, size=softmax_size), spoil="dy",
         faults=ROW_FAULTS, drawer=classes),
     Row("log_softmax", elements, CLASSES, ("y",), Bound(4), wrt=("x",), spoil="x", faults=ELEMENT_FAULTS, drawer=classes),
-    Row("log_softmax_backward", by_output("log_softmax"), CLASSES, ("dx",), Bound(4, size=slope_size), spoil="dy",
+    Row("log_softmax_backward", by_output("log_softmax"), CLASSES, ("dx",), Bound(4, size=log_softmax_size), spoil="dy",
         faults=ROW_FAULTS, drawer=classes),
 )
