@@ -50,6 +50,12 @@ def train(images: Any = None, labels: Any = None, **options: Any) -> Any:
     return api.fit(network(), (images, labels), **{"epochs": 1, "batch_size": 4, "progress": False, **options})
 
 
+def fit_ending_in(end: Any, loss: Any = None) -> Any:
+    """Train a network that ends in `end` on eight images."""
+    model = api.nn.Sequential(network(), end)
+    return api.fit(model, (ones(8, 2, 2, 3), np.arange(8) % 3), loss=loss, epochs=1, progress=False)
+
+
 def few() -> Any:
     """Make a data set of eight images."""
     return api.data.Split(ones(8, 2, 2, 3), np.arange(8) % 3)
@@ -370,6 +376,23 @@ TRAINING_REFUSALS = (
             lambda _: train(images=ones(8, 2, 2, 3, dtype=int))),
     Refusal("one array for images and labels", DTypeError, r"fit: data is a ndarray, expected a Split or \(images, labels\)",
             lambda _: api.fit(network(), ones(8, 2, 2, 3), epochs=1)),
+    Refusal("softmax before cross-entropy", ValueError,
+            r"fit: loss is CrossEntropyLoss\(\), which takes logits, .* ends in Softmax\(\), .* take the Softmax out",
+            lambda _: fit_ending_in(api.nn.Softmax())),
+    Refusal("log-softmax before cross-entropy", ValueError, r"ends in LogSoftmax\(\), .* use nn\.NLLLoss\(\)",
+            lambda _: fit_ending_in(api.nn.LogSoftmax())),
+    Refusal("sigmoid before binary cross-entropy", ValueError,
+            r"fit: loss is BCELoss\(\), which takes logits, and the model ends in Sigmoid\(\), .* take the Sigmoid out",
+            lambda _: fit_ending_in(api.nn.Sigmoid(), api.nn.BCEWithLogitsLoss())),
+    Refusal("softmax before negative log-likelihood", ValueError,
+            r"fit: loss is NLLLoss\(\), which takes log-probabilities, .* put nn\.LogSoftmax\(\) in place of the Softmax",
+            lambda _: fit_ending_in(api.nn.Softmax(), api.nn.NLLLoss())),
+    Refusal("logits before negative log-likelihood", ValueError,
+            r"ends in Linear\(12, 3\), which gives logits; put nn\.LogSoftmax\(\) behind it, or use nn\.Cross",
+            lambda _: train(loss=api.nn.NLLLoss())),
+    Refusal("measured by a loss of logits", ValueError, r"evaluate: loss is BCELoss\(\), .* ends in Sigmoid\(\)",
+            lambda _: api.evaluate(api.nn.Sequential(network(), api.nn.Sigmoid()), (ones(8, 2, 2, 3), ones(8, 3)),
+                                   loss=api.nn.BCELoss())),
     Refusal("no epochs", ShapeError, r"fit: epochs is 0, expected at least 1", lambda _: train(epochs=0)),
     Refusal("batches of no images", ShapeError, r"fit: batch_size is 0, expected at least 1", lambda _: train(batch_size=0)),
     Refusal("negative norm", ValueError, r"fit: max_norm is -1\.0, expected a finite number of at least 0",

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -698,9 +699,127 @@ def test_a_sequential_with_a_forward_of_its_own_is_run():
     assert np.array_equal(fastcnn.predict(model, POINTS), F.sigmoid(model.forward(POINTS)))
 
 
-def test_a_loss_that_squashes_probabilities_is_warned_of():
-    with pytest.warns(UserWarning, match=r"fit: CrossEntropyLoss\(\) applies softmax to what are probabilities already"):
-        train(Own(3, nn.Softmax()), (POINTS, np.arange(256) % 3))
+class SoftmaxInUse(nn.Softmax):
+    """Logits in training, probabilities in use."""
+
+    def forward(self, x):
+        self._keep(False)
+        return x if self.training else F.softmax(x)
+
+    def backward(self, dy):
+        self._take()
+        return dy
+
+
+def ending(*ends):
+    return nn.Sequential(nn.Linear(64, 3), *ends)
+
+
+THIRDS = np.arange(256) % 3
+ONE_OF_THREE = np.eye(3, dtype=np.float32)[THIRDS]
+UNSUITABLE = {
+    "softmax": (lambda: ending(nn.Softmax()), nn.CrossEntropyLoss(),
+                r"takes logits, .* ends in Softmax\(\), which gives probabilities; take the Softmax out"),
+    "softmax, other layers behind": (
+        lambda: nn.Sequential(ending(nn.Softmax(), nn.Dropout(0.1)), nn.Identity(), nn.Flatten()), nn.CrossEntropyLoss(),
+        r"ends in Softmax\(\)"),
+    "softmax after a residual block": (
+        lambda: nn.Sequential(nn.Residual(nn.Linear(64, 64)), ending(nn.Softmax())), nn.CrossEntropyLoss(),
+        r"ends in Softmax\(\)"),
+    "softmax in a module of one's own": (
+        lambda: Own(3, nn.Softmax()), nn.CrossEntropyLoss(),
+        "takes logits, and the model gives probabilities; take the last softmax or sigmoid out"),
+    "softmax in a module of one's own, a view behind": (
+        lambda: nn.Sequential(Own(3, nn.Softmax()), nn.Reshape(3)), nn.CrossEntropyLoss(), "gives probabilities"),
+    "softmax, a subclass": (
+        lambda: ending(type("Mine", (nn.Softmax,), {})()), nn.CrossEntropyLoss(), r"ends in Mine\(\), .* the Mine out"),
+    "softmax before a loss of one's own": (
+        lambda: ending(nn.Softmax()), type("Focal", (nn.CrossEntropyLoss,), {})(),
+        r"which takes logits, .*; a loss of your own says what it takes by its output_activation"),
+    "softmax before a hinge": (lambda: ending(nn.Softmax()), nn.HingeLoss(), "takes logits, .* gives probabilities"),
+    "softmax before NLL": (
+        lambda: ending(nn.Softmax()), nn.NLLLoss(),
+        r"takes log-probabilities, .* gives probabilities; put nn\.LogSoftmax\(\) in place of the Softmax"),
+    "softmax for several labels": (lambda: ending(nn.Softmax()), nn.BCELoss(), "takes logits, .* gives probabilities"),
+    "log-softmax": (
+        lambda: ending(nn.LogSoftmax()), nn.CrossEntropyLoss(),
+        r"takes logits, .* gives log-probabilities; take the LogSoftmax out of the model, or use nn\.NLLLoss\(\)"),
+    "log-softmax in a module of one's own": (
+        lambda: Own(3, nn.LogSoftmax()), nn.CrossEntropyLoss(label_smoothing=0.1), "the last log-softmax out"),
+    "log-softmax for several labels": (lambda: ending(nn.LogSoftmax()), nn.BCELoss(), "gives log-probabilities"),
+    "sigmoid": (
+        lambda: ending(nn.Sigmoid()), nn.BCELoss(),
+        r"which takes logits, .* ends in Sigmoid\(\), which gives probabilities; take the Sigmoid out"),
+    "sigmoid by a function": (lambda: Own(3, ByFunction()), nn.BCEWithLogitsLoss(), "the model gives probabilities"),
+    "sigmoid for classes": (lambda: ending(nn.Sigmoid()), nn.CrossEntropyLoss(), "takes logits"),
+    "logits before NLL": (
+        lambda: ending(nn.Flatten()), nn.NLLLoss(),
+        r"ends in Linear\(64, 3\), which gives logits; put nn\.LogSoftmax\(\) behind it, or use nn\.CrossEntropyLoss\(\)"),
+    "logits of a convolution before NLL": (
+        lambda: nn.Sequential(nn.Reshape(1, 1, 64), nn.Conv2D(64, 3, 1), nn.Flatten()), nn.NLLLoss(), "ends in Conv2D"),
+}
+
+
+def targets_of(loss):
+    return ONE_OF_THREE if isinstance(loss, (nn.BCELoss, nn.MSELoss)) else THIRDS
+
+
+@pytest.mark.parametrize("function", ["fit", "evaluate"])
+@pytest.mark.parametrize("name", UNSUITABLE)
+def test_a_loss_of_outputs_of_another_kind_is_refused(name, function):
+    make, loss, words = UNSUITABLE[name]
+    model = make()
+    before = model.state_dict()
+    with pytest.raises(ValueError, match=f"^{function}: loss is {type(loss).__name__}.*{words}"):
+        {"fit": train, "evaluate": fastcnn.evaluate}[function](model, (POINTS, targets_of(loss)), loss=loss)
+    assert model.output_activation is None and all(np.array_equal(model.state_dict()[key], before[key]) for key in before)
+
+
+@pytest.mark.parametrize(("make", "loss"), [
+    (ending, nn.CrossEntropyLoss()), (lambda: ending(nn.ReLU()), nn.BCELoss()),
+    (lambda: ending(nn.LogSoftmax()), nn.NLLLoss()), (lambda: Own(3, nn.LogSoftmax()), nn.NLLLoss()),
+    (lambda: ending(nn.Softmax()), nn.MSELoss()), (lambda: ending(nn.Sigmoid()), nn.MSELoss()),
+    (lambda: nn.Sequential(ending(nn.Softmax()), nn.Linear(3, 3)), nn.CrossEntropyLoss()),
+    (lambda: nn.Residual(ending(nn.Softmax()), nn.Linear(64, 3)), nn.CrossEntropyLoss()),
+], ids=str)
+def test_losses_of_outputs_of_their_kind_are_taken(make, loss):
+    model = make()
+    assert np.isfinite(train(model, (POINTS, targets_of(loss)), loss=loss)[-1]["train_loss"])
+    fastcnn.evaluate(model, (POINTS, targets_of(loss)), loss=loss)
+
+
+def test_a_loss_that_says_nothing_of_what_it_takes_is_taken():
+    class Own:
+        def forward(self, prediction, target):
+            self.prediction = prediction
+            return float(np.mean(prediction))
+
+        def backward(self):
+            return np.full_like(self.prediction, 1 / self.prediction.size)
+
+    assert len(train(ending(nn.Softmax()), (POINTS, THIRDS), loss=Own())) == 1
+
+
+def test_a_softmax_in_use_alone_is_no_obstacle_but_validation_warns():
+    model = ending(SoftmaxInUse())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(model, (POINTS, THIRDS))
+    with pytest.warns(UserWarning, match=r"fit: validation: loss is CrossEntropyLoss\(\), which takes logits, .*"):
+        train(model, (POINTS, THIRDS), validation=(POINTS, THIRDS))
+
+
+def test_the_refusal_comes_before_anything_is_prepared():
+    told = []
+
+    class Told(fastcnn.training.Callback):
+        def on_train_begin(self, run):
+            told.append(run)
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Softmax())
+    with pytest.raises(ValueError, match="take the Softmax out"):
+        train(model, FEW, callbacks=[Told()])
+    assert not told and model.normalisation is None and model.classes == ()
 
 
 def test_several_labels_at_once(tmp_path):

@@ -23,7 +23,7 @@ from .conv import Conv2D, ConvTranspose2D
 from .dropout import Dropout, Dropout2D
 from .initialise import init_weights, manual_seed
 from .linear import Flatten, Identity, Linear, Reshape
-from .loss import L2, BCELoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
+from .loss import L2, BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, HingeLoss, HuberLoss, L1Loss, Loss, MSELoss, NLLLoss
 from .module import Layer, Module, Normalisation, Origin, in_use, inference
 from .norm import BatchNorm, GroupNorm, LayerNorm
 from .parameter import Flat, Parameter, flatten
@@ -39,6 +39,7 @@ __all__ = [
     "AdaptiveMaxPool2D",
     "AvgPool2D",
     "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm",
     "Concat",
     "Conv2D",

@@ -87,12 +87,19 @@ class MSELoss(Loss):
 
 
 class BCELoss(Loss):
-    """Sigmoid and binary cross-entropy of logits with targets between 0 and 1; both of one shape."""
+    """Sigmoid and binary cross-entropy of logits with targets between 0 and 1; both of one shape.
+
+    It takes logits, the outputs before a sigmoid. PyTorch's BCELoss takes probabilities; its BCEWithLogitsLoss, which is
+    another name of this class here, takes logits.
+    """
 
     output_activation = "sigmoid"
 
     def _evaluate(self, prediction: Any, target: Any) -> tuple[float, np.ndarray]:
         return functional.binary_cross_entropy(prediction, target)
+
+
+BCEWithLogitsLoss = BCELoss
 
 
 class L1Loss(Loss):

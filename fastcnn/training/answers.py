@@ -16,11 +16,14 @@ from .. import functional
 from ..functional import prepared, probabilities
 from ..nn import (
     BCELoss,
+    Conv2D,
+    ConvTranspose2D,
     CrossEntropyLoss,
     Dropout,
     Flatten,
     Identity,
     Layer,
+    Linear,
     LogSoftmax,
     Loss,
     Module,
@@ -36,7 +39,19 @@ _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": functional.softmax, "sigmoid": functional.sigmoid, "exp": np.exp, "identity": np.array}
 ACTIVATIONS = tuple(_FUNCTIONS)
 _OF_LAYERS = {Softmax: "identity", Sigmoid: "identity", LogSoftmax: "exp"}
+_CERTAIN: dict[type[Module], str] = {**_OF_LAYERS, Linear: "softmax", Conv2D: "softmax", ConvTranspose2D: "softmax"}
 _PASS_ON = (Identity, Dropout, Flatten, Reshape)  # in use, the values of x
+_KINDS = {"softmax": "logits", "sigmoid": "logits", "exp": "log-probabilities", "identity": "probabilities"}
+_OPERATIONS = {"identity": "softmax or sigmoid", "exp": "log-softmax"}
+_OUT = "take the {} out of the model, predict gives probabilities all the same"
+_ADVICE = {  # by the output activations of what the loss takes and of what it got
+    ("softmax", "identity"): _OUT,
+    ("softmax", "exp"): "take the {} out of the model, or use nn.NLLLoss()",
+    ("sigmoid", "identity"): _OUT,
+    ("sigmoid", "exp"): _OUT,
+    ("exp", "identity"): "put nn.LogSoftmax() in place of the {}, or take it out and use nn.CrossEntropyLoss()",
+    ("exp", "softmax"): "put nn.LogSoftmax() behind it, or use nn.CrossEntropyLoss()",
+}
 _MIDDLE = {"softmax": 0.0, "sigmoid": 0.0, "exp": math.log(0.5), "identity": 0.5}
 _ROUNDING = 1e-5  # of a sum of probabilities
 _FEW = 16  # inputs that show what outputs are
@@ -84,6 +99,35 @@ def _of_run(model: Module, x: np.ndarray) -> tuple[str | None, np.ndarray]:
     with prepared.nothing_kept(), probabilities.noted() as notes:
         y = np.asarray(model.forward(x))
     return probabilities.found(notes, y), y
+
+
+def forward_of_training(model: Module, x: np.ndarray, loss: Any) -> Any:
+    """Return the model's output for the first x of a training; ValueError: `loss` takes outputs of another kind."""
+    with probabilities.noted() as notes:
+        y = model.forward(x)
+    require_suited("fit", loss, model, probabilities.found(notes, np.asarray(y)))
+    return y
+
+
+def require_suited(function: str, loss: Any, model: Module, activation: str | None = None) -> None:
+    """ValueError: the loss takes outputs of another kind than the model's last layer gives, or `activation` says."""
+    if why := unsuited(loss, model, activation):
+        raise ValueError(f"{function}: {why}")
+
+
+def unsuited(loss: Any, model: Module, activation: str | None = None) -> str:
+    """Return why the loss does not suit what the model's last layer gives, or else outputs of that activation, or ""."""
+    last, takes = _last(model), str(getattr(loss, "output_activation", None))
+    kind = next((kind for kind in _CERTAIN if isinstance(last, kind) and type(last).forward is kind.forward), None)
+    gives = str(activation) if kind is None else _CERTAIN[kind]
+    if (takes, gives) not in _ADVICE:
+        return ""
+    end = f"last {_OPERATIONS[gives]}" if kind is None else type(last).__name__
+    model_gives = "the model gives" if kind is None else f"the model ends in {last!r}, which gives"
+    is_own = not type(loss).__module__.startswith("fastcnn.nn.")
+    return (f"loss is {loss!r}, which takes {_KINDS[takes]}, and {model_gives} {_KINDS[gives]}; "
+            f"{_ADVICE[takes, gives].format(end)}"
+            f"{'; a loss of your own says what it takes by its output_activation' if is_own else ''}")
 
 
 def _of_values(y: np.ndarray) -> str:

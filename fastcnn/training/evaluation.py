@@ -36,7 +36,8 @@ def evaluate(
     Where `loss` is not given, it is the one that suits what the model was trained for: CrossEntropyLoss for classes. Of
     several labels at once, the accuracy is the share of right labels. Classes are found by name where both have names.
     `metrics` adds values by name, each a function of all probabilities, as `predict` gives them, and of all labels.
-    ShapeError, DTypeError, ValueError: an argument is unfit. UserWarning: images are bytes, or as bytes are, where the model
+    ShapeError, DTypeError, ValueError: an argument is unfit, such as a loss that takes logits where the model gives
+    probabilities. UserWarning: images are bytes, or as bytes are, where the model
     takes others.
     """
     _require_model("evaluate", model)
@@ -92,7 +93,9 @@ def score(
             with given:
                 x, target = batches.serve(index, model.normalisation, dtype)
                 prediction = model.forward(x)
-            activation = activation or answers.of_model(model, x, loss, prediction)
+            if not activation:
+                activation = answers.of_model(model, x, loss, prediction)
+                answers.require_suited(function, loss, model, activation)
             loss = answers.suitable_loss(activation, target) if loss is None else loss
             total += loss.forward(prediction, target) * len(index)
             right += answers.count_right(prediction, target, activation, batches.one_class)

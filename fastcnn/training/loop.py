@@ -155,13 +155,16 @@ class Run:
         self.settings = self._settings()
 
     def _require_companions(self) -> None:
-        """ValueError: the optimizer is that of another model; DTypeError: the loss cannot take what mixup makes."""
+        """ValueError: the optimizer is that of another model, or the loss takes other outputs than the model gives;
+        DTypeError: the loss cannot take what mixup makes.
+        """
         own = {id(parameter) for _, parameter in self.model.named_parameters()}
         if own.isdisjoint(map(id, self.optimizer.parameters)):
             raise ValueError("fit: optimizer has no parameter of the model, expected one made with its model.parameters()")
         if self.train.augment and self.train.augment.mixup and isinstance(self.loss, (HingeLoss, NLLLoss)):
             raise DTypeError(f"fit: loss is {self.loss!r}, which takes labels, expected one that takes probabilities, "
                              "such as nn.CrossEntropyLoss(), with mixup")
+        answers.require_suited("fit", self.loss, self.model)
 
     def _prepare_model(self) -> None:
         """Give the model what belongs to its data, and its dropout layers masks that follow from the seed."""
@@ -252,9 +255,7 @@ class Run:
         self.optimizer.lr = self.schedule.lr(self.step, steps, self.base_lr, self.steps_per_epoch)
         with self._given:
             x, target = self.train.serve(index, self.model.normalisation, self.optimizer.flat.data.dtype)
-            if not self.activation:
-                self._settle_activation(x)
-            prediction = self.model.forward(x)
+            prediction = self.model.forward(x) if self.activation else self._first_forward(x)
         target = self.train.mix(index, target, prediction)
         loss = self.loss.forward(prediction, target)
         if not np.isfinite(loss):
@@ -270,14 +271,18 @@ class Run:
         self.loss_sum += loss * len(index)
         self.right += right
 
-    def _settle_activation(self, x: np.ndarray) -> None:
-        """Find out what the outputs for inputs such as x mean; UserWarning: the loss squashes what are probabilities."""
-        suits = getattr(self.loss, "output_activation", None)
+    def _first_forward(self, x: np.ndarray) -> Any:
+        """Return the outputs for the first inputs and take note of what they mean; ValueError: the loss takes others.
+
+        UserWarning: the loss takes others than the model in use gives, which validation measures.
+        """
+        prediction = answers.forward_of_training(self.model, x, self.loss)
         with in_use():
             self.activation = self.model.output_activation = answers.of_model(self.model, x, self.loss)
-        if self.activation == "identity" and suits in ("softmax", "sigmoid"):
-            warnings.warn(f"fit: {self.loss!r} applies {suits} to what are probabilities already, expected a model that "
-                          "ends without it", stacklevel=5)
+        unsuited = answers.unsuited(self.loss, self.model, self.activation)
+        if unsuited and self.validation is not None:
+            warnings.warn(f"fit: validation: {unsuited}", stacklevel=5)
+        return prediction
 
     def _gradient_scale(self) -> float:
         """Return what the step is to multiply gradients by; NonFiniteError: one of them is not finite."""
