@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+import fastcnn
 from fastcnn import functional, gradient_check, manual_seed, nn, optim
 from fastcnn.nn.initialise import he_normal, mix, orthogonal
 from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
@@ -297,6 +298,70 @@ def test_backward_needs_a_forward_and_names_the_layer(name):
         assert "(" in str(caught.value).partition(":")[0]
         layer.forward(x)
         layer.backward(y)
+
+
+def test_the_table_of_layers_has_every_class():
+    modules = {type(module) for layer, _ in LAYERS.values() for _, module in layer.named_modules()}
+    public = [getattr(nn, name) for name in nn.__all__]
+    classes = {kind for kind in public if isinstance(kind, type) and issubclass(kind, nn.Module)}
+    assert modules == classes - {nn.Module, nn.Layer}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_used_twice_in_a_step_raises_in_backward_and_works_again_afterwards(name):
+    layer, shape = LAYERS[name]
+    layer, x = copy.deepcopy(layer), numbers(*shape)
+    network = nn.Concat(layer, layer)
+    y = network.forward(x)
+    if isinstance(layer, nn.Identity):  # it keeps nothing
+        assert np.array_equal(network.backward(y), 2 * x)
+        return
+    with pytest.raises(RuntimeError, match=r"a layer that is used twice .* make one for each use"):
+        network.backward(y)
+    alone = copy.deepcopy(layer)
+    dy = layer.forward(x)
+    assert np.array_equal(layer.backward(dy), alone.backward(alone.forward(x)))
+    assert all(np.array_equal(a.grad, b.grad) for a, b in zip(layer.parameters(), alone.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("make", [
+    lambda layer: nn.Sequential(layer, nn.Tanh(), layer), lambda layer: nn.Residual(layer, layer),
+    lambda layer: nn.Residual(nn.Sequential(layer, layer)), lambda layer: nn.Sequential(layer, nn.ReLU(), layer, nn.ReLU()),
+    lambda layer: nn.Sequential(layer, nn.BatchNorm(4), layer, nn.BatchNorm(4)),
+    lambda layer: nn.Sequential(layer, nn.Sequential(nn.Residual(nn.ReLU()), nn.Sequential(layer))),
+])
+def test_a_linear_layer_used_twice_raises_wherever_it_stands(make):
+    network, x = make(nn.Linear(4, 4)), numbers(3, 4)
+    y = network.forward(x)
+    for need_dx in (True, False):
+        network.forward(x)
+        with pytest.raises(RuntimeError, match=r"^Linear\(4, 4\): backward needs a forward"):
+            network.backward(y, need_dx=need_dx)
+    with pytest.raises(RuntimeError, match="make one for each use"):
+        fastcnn.fit(network, (x, np.arange(3)), epochs=1, progress=False)
+
+
+def test_a_relu_used_twice_in_a_sequential_gives_right_gradients_where_other_layers_take_it_over():
+    relu = nn.ReLU()
+    network = nn.Sequential(nn.Linear(4, 5), relu, nn.Linear(5, 3), relu)
+    assert gradient_check(network, numbers(3, 4, seed=1)) < 1e-7
+
+
+def test_backward_belongs_to_the_last_forward():
+    layer, first, last = nn.Linear(4, 3), numbers(2, 4), numbers(5, 4, seed=1)
+    layer.forward(first)
+    dy = layer.forward(last)
+    layer.backward(dy)
+    assert np.allclose(layer.weight.grad, last.T @ dy)
+
+
+def test_a_loss_used_twice_in_a_step_raises_in_backward():
+    loss = nn.MSELoss()
+    loss.forward(numbers(2, 3), numbers(2, 3, seed=1))
+    loss.forward(numbers(2, 3), numbers(2, 3, seed=2))
+    loss.backward()
+    with pytest.raises(RuntimeError, match=r"^MSELoss\(\): backward needs a forward.* a loss that is used twice"):
+        loss.backward()
 
 
 def test_sequential_without_dx_gives_the_same_gradients_and_runs_nothing_upstream():

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import functional
 from ..shapes import DTypeError, ShapeError, integer, real
-from .module import is_keeping
+from .module import is_keeping, no_forward
 from .parameter import Parameter, distinct
 
 
@@ -41,7 +41,7 @@ class Loss:
         """Return the gradient of the last prediction; RuntimeError when there is none."""
         gradient, self._gradient = self._gradient, None
         if gradient is None:
-            raise RuntimeError(f"{self!r}: backward needs a forward of its own before it, outside nn.inference()")
+            raise no_forward(self, "loss")
         return gradient
 
     def __repr__(self) -> str:

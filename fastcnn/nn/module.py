@@ -88,8 +88,9 @@ class Module:
 
     Modules and Parameters set as attributes, also inside lists, tuples and dicts, belong to the module in the
     order in which they were set; nothing has to be registered and no base constructor has to be called.
-    Layers keep what backward needs until it runs, so each backward belongs to one forward before it. Backward
-    overwrites gradients; a parameter is used once in a step.
+    Layers keep what backward needs from their last forward until backward runs, so each backward belongs to the forward
+    before it. A layer that is used twice in a step raises RuntimeError in its second backward: make a layer for each use.
+    Backward overwrites gradients; a parameter is used once in a step.
     """
 
     frozen = False
@@ -372,7 +373,7 @@ class Module:
         """Return what forward kept and let go of it; RuntimeError when there is none."""
         kept, self._kept = self._kept, None
         if kept is None:
-            raise RuntimeError(f"{self!r}: backward needs a forward of its own before it, outside nn.inference()")
+            raise no_forward(self, "layer")
         return kept
 
     def __repr__(self) -> str:
@@ -412,6 +413,12 @@ def _normalisation(pair: Any) -> Normalisation:
     if not (np.isfinite(mean) & np.isfinite(std) & (std > 0) & (mean <= 1)).all():
         raise ValueError(f"normalisation has mean {mean.tolist()} and deviation {std.tolist()}, expected {expected}")
     return Normalisation(mean, std)
+
+
+def no_forward(owner: object, kind: str) -> RuntimeError:
+    """Return the error of a layer or loss whose backward finds nothing that forward kept for it."""
+    return RuntimeError(f"{owner!r}: backward needs a forward of its own before it, outside nn.inference(); a {kind} that "
+                        "is used twice in a step keeps what its last forward needs and no more: make one for each use")
 
 
 def backward(module: Module, dy: Any, need_dx: bool) -> Any:

@@ -38,7 +38,7 @@ from .diagnosis import all_finite
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": functional.softmax, "sigmoid": functional.sigmoid, "exp": np.exp, "identity": np.array}
 ACTIVATIONS = tuple(_FUNCTIONS)
-_OF_LAYERS = {Softmax: "identity", Sigmoid: "identity", LogSoftmax: "exp"}
+_OF_LAYERS: dict[type[Module], str] = {Softmax: "identity", Sigmoid: "identity", LogSoftmax: "exp"}
 _CERTAIN: dict[type[Module], str] = {**_OF_LAYERS, Linear: "softmax", Conv2D: "softmax", ConvTranspose2D: "softmax"}
 _PASS_ON = (Identity, Dropout, Flatten, Reshape)  # in use, the values of x
 _KINDS = {"softmax": "logits", "sigmoid": "logits", "exp": "log-probabilities", "identity": "probabilities"}
