@@ -822,6 +822,18 @@ def test_the_refusal_comes_before_anything_is_prepared():
     assert not told and model.normalisation is None and model.classes == ()
 
 
+def test_a_parameter_of_two_layers_is_warned_of_because_one_gradient_overwrites_the_other():
+    first, last = nn.Linear(64, 64), nn.Linear(64, 64)
+    last.weight = first.weight
+    model = nn.Sequential(first, nn.Tanh(), last)
+    with pytest.warns(UserWarning, match=r"fit: 0\.weight and 2\.weight are one Parameter, .* for each layer") as told:
+        train(model, (POINTS, POINTS), loss=nn.MSELoss())
+    assert [one.filename for one in told] == [__file__]  # where fit was called
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(nn.Sequential(first, nn.Tanh(), nn.Linear(64, 64)), (POINTS, POINTS), loss=nn.MSELoss())
+
+
 def test_several_labels_at_once(tmp_path):
     targets = (POINTS[:, :3] > [-1.0, 0.0, 1.0]).astype(np.float32)
     fastcnn.manual_seed(0)

@@ -90,7 +90,7 @@ class Module:
     order in which they were set; nothing has to be registered and no base constructor has to be called.
     Layers keep what backward needs from their last forward until backward runs, so each backward belongs to the forward
     before it. A layer that is used twice in a step raises RuntimeError in its second backward: make a layer for each use.
-    Backward overwrites gradients; a parameter is used once in a step.
+    Backward overwrites gradients; a parameter is used once in a step, so that layers do not share one.
     """
 
     frozen = False

@@ -1,4 +1,4 @@
-"""Numbers that stopped being finite: where they came from."""
+"""What went wrong in a training: where numbers stopped being finite, and which gradients overwrite each other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn import Dropout, Module, Parameter
+from ..nn import Dropout, Layer, Module, Parameter
 from ..nn.trace import watched
 
 IMAGES = "the input images"
@@ -58,3 +58,13 @@ def first_gradient(parameters: list[Parameter]) -> str:
         if not all_finite(parameter.grad):
             return f"the gradient of layer {parameter.name.rpartition('.')[0] or parameter.name}, {parameter!r}"
     return "the gradients"
+
+
+def shared_parameters(model: Module) -> list[str]:
+    """Return the names of each parameter that several layers train, such as "0.weight and 2.weight"."""
+    names: dict[int, list[str]] = {}
+    for layer, module in model.named_modules():
+        if isinstance(module, Layer) and not module.frozen:
+            for name, parameter in module._members(Parameter):
+                names.setdefault(id(parameter), []).append(f"{layer}.{name}")
+    return [" and ".join(shared) for shared in names.values() if len(shared) > 1]

@@ -22,7 +22,7 @@ from .augment import Augment
 from .batches import Batches, normalisation_of, order, warn_of_range
 from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
-from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output
+from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output, shared_parameters
 from .evaluation import Measures, Metrics, checked_loss, checked_metrics, score
 from .files import StrPath
 from .history import KEYS, History
@@ -174,6 +174,9 @@ class Run:
         self._settle_classes()
         for batches in (self.train, *([] if self.validation is None else [self.validation])):
             warn_of_range("fit", batches.images, self.model.normalisation, stacklevel=5)
+        for shared in shared_parameters(self.model):
+            warnings.warn(f"fit: {shared} are one Parameter, whose gradient is that of the layer whose backward runs last, "
+                          "expected a Parameter for each layer, or a backward of your own that adds them up", stacklevel=4)
         for index, layer in enumerate(self._dropouts().values()):
             layer.key, layer.step = mix(self.seed, index), 0
 
