@@ -751,6 +751,9 @@ UNSUITABLE = {
         lambda: ending(nn.Sigmoid()), nn.BCELoss(),
         r"which takes logits, .* ends in Sigmoid\(\), which gives probabilities; take the Sigmoid out"),
     "sigmoid by a function": (lambda: Own(3, ByFunction()), nn.BCEWithLogitsLoss(), "the model gives probabilities"),
+    "sigmoids of branches": (
+        lambda: nn.Sequential(nn.Concat(*[nn.Sequential(nn.Linear(64, 1), nn.Sigmoid()) for _ in range(3)]), nn.Identity()),
+        nn.BCELoss(), r"ends in Sigmoid\(\)"),
     "sigmoid for classes": (lambda: ending(nn.Sigmoid()), nn.CrossEntropyLoss(), "takes logits"),
     "logits before NLL": (
         lambda: ending(nn.Flatten()), nn.NLLLoss(),
@@ -781,6 +784,7 @@ def test_a_loss_of_outputs_of_another_kind_is_refused(name, function):
     (lambda: ending(nn.Softmax()), nn.MSELoss()), (lambda: ending(nn.Sigmoid()), nn.MSELoss()),
     (lambda: nn.Sequential(ending(nn.Softmax()), nn.Linear(3, 3)), nn.CrossEntropyLoss()),
     (lambda: nn.Residual(ending(nn.Softmax()), nn.Linear(64, 3)), nn.CrossEntropyLoss()),
+    (lambda: nn.Concat(nn.Linear(64, 2), nn.Sequential(nn.Linear(64, 1), nn.Sigmoid())), nn.BCELoss()),
 ], ids=str)
 def test_losses_of_outputs_of_their_kind_are_taken(make, loss):
     model = make()
@@ -932,6 +936,9 @@ def test_probabilities_sum_to_1_within_their_rounding():
     (lambda: nn.Sequential(nn.Linear(64, 3), OwnSigmoid()), (None, False)),
     (lambda: Own(3, nn.Softmax()), (None, False)),
     (type("OwnReLU", (nn.ReLU,), {}), (None, False)),
+    (lambda: nn.Concat(nn.Sigmoid(), nn.Sequential(nn.Linear(2, 2), nn.Sigmoid())), ("identity", True)),
+    (lambda: nn.Concat(nn.Sigmoid(), nn.Linear(2, 2)), (None, False)),
+    (lambda: nn.Concat(nn.Sigmoid(), nn.Identity()), (None, False)),
 ])
 def test_what_the_last_layer_tells(make, told):
     assert answers_of.of_structure(make()) == told

@@ -17,7 +17,7 @@ class Loss:
     """What all losses share: forward keeps the gradient, backward returns it.
 
     `output_activation` is what makes probabilities of the outputs that it takes: "softmax", "sigmoid", "exp", or "identity"
-    where they are taken as they are; None where that is not known.
+    where they are taken as they are; None where that is not known. `fit` and `evaluate` refuse outputs of another kind.
     """
 
     output_activation: str | None = None

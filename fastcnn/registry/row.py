@@ -240,4 +240,3 @@ GRADIENTS = (
     case("threads meet", n=(300001,)),
     bench("1M parameters", n=(1 << 20,)),
 )
-

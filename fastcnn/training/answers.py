@@ -16,6 +16,7 @@ from .. import functional
 from ..functional import prepared, probabilities
 from ..nn import (
     BCELoss,
+    Concat,
     Conv2D,
     ConvTranspose2D,
     CrossEntropyLoss,
@@ -67,10 +68,13 @@ def of_structure(model: Module) -> tuple[str | None, bool]:
 
 
 def _last(model: Module) -> Module | None:
-    """Return the last module that changes values."""
-    if not isinstance(model, Sequential) or type(model).forward is not Sequential.forward:
-        return None if isinstance(model, _PASS_ON) else model
-    return next((last for last in map(_last, reversed(model.layers)) if last is not None), None)
+    """Return the last module that changes values; of branches that end in one kind of module, that of the first."""
+    if isinstance(model, Sequential) and type(model).forward is Sequential.forward:
+        return next((last for last in map(_last, reversed(model.layers)) if last is not None), None)
+    if isinstance(model, Concat) and type(model).forward is Concat.forward:
+        ends = [_last(branch) for branch in model.branches]
+        return ends[0] if len(set(map(type, ends))) == 1 else model
+    return None if isinstance(model, _PASS_ON) else model
 
 
 def of_model(model: Module, x: np.ndarray, loss: Any, y: np.ndarray | None = None) -> str:

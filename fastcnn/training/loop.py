@@ -65,7 +65,8 @@ def fit(
     epoch has each under "test_" and its name, for callbacks and files to see. `seed` decides the order of images, their
     changes and the dropout masks.
     The optimizer ends with the rate that it began with. Ctrl-C, SIGTERM and SIGHUP end the run after the running batch;
-    `resume` names a checkpoint, or a folder of them, to go on from. ShapeError, DTypeError, ValueError: an argument is bad.
+    `resume` names a checkpoint, or a folder of them, to go on from. ShapeError, DTypeError, ValueError: an argument is bad,
+    such as a loss that takes logits for a model that ends in Softmax or Sigmoid.
     Other threads may evaluate the model meanwhile: they see the parameters of the moment, perhaps in the middle of a step.
     NonFiniteError: a loss or gradient became NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
     RuntimeError: another call of `fit` trains the model, or a part of it.
