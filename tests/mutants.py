@@ -51,7 +51,7 @@ from tests.mutation import Mutant
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".mutants"
 PACKAGES = "kernels", "fastcnn/functional", "fastcnn/training", "fastcnn/data"
-TREE = "fastcnn", "kernels", "tests", "bench", "examples", "pyproject.toml", "README.md"
+TREE = "fastcnn", "kernels", "tests", "bench", "examples", "docs", "pyproject.toml", "README.md", "CITATION.cff"
 PATIENCE = 10, 5  # a test may take so many times as long as without the mutant, and seconds more
 COPY_PATIENCE, COPY_TESTS = 300, 40  # seconds for a process of its own, which may have to compile, and its tests
 MACHINERY = {"_jit", "cache", "launch", "recording", "threads"}  # what all kernels are compiled and run by
