@@ -16,7 +16,7 @@ from fastcnn import data, nn, optim, training
 from fastcnn.cli import parser
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = {path.name: path.read_text() for path in sorted((REPOSITORY / "docs").glob("*.md"))}
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "docs").glob("*.md"))}
 BLOCKS = [pytest.param(block, id=f"{name}-{number}") for name, text in PAGES.items()
           for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))]
 PLACES = {"fastcnn": fastcnn, "nn": nn, "optim": optim, "training": training, "data": data}

@@ -8,7 +8,7 @@ import pytest
 
 from tests import wheel
 
-PYPROJECT = (wheel.REPOSITORY / "pyproject.toml").read_text()
+PYPROJECT = (wheel.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def listed(name):
@@ -37,4 +37,4 @@ def test_a_file_that_is_missing_in_a_wheel_is_named_and_so_is_one_that_is_left()
 @pytest.mark.parametrize("key", ["version", "license"])
 def test_the_citation_agrees_with_the_project(key):
     value = re.search(rf'^{key} = "([^"]+)"', PYPROJECT, re.MULTILINE)[1]
-    assert f"\n{key}: {value}\n" in (wheel.REPOSITORY / "CITATION.cff").read_text()
+    assert f"\n{key}: {value}\n" in (wheel.REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
