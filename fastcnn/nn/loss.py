@@ -14,7 +14,7 @@ from .parameter import Parameter, distinct
 
 
 class Loss:
-    """What all losses share: forward keeps the gradient, backward returns it.
+    """What all losses share: forward keeps the gradient, backward returns it, once; a loss used twice in a step raises.
 
     `output_activation` is what makes probabilities of the outputs that it takes: "softmax", "sigmoid", "exp", or "identity"
     where they are taken as they are; None where that is not known. `fit` and `evaluate` refuse outputs of another kind.

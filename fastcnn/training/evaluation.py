@@ -37,8 +37,7 @@ def evaluate(
     several labels at once, the accuracy is the share of right labels. Classes are found by name where both have names.
     `metrics` adds values by name, each a function of all probabilities, as `predict` gives them, and of all labels.
     ShapeError, DTypeError, ValueError: an argument is unfit, such as a loss that takes logits where the model gives
-    probabilities. UserWarning: images are bytes, or as bytes are, where the model
-    takes others.
+    probabilities. UserWarning: images are bytes, or as bytes are, where the model takes others.
     """
     _require_model("evaluate", model)
     size = integer("evaluate", "batch_size", batch_size, 1)
