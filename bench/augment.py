@@ -12,7 +12,7 @@ import numpy as np
 
 from fastcnn import functional, models, nn, optim
 from fastcnn.benchmark import timed
-from fastcnn.kernels import threads
+from fastcnn.kernels.jit import threads
 from fastcnn.training import Augment
 from fastcnn.training.augment import NAMED
 

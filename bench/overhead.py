@@ -14,7 +14,8 @@ import numpy as np
 
 from fastcnn import models, nn, optim
 from fastcnn.functional import arrays
-from fastcnn.kernels import _jit, threads
+from fastcnn.kernels.jit import threads
+from fastcnn.kernels.jit.compile import ParallelKernel
 
 _ROUNDS = 300
 
@@ -47,19 +48,19 @@ def smallest(call: Callable[[], object]) -> float:
 
 def kernels_of(call: Callable[[], object]) -> float:
     """Return the microseconds of the kernels that a call launches, each on its own."""
-    launches: list[tuple[_jit.ParallelKernel, tuple[object, ...]]] = []
-    launch = _jit.ParallelKernel.__call__
+    launches: list[tuple[ParallelKernel, tuple[object, ...]]] = []
+    launch = ParallelKernel.__call__
 
-    def noted(kernel: _jit.ParallelKernel, *arguments: object) -> None:
+    def noted(kernel: ParallelKernel, *arguments: object) -> None:
         launches.append((kernel, arguments))
         launch(kernel, *arguments)
 
-    with mock.patch.object(_jit.ParallelKernel, "__call__", noted):
+    with mock.patch.object(ParallelKernel, "__call__", noted):
         call()
     return sum(smallest(functools.partial(_again, launch, kernel, arguments)) for kernel, arguments in launches)
 
 
-def _again(launch: Callable[..., None], kernel: _jit.ParallelKernel, arguments: tuple[object, ...]) -> None:
+def _again(launch: Callable[..., None], kernel: ParallelKernel, arguments: tuple[object, ...]) -> None:
     arrays.queue()  # all tasks are to be done again
     launch(kernel, *arguments)
 

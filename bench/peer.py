@@ -21,7 +21,7 @@ from turns import MismatchError, Result, compete
 
 import fastcnn
 from fastcnn import benchmark, extras, signals
-from fastcnn.kernels import threads
+from fastcnn.kernels.jit import threads
 
 
 class Table(NamedTuple):

@@ -20,7 +20,7 @@ from llvmlite import binding
 from numba.core.caching import NullCache
 
 from fastcnn import benchmark, fit, manual_seed, models, optim, set_num_threads, verification
-from fastcnn.kernels import _jit
+from fastcnn.kernels.jit.compile import dispatchers, launching
 
 NETWORKS = {"lenet5": (28, 28, 1), "resnet20": (32, 32, 3), "mobilenet": (32, 32, 3)}
 BATCH, STEPS = 16, 50
@@ -36,7 +36,7 @@ def launches() -> Iterator[tuple[str, list[str]]]:
             found.append(f"{kernel.__name__}({', '.join(map(_described, given))}) on {workers}")
             kernel.run(given, workers)
 
-        with _jit.launching(note):
+        with launching(note):
             verification.repeatable(row, arguments)[0]()
         yield f"{row.name}, {case.name}", found
 
@@ -49,7 +49,7 @@ def _described(value: Any) -> str:
 
 def machine_code() -> Iterator[tuple[str, str]]:
     """Give each compiled kernel, by name and argument types, with a digest of its instructions."""
-    for name, dispatcher in sorted(_jit.dispatchers.items()):
+    for name, dispatcher in sorted(dispatchers.items()):
         for signature, compiled in dispatcher.overloads.items():
             sections = binding.ObjectFileRef.from_data(compiled.library._get_compiled_object()).sections()
             text = b"".join(section.data() for section in sections if section.is_text())
@@ -73,7 +73,7 @@ def trained(name: str, threads: int) -> str:
 
 def state() -> dict[str, dict[str, Any]]:
     """Return all of it."""
-    for dispatcher in _jit.dispatchers.values():
+    for dispatcher in dispatchers.values():
         dispatcher._cache = NullCache()
     found = dict(launches())
     digests = {f"{name}, {threads} threads": trained(name, threads) for name in NETWORKS for threads in (1, 2)}

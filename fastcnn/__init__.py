@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         shapes,
         training,
     )
-    from .kernels import threads
+    from .kernels.jit import threads
     from .nn import manual_seed  # noqa: F401
     from .shapes import CheckpointError, DataFormatError, DTypeError, ShapeError  # noqa: F401
     from .training import History, NonFiniteError, evaluate, fit, gradient_check, load, predict, save  # noqa: F401

@@ -16,7 +16,8 @@ import numpy as np
 
 from . import verification
 from .functional.ceiling import multiplying, peak
-from .kernels import machine, threads
+from .kernels import machine
+from .kernels.jit import threads
 from .registry import ROWS, Arguments, Case, Row
 
 Call = Callable[[], object]

@@ -19,7 +19,9 @@ import numpy as np
 
 from . import __version__, extras
 from .data import sources
-from .kernels import cache, folders, simd, threads
+from .kernels import folders
+from .kernels.jit import cache, threads
+from .kernels.vector import simd
 from .nn.memory import free_memory
 
 _config: Any = numba.config

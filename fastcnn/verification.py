@@ -31,7 +31,7 @@ from . import faults, functional, reference
 from .extras import MissingExtraError
 from .faults import Refusal
 from .functional import arrays
-from .kernels import threads
+from .kernels.jit import threads
 from .registry import LINEAR, ROWS, Arguments, Case, Draw, Fault, Row
 
 FLOAT_TYPES = "float32", "float64"

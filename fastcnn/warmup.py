@@ -16,7 +16,7 @@ from numba.core import event
 
 from . import signals, streams
 from .data import Split
-from .kernels.notice import notice
+from .kernels.jit.notice import notice
 
 _CLEAR = "\r\x1b[2K"
 

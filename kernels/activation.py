@@ -9,11 +9,11 @@ import math
 import numpy as np
 
 from . import elementary
-from ._jit import inline_kernel, interleaved_kernel, kernel, parallel_kernel
 from .elementary import exp, exp_or_zero, exp_to_one, log1p_unit, log_from_one, normal_density, normal_distribution
-from .rows import rows_at, rows_fill, rows_largest, rows_load, rows_spread, rows_store, rows_sum, rows_together
-from .scalar import HALF, ONE, TWO, ZERO, at_least, constant, natural, positions, runs
-from .simd import lanes_of
+from .jit.compile import inline_kernel, interleaved_kernel, kernel, parallel_kernel
+from .vector.rows import rows_at, rows_fill, rows_largest, rows_load, rows_spread, rows_store, rows_sum, rows_together
+from .vector.scalar import HALF, ONE, TWO, ZERO, at_least, constant, natural, positions, runs
+from .vector.simd import lanes_of
 
 THREE, SIX = np.float32(3), np.float32(6)
 _selu_scale = constant(1.0507009873554805, 1.0507009873554805)

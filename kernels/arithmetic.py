@@ -1,7 +1,7 @@
 """Sums of arrays, and arrays side by side: where the branches of a network meet."""
 
-from ._jit import parallel_kernel
-from .scalar import ZERO, natural, positions, runs
+from .jit.compile import parallel_kernel
+from .vector.scalar import ZERO, natural, positions, runs
 
 
 @parallel_kernel

@@ -2,8 +2,8 @@
 
 import math
 
-from ._jit import inline_kernel, kernel, parallel_kernel
-from .scalar import ONE, ZERO, natural
+from .jit.compile import inline_kernel, kernel, parallel_kernel
+from .vector.scalar import ONE, ZERO, natural
 
 
 @kernel

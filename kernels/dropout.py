@@ -3,8 +3,8 @@
 Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3.
 """
 
-from ._jit import inline_kernel, parallel_kernel
-from .scalar import ZERO, natural, positions
+from .jit.compile import inline_kernel, parallel_kernel
+from .vector.scalar import ZERO, natural, positions
 
 _ROUNDS = 10
 _LOW, _HALF = natural(0xFFFFFFFF), natural(32)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 
-from ._jit import inline_kernel
-from .scalar import (
+from .jit.compile import inline_kernel
+from .vector.scalar import (
     HALF,
     ONE,
     TWO,

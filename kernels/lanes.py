@@ -1,7 +1,7 @@
 """Runs of whole pixels: loops over lanes, a multiple of the channels, are long where channels are few."""
 
-from ._jit import kernel
-from .scalar import natural
+from .jit.compile import kernel
+from .vector.scalar import natural
 
 
 @kernel

@@ -7,12 +7,22 @@ import math
 
 import numpy as np
 
-from ._jit import inline_kernel, parallel_kernel
 from .activation import largest, named, row, sum_of_exp
 from .elementary import exp_or_zero, exp_to_one, log1p_unit, log_from_one, sigmoid
-from .rows import column_pick, rows_at, rows_fill, rows_load, rows_spread, rows_store, rows_sum, rows_together, rows_weigh
-from .scalar import HALF, ONE, TWO, ZERO, natural, positions
-from .simd import lanes_of, lanes_store
+from .jit.compile import inline_kernel, parallel_kernel
+from .vector.rows import (
+    column_pick,
+    rows_at,
+    rows_fill,
+    rows_load,
+    rows_spread,
+    rows_store,
+    rows_sum,
+    rows_together,
+    rows_weigh,
+)
+from .vector.scalar import HALF, ONE, TWO, ZERO, natural, positions
+from .vector.simd import lanes_of, lanes_store
 
 CHUNK = 4096  # elements whose losses are added up by one worker
 

@@ -2,10 +2,10 @@
 
 from numba import int64
 
-from ._jit import parallel_kernel
-from .scalar import positions
-from .simd import lanes_of
-from .tile import rows_of, tile_multiply_add, tile_store, tile_strided, tile_zeros
+from .jit.compile import parallel_kernel
+from .vector.scalar import positions
+from .vector.simd import lanes_of
+from .vector.tile import rows_of, tile_multiply_add, tile_store, tile_strided, tile_zeros
 
 STEPS = 64  # outer products of one round
 

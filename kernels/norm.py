@@ -14,10 +14,10 @@ import math
 
 import numpy as np
 
-from ._jit import inline_kernel, kernel, ordered_kernel, parallel_kernel
+from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
-from .scalar import ZERO, natural, runs
-from .simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
+from .vector.scalar import ZERO, natural, runs
+from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
 
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
 _ROWS, _WIDTH = 16, 128  # rows whose gradients are taken together, of up to so many channels; fewer of longer ones

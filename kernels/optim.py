@@ -6,8 +6,8 @@ Formulas and sources: fastcnn/reference/optim.py.
 
 import numpy as np
 
-from ._jit import parallel_kernel
-from .scalar import ONE, ZERO, natural, positions, quotient, runs
+from .jit.compile import parallel_kernel
+from .vector.scalar import ONE, ZERO, natural, positions, quotient, runs
 
 CHUNK = 4096  # elements whose squares are added up by one worker
 FILTERS = 16  # columns that belong to one worker: a cache line of them

@@ -7,10 +7,10 @@ of the result has one writer. Inner loops run over the channels, which lie side 
 
 import numpy as np
 
-from ._jit import kernel, parallel_kernel
+from .jit.compile import kernel, parallel_kernel
 from .lanes import fold, repeat
-from .scalar import natural, quotient
-from .simd import (
+from .vector.scalar import natural, quotient
+from .vector.simd import (
     lanes_add,
     lanes_first_maximum,
     lanes_load,

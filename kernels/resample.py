@@ -4,9 +4,9 @@ Which these are is told by tables for rows and for columns: sources and weights 
 starts[p + 1]. The gradient is the same with the tables transposed. Rows are added up first, whole ones, then columns.
 """
 
-from ._jit import kernel, parallel_kernel
-from .scalar import natural
-from .simd import lanes_load, lanes_of, lanes_store, lanes_zero
+from .jit.compile import kernel, parallel_kernel
+from .vector.scalar import natural
+from .vector.simd import lanes_load, lanes_of, lanes_store, lanes_zero
 
 
 @kernel

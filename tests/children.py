@@ -18,7 +18,7 @@ from typing import Any
 
 import fastcnn
 from fastcnn import functional
-from fastcnn.kernels import threads
+from fastcnn.kernels.jit import threads
 from tests.stress import digest, numbers
 
 _PATIENCE = 120  # seconds

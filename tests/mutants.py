@@ -44,7 +44,7 @@ from typing import Any, NamedTuple, TextIO
 import coverage
 import pytest
 
-from fastcnn.kernels import _jit
+from fastcnn.kernels.jit.compile import dispatchers
 from tests import mutation
 from tests.mutation import Mutant
 
@@ -54,7 +54,7 @@ PACKAGES = "kernels", "fastcnn/functional", "fastcnn/training", "fastcnn/data"
 TREE = "fastcnn", "kernels", "tests", "bench", "examples", "docs", "pyproject.toml", "README.md", "CITATION.cff"
 PATIENCE = 10, 5  # a test may take so many times as long as without the mutant, and seconds more
 COPY_PATIENCE, COPY_TESTS = 300, 40  # seconds for a process of its own, which may have to compile, and its tests
-MACHINERY = {"_jit", "cache", "launch", "recording", "threads"}  # what all kernels are compiled and run by
+MACHINERY = {"compile", "cache", "launch", "recording", "threads"}  # what all kernels are compiled and run by
 MACHINERY_TESTS = "tests/test_cache.py", "tests/test_registry.py::test_check[relu-"
 WHOLE = 0, 1 << 30  # lines of a file
 MEMORY = 4 << 30  # bytes that a mutant may take beyond what its parent has
@@ -330,7 +330,7 @@ def set_defaults(changed: ast.FunctionDef, path: str, functions: Functions) -> N
 
 def load_kernels() -> None:
     """Load what is compiled, so that not every fork has to."""
-    for dispatcher in list(_jit.dispatchers.values()):
+    for dispatcher in list(dispatchers.values()):
         for signature, _ in dispatcher._cache._cache_file._load_index():
             dispatcher.compile(signature)
 

@@ -23,7 +23,7 @@ import numpy as np
 
 import fastcnn
 from fastcnn import functional, nn, optim
-from fastcnn.kernels import threads
+from fastcnn.kernels.jit import threads
 
 LAYERS = "tbb", "omp", "workqueue"
 

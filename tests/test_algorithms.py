@@ -7,7 +7,8 @@ import pytest
 
 import fastcnn
 from fastcnn import functional, nn, optim
-from fastcnn.functional import caches, direct, winograd
+from fastcnn.functional import caches
+from fastcnn.functional.conv import direct, winograd
 from fastcnn.nn.module import backward
 
 

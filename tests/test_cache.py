@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from fastcnn.kernels.cache import _CheckedFile
+from fastcnn.kernels.jit.cache import _CheckedFile
 
 
 def test_processes_that_compile_at_once_do_not_mix_their_code(tmp_path):

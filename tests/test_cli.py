@@ -98,7 +98,7 @@ def test_a_run_writes_exactly_its_files(finished):
 
 def test_what_a_run_prints(capsys):
     assert main([*QUICK, "--epochs", "1", "--seed", "3", "--threads", "1"]) == 0
-    fastcnn.set_num_threads(fastcnn.kernels.threads.available())
+    fastcnn.set_num_threads(fastcnn.kernels.jit.threads.available())
     printed = capsys.readouterr()
     out, progress = lines(printed.out), lines(printed.err)
     assert out[0] == "data     digits: 1,442 training and 355 test images of 8 x 8 x 1, 10 classes"
@@ -283,7 +283,7 @@ def test_train_tells_its_memory_and_refuses_what_does_not_fit(monkeypatch, capsy
     assert re.search(r"size 1000 takes \d+\.\d MiB for a step, 20\.0 MiB free; expected --batch-size 256 or less", said)
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     assert main(["train", "digits", *one]) == 1
-    fastcnn.set_num_threads(fastcnn.kernels.threads.available())
+    fastcnn.set_num_threads(fastcnn.kernels.jit.threads.available())
     assert only_line(capsys).endswith("expected a smaller --batch-size or --model")
 
 

@@ -60,7 +60,7 @@ def test_a_command_and_a_file_find_the_kernels(place, folder, origin):
 
 
 def test_both_have_the_same_compiled_kernels(place):
-    code = "from fastcnn.kernels import cache; print(cache.folder())"
+    code = "from fastcnn.kernels.jit import cache; print(cache.folder())"
     assert run(place, "clone", "-c", code) == run(place, "elsewhere", "-c", code)
 
 

@@ -5,9 +5,9 @@ import math
 import numba
 import numpy as np
 import pytest
-from fastcnn.kernels._jit import parallel_kernel
 
 from fastcnn.kernels import elementary
+from fastcnn.kernels.jit.compile import parallel_kernel
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="rounding and speed of compiled code")
 

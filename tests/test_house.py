@@ -11,7 +11,7 @@ from numba import types
 
 from fastcnn import functional, registry, verification
 from fastcnn.functional import conv
-from fastcnn.kernels import _jit
+from fastcnn.kernels.jit import compile as jit
 
 HOUSE = Path(__file__).parents[1]
 PACKAGE, KERNELS = HOUSE / "fastcnn", HOUSE / "kernels"
@@ -35,7 +35,7 @@ LIKE = {"linear": "conv"}  # families whose kernels are those of another: a line
 FAMILIES = ("activation", "arithmetic", "batch", "conv", "dropout", "linear", "loss", "norm", "optim", "pool",
             "resample")
 
-FILES = sorted([*PACKAGE.rglob("*.py"), *KERNELS.glob("*.py")])
+FILES = sorted([*PACKAGE.rglob("*.py"), *KERNELS.rglob("*.py")])
 SOURCES = {path: ast.parse(path.read_text(), str(path)) for path in FILES}
 
 
@@ -83,12 +83,30 @@ def test_imports_go_down(path):
             assert own not in NARROW or part in NARROW[own], f"{name(path)} imports {imported}"
 
 
+# The three corridors of kernels/, each with those that it may import from, and itself; what stands in none holds loops.
+CORRIDORS = {"jit": set(), "vector": {"jit"}, "loops": {"jit", "vector"}}
+
+
+def corridor_of(module):
+    """The corridor that a module of kernels/ belongs to."""
+    part = module.split(".")[2] if module.count(".") > 1 else ""
+    return part if part in CORRIDORS else "loops"
+
+
+@pytest.mark.parametrize("path", sorted(KERNELS.rglob("*.py")), ids=name)
+def test_loops_stand_on_vectors_and_vectors_on_the_compiler(path):
+    own = corridor_of(".".join(module_of(path)))
+    for imported in imports_of(path):
+        if part_of(imported) == "kernels" and imported != "fastcnn.kernels":  # whose one file here says where folders are
+            assert corridor_of(imported) in {own, *CORRIDORS[own]}, f"{name(path)} imports {imported}"
+
+
 def decorators(node):
     return {getattr(decorator, "id", getattr(decorator, "attr", "")) for decorator in node.decorator_list}
 
 
 ENTRIES = {"parallel_kernel", "interleaved_kernel"}
-KERNEL_FUNCTIONS = [(path, node) for path in sorted(KERNELS.glob("*.py")) for node in ast.walk(SOURCES[path])
+KERNEL_FUNCTIONS = [(path, node) for path in sorted(KERNELS.rglob("*.py")) for node in ast.walk(SOURCES[path])
                     if isinstance(node, ast.FunctionDef)
                     and decorators(node) & {"kernel", "ordered_kernel", "inline_kernel", *ENTRIES}]
 
@@ -112,7 +130,7 @@ def test_kernels_raise_nothing_and_allocate_nothing(path, node):
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_compiler_options_have_one_home(path):
-    if path == KERNELS / "_jit.py":
+    if path == KERNELS / "jit" / "compile.py":
         return
     for node in ast.walk(SOURCES[path]):
         if isinstance(node, ast.keyword):
@@ -137,15 +155,21 @@ def test_nothing_runs_what_a_file_says(path):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_have_a_file_on_each_floor(family):
-    kernels = KERNELS / f"{LIKE.get(family, family)}.py"
-    for path in (kernels, PACKAGE / "reference" / f"{family}.py", PACKAGE / "functional" / f"{family}.py"):
-        assert path.is_file(), name(path)
+    for place in (KERNELS / LIKE.get(family, family), PACKAGE / "reference" / family, PACKAGE / "functional" / family):
+        assert place.is_dir() or place.with_suffix(".py").is_file(), name(place)
 
 
 def test_files_of_functional_belong_to_families():
-    helpers = {"__init__", "arrays", "caches", "ceiling", "forks", "prepared", "probabilities", "products", "replay"}
+    helpers = {"__init__", "arrays", "caches", "ceiling", "forks", "prepared", "probabilities", "replay"}
+    assert {path.stem for path in (PACKAGE / "functional").iterdir() if path.suffix in ("", ".py")} - {"__pycache__"} == {
+        *FAMILIES, *helpers}
+
+
+def test_algorithms_of_convolution_have_a_file_with_their_loops():
     algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()}
-    assert {path.stem for path in (PACKAGE / "functional").glob("*.py")} == {*FAMILIES, *algorithms, *helpers}
+    files = {path.stem for path in (PACKAGE / "functional" / "conv").glob("*.py")}
+    assert files == {"__init__", "products", *algorithms}
+    assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - {"pointwise"}  # whose loops are direct's
 
 
 def public(module):
@@ -168,7 +192,7 @@ def test_twins_and_rows_are_complete(row):
     verification.Complete(row).run()
 
 
-ENTERED = [f"fastcnn.kernels.{path.stem}.{node.name}" for path, node in KERNEL_FUNCTIONS
+ENTERED = [f"{'.'.join(module_of(path))}.{node.name}" for path, node in KERNEL_FUNCTIONS
            if decorators(node) & ENTRIES]
 
 
@@ -185,17 +209,17 @@ def test_one_signature_for_each_type():
     meant = {}
 
     def watched(kernel, arguments, workers):
-        meant.setdefault((kernel.__name__, kernel._types(arguments)), set()).add(_jit._signature(arguments))
+        meant.setdefault((kernel.__name__, kernel._types(arguments)), set()).add(jit._signature(arguments))
         kernel.run(arguments, workers)
 
-    with _jit.launching(watched):
+    with jit.launching(watched):
         for row in registry.ROWS:
             for trial in verification.trials(row):
                 if trial.case is row.cases[0]:
                     trial.run()
     assert len(meant) > 60
     assert not {types: found for types, found in meant.items() if len(found) > 1}
-    signatures = {kernel: _jit.dispatchers[kernel].signatures for kernel in ENTERED if kernel in _jit.dispatchers}
+    signatures = {kernel: jit.dispatchers[kernel].signatures for kernel in ENTERED if kernel in jit.dispatchers}
     for kernel, found in signatures.items():
         inputs = {isinstance(one[0].dtype, types.Integer) for one in found}  # bytes, floats, or both where tests ran before
         assert len({without_width(one) for one in found}) <= 2 * len(inputs), kernel

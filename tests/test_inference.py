@@ -9,7 +9,7 @@ import pytest
 import fastcnn
 from fastcnn import functional, manual_seed, models, nn, optim
 from fastcnn.functional import prepared
-from fastcnn.kernels import recording
+from fastcnn.kernels.jit import recording
 from fastcnn.nn import fusion
 from fastcnn.shapes import DTypeError, ShapeError
 
@@ -378,7 +378,7 @@ def test_threads_of_python_replay_apart():
 
 
 def test_no_launch_of_a_replay_begins_before_the_one_before_it_ends(replays):
-    if fastcnn.kernels.threads.available() < 2:
+    if fastcnn.kernels.jit.threads.available() < 2:
         pytest.skip("on one core, threads take turns")
     manual_seed(0)
     model = settle(nn.Sequential(*(conv(24, 24, 3, padding=1, bias=False) for _ in range(8))))

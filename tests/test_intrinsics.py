@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numba import float32, float64
 
-from fastcnn.kernels import planes, rows, scalar, simd, simd_python, strips, tile
+from fastcnn.kernels.vector import planes, rows, scalar, simd, simd_python, strips, tile
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares compiled code with Python")
 

@@ -18,7 +18,8 @@ import fastcnn
 from fastcnn import data, doctor, nn, signals, streams, warmup
 from fastcnn.cli import catalogue, main
 from fastcnn.data import sources
-from fastcnn.kernels import cache, folders
+from fastcnn.kernels import folders
+from fastcnn.kernels.jit import cache
 from fastcnn.training import Callback, Checkpoint, load_checkpoint
 from fastcnn.training.progress import ProgressBar, ProgressLines, progress_callback
 
@@ -397,7 +398,7 @@ def nobody(*arguments):
 pwd.getpwuid = pwd.getpwnam = nobody
 import numpy as np
 from fastcnn import data, functional, nn
-from fastcnn.kernels import cache
+from fastcnn.kernels.jit import cache
 assert cache.folder() is None and not cache.is_private()
 print(functional.relu(np.float32([[-1, 2]])), len(data.load("digits").test))
 """

@@ -14,7 +14,7 @@ import pytest
 
 import fastcnn
 from fastcnn import functional, manual_seed, models, nn, optim
-from fastcnn.kernels import notice
+from fastcnn.kernels.jit import notice
 from tests import stress
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from .. import data, extras, models, nn, optim, plot, streams, training, warmup
-from ..kernels import simd, threads
+from ..kernels.jit import threads
+from ..kernels.vector import simd
 from ..nn import memory
 from ..training.checkpoint import checkpoints
 from . import datasets

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import shapes
 from ..kernels import activation as kernels
-from ..kernels import threads
+from ..kernels.jit import threads
 from . import arrays
 from .probabilities import note
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import shapes
 from ..kernels import arithmetic as kernels
-from ..kernels import threads
+from ..kernels.jit import threads
 from . import arrays
 
 

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..kernels import _jit, recording
+from ..kernels.jit import recording
+from ..kernels.jit.compile import launching
 from ..shapes import DTypeError, ShapeError, Window, nonempty, same_shape
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -322,7 +323,7 @@ def rehearsal() -> Iterator[None]:
     usual, _thread.pool = _thread.pool, _Pool()
     _thread.pool.allocate = np.zeros
     try:
-        with _jit.launching(lambda kernel, arguments, workers: None):
+        with launching(lambda kernel, arguments, workers: None):
             yield
     finally:
         _thread.pool = usual

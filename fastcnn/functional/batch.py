@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import shapes
 from ..kernels import batch as kernels
-from ..kernels import threads
+from ..kernels.jit import threads
 from ..shapes import DTypeError, ShapeError, same_shape
 from . import arrays
 

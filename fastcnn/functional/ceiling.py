@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..kernels import machine, simd, threads
+from ..kernels import machine
+from ..kernels.jit import threads
+from ..kernels.vector import simd
 
 _TRIES = 20
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import shapes
 from ..kernels import dropout as kernels
-from ..kernels import threads
+from ..kernels.jit import threads
 from . import arrays
 
 _BOOL = np.dtype(bool)

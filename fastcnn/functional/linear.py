@@ -10,8 +10,9 @@ import numpy as np
 
 from .. import shapes
 from ..shapes import Window
-from . import arrays, direct, pointwise, products
+from . import arrays
 from .activation import through_relu
+from .conv import direct, pointwise, products
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..kernels import norm as kernels
-from ..kernels import threads
+from ..kernels.jit import threads
 from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer, real, same_shape
 from . import arrays
 from .activation import relu_backward

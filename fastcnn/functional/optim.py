@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import optim as kernels
-from ..kernels import threads
+from ..kernels.jit import threads
 from ..shapes import ShapeError, integer, real, same_shape
 from . import arrays
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import shapes
 from ..kernels import pool as kernels
-from ..kernels import threads
+from ..kernels.jit import threads
 from ..shapes import Padding, Pair, ShapeError, Window
 from . import arrays, resample
 

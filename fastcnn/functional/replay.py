@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import recording, threads
+from ..kernels.jit import recording, threads
 from . import arrays
 
 _LARGEST = 1 << 16  # bytes of an input; with more of them, Python's share of the time is small

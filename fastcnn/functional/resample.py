@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import shapes
 from ..kernels import resample as kernels
-from ..kernels import threads
+from ..kernels.jit import threads
 from ..shapes import Padding, Pair
 from . import arrays
 

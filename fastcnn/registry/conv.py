@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import reference
-from ..kernels import simd
+from ..kernels.vector import simd
 from ..shapes import DTypeError, ShapeError
 from .drawing import Drawer, chance, channels, given, images, padding, size, twice
 from .row import LANES, LINEAR, TILE, WIDTH, Arguments, Bound, Case, Draw, Row, bad, bench, case, of_sum, ones, typical

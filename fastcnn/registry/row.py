@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, reference
-from ..kernels import simd
+from ..kernels.vector import simd
 
 # Of this machine: pixels of a register tile one vector wide, float32 elements of a vector, and of two.
 TILE, LANES = simd.ROWS[1], simd.VECTOR_BYTES // 4

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from ..shapes import Window
+from ...shapes import Window
 from . import direct
 
 

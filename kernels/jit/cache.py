@@ -24,8 +24,9 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
 from numba.core.runtime import rtsys
 
-from . import folders
+from .. import folders
 
+_SOURCES = Path(__file__).parents[1]  # all kernels
 _ABANDONED = 3600.0  # seconds; a living writer renames its temporary file within milliseconds
 
 
@@ -36,8 +37,8 @@ def folder() -> Path | None:
     if root is None:
         return None
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    for source in sorted(_SOURCES.rglob("*.py")):
+        digest.update(source.relative_to(_SOURCES).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
     cpu = llvmlite.binding.get_host_cpu_name() + llvmlite.binding.get_host_cpu_features().flatten()
     for part in (numba.__version__, llvmlite.__version__, sys.version, cpu, *_settings()):
         digest.update(part.encode() + b"\0")

@@ -14,7 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from . import _jit, launch, threads
+from . import launch, threads
+from .compile import ParallelKernel, launches_run, launching, run_stored
 
 _LINE = 8  # numbers in a cache line, so that counters do not share one
 _MOST = 1024  # launches
@@ -33,7 +34,7 @@ class Recording:
         self._held: list[Any] = []
         self._stored: tuple[np.ndarray, ...] = ()
 
-    def add(self, kernel: _jit.ParallelKernel, arguments: tuple[Any, ...], workers: int) -> None:
+    def add(self, kernel: ParallelKernel, arguments: tuple[Any, ...], workers: int) -> None:
         """Run a launch and remember it."""
         kernel.run(arguments, workers)
         if len(self._entries) < _MOST:
@@ -61,7 +62,7 @@ class Recording:
     def replay(self) -> None:
         """Make all launches once more."""
         self._counters.fill(0)
-        _jit.run_stored(*self._stored, self._counters, max(self._shares, default=1))
+        run_stored(*self._stored, self._counters, max(self._shares, default=1))
 
 
 class _Thread(threading.local):
@@ -78,7 +79,7 @@ def current() -> Recording | None:
 
 def is_possible() -> bool:
     """Whether launches can be recorded: those of compiled kernels that nothing else takes the place of."""
-    return not numba.config.DISABLE_JIT and _jit.launches_run()
+    return not numba.config.DISABLE_JIT and launches_run()
 
 
 @contextlib.contextmanager
@@ -87,7 +88,7 @@ def recorded() -> Iterator[Recording]:
     before, recording = _thread.recording, Recording()
     _thread.recording = recording
     try:
-        with _jit.launching(recording.add), threads.started():
+        with launching(recording.add), threads.started():
             yield recording
     finally:
         _thread.recording = before

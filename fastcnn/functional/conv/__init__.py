@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import shapes
-from ..kernels import arithmetic, threads
-from ..shapes import Padding, ShapeError, Window
-from . import arrays, depthwise, direct, narrow, pointwise, products, winograd
-from .activation import through_relu
+from ... import shapes
+from ...kernels import arithmetic
+from ...kernels.jit import threads
+from ...shapes import Padding, ShapeError, Window
+from .. import arrays
+from ..activation import through_relu
+from . import depthwise, direct, narrow, pointwise, products, winograd
 
 # The last one that fits is what `algorithm="auto"` takes.
 _MODULES: dict[str, ModuleType] = {

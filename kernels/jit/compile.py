@@ -160,6 +160,7 @@ class ParallelKernel:
         self._addresses: dict[tuple[Any, ...], int] = {}
 
     def __call__(self, *arguments: Any) -> None:
+        """Launch (..., workers), or do what this thread has put in the place of launches."""
         if _thread.launch is None:
             self.run(arguments[:-1], arguments[-1])
         else:

@@ -16,12 +16,12 @@ elements stay in registers. With channels for half a vector at most, two pixels 
 and these pairs are broadcast.
 """
 
-from ._jit import kernel, parallel_kernel
-from .matmul import copy_run, zero_run
-from .planes import filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
-from .scalar import natural
-from .simd import PLANES, lanes_of
-from .tile import tile_multiply_add, tile_prefetch, tile_store
+from ..jit.compile import kernel, parallel_kernel
+from ..vector.planes import filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
+from ..vector.scalar import natural
+from ..vector.simd import PLANES, lanes_of
+from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
+from .products import copy_run, zero_run
 
 AHEAD = 24  # pixels: how far ahead of its use dy is fetched
 

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
 
-from ._jit import kernel, share
+from ..jit.compile import kernel, share
 from .simd import not_below, of_each, splat, width_of
 
 # A position that cannot be negative.

@@ -7,10 +7,10 @@ elements of the gradient of the weight, which is summed over chunks of rows in a
 fetched ahead: the hardware alone does not keep up (measured, 10%).
 """
 
-from ._jit import kernel, parallel_kernel
-from .scalar import natural
-from .simd import PIXELS, TAPS, lanes_load, lanes_of, lanes_store
-from .strips import (
+from ..jit.compile import kernel, parallel_kernel
+from ..vector.scalar import natural
+from ..vector.simd import PIXELS, TAPS, lanes_load, lanes_of, lanes_store
+from ..vector.strips import (
     lanes_multiply_add,
     pixels_multiply_add,
     pixels_multiply_add_3,

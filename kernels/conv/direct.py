@@ -15,12 +15,12 @@ section 4). The gradient of the weight reduces over the same bands. Linear layer
 
 import math
 
-from ._jit import kernel, parallel_kernel
-from .launch import take
-from .matmul import copy_run_padded, correlate, multiply, pack_row, zero_run
-from .scalar import natural
-from .simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
-from .tile import row_copy
+from ..jit.compile import kernel, parallel_kernel
+from ..jit.launch import take
+from ..vector.scalar import natural
+from ..vector.simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
+from ..vector.tile import row_copy
+from .products import copy_run_padded, correlate, multiply, pack_row, zero_run
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Direct convolution: how the kernels of kernels/conv.py walk each shape. Takes any window."""
+"""Direct convolution: how the kernels of kernels/conv/direct.py walk each shape. Takes any window."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import arithmetic, matmul, simd, threads
-from ..kernels import conv as kernels
-from ..shapes import Window
-from . import arrays, caches, products
+from ...kernels import arithmetic
+from ...kernels.conv import direct as kernels
+from ...kernels.conv.products import sum_chunks
+from ...kernels.jit import threads
+from ...kernels.vector import simd
+from ...shapes import Window
+from .. import arrays, caches
+from . import products
 from .products import GRAIN, Layout, round_up
 
 _BAND_BYTES = caches.L2 // 10  # inputs of a band stay in the L2 cache beside a panel of weights
@@ -25,7 +29,7 @@ _PARTIAL_BYTES = 2 * 1024 * 1024  # partial sums of the weight gradient, all chu
 
 
 class Plan(NamedTuple):
-    """How the direct kernels walk a window (see kernels/conv.py)."""
+    """How the direct kernels walk a window (see kernels/conv/direct.py)."""
 
     copies: bool  # whether a band's input rows are copied, with their padding
     columns: int  # input columns that an output row needs
@@ -320,5 +324,5 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
         x.ravel(), job.window, job.plans, job.offsets, dy.ravel(), partial, job.width,
         arrays.scratch("conv", workers * plan.band, x.dtype),
         arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
-    matmul.sum_chunks(partial, plan.chunks, w.groups, plan.weights, job.offsets.size, w.K // w.groups, sum(job.width),
+    sum_chunks(partial, plan.chunks, w.groups, plan.weights, job.offsets.size, w.K // w.groups, sum(job.width),
                       dweight.ravel(), threads.workers(partial.size))

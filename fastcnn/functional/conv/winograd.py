@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import simd, threads
-from ..kernels import winograd as kernels
-from ..shapes import Window
-from . import arrays, caches, prepared, products
+from ...kernels.conv import winograd as kernels
+from ...kernels.jit import threads
+from ...kernels.vector import simd
+from ...shapes import Window
+from .. import arrays, caches, prepared
+from . import products
 from .products import GRAIN, Layout, round_up
 
 _PARTIAL_BYTES = 8 * 1024 * 1024  # partial sums of the weight gradient, all chunks together

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import narrow as kernels
-from ..kernels import simd, threads
-from ..shapes import Window
-from . import arrays, direct, prepared, products
+from ...kernels.conv import narrow as kernels
+from ...kernels.jit import threads
+from ...kernels.vector import simd
+from ...shapes import Window
+from .. import arrays, prepared
+from . import direct, products
 from .products import GRAIN, round_up
 
 _BAND_BYTES = 32 * 1024  # what belongs to a band stays in the L1 cache
@@ -20,7 +22,7 @@ _TILES = [(lines, run) for lines, run in ((3, 3), (3, 6), (3, 9), (5, 5), (1, 8)
 
 
 class Plan(NamedTuple):
-    """How the narrow kernels walk a window (see kernels/narrow.py)."""
+    """How the narrow kernels walk a window (see kernels/conv/narrow.py)."""
 
     rows: int  # output rows of a band
     phases: int  # column phases of the stride that filter columns meet

@@ -8,9 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import arithmetic, matmul, simd, threads
-from ..shapes import Window
-from . import arrays, prepared
+from ...kernels import arithmetic
+from ...kernels.conv import products as kernels
+from ...kernels.jit import threads
+from ...kernels.vector import simd
+from ...shapes import Window
+from .. import arrays, prepared
 
 GRAIN = 1 << 20  # multiply-adds that are worth another thread
 # Speed of tiles of one to four vectors, in units of the fastest (measured).
@@ -18,7 +21,7 @@ _SPEED = {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}
 
 
 class Layout(NamedTuple):
-    """Where the elements of a filter lie: first element and distances (see `kernels.matmul.pack_panels`)."""
+    """Where the elements of a filter lie: first element and distances (see `kernels.conv.products.pack_panels`)."""
 
     start: int
     group: int
@@ -74,10 +77,10 @@ def packing(layout: Layout, R: int, S: int, depth: int, width: int) -> Packing:
 
 
 def pack(weight: np.ndarray, p: Packing) -> np.ndarray:
-    """Panels of a filter for `kernels.matmul.multiply`: see `prepared.form`."""
+    """Panels of a filter for `kernels.conv.products.multiply`: see `prepared.form`."""
 
     def write(panels: np.ndarray) -> None:
-        matmul.pack_panels(weight.ravel(), p.layout, p.R, p.S, p.depth, p.width, panels, threads.workers(p.size))
+        kernels.pack_panels(weight.ravel(), p.layout, p.R, p.S, p.depth, p.width, panels, threads.workers(p.size))
 
     return prepared.form(weight, "panels", p, p.size, write)
 
@@ -96,6 +99,6 @@ def column_sums(dy: np.ndarray, sums: np.ndarray) -> None:
     rows = dy.size // channels
     fold, chunks, size = _sums(rows, channels)
     partial = sums if size == channels else arrays.scratch("sums", size, dy.dtype)
-    matmul.sum_rows(dy.ravel(), rows, channels, fold, chunks, partial, threads.workers(dy.size))
+    kernels.sum_rows(dy.ravel(), rows, channels, fold, chunks, partial, threads.workers(dy.size))
     if partial is not sums:
         np.add.reduce(partial[:size].reshape(-1, channels), axis=0, out=sums)

@@ -9,12 +9,12 @@ Vectors run over channels. Inputs outside the image are loaded as zeros and outp
 and width will do, and nothing is copied beforehand.
 """
 
-from ._jit import inline_kernel, kernel, parallel_kernel
-from .launch import take
-from .matmul import copy_run
-from .scalar import natural
-from .simd import lanes_load, lanes_not_below, lanes_of, lanes_store
-from .tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
+from ..jit.compile import inline_kernel, kernel, parallel_kernel
+from ..jit.launch import take
+from ..vector.scalar import natural
+from ..vector.simd import lanes_load, lanes_not_below, lanes_of, lanes_store
+from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
+from .products import copy_run
 
 ELEMENTS = 36
 GAP = 16  # a tile of inputs may reach so far into what follows

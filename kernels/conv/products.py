@@ -8,10 +8,19 @@ pixels. Both read weights or gradients from panels, matrices of as many channels
 Each sum is taken in one order that depends on the shape alone.
 """
 
-from ._jit import kernel, parallel_kernel
-from .scalar import natural
-from .simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
-from .tile import rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
+from ..jit.compile import kernel, parallel_kernel
+from ..vector.scalar import natural
+from ..vector.simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
+from ..vector.tile import (
+    rows_of,
+    tile_load,
+    tile_multiply_add,
+    tile_positions,
+    tile_prefetch,
+    tile_rows,
+    tile_scatter,
+    tile_store,
+)
 
 LINE = 16  # float32 elements of a cache line
 

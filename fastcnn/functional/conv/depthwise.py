@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels import activation, simd, threads
-from ..kernels import depthwise as kernels
-from ..shapes import Window
-from . import arrays, products
+from ...kernels import activation
+from ...kernels.conv import depthwise as kernels
+from ...kernels.jit import threads
+from ...kernels.vector import simd
+from ...shapes import Window
+from .. import arrays
+from . import products
 
 
 class _Axis(NamedTuple):
