@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
+import pytest
+
+from fastcnn.kernels.jit import cache
 from fastcnn.kernels.jit.cache import _CheckedFile
 
 
@@ -55,3 +59,15 @@ def test_a_kernel_from_the_cache_needs_no_compiler(tmp_path):
     assert run("float32") == "False"
     assert run("float32", "float64") == "True", "one was loaded, the other compiled"
     assert run("float32", "float64") == "False"
+
+
+@pytest.mark.parametrize("file", ["pool.py", "conv/direct.py", "vector/tile.py", "jit/launch.py"])
+def test_each_file_of_the_kernels_counts_in_the_name_of_the_folder(file, tmp_path, monkeypatch):
+    """Code that another version of any of them made is not used."""
+    shutil.copytree(cache._SOURCES, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cache, "_SOURCES", tmp_path / "kernels")
+    before = cache.folder.__wrapped__()
+    assert before == cache.folder()
+    with open(tmp_path / "kernels" / file, "a") as source:
+        source.write("\n")
+    assert cache.folder.__wrapped__() != before
