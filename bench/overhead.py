@@ -13,9 +13,9 @@ from unittest import mock
 import numpy as np
 
 from fastcnn import models, nn, optim
-from fastcnn.functional import arrays
 from fastcnn.kernels.jit import threads
 from fastcnn.kernels.jit.compile import ParallelKernel
+from fastcnn.runtime import buffers
 
 _ROUNDS = 300
 
@@ -61,7 +61,7 @@ def kernels_of(call: Callable[[], object]) -> float:
 
 
 def _again(launch: Callable[..., None], kernel: ParallelKernel, arguments: tuple[object, ...]) -> None:
-    arrays.queue()  # all tasks are to be done again
+    buffers.queue()  # all tasks are to be done again
     launch(kernel, *arguments)
 
 

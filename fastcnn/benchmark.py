@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from . import verification
-from .functional.ceiling import multiplying, peak
 from .kernels import machine
 from .kernels.jit import threads
 from .registry import ROWS, Arguments, Case, Row
+from .runtime.ceiling import multiplying, peak
 
 Call = Callable[[], object]
 SECONDS = 0.5  # spent on one case, about

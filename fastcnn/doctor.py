@@ -22,7 +22,7 @@ from .data import sources
 from .kernels import folders
 from .kernels.jit import cache, threads
 from .kernels.vector import simd
-from .nn.memory import free_memory
+from .nn.inspect.memory import free_memory
 
 _config: Any = numba.config
 _CONSEQUENCES = {

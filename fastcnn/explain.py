@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .nn import Module, inference
+from .nn.inspect.trace import watched
 from .nn.pool import _Pool2D
-from .nn.trace import watched
 from .shapes import Caller, ShapeError, integer, suggestion
 from .training.batches import as_input, checked_images, input_dtype, warn_of_range
 

@@ -30,9 +30,9 @@ import numpy as np
 from . import faults, functional, reference
 from .extras import MissingExtraError
 from .faults import Refusal
-from .functional import arrays
 from .kernels.jit import threads
 from .registry import LINEAR, ROWS, Arguments, Case, Draw, Fault, Row
+from .runtime import buffers
 
 FLOAT_TYPES = "float32", "float64"
 WORKERS = 1, 2, 3
@@ -427,13 +427,13 @@ def poisoned() -> Iterator[None]:
             array.fill(np.nan if kind.kind == "f" else np.iinfo(kind).max)
         return array
 
-    def scratch(function: str, size: int, dtype: np.dtype) -> np.ndarray:
+    def workspace(function: str, size: int, dtype: np.dtype) -> np.ndarray:
         array = empty(size, dtype)
         array.fill(np.nan if dtype.kind == "f" else STALE)
         return array
 
-    with (mock.patch.object(np, "empty", empty), mock.patch.object(arrays, "empty", empty),
-          mock.patch.object(arrays, "scratch", scratch)):
+    with (mock.patch.object(np, "empty", empty), mock.patch.object(buffers, "empty", empty),
+          mock.patch.object(buffers, "workspace", workspace)):
         yield
     if any((guard != GUARDED).any() for guard in guards):
         raise MismatchError("something was written behind the end of an array")

@@ -23,7 +23,7 @@ import psutil
 
 import fastcnn
 from fastcnn import models, nn, optim
-from fastcnn.nn.memory import readable
+from fastcnn.nn.inspect.memory import readable
 
 SHAPE = 32, 32, 3
 CLASSES = 10

@@ -7,9 +7,9 @@ import pytest
 
 import fastcnn
 from fastcnn import functional, nn, optim
-from fastcnn.functional import caches
 from fastcnn.functional.conv import direct, winograd
 from fastcnn.nn.module import backward
+from fastcnn.runtime import caches
 
 
 def arrays(N, H, W, C, K, dtype=np.float32):

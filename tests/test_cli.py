@@ -18,7 +18,7 @@ import fastcnn
 from fastcnn import data, doctor, extras, models, nn, optim, plot, training, verification
 from fastcnn.cli import main, output, parser, recipes
 from fastcnn.cli import train as train_command
-from fastcnn.nn import memory, summary
+from fastcnn.nn.inspect import memory, summary
 from fastcnn.training.augment import AUGMENTATIONS
 from fastcnn.training.history import KEYS
 from fastcnn.warmup import compiling

@@ -8,9 +8,9 @@ import pytest
 
 import fastcnn
 from fastcnn import functional, manual_seed, models, nn, optim
-from fastcnn.functional import prepared
 from fastcnn.kernels.jit import recording
 from fastcnn.nn import fusion
+from fastcnn.runtime import packed
 from fastcnn.shapes import DTypeError, ShapeError
 
 
@@ -197,8 +197,8 @@ ALGORITHMS = {
 @pytest.fixture
 def forms(monkeypatch):
     """Counts how often weights are written in another form."""
-    counted, written = [], prepared._written
-    monkeypatch.setattr(prepared, "_written", lambda target, write: counted.append(target) or written(target, write))
+    counted, written = [], packed._written
+    monkeypatch.setattr(packed, "_written", lambda target, write: counted.append(target) or written(target, write))
     return counted
 
 

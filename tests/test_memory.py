@@ -15,8 +15,8 @@ import pytest
 
 import fastcnn
 from fastcnn import data, models, nn, optim
-from fastcnn.functional import arrays
-from fastcnn.nn import memory, summary
+from fastcnn.nn.inspect import memory, summary
+from fastcnn.runtime import buffers
 from fastcnn.training import Callback
 
 LARGE = 1024 * 1024  # bytes; the first activation alone takes more than twice that
@@ -52,32 +52,32 @@ def test_a_step_allocates_nothing_large(name, shape):
 
 
 def test_a_buffer_is_used_again_only_when_nobody_holds_it():
-    arrays.release_buffers()
+    buffers.release_buffers()
     shape, dtype = (64, 1024), np.dtype(np.float32)
-    first = arrays.empty(shape, dtype)
+    first = buffers.empty(shape, dtype)
     view, address = first[3:], first.ctypes.data
     del first
-    assert arrays.empty(shape, dtype).ctypes.data != address
+    assert buffers.empty(shape, dtype).ctypes.data != address
     del view
-    held = [arrays.empty(shape, dtype) for _ in range(2)]
+    held = [buffers.empty(shape, dtype) for _ in range(2)]
     assert address in {array.ctypes.data for array in held}
 
 
 def test_buffers_of_similar_sizes_are_one():
-    arrays.release_buffers()
+    buffers.release_buffers()
     dtype = np.dtype(np.float32)
-    address = arrays.empty((100_000,), dtype).ctypes.data
-    assert arrays.empty((51, 1000), dtype).ctypes.data == address, "a buffer up to twice as large will do"
-    assert arrays.empty((49, 1000), dtype).ctypes.data != address, "a larger one is too good"
-    assert arrays.empty((60_000,), np.dtype(np.int32)).ctypes.data == address
+    address = buffers.empty((100_000,), dtype).ctypes.data
+    assert buffers.empty((51, 1000), dtype).ctypes.data == address, "a buffer up to twice as large will do"
+    assert buffers.empty((49, 1000), dtype).ctypes.data != address, "a larger one is too good"
+    assert buffers.empty((60_000,), np.dtype(np.int32)).ctypes.data == address
 
 
 def test_a_buffer_that_became_too_small_is_replaced():
-    arrays.release_buffers()
+    buffers.release_buffers()
     tracemalloc.start()
     try:
         for size in (100_000, 150_000, 190_000, 100_000, 150_000):
-            arrays.empty((size,), np.dtype(np.float32))
+            buffers.empty((size,), np.dtype(np.float32))
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -87,13 +87,13 @@ def test_a_buffer_that_became_too_small_is_replaced():
 def test_batches_of_several_sizes_find_their_buffers_again():
     model = models.create("four_conv", (16, 16, 3), 10)
     requests = []
-    with arrays.rehearsal():
+    with buffers.rehearsal():
         for _ in range(6):
             for batch in (64, 50, 16):
-                dy = arrays.empty((batch, 10), np.dtype(np.float32))
-                model.forward(arrays.empty((batch, 16, 16, 3), np.dtype(np.float32)))
+                dy = buffers.empty((batch, 10), np.dtype(np.float32))
+                model.forward(buffers.empty((batch, 16, 16, 3), np.dtype(np.float32)))
                 model.backward(dy, need_dx=False)
-            requests.append([id(buffer) for buffer in arrays._thread.pool.buffers])
+            requests.append([id(buffer) for buffer in buffers._thread.pool.buffers])
     assert requests[-1] == requests[-2]
 
 
@@ -130,10 +130,10 @@ def test_the_forecast_changes_nothing():
     model = models.create("resnet20", (16, 16, 3), 10)
     model[0].weight.grad = np.ones(model[0].weight.shape)
     before, dweights = model.state_dict(), model.get_dweights()
-    arrays.release_buffers()
-    held = len(arrays._thread.pool.buffers)
+    buffers.release_buffers()
+    held = len(buffers._thread.pool.buffers)
     model.summary((16, 16, 3), batch_size=64)
-    assert len(arrays._thread.pool.buffers) == held
+    assert len(buffers._thread.pool.buffers) == held
     assert all(np.array_equal(before[name], now) for name, now in model.state_dict().items())
     assert np.array_equal(model.get_dweights()["0"][0], dweights["0"][0])
 
@@ -211,7 +211,7 @@ FORECAST = """
 import sys
 import numpy as np
 from fastcnn import models
-from fastcnn.nn import memory
+from fastcnn.nn.inspect import memory
 
 def most():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))

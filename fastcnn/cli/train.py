@@ -15,7 +15,7 @@ import numpy as np
 from .. import data, extras, models, nn, optim, plot, streams, training, warmup
 from ..kernels.jit import threads
 from ..kernels.vector import simd
-from ..nn import memory
+from ..nn.inspect import memory
 from ..training.checkpoint import checkpoints
 from . import datasets
 from .output import Output

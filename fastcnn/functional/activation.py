@@ -13,8 +13,9 @@ import numpy as np
 from .. import shapes
 from ..kernels import activation as kernels
 from ..kernels.jit import threads
+from ..runtime import buffers
+from ..runtime.probabilities import note
 from . import arrays
-from .probabilities import note
 
 _LEAST_BETA = 1e-30
 
@@ -31,7 +32,7 @@ def _backward(kernel: Any, function: str, dy: Any, name: str, saved: Any, *param
     dy, saved = arrays.floats(function, **{"dy": dy, name: saved})
     shapes.at_least_1d(function, name, saved.shape)
     shapes.same_shape(function, "dy", dy.shape, saved.shape, f"the shape of {name}")
-    dx = arrays.empty(dy.shape, dy.dtype)
+    dx = buffers.empty(dy.shape, dy.dtype)
     kernel(dy.ravel(), saved.ravel(), dx.ravel(), *(parameters or (0.0,)), threads.workers(dy.size))
     return dx
 
@@ -167,7 +168,7 @@ def prelu(x: Any, slope: Any) -> np.ndarray:
     """x where it is above zero, else slope * x: slope (C,), one for each channel of x (..., C), or (1,) for all."""
     x, slope = arrays.floats("prelu", x=x, slope=slope)
     channel = _channel_of_slope("prelu", x.shape, slope.shape)
-    y = arrays.empty(x.shape, x.dtype)
+    y = buffers.empty(x.shape, x.dtype)
     kernels.prelu(x.ravel(), slope[channel], y.ravel(), threads.workers(x.size))
     return y
 
@@ -177,7 +178,7 @@ def prelu_backward(dy: Any, x: Any, slope: Any) -> tuple[np.ndarray, np.ndarray]
     dy, x, slope = arrays.floats("prelu_backward", dy=dy, x=x, slope=slope)
     channel = _channel_of_slope("prelu_backward", x.shape, slope.shape)
     shapes.same_shape("prelu_backward", "dy", dy.shape, x.shape, "the shape of x")
-    dx, chunks = arrays.empty(x.shape, x.dtype), arrays.chunks(x.size)
+    dx, chunks = buffers.empty(x.shape, x.dtype), arrays.chunks(x.size)
     sums = np.empty(chunks * len(channel))
     kernels.prelu_backward(dy.ravel(), x.ravel(), slope[channel], dx.ravel(), sums, chunks,
                            min(chunks, threads.workers(x.size)))
@@ -195,7 +196,7 @@ def _channel_of_slope(function: str, x: tuple[int, ...], slope: tuple[int, ...])
 def _forward_rows(kernel: Any, function: str, x: Any) -> np.ndarray:
     x = arrays.as_floats(function, "x", x)
     shapes.at_least_1d(function, "x", x.shape)
-    y = arrays.empty(x.shape, x.dtype)
+    y = buffers.empty(x.shape, x.dtype)
     kernel(x.ravel(), y.ravel(), x.shape[-1], threads.workers(x.size, 4096))
     return y
 
@@ -204,7 +205,7 @@ def _backward_rows(kernel: Any, function: str, dy: Any, y: Any) -> np.ndarray:
     dy, y = arrays.floats(function, dy=dy, y=y)
     shapes.at_least_1d(function, "y", y.shape)
     shapes.same_shape(function, "dy", dy.shape, y.shape, "the shape of y")
-    dx = arrays.empty(dy.shape, dy.dtype)
+    dx = buffers.empty(dy.shape, dy.dtype)
     kernel(dy.ravel(), y.ravel(), dx.ravel(), y.shape[-1], threads.workers(y.size, 4096))
     return dx
 

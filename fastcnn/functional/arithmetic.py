@@ -10,6 +10,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import arithmetic as kernels
 from ..kernels.jit import threads
+from ..runtime import buffers
 from . import arrays
 
 
@@ -20,7 +21,7 @@ def add(a: Any, b: Any, *, relu: bool = False) -> np.ndarray:
     """
     a, b = arrays.floats("add", a=a, b=b)
     shapes.same_shape("add", "b", b.shape, a.shape, "the shape of a")
-    y = arrays.empty(a.shape, a.dtype)
+    y = buffers.empty(a.shape, a.dtype)
     kernels.add(a.ravel(), b.ravel(), arrays.floor(relu), y.ravel(), threads.workers(a.size))
     return y
 
@@ -38,7 +39,7 @@ def concat(parts: Sequence[Any]) -> np.ndarray:
         shapes.at_least_1d("concat", f"parts[{index}]", part.shape)
         shapes.same_shape("concat", f"parts[{index}]", part.shape, (*outer, part.shape[-1]), "as parts[0], but the channels")
     total = sum(part.shape[-1] for part in given)
-    y, first = arrays.empty((*outer, total), given[0].dtype), 0
+    y, first = buffers.empty((*outer, total), given[0].dtype), 0
     for part in given:
         C = part.shape[-1]
         kernels.copy_channels(part.ravel(), C, 0, y.ravel(), total, first, C, threads.workers(part.size))
@@ -55,7 +56,7 @@ def concat_backward(dy: Any, channels: Sequence[int]) -> tuple[np.ndarray, ...]:
     shapes.same_shape("concat_backward", "dy", dy.shape, (*outer, sum(sizes)), "the sum of channels")
     parts, first = [], 0
     for C in sizes:
-        part = arrays.empty((*outer, C), dy.dtype)
+        part = buffers.empty((*outer, C), dy.dtype)
         kernels.copy_channels(dy.ravel(), total, first, part.ravel(), C, 0, C, threads.workers(part.size))
         parts.append(part)
         first += C

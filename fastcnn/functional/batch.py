@@ -10,6 +10,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import batch as kernels
 from ..kernels.jit import threads
+from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, same_shape
 from . import arrays
 
@@ -64,7 +65,7 @@ def augment(images: Any, index: Any, changes: Any, mean: Any, std: Any, *, dtype
     batch = arrays.as_output("augment", out, (len(chosen), H, W, C), scale.dtype)
     places, records = _used(chosen, changes, M)
     workers = threads.workers(batch.size, _GRAIN)
-    scratch = arrays.scratch("augment", workers * ((H + 2) * (W + 2) + H * W) * C, scale.dtype)
+    scratch = buffers.workspace("augment", workers * ((H + 2) * (W + 2) + H * W) * C, scale.dtype)
     kernels.augment(images.reshape(-1), places, H, W, C, records, low, high, scale, offset, scratch, batch.reshape(-1),
                     workers)
     return batch

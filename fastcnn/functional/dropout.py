@@ -9,6 +9,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import dropout as kernels
 from ..kernels.jit import threads
+from ..runtime import buffers
 from . import arrays
 
 _BOOL = np.dtype(bool)
@@ -31,7 +32,7 @@ def dropout(x: Any, p: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _mask(size: int, p: float, seed: int) -> np.ndarray:
     """Return which of `size` elements are kept."""
-    words = arrays.empty((-(-size // 4) * 4,), _BOOL)
+    words = buffers.empty((-(-size // 4) * 4,), _BOOL)
     kernels.dropout_mask(words, seed & _WORD, seed >> 32 & _WORD, int(p * 2**32), threads.workers(size, 16384))
     return words[:size]
 
@@ -54,7 +55,7 @@ def _as_mask(function: str, mask: Any, shape: tuple[int, ...], why: str) -> np.n
 
 
 def _scale(x: np.ndarray, mask: np.ndarray, p: float) -> np.ndarray:
-    y = arrays.empty(x.shape, x.dtype)
+    y = buffers.empty(x.shape, x.dtype)
     kernels.dropout(x.ravel(), mask.ravel(), 1 / (1 - p), y.ravel(), threads.workers(x.size))
     return y
 
@@ -81,7 +82,7 @@ def dropout2d_backward(dy: Any, mask: Any, p: float) -> np.ndarray:
 
 
 def _scale_channels(x: np.ndarray, mask: np.ndarray, p: float) -> np.ndarray:
-    y = arrays.empty(x.shape, x.dtype)
+    y = buffers.empty(x.shape, x.dtype)
     kernels.dropout2d(x.ravel(), x.shape[1] * x.shape[2], x.shape[3], mask.ravel(), 1 / (1 - p), y.ravel(),
                       threads.workers(x.size))
     return y

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
+from ..runtime import buffers
 from ..shapes import Window
 from . import arrays
 from .activation import through_relu
@@ -56,7 +57,7 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_
     shapes.same_shape("linear_backward", "dy", dy.shape, (N, K), "the shape of y")
     dy, dx, nothing = through_relu("linear_backward", dy, y), None, arrays.NOTHING[dy.dtype]
     if need_dx:
-        dx = arrays.empty((N, depth), dy.dtype)
+        dx = buffers.empty((N, depth), dy.dtype)
         if N == 1:  # weight @ dy^T reads the weights where they lie
             direct.forward(weight, dy, nothing, pointwise.rows(depth, K, 1), nothing, dx, False)
         else:

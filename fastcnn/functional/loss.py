@@ -10,6 +10,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import loss as kernels
 from ..kernels.jit import threads
+from ..runtime import buffers
 from . import arrays
 from .optim import sum_of_squares
 
@@ -34,7 +35,7 @@ def cross_entropy(logits: Any, labels: Any, *, class_weight: Any = None, label_s
     N, K = logits.shape
     weight = _class_weight("cross_entropy", "logits", logits, class_weight)
     smoothing = shapes.real("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
-    losses, dlogits = arrays.empty((N,), logits.dtype), arrays.empty((N, K), logits.dtype)
+    losses, dlogits = buffers.empty((N,), logits.dtype), buffers.empty((N, K), logits.dtype)
     labels = np.asarray(labels)
     workers = threads.workers(logits.size, 2048)
     if labels.ndim == 2:
@@ -111,7 +112,7 @@ def _by_element(kernel: Any, function: str, first: str, values: dict[str, Any], 
     prediction, target = arrays.floats(function, **values)
     shapes.at_least_1d(function, first, prediction.shape)
     shapes.same_shape(function, "target", target.shape, prediction.shape, f"the shape of {first}")
-    gradient = arrays.empty(prediction.shape, prediction.dtype)
+    gradient = buffers.empty(prediction.shape, prediction.dtype)
     sums = np.empty(-(-prediction.size // kernels.CHUNK))
     kernel(prediction.ravel(), target.ravel(), parameter, 1 / prediction.size, sums, gradient.ravel(),
            threads.workers(prediction.size, 8192))
@@ -156,7 +157,7 @@ def nll_loss(log_probabilities: Any, labels: Any, *, class_weight: Any = None, i
     index = _labels("nll_loss", labels, N, K, ignore_index, "N of log_probabilities")
     ignored = _NO_LABEL if ignore_index is None else int(ignore_index)
     total = _total_weight(index, None if class_weight is None else weight, ignored)
-    losses, gradient = arrays.empty((N,), rows.dtype), arrays.empty((N, K), rows.dtype)
+    losses, gradient = buffers.empty((N,), rows.dtype), buffers.empty((N, K), rows.dtype)
     kernels.nll_loss(rows.ravel(), index, ignored, weight, 1 / total if total else 0.0, losses, gradient.ravel(),
                      threads.workers(rows.size, 8192))
     return float(losses.sum(dtype=np.float64)) / total if total else 0.0, gradient
@@ -172,7 +173,7 @@ def hinge_loss(scores: Any, labels: Any, *, margin: float = 1.0) -> tuple[float,
     N, K = scores.shape
     index = _labels("hinge_loss", labels, N, K, None, "N of scores")
     room = shapes.real("hinge_loss", "margin", margin, 0)
-    losses, gradient = arrays.empty((N,), scores.dtype), arrays.empty((N, K), scores.dtype)
+    losses, gradient = buffers.empty((N,), scores.dtype), buffers.empty((N, K), scores.dtype)
     kernels.hinge_loss(scores.ravel(), index, K, room, 1 / scores.size, losses, gradient.ravel(),
                        threads.workers(scores.size, 8192))
     return float(losses.sum(dtype=np.float64)) / scores.size, gradient

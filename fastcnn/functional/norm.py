@@ -10,6 +10,7 @@ import numpy as np
 
 from ..kernels import norm as kernels
 from ..kernels.jit import threads
+from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer, real, same_shape
 from . import arrays
 from .activation import relu_backward
@@ -67,14 +68,14 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
         if old_mean is not running_mean or old_var is not running_var:
             arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
         shift, mean = flat[job.channel].astype(np.float64), np.empty(job.C, dtype)
-        sums = arrays.scratch("norm", job.sums, arrays.FLOAT64)
+        sums = buffers.workspace("norm", job.sums, arrays.FLOAT64)
         kernels.moments(flat, shift, sums, job.chunks, min(job.chunks, workers))
         kernels.training(sums, job.chunks, shift, job.rows, gamma, beta, momentum, eps, old_mean, old_var,
                          mean, inverse_std, centre, scale, offset, 1)
     else:
         mean = old_mean.copy()
         kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
-    y = arrays.empty(x.shape, dtype)
+    y = buffers.empty(x.shape, dtype)
     kernels.normalise(flat, centre, scale, offset, addend, arrays.floor(relu), y.ravel(), workers)
     return y, (mean, inverse_std)
 
@@ -107,11 +108,11 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
         flat_y = y.ravel()
     dgamma = arrays.as_output("batch_norm_backward", out[0], (job.C,), dtype)
     dbeta = arrays.as_output("batch_norm_backward", out[1], (job.C,), dtype)
-    centre, sums = mean[job.channel], arrays.scratch("norm", job.sums, arrays.FLOAT64)
+    centre, sums = mean[job.channel], buffers.workspace("norm", job.sums, arrays.FLOAT64)
     scale, slope, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
     kernels.products(flat_dy, flat_x, flat_y, floor, centre, sums, job.chunks, min(job.chunks, workers))
     kernels.coefficients(sums, job.chunks, job.rows, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, 1)
-    dx = arrays.empty(x.shape, dtype)
+    dx = buffers.empty(x.shape, dtype)
     if training:
         kernels.gradient(flat_dy, flat_x, flat_y, floor, centre, scale, slope, offset, dx.ravel(), workers)
     else:
@@ -198,8 +199,8 @@ def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarra
     for name, array in (("gamma", gamma), ("beta", beta)):
         same_shape(function, name, array.shape, x.shape[-1:], f"the channels of x{channels_last(x.shape, array.size)}")
     small = real(function, "eps", eps, 0)
-    y = arrays.empty(x.shape, x.dtype)
-    mean, inverse_std = (arrays.empty((len(x), groups), x.dtype) for _ in range(2))
+    y = buffers.empty(x.shape, x.dtype)
+    mean, inverse_std = (buffers.empty((len(x), groups), x.dtype) for _ in range(2))
     results = y.ravel(), mean.ravel(), inverse_std.ravel()
     if x[0].size == x.shape[-1]:
         kernels.row_norm(x.ravel(), gamma, beta, groups, small, *results, threads.workers(x.size))
@@ -220,7 +221,7 @@ def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np
                          inverse_std: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     N, C = len(x), x.shape[-1]
     same_shape(function, "gamma", gamma.shape, (C,), "the channels of x")
-    dx = arrays.empty(x.shape, x.dtype)
+    dx = buffers.empty(x.shape, x.dtype)
     given = dy.ravel(), x.ravel(), gamma, mean.ravel(), inverse_std.ravel()
     if x[0].size == x.shape[-1]:
         chunks = min(N, arrays.chunks(x.size))

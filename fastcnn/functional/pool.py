@@ -9,6 +9,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import pool as kernels
 from ..kernels.jit import threads
+from ..runtime import buffers
 from ..shapes import Padding, Pair, ShapeError, Window
 from . import arrays, resample
 
@@ -53,7 +54,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     """
     x = arrays.as_floats("max_pool2d", "x", x)
     job = _max_job("x", "max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    y, argmax = arrays.empty(job.y_shape, x.dtype), arrays.empty(job.y_shape, arrays.INT32)
+    y, argmax = buffers.empty(job.y_shape, x.dtype), buffers.empty(job.y_shape, arrays.INT32)
     kernels.max_pool2d(x.ravel(), job.window, job.distances, arrays.floor(relu), y.ravel(), argmax.ravel(),
                        threads.workers(x.size, _GRAIN))
     return y, argmax
@@ -176,7 +177,7 @@ def _named(reach: _Reach, number: int) -> str:
 def _routed(dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None, job: _Job | None,
             ) -> np.ndarray:
     N, H, W, C = x_shape
-    dx, flat_dy = arrays.empty((N, H, W, C), dy.dtype), dy.ravel()
+    dx, flat_dy = buffers.empty((N, H, W, C), dy.dtype), dy.ravel()
     given = flat_dy, argmax.ravel(), flat_dy if y is None else y.ravel(), arrays.floor(y is not None)
     workers = min(N, threads.workers(dx.size, _GRAIN))
     if job is not None and job.is_disjoint:
@@ -200,7 +201,7 @@ def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     """Mean of every window, x (N, H, W, C) -> y (N, P, Q, C); padding counts as zeros, or not at all."""
     x = arrays.as_floats("avg_pool2d", "x", x)
     w = _geometry("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode)
-    y = arrays.empty((w.N, w.P, w.Q, w.C), x.dtype)
+    y = buffers.empty((w.N, w.P, w.Q, w.C), x.dtype)
     kernels.avg_pool2d(x.ravel(), arrays.record(w), bool(count_include_pad), y.ravel(),
                        threads.workers(x.size, _GRAIN))
     return y
@@ -214,10 +215,10 @@ def avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], kernel_size
     w = _geometry("avg_pool2d_backward", shapes.image_sizes("avg_pool2d_backward", "x_shape", x_shape),
                   kernel_size, stride, padding, 1, ceil_mode)
     shapes.same_shape("avg_pool2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.C), f"pooling x {x_shape}")
-    dx = arrays.empty((w.N, w.H, w.W, w.C), dy.dtype)
+    dx = buffers.empty((w.N, w.H, w.W, w.C), dy.dtype)
     workers = threads.workers(dx.size, _GRAIN)
     kernels.avg_pool2d_backward(dy.ravel(), arrays.record(w), bool(count_include_pad),
-                                arrays.scratch("pool", workers * w.Q * w.C, dy.dtype), dx.ravel(), workers)
+                                buffers.workspace("pool", workers * w.Q * w.C, dy.dtype), dx.ravel(), workers)
     return dx
 
 
@@ -225,7 +226,7 @@ def global_avg_pool2d(x: Any) -> np.ndarray:
     """Mean of every image plane: x (N, H, W, C) -> y (N, C)."""
     x = arrays.as_floats("global_avg_pool2d", "x", x)
     N, H, W, C = shapes.images("global_avg_pool2d", "x", x.shape)
-    y = arrays.empty((N, C), x.dtype)
+    y = buffers.empty((N, C), x.dtype)
     workers = min(N, threads.workers(x.size, _GRAIN))
     kernels.global_avg_pool2d(x.ravel(), N, H * W, C, _lanes(workers, C, x.dtype), y.ravel(), workers)
     return y
@@ -236,7 +237,7 @@ def global_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int]) -> n
     dy = arrays.as_floats("global_avg_pool2d_backward", "dy", dy)
     N, H, W, C = shapes.image_sizes("global_avg_pool2d_backward", "x_shape", x_shape)
     shapes.same_shape("global_avg_pool2d_backward", "dy", dy.shape, (N, C), f"N, C of x_shape {x_shape}")
-    dx = arrays.empty((N, H, W, C), dy.dtype)
+    dx = buffers.empty((N, H, W, C), dy.dtype)
     workers = threads.workers(dx.size, _GRAIN)
     kernels.global_avg_pool2d_backward(dy.ravel(), N, H * W, C, _lanes(workers, C, dy.dtype), dx.ravel(), workers)
     return dx
@@ -276,7 +277,7 @@ def _adaptive_max(function: str, x: Any, output_size: Pair) -> tuple[np.ndarray,
     N, H, W, C = shapes.images(function, "x", x.shape)
     shapes.numbered(function, "x", H, W)
     P, Q = shapes.pair(function, "output_size", output_size)
-    y, argmax = arrays.empty((N, P, Q, C), x.dtype), arrays.empty((N, P, Q, C), arrays.INT32)
+    y, argmax = buffers.empty((N, P, Q, C), x.dtype), buffers.empty((N, P, Q, C), arrays.INT32)
     kernels.adaptive_max_pool2d(x.ravel(), H, W, C, P, Q, y.ravel(), argmax.ravel(),
                                 threads.workers(x.size, _GRAIN))
     return y, argmax

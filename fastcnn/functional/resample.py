@@ -11,6 +11,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import resample as kernels
 from ..kernels.jit import threads
+from ..runtime import buffers
 from ..shapes import Padding, Pair
 from . import arrays
 
@@ -90,9 +91,9 @@ def averaged(size: int, outputs: int) -> Axis:
 def apply(x: np.ndarray, rows: Table, columns: Table, fill: float = 0.0) -> np.ndarray:
     """Return y (N, P, Q, C) for x (N, H, W, C)."""
     N, H, W, C = x.shape
-    y = arrays.empty((N, len(rows.starts) - 1, len(columns.starts) - 1, C), x.dtype)
+    y = buffers.empty((N, len(rows.starts) - 1, len(columns.starts) - 1, C), x.dtype)
     workers = threads.workers(max(x.size, y.size), _GRAIN)
-    kernels.resample(x.reshape(-1), H, W, C, *rows, *columns, fill, arrays.scratch("resample", workers * W * C, x.dtype),
+    kernels.resample(x.reshape(-1), H, W, C, *rows, *columns, fill, buffers.workspace("resample", workers * W * C, x.dtype),
                      y.reshape(-1), workers)
     return y
 

@@ -1,7 +1,7 @@
 """Layers, containers and losses: they own parameters and keep what backward needs."""
 
-from ..functional.prepared import Store as InferenceCache
-from ..functional.prepared import current as inference_cache
+from ..runtime.packed import Store as InferenceCache
+from ..runtime.packed import current as inference_cache
 from .activation import (
     ELU,
     GELU,

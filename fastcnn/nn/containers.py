@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import functional
-from ..functional import prepared
+from ..runtime import packed
 from ..shapes import DTypeError, ShapeError
 from .fusion import backward_plus, forward_plus, fuse
 from .module import Module, backward, is_keeping
@@ -31,7 +31,7 @@ class Sequential(Module):
         """Return what the last module makes of x; or its sum with `add`, and max with 0 of that with `relu`."""
         if add is not None:
             return self._forward_plus(x, add, relu)
-        return self._forward(x) if prepared.current() is None else replayed(self, self._forward, x)
+        return self._forward(x) if packed.current() is None else replayed(self, self._forward, x)
 
     def _forward(self, x: Any) -> Any:
         for step in self._chosen():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
-from ..functional import prepared
+from ..runtime import packed
 from ..shapes import Padding, Pair, ShapeError
 from .deferred import Deferred
 from .initialise import he_normal
@@ -100,7 +100,7 @@ class Conv2D(_Convolution):
     def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool, add: Any = None) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
         if not self.training:
-            prepared.promise(weight)
+            packed.promise(weight)
         return functional.conv2d(x, weight, bias, algorithm=self.algorithm, relu=relu, add=add, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> np.ndarray | None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..functional.forks import hold_over_forks
+from ..runtime.forks import hold_over_forks
 from ..shapes import ShapeError, integer
 from . import initialise  # whose lock is taken while parameters are made  # noqa: F401
+from .inspect.trace import input_sizes, walk
 from .module import Layer, Module
 from .parameter import Parameter
-from .trace import input_sizes, walk
 
 _making = threading.RLock()  # one thread makes parameters, others that bring a first input wait for them
 hold_over_forks(_making)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..functional import prepared
+from ..runtime import packed
 from .activation import ReLU
 from .conv import Conv2D
 from .linear import Linear
@@ -55,7 +55,7 @@ class Normalised(Module):
 
     def forward(self, x: Any, relu: bool = False, add: Any = None) -> Any:
         """Return what the layers make of x: all of them at once in use, inside an `inference` block."""
-        cache, relu = prepared.current(), relu or self.relu
+        cache, relu = packed.current(), relu or self.relu
         if cache is None or self.norm.training:
             return self.norm.forward(self.layer.forward(x), relu=relu, add=add)
         folded, more = cache.get(self, "folded", self._folded), {} if add is None else {"add": add}

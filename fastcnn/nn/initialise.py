@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..functional.forks import hold_over_forks
+from ..runtime.forks import hold_over_forks
 from ..shapes import DTypeError, integer, one_of, real
 from .module import Module
 

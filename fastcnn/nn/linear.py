@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
-from ..functional import prepared
+from ..runtime import packed
 from ..shapes import ShapeError
 from .deferred import Deferred
 from .initialise import he_normal
@@ -50,7 +50,7 @@ class Linear(Deferred):
     def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
         """Return what this layer would make of x with other weights."""
         if not self.training:
-            prepared.promise(weight)
+            packed.promise(weight)
         return functional.linear(x, weight, bias, relu=relu)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..functional import prepared
+from ..runtime import packed
 from ..shapes import CheckpointError, DTypeError, ShapeError, suggestion
 from .parameter import Parameter, changes
 
@@ -62,7 +62,7 @@ def inference() -> Iterator[None]:
     """
     before, _mode.keeping = _mode.keeping, False
     try:
-        with prepared.keeping(lambda: changes.number):
+        with packed.keeping(lambda: changes.number):
             yield
     finally:
         _mode.keeping = before
@@ -341,7 +341,7 @@ class Module:
         With `batch_size` it tells what memory a training step takes with an optimizer that keeps
         `optimizer_arrays` numbers for each parameter, two for Adam.
         """
-        from .summary import summarise
+        from .inspect.summary import summarise
 
         return summarise(self, input_shape, batch_size, optimizer_arrays)
 
@@ -350,13 +350,13 @@ class Module:
 
         x is what the network takes, such as float32 images (N, H, W, C). ShapeError, DTypeError: it does not fit.
         """
-        from .profile import profile
+        from .inspect.profile import profile
 
         return profile(self, x, repeats)
 
     def _repr_html_(self) -> str:
         """Return the layers and their parameters as a table, for a notebook."""
-        from .summary import listing
+        from .inspect.summary import listing
 
         return listing(self)._repr_html_()
 

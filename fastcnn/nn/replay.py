@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..functional import prepared
-from ..functional.replay import Replay, key
+from ..runtime import packed
+from ..runtime.replay import Replay, key
 from .module import Module, is_evaluating
 
 
@@ -31,7 +31,7 @@ class _Network:
 
 def replayed(model: Module, forward: Callable[[Any], Any], x: Any) -> Any:
     """Return forward(x), by the launches of an earlier call where these are known to give the same."""
-    store = prepared.current()
+    store = packed.current()
     shared = None if store is None else key(x)
     if store is None or shared is None:
         return forward(x)

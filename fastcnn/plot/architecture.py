@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from ..nn import Concat, Layer, Module, Residual, Sequential, activation, dropout, norm
-from ..nn.summary import Row
+from ..nn.inspect.summary import Row
 from ..shapes import ShapeError
 from ..training.writing import write_atomically
 from .figure import StrPath, picture

@@ -6,8 +6,8 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from ..functional.forks import hold_over_forks
 from ..nn import Module
+from ..runtime.forks import hold_over_forks
 
 _lock = threading.RLock()
 _training: set[int] = set()  # modules and parameters that a call of `fit` writes now

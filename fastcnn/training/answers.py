@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..functional import prepared, probabilities
 from ..nn import (
     BCELoss,
     Concat,
@@ -34,6 +33,7 @@ from ..nn import (
     Sigmoid,
     Softmax,
 )
+from ..runtime import packed, probabilities
 from .diagnosis import all_finite
 
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -100,7 +100,7 @@ def _checked(activation: str | None) -> str | None:
 
 def _of_run(model: Module, x: np.ndarray) -> tuple[str | None, np.ndarray]:
     """Return what the operation that gives the output for x tells, where it is one that leaves notes, and the output."""
-    with prepared.nothing_kept(), probabilities.noted() as notes:
+    with packed.nothing_kept(), probabilities.noted() as notes:
         y = np.asarray(model.forward(x))
     return probabilities.found(notes, y), y
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..nn import Dropout, Layer, Module, Parameter
-from ..nn.trace import watched
+from ..nn.inspect.trace import watched
 
 IMAGES = "the input images"
 

@@ -13,6 +13,7 @@ import numpy as np
 from ... import shapes
 from ...kernels import arithmetic
 from ...kernels.jit import threads
+from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
 from .. import arrays
 from ..activation import through_relu
@@ -102,7 +103,7 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     shapes.same_shape("conv2d_backward", "dy", dy.shape, y_shape, "the shape of y")
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
-        dx = arrays.empty(x.shape, x.dtype)
+        dx = buffers.empty(x.shape, x.dtype)
         chosen.backward_input(dy, weight, w, arrays.as_addend("conv2d_backward", add, x.shape, x.dtype), dx)
     dweight = dbias = None
     if need_dweight:
@@ -127,7 +128,7 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pa
     """
     x, weight = arrays.floats("conv_transpose2d", x=x, weight=weight)
     w = _transposed_geometry("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
-    y = arrays.empty((w.N, w.H, w.W, w.C), x.dtype)
+    y = buffers.empty((w.N, w.H, w.W, w.C), x.dtype)
     bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
     _MODULES[_choose("conv_transpose2d", algorithm, w)].backward_input(x, weight, w, arrays.NOTHING[x.dtype], y)
     if len(bias):
@@ -148,15 +149,15 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     chosen = _MODULES[_choose(function, algorithm, w)]
     dx = None
     if need_dx:
-        dx = arrays.empty(x.shape, x.dtype)
+        dx = buffers.empty(x.shape, x.dtype)
         nothing = arrays.NOTHING[x.dtype]
         chosen.forward(dy, weight, nothing, w, nothing, dx, False)
     dweight = None
     if need_dweight:
-        dweight = arrays.empty(weight.shape, weight.dtype)
+        dweight = buffers.empty(weight.shape, weight.dtype)
         (_for_weight(chosen, w) if algorithm == "auto" else chosen).backward_weight(x, dy, w, dweight)
     dbias = None
     if need_dbias:
-        dbias = arrays.empty((w.C,), dy.dtype)
+        dbias = buffers.empty((w.C,), dy.dtype)
         products.column_sums(dy, dbias)
     return dx, dweight, dbias

@@ -13,8 +13,8 @@ from ...kernels import activation
 from ...kernels.conv import depthwise as kernels
 from ...kernels.jit import threads
 from ...kernels.vector import simd
+from ...runtime import buffers
 from ...shapes import Window
-from .. import arrays
 from . import products
 
 
@@ -115,7 +115,7 @@ def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.nda
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
     job = _job(w, x.dtype, False)
-    partial = arrays.empty(job.partial, x.dtype)
+    partial = buffers.empty(job.partial, x.dtype)
     kernels.backward_weight(x.ravel(), *job.tables, w.N, w.C, dy.ravel(), partial.ravel(), job.chunks,
                             threads.workers(job.work))
     np.add.reduce(partial, axis=0, out=dweight.reshape(job.partial[1:]))

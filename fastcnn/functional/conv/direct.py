@@ -13,8 +13,9 @@ from ...kernels.conv import direct as kernels
 from ...kernels.conv.products import sum_chunks
 from ...kernels.jit import threads
 from ...kernels.vector import simd
+from ...runtime import buffers, caches
 from ...shapes import Window
-from .. import arrays, caches
+from .. import arrays
 from . import products
 from .products import GRAIN, Layout, round_up
 
@@ -177,8 +178,8 @@ def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, ad
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.conv2d_forward(
         x.ravel(), job.window, job.plans, job.offsets, products.pack(weight, job.packing), bias, addend,
-        arrays.floor(relu), y.ravel(), job.width, arrays.scratch("conv", workers * plan.band, x.dtype),
-        arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
+        arrays.floor(relu), y.ravel(), job.width, buffers.workspace("conv", workers * plan.band, x.dtype),
+        buffers.workspace("positions", workers * plan.positions, arrays.INT64), buffers.queue(), workers)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
@@ -243,8 +244,8 @@ def _backward_input_few(dy: np.ndarray, weight: np.ndarray, job: _FewJob, dx: np
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.conv2d_backward_input_few(
         dy.ravel(), job.window, job.plans, job.offsets, products.pack(weight, job.packing), dx.ravel(), job.width,
-        arrays.scratch("conv", workers * plan.products, dy.dtype),
-        arrays.scratch("positions", 2 * workers * plan.positions, arrays.INT64), arrays.queue(), workers)
+        buffers.workspace("conv", workers * plan.products, dy.dtype),
+        buffers.workspace("positions", 2 * workers * plan.positions, arrays.INT64), buffers.queue(), workers)
 
 
 class _Phase(NamedTuple):
@@ -319,10 +320,10 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
     job = _weight_job(w, x.itemsize)
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
-    partial = arrays.empty((job.partial,), x.dtype)
+    partial = buffers.empty((job.partial,), x.dtype)
     kernels.conv2d_backward_weight(
         x.ravel(), job.window, job.plans, job.offsets, dy.ravel(), partial, job.width,
-        arrays.scratch("conv", workers * plan.band, x.dtype),
-        arrays.scratch("positions", workers * plan.positions, arrays.INT64), arrays.queue(), workers)
+        buffers.workspace("conv", workers * plan.band, x.dtype),
+        buffers.workspace("positions", workers * plan.positions, arrays.INT64), buffers.queue(), workers)
     sum_chunks(partial, plan.chunks, w.groups, plan.weights, job.offsets.size, w.K // w.groups, sum(job.width),
                       dweight.ravel(), threads.workers(partial.size))

@@ -11,8 +11,9 @@ import numpy as np
 from ...kernels.conv import narrow as kernels
 from ...kernels.jit import threads
 from ...kernels.vector import simd
+from ...runtime import buffers, packed
 from ...shapes import Window
-from .. import arrays, prepared
+from .. import arrays
 from . import direct, products
 from .products import GRAIN, round_up
 
@@ -87,20 +88,20 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, adde
     plan, workers = job.plan, threads.workers(job.work, GRAIN)
     kernels.narrow_forward(
         x.ravel(), job.window, job.plans, job.taps, _padded(weight, w.K, plan.channels), bias,
-        arrays.floor(relu and not len(addend)), y.ravel(), arrays.scratch("narrow", workers * plan.scratch, x.dtype),
+        arrays.floor(relu and not len(addend)), y.ravel(), buffers.workspace("narrow", workers * plan.scratch, x.dtype),
         workers)
     products.add_to(y, addend, relu)
 
 
 def _padded(weight: np.ndarray, K: int, channels: int) -> np.ndarray:
-    """The weight with zeros up to so many channels: see `prepared.form`."""
+    """The weight with zeros up to so many channels: see `packed.form`."""
 
     def write(padded: np.ndarray) -> None:
         rows = padded.reshape(-1, channels)
         rows[:, :K] = weight.reshape(-1, K)
         rows[:, K:] = 0
 
-    return prepared.form(weight, "panels", ("narrow", channels), weight.size // K * channels, write)
+    return packed.form(weight, "panels", ("narrow", channels), weight.size // K * channels, write)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
@@ -179,10 +180,10 @@ def _weight_job(w: Window, itemsize: int) -> _WeightJob:
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
     job = _weight_job(w, x.itemsize)
-    partial, workers = arrays.empty((job.partial,), x.dtype), threads.workers(job.work, GRAIN)
+    partial, workers = buffers.empty((job.partial,), x.dtype), threads.workers(job.work, GRAIN)
     kernels.narrow_backward_weight(
         x.ravel(), job.window, job.plans, job.taps, dy.ravel(), job.chunks, partial, *job.tile,
-        arrays.scratch("narrow", workers * job.plan.scratch, x.dtype), workers)
+        buffers.workspace("narrow", workers * job.plan.scratch, x.dtype), workers)
     _, run, fold = map(len, job.tile)
     kernels.narrow_sum(partial, job.window, job.plans, job.chunks, fold, run, dweight.ravel(),
                        threads.workers(partial.size))

@@ -12,8 +12,9 @@ from ...kernels import arithmetic
 from ...kernels.conv import products as kernels
 from ...kernels.jit import threads
 from ...kernels.vector import simd
+from ...runtime import buffers, packed
 from ...shapes import Window
-from .. import arrays, prepared
+from .. import arrays
 
 GRAIN = 1 << 20  # multiply-adds that are worth another thread
 # Speed of tiles of one to four vectors, in units of the fastest (measured).
@@ -77,12 +78,12 @@ def packing(layout: Layout, R: int, S: int, depth: int, width: int) -> Packing:
 
 
 def pack(weight: np.ndarray, p: Packing) -> np.ndarray:
-    """Panels of a filter for `kernels.conv.products.multiply`: see `prepared.form`."""
+    """Panels of a filter for `kernels.conv.products.multiply`: see `packed.form`."""
 
     def write(panels: np.ndarray) -> None:
         kernels.pack_panels(weight.ravel(), p.layout, p.R, p.S, p.depth, p.width, panels, threads.workers(p.size))
 
-    return prepared.form(weight, "panels", p, p.size, write)
+    return packed.form(weight, "panels", p, p.size, write)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -98,7 +99,7 @@ def column_sums(dy: np.ndarray, sums: np.ndarray) -> None:
     channels = sums.size
     rows = dy.size // channels
     fold, chunks, size = _sums(rows, channels)
-    partial = sums if size == channels else arrays.scratch("sums", size, dy.dtype)
+    partial = sums if size == channels else buffers.workspace("sums", size, dy.dtype)
     kernels.sum_rows(dy.ravel(), rows, channels, fold, chunks, partial, threads.workers(dy.size))
     if partial is not sums:
         np.add.reduce(partial[:size].reshape(-1, channels), axis=0, out=sums)

@@ -10,8 +10,9 @@ import numpy as np
 from ...kernels.conv import winograd as kernels
 from ...kernels.jit import threads
 from ...kernels.vector import simd
+from ...runtime import buffers, caches, packed
 from ...shapes import Window
-from .. import arrays, caches, prepared
+from .. import arrays
 from . import products
 from .products import GRAIN, Layout, round_up
 
@@ -116,21 +117,21 @@ def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, ad
     if job.group:
         size = workers * job.scratch
         kernels.winograd_forward(x.ravel(), job.window, panels, bias, addend, arrays.floor(relu), y.ravel(), job.group,
-                                 job.width, arrays.scratch("winograd", size, x.dtype)[:size], arrays.queue(), workers)
+                                 job.width, buffers.workspace("winograd", size, x.dtype)[:size], buffers.queue(), workers)
     else:
         _in_stages(x, panels, bias, job, addend, y, relu, workers)
 
 
 def _transformed(weight: np.ndarray, f: _Filter) -> np.ndarray:
-    """Panels of the transformed filter: see `prepared.form`."""
+    """Panels of the transformed filter: see `packed.form`."""
 
     def write(panels: np.ndarray) -> None:
         workers = threads.workers(f.size)
         room = workers * (9 * f.vector + kernels.ELEMENTS * (kernels.STRIP * f.lanes + f.vector))
         kernels.winograd_filter(weight.ravel(), f.layout, f.depth, f.lanes, panels,
-                                arrays.scratch("winograd_filter", room, weight.dtype)[:room], arrays.queue(), workers)
+                                buffers.workspace("winograd_filter", room, weight.dtype)[:room], buffers.queue(), workers)
 
-    return prepared.form(weight, "panels", f.key, f.size, write)
+    return packed.form(weight, "panels", f.key, f.size, write)
 
 
 def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, job: _Job, addend: np.ndarray, y: np.ndarray,
@@ -141,18 +142,18 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, job: _Job, a
     block_bytes = kernels.ELEMENTS * (w.C + blocks * lanes) * x.itemsize
     total = _blocks(w)
     passes = -(-total * block_bytes // _STAGE_BYTES)
-    work = arrays.scratch("winograd_filter", workers * kernels.ELEMENTS * width[0], x.dtype)
+    work = buffers.workspace("winograd_filter", workers * kernels.ELEMENTS * width[0], x.dtype)
     for number in range(passes):
         first, last = total * number // passes, total * (number + 1) // passes
         count = last - first
         of_columns, of_results = _spacing(count, w.C), _spacing(count, lanes)
-        columns = arrays.scratch("winograd", 6 * of_columns, x.dtype)
-        results = arrays.scratch("winograd_products", 6 * blocks * of_results, x.dtype)
-        kernels.winograd_inputs(x.ravel(), job.window, first, count, columns, of_columns, work, arrays.queue(), workers)
-        kernels.winograd_products(columns, of_columns, count, w.C, panels, results, of_results, width, arrays.queue(),
+        columns = buffers.workspace("winograd", 6 * of_columns, x.dtype)
+        results = buffers.workspace("winograd_products", 6 * blocks * of_results, x.dtype)
+        kernels.winograd_inputs(x.ravel(), job.window, first, count, columns, of_columns, work, buffers.queue(), workers)
+        kernels.winograd_products(columns, of_columns, count, w.C, panels, results, of_results, width, buffers.queue(),
                                   workers)
         kernels.winograd_outputs(job.window, first, count, results, of_results, lanes, bias, addend, arrays.floor(relu),
-                                 y.ravel(), arrays.queue(), workers)
+                                 y.ravel(), buffers.queue(), workers)
 
 
 def _spacing(count: int, channels: int) -> int:
@@ -215,10 +216,10 @@ def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
 def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
     """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
     job = _weight_job(w, x.itemsize)
-    partial, workers = arrays.empty((job.partial,), x.dtype), threads.workers(job.work, GRAIN)
+    partial, workers = buffers.empty((job.partial,), x.dtype), threads.workers(job.work, GRAIN)
     size = workers * job.scratch
     kernels.winograd_backward_weight(x.ravel(), job.window, dy.ravel(), job.chunks, job.parts, job.group, partial, job.width,
-                                     arrays.scratch("winograd", size, x.dtype)[:size], arrays.queue(), workers)
+                                     buffers.workspace("winograd", size, x.dtype)[:size], buffers.queue(), workers)
     workers = threads.workers(job.partial)
     kernels.winograd_filter_gradient(partial, job.window, job.chunks, job.depth, job.lanes, dweight.ravel(),
-                                     arrays.scratch("winograd_filter", workers * 64 * job.width[0], x.dtype), workers)
+                                     buffers.workspace("winograd_filter", workers * 64 * job.width[0], x.dtype), workers)

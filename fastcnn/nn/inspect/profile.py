@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..functional import ceiling
-from ..shapes import Caller, integer
-from ..tables import Table, Tabular
-from .module import Layer, Module, backward
+from ...runtime import ceiling
+from ...shapes import Caller, integer
+from ...tables import Table, Tabular
+from ..module import Layer, Module, backward
 from .trace import watched
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..kernels.jit import recording, threads
-from . import arrays
 
+_FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 _LARGEST = 1 << 16  # bytes of an input; with more of them, Python's share of the time is small
 
 
@@ -46,6 +46,6 @@ class Replay:
 
 def key(x: Any) -> Hashable:
     """What calls that can share a replay have in common; None where x is not for one, or a recording already runs."""
-    if type(x) is not np.ndarray or x.nbytes > _LARGEST or x.dtype not in (arrays.FLOAT32, arrays.FLOAT64):
+    if type(x) is not np.ndarray or x.nbytes > _LARGEST or x.dtype not in _FLOATS:
         return None
     return None if recording.current() is not None else ("replay", x.shape, x.dtype, threads.get_num_threads())

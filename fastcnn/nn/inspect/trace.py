@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..shapes import ShapeError, integer
-from .module import Layer, Module, inference
+from ...shapes import ShapeError, integer
+from ..module import Layer, Module, inference
 
 Around = Callable[[str, Module, Callable[[Any], Any], Any], Any]
 

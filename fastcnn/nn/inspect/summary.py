@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..shapes import Caller, integer
-from ..tables import Table, Tabular
-from .deferred import Deferred, build
+from ...shapes import Caller, integer
+from ...tables import Table, Tabular
+from ..deferred import Deferred, build
+from ..module import Layer, Module
+from ..parameter import Parameter
 from .memory import Memory, forecast, free_memory, largest_batch, readable
-from .module import Layer, Module
-from .parameter import Parameter
 from .trace import input_sizes, walk
 
 

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from ..functional import arrays
-from ..functional.forks import hold_over_forks
-from .module import Module, backward
+from ...runtime import buffers
+from ...runtime.forks import hold_over_forks
+from ..module import Module, backward
 
 _STEPS = 4  # until every request finds a buffer
 _SOME = 16  # inputs: so many that what single ones round up does not show
@@ -50,9 +50,9 @@ def forecast(model: Module, x_shape: tuple[int, ...], dtype: np.dtype, optimizer
     done for real. ShapeError: the batch does not fit.
     """
     rehearsed = copy.deepcopy(model).train()
-    with arrays.rehearsal():
+    with buffers.rehearsal():
         peak = _peak_of(lambda: _train(rehearsed, x_shape, dtype))
-        scratch = arrays.scratch_bytes()
+        scratch = buffers.workspace_bytes()
     everything = sum(parameter.data.nbytes for _, parameter in model._named_parameters())
     trained = sum(parameter.data.nbytes for parameter in model._trained(model._named_parameters()))
     return Memory(everything, everything, optimizer_arrays * trained, peak - scratch, scratch)
@@ -145,9 +145,9 @@ def readable(count: int) -> str:
 
 def _train(model: Module, x_shape: tuple[int, ...], dtype: np.dtype) -> None:
     for _ in range(_STEPS):
-        x = arrays.empty(x_shape, dtype)
+        x = buffers.empty(x_shape, dtype)
         prediction = model.forward(x)
-        backward(model, arrays.empty(prediction.shape, prediction.dtype), need_dx=False)
+        backward(model, buffers.empty(prediction.shape, prediction.dtype), need_dx=False)
 
 
 def _peak_of(work: Callable[[], None]) -> int:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from . import arrays
+from . import buffers
 
 _Made = TypeVar("_Made")
 
@@ -94,8 +94,8 @@ def form(source: np.ndarray, name: str, key: Hashable, size: int, write: Callabl
     """Return `size` elements that `write` makes of the source: kept ones, or working memory until the next such call."""
     store = _thread.store
     if store is not None and store.is_promised(source):
-        return store.get(source, (name, key), lambda: _written(arrays.aligned(size, source.dtype, np.empty), write))
-    return _written(arrays.scratch(name, size, source.dtype)[:size], write)
+        return store.get(source, (name, key), lambda: _written(buffers.aligned(size, source.dtype, np.empty), write))
+    return _written(buffers.workspace(name, size, source.dtype)[:size], write)
 
 
 def _written(target: np.ndarray, write: Callable[[np.ndarray], None]) -> np.ndarray:

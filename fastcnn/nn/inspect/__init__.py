@@ -1,0 +1,1 @@
+"""Networks as they are watched: summaries, memory, profiles and traces."""
