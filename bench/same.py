@@ -92,7 +92,7 @@ def main() -> int:
         names = values.keys() | other[part].keys()
         changed = sorted(name for name in names if values.get(name) != other[part].get(name))
         differing += len(changed)
-        print(f"{part}: {len(names)}, {len(changed)} differ", *changed, sep="\n  ")
+        print(f"{part}: {len(names)}, {len(changed)} differ", *(name[:110] for name in changed), sep="\n  ")
     return int(differing > 0)
 
 

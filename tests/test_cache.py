@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from fastcnn.kernels.jit import cache
 from fastcnn.kernels.jit.cache import _CheckedFile
+from fastcnn.kernels.jit.compile import _to_the_end
 
 
 def test_processes_that_compile_at_once_do_not_mix_their_code(tmp_path):
@@ -23,6 +27,23 @@ def test_processes_that_compile_at_once_do_not_mix_their_code(tmp_path):
     reader = _CheckedFile(str(tmp_path), "kernel", "")
     assert reader.load("float64") == "code for float64"
     assert reader.load("float32") in (None, "code for float32")
+
+
+def test_a_compilation_goes_on_where_the_wait_for_it_is_interrupted():
+    """Numba that was stopped while it loads its compiler compiles nothing more."""
+    done = threading.Event()
+
+    def compilation():
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.05)
+        done.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        _to_the_end(compilation)
+    assert done.wait(60)
+    assert _to_the_end(threading.current_thread) is not threading.main_thread()
+    with pytest.raises(ZeroDivisionError):
+        _to_the_end(lambda: 1 / 0)
 
 
 def test_entries_are_found_again(tmp_path):

@@ -10,7 +10,8 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from . import threads  # loads the threading layer's library before numba looks for it  # isort: skip
 
@@ -116,6 +117,7 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
 
 
 Launch = Callable[["ParallelKernel", tuple[Any, ...], int], None]
+_Made = TypeVar("_Made")
 
 
 class _Thread(threading.local):
@@ -211,8 +213,7 @@ class ParallelKernel:
     def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., None]:
         if numba.config.DISABLE_JIT:
             return self.dispatcher
-        entry: Callable[..., None] = self.dispatcher.compile(_signature(arguments))
-        return entry
+        return _to_the_end(lambda: self.dispatcher.compile(_signature(arguments)))
 
     def _address(self, arguments: tuple[Any, ...]) -> int:
         """Address of the code for these arguments' types, compiled or loaded on first use."""
@@ -220,12 +221,33 @@ class ParallelKernel:
         address = self._addresses.get(types)
         if address is None:
             self._compiled(arguments)
+            _to_the_end(lambda: _launch.compile((numba.int64, numba.int64, numba.int64, numba.typeof(arguments))))
             # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored.
             _launch_threads()
             compiled = self.dispatcher.overloads[_signature(arguments)]
             address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
             self._addresses[types] = address
         return address
+
+
+def _to_the_end(compilation: Callable[[], _Made]) -> _Made:
+    """Return what a compilation gives, which goes on where Ctrl-C ends the wait for it.
+
+    Only the main thread is interrupted, so that another one compiles: Numba, stopped while it loads what it compiles with,
+    can compile nothing more in this process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return compilation()
+    future: Future[_Made] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(compilation())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return future.result()
 
 
 def _signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -260,6 +282,13 @@ _launch = _compile(launch.launch)
 launch.take_part = _compile(launch.take_part)
 _take_part_together = _compile(launch.take_part_together, parallel=True)
 
+@functools.cache
+def _compile_take_part() -> None:
+    """Compile what runs stored launches."""
+    numbers = numba.int64[::1]
+    types = numbers, numbers, numbers, numbers, numba.int64
+    _to_the_end(lambda: launch.take_part.compile(types))
+    _to_the_end(lambda: _take_part_together.compile((*types, numba.int64)))
 
 
 def run_stored(entries: np.ndarray, frames: np.ndarray, shares: np.ndarray, counters: np.ndarray, workers: int) -> None:
@@ -268,6 +297,7 @@ def run_stored(entries: np.ndarray, frames: np.ndarray, shares: np.ndarray, coun
     counters (launches, any), int64, are zeros.
     """
     arguments = entries, frames, shares, counters.reshape(-1), counters.shape[1]
+    _compile_take_part()
     if workers == 1:
         launch.take_part(*arguments)
     elif threads.unguarded:
