@@ -20,6 +20,7 @@ import llvmlite.ir
 import numba
 import numpy as np
 from numba.core import compiler, ir, lowering, typed_passes
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
 from numba.np.ufunc.parallel import _launch_threads
 
@@ -225,7 +226,8 @@ class ParallelKernel:
             # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored.
             _launch_threads()
             compiled = self.dispatcher.overloads[_signature(arguments)]
-            address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+            with global_compiler_lock:  # another thread may compile: LLVM takes one at a time
+                address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
             self._addresses[types] = address
         return address
 
@@ -246,7 +248,7 @@ def _to_the_end(compilation: Callable[[], _Made]) -> _Made:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=work).start()  # which the process waits for at its end: LLVM must not be taken from under it
     return future.result()
 
 
