@@ -136,7 +136,7 @@ class Lines:
     def callers(self, function: str) -> list[str]:
         """The tests that run a line which names the function of a kernel."""
         found: set[str] = set()
-        for path in sorted((ROOT / "fastcnn" / "functional").glob("*.py")) if function else ():
+        for path in sorted((ROOT / "fastcnn" / "functional").rglob("*.py")) if function else ():
             lines = self.of(str(path.relative_to(ROOT)))
             for number, text in enumerate(path.read_text().splitlines(), 1):
                 if f".{function}(" in text:
@@ -145,7 +145,8 @@ class Lines:
 
     def like(self, tests: list[str], path: str) -> list[str]:
         """The tests of this leg that are of the same groups, and those of the file's own."""
-        groups, own = set(map(group, tests)), f"tests/test_{Path(path).stem}.py"
+        place, groups = Path(path), set(map(group, tests))
+        own = f"tests/test_{place.stem}.py", f"tests/test_{place.parent.name}.py"
         return self._in_turns(test for test in self.seconds if group(test) in groups or test.startswith(own))
 
     def _in_turns(self, tests: Iterable[str]) -> list[str]:
@@ -217,6 +218,7 @@ class Forks:
             return "untested", ""
         change = self.change(mutant)
         if change is None:
+            tests = list(dict.fromkeys([*known[:20], *self.lines.like(tests, mutant.path)]))  # read anywhere
             return in_copy(mutant, self.lines.within(tests, self.settings.budget), self.settings.leg)
         return self.in_fork(change, [self.items[test] for test in tests])
 

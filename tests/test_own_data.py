@@ -651,6 +651,17 @@ def test_images_of_more_pixels_than_are_wanted(tmp_path):
     assert len(data.from_folder(tmp_path, (3, 4), max_pixels=1)) == 1
 
 
+def test_a_photograph_that_lies_on_its_side_is_turned(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: what is right in the file is below
+    (tmp_path / "all").mkdir()
+    lying = Image.new("RGB", (4, 2), (255, 255, 255))
+    lying.paste((0, 0, 0), (0, 0, 2, 2))
+    lying.save(tmp_path / "all" / "a.png", exif=exif)
+    images = data.from_folder(tmp_path, (4, 2)).images
+    assert images[0, :2].max() == 0 and images[0, 2:].min() == 255
+
+
 def tiff(**changes):
     """A grey image of 4 x 3 pixels in TIFF, in one strip or tile."""
     tags = {256: 4, 257: 3, 258: 8, 259: 5, 262: 1, 277: 1} | {int(name[1:]): value for name, value in changes.items()}
