@@ -1,6 +1,6 @@
-"""Intrinsics: compiled, they do what they mean in plain Python, on which the tests of kernels as Python rely.
+"""Operations on vectors: compiled, they do what they mean in plain Python, on which the tests of kernels as Python rely.
 
-The functions here take `I` for the module that has the intrinsics, and are run twice: compiled, and as they stand.
+The functions here are run twice: compiled, and as they stand.
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 import functools
 import math
 import types
+from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 from numba import float32, float64
 
-from fastcnn.kernels.vector import planes, rows, scalar, simd, simd_python, strips, tile
+from fastcnn.kernels.vector import planes, rows, scalar, simd, strips, tile
+from fastcnn.kernels.vector.operation import _Operation
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares compiled code with Python")
 
-I = types.ModuleType("intrinsics")  # noqa: E741
+I = types.ModuleType("operations")  # noqa: E741
 for _module in (planes, rows, simd, strips, tile):
-    vars(I).update({name: getattr(_module, name) for name in vars(simd_python)
-                    if hasattr(_module, name) and not name.startswith("_") and name != "np"})
+    vars(I).update({name: value for name, value in vars(_module).items() if isinstance(value, _Operation)})
 
 FLOATS = "float32", "float64"
 WIDTHS = [("float32", (0, 0, 0)), ("float32", (0,)), ("float64", (0, 0))]  # of tiles, in vectors
@@ -40,8 +41,7 @@ def compiled(function):
 def require_same(function, *arguments):
     """Compiled, the function leaves in its arrays what it leaves there as plain Python."""
     kept = []
-    python = types.FunctionType(function.__code__, {**globals(), "I": simd_python})
-    for run in (compiled(function), python):
+    for run in (compiled(function), function):
         own = [argument.copy() if isinstance(argument, np.ndarray) else argument for argument in arguments]
         with np.errstate(invalid="ignore"):
             run(*own)
@@ -49,6 +49,11 @@ def require_same(function, *arguments):
     for came, meant in zip(*kept, strict=True):
         np.testing.assert_array_equal(came, meant)
     return kept[0]
+
+
+def test_every_operation_is_compared():
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert {name for name in vars(I) if isinstance(getattr(I, name), _Operation) and f"I.{name}(" not in source} == set()
 
 
 def unwritten(dtype, size=2000):
@@ -76,7 +81,7 @@ def tile_products(x, w, table, y, count, width):
 def test_tile_products(dtype, width):
     x, w = whole_numbers(dtype, 900), whole_numbers(dtype, 100, 1)
     table = np.random.default_rng(2).permutation(50)[:simd.MOST_ROWS + 1]
-    for count in (-1, 1, len(width) * simd_python.lanes_of(x) - 1, 200):
+    for count in (-1, 1, len(width) * I.lanes_of(x) - 1, 200):
         require_same(tile_products, x, w, table, unwritten(dtype, 3000), count, width)
 
 
@@ -89,7 +94,7 @@ def tile_scattered(x, y, table, addend, numbers, adds, width):
 def test_tile_scatter(dtype, width):
     x, addend = whole_numbers(dtype, 900), whole_numbers(dtype, 2000, 1)
     table = np.random.default_rng(2).permutation(15)[:simd.MOST_ROWS + 1] * 100
-    for numbers in ((3, 2, 5, 0.0), (0, 100, 1000, math.nan), (1, 3, len(width) * simd_python.lanes_of(x) - 1, -2.0)):
+    for numbers in ((3, 2, 5, 0.0), (0, 100, 1000, math.nan), (1, 3, len(width) * I.lanes_of(x) - 1, -2.0)):
         for adds in (False, True):
             require_same(tile_scattered, x, unwritten(dtype), table, addend, numbers, adds, width)
 
@@ -112,7 +117,7 @@ def lanes_in_turn(x, y, count):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_lanes(dtype):
-    lanes = simd_python.lanes_of(np.zeros(0, dtype))
+    lanes = I.lanes_of(np.zeros(0, dtype))
     for count in (-1, 0, 1, lanes - 1, lanes, lanes + 1):
         require_same(lanes_in_turn, whole_numbers(dtype, 200), unwritten(dtype, 800), count)
 
@@ -131,7 +136,7 @@ def routed(dy, argmax, y, floor, dx, count):
 def test_lanes_of_maxima_and_their_gradient(dtype):
     x = whole_numbers(dtype, 300) // 4  # many are equal
     x[::7] = np.nan
-    lanes = simd_python.lanes_of(x)
+    lanes = I.lanes_of(x)
     for count in (1, lanes - 1, lanes + 1):
         argmax = np.full(200, -1, np.int32)
         require_same(maxima, x, unwritten(dtype, 200), argmax, count)
@@ -152,7 +157,7 @@ def planes_of_two_vectors(bias, x, y, count, pixels, floor):
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_planes(dtype):
-    lanes = simd_python.lanes_of(np.zeros(0, dtype))
+    lanes = I.lanes_of(np.zeros(0, dtype))
     for count, pixels, floor in ((8, 2 * lanes, math.nan), (5, lanes + 1, 0.0), (1, 1, -3.0), (8, 3, math.nan)):
         require_same(planes_of_two_vectors, whole_numbers(dtype, 20), whole_numbers(dtype, 100, 1), unwritten(dtype, 1200),
                      count, pixels, floor)
@@ -211,7 +216,7 @@ def test_tap_products(dtype):
     step = 4
     in_threes = np.repeat(np.arange(6) * 100, 3) + np.tile(np.arange(3) * step, 6)  # as taps_multiply_add_3 wants them
     for first, last in ((0, 9), (3, 18), (12, 15), (9, 15)):
-        for count in (1, simd_python.lanes_of(x) - 1, 99):
+        for count in (1, I.lanes_of(x) - 1, 99):
             require_same(tap_products, x, dy, scattered, unwritten(dtype), first, last, count)
         require_same(tap_products_of_whole_vectors, x, dy, in_threes, unwritten(dtype), first, last)
     require_same(tap_products, x, dy, scattered, unwritten(dtype), 2, 4, 3)

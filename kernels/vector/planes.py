@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from .operation import inside, limited, operation
 from .simd import (
     INDEX,
     NATURAL,
@@ -18,6 +19,7 @@ from .simd import (
     broadcast,
     lane_offset,
     lanes_below,
+    lanes_of,
     load_vector,
     masked_load,
     masked_store,
@@ -61,11 +63,19 @@ def _part_mask(builder: Any, lanes: int, lane: int, channel: int, pixel: int, pi
     return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
 
 
-@intrinsic
-def planes_tile(typing, bias, offset, count, vectors):
+@operation
+def planes_tile(bias, offset, count, vectors):
     """Tile of PLANES rows, one for each channel, and vectors of pixels: row k is bias[offset + k], or zero from row `count`
     on.
     """
+    rows = np.zeros((8, 1), bias.dtype)
+    count = max(0, min(count, 8))
+    rows[:count, 0] = inside(bias, offset, count)
+    return np.repeat(rows, vectors * lanes_of(bias), axis=1)
+
+
+@planes_tile.in_llvm
+def planes_tile(typing, bias, offset, count, vectors):
     if not isinstance(vectors, types.IntegerLiteral):
         return None
     tile = Tile(PLANES, vectors.literal_value, bias.dtype)
@@ -84,13 +94,19 @@ def planes_tile(typing, bias, offset, count, vectors):
     return tile(bias, types.intp, types.intp, vectors), generate
 
 
-@intrinsic
-def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
+@operation
+def planes_store(tile, y, y_offset, step, pixels, channels, floor):
     """Write a tile of channels by pixels as pixels by channels, `step` elements apart: only those that exist.
 
     Nothing falls below the floor; one that is NaN is none.
     """
+    count = min(channels, 8)
+    for pixel in range(min(pixels, tile.shape[1])):
+        inside(y, y_offset + pixel * step, count)[:] = limited(tile[:count, pixel], floor)
 
+
+@planes_store.in_llvm
+def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
     def generate(context, builder, signature, args):
         value, array, offset, step, pixels, channels, floor = args
         pointer = array_data(context, builder, signature.args[1], array)
@@ -110,9 +126,16 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
     return types.void(tile, y, *[types.intp] * 4, tile.element), generate
 
 
-@intrinsic
-def zip_vectors(typing, target, start, source, first, second):
+@operation
+def zip_vectors(target, start, source, first, second):
     """Write source[first], source[second], source[first + 1], source[second + 1] ... to target[start:]: two vectors."""
+    lanes = lanes_of(source)
+    pairs = np.stack([inside(source, first, lanes), inside(source, second, lanes)], axis=1)
+    inside(target, start, 2 * lanes)[:] = pairs.reshape(-1)
+
+
+@zip_vectors.in_llvm
+def zip_vectors(typing, target, start, source, first, second):
     tile = Tile(1, 1, source.dtype)
 
     def generate(context, builder, signature, args):
@@ -128,9 +151,15 @@ def zip_vectors(typing, target, start, source, first, second):
     return types.void(target, types.intp, source, types.intp, types.intp), generate
 
 
-@intrinsic
-def filter_sums(typing, array, offset, lines, run):
+@operation
+def filter_sums(array, offset, lines, run):
     """Tile of len(lines) rows of len(run) vectors, read from consecutive memory: the sums of `filter_multiply_add`."""
+    width = len(run) * lanes_of(array)
+    return inside(array, offset, len(lines) * width).reshape(len(lines), width).copy()
+
+
+@filter_sums.in_llvm
+def filter_sums(typing, array, offset, lines, run):
     tile = Tile(len(lines), len(run), array.dtype)
 
     def generate(context, builder, signature, args):
@@ -155,13 +184,26 @@ def _pixels(builder: Any, data: Any, lanes: int, scalar: Any, pixels: list[tuple
     return builder.shuffle_vector(*parts, ir.Constant(ir.VectorType(INDEX, lanes), order))
 
 
-@intrinsic
-def filter_multiply_add(typing, tile, x, start, taps, first, dy, offset, count, second, second_count, fold):
+@operation
+def filter_multiply_add(tile, x, start, taps, first, dy, offset, count, second, second_count, fold):
     """Tile plus the products of a vector of dy and what its pixels meet: element v of line l at start + taps[first + l] + v.
 
     The vector has `count` channels of dy from `offset` on. If len(fold) is 2, then those of a second pixel stand between
     them, and each x is a pair.
     """
+    lanes, pixels = lanes_of(dy), len(fold)
+    gradient = np.zeros((lanes // pixels, pixels), dy.dtype)
+    for pixel, (at, wanted) in enumerate([(offset, count), (second, second_count)][:pixels]):
+        channels = max(0, min(wanted, lanes // pixels))
+        gradient[:channels, pixel] = inside(dy, at, channels)
+    run = tile.shape[1] // lanes
+    lines = [inside(x, start + int(taps[first + line]), run * pixels) for line in range(len(tile))]
+    inputs = np.reshape(lines, (len(tile), run, 1, pixels))
+    return tile + (inputs * gradient).reshape(tile.shape)
+
+
+@filter_multiply_add.in_llvm
+def filter_multiply_add(typing, tile, x, start, taps, first, dy, offset, count, second, second_count, fold):
     pixels = len(fold)
 
     def generate(context, builder, signature, args):
@@ -186,13 +228,3 @@ def filter_multiply_add(typing, tile, x, start, taps, first, dy, offset, count, 
         return value
 
     return tile(tile, x, types.intp, taps, types.intp, dy, *[types.intp] * 4, fold), generate
-
-
-if config.DISABLE_JIT:
-    from .simd_python import (  # noqa: F401
-        filter_multiply_add,
-        filter_sums,
-        planes_store,
-        planes_tile,
-        zip_vectors,
-    )

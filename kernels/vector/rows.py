@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import config, types
-from numba.extending import intrinsic
+from numba import types
 
+from .operation import inside, operation
 from .simd import (
     INDEX,
     Tile,
     array_data,
     broadcast,
     lanes_below,
+    lanes_of,
+    lanes_store,
     masked_load,
     masked_store,
     not_below,
@@ -42,9 +45,14 @@ def _tile(builder: Any, tile: Tile, vectors: Any) -> Any:
     return value
 
 
-@intrinsic
-def rows_together(typing, array):
+@operation
+def rows_together(array):
     """How many rows of an array with this type of elements are taken at once."""
+    return together(array.itemsize)
+
+
+@rows_together.in_llvm
+def rows_together(typing, array):
     rows = _rows_of(array).rows
 
     def generate(context, builder, signature, args):
@@ -58,9 +66,14 @@ def _at_most_last(builder: Any, p: int, count: Any) -> Any:
     return builder.select(builder.icmp_signed("<", last.type(p), last), last.type(p), last)
 
 
-@intrinsic
-def rows_at(typing, array, first, count, K):
+@operation
+def rows_at(array, first, count, K):
     """Positions of rows first, first + 1, ... of `array` (any, K); from `count` on the last one again and again."""
+    return tuple((first + min(p, count - 1)) * K for p in range(rows_together(array)))
+
+
+@rows_at.in_llvm
+def rows_at(typing, array, first, count, K):
     positions = types.UniTuple(types.intp, _rows_of(array).rows)
 
     def generate(context, builder, signature, args):
@@ -71,9 +84,14 @@ def rows_at(typing, array, first, count, K):
     return positions(array, types.intp, types.intp, types.intp), generate
 
 
-@intrinsic
-def rows_fill(typing, array, value):
+@operation
+def rows_fill(array, value):
     """Tile with the same number everywhere."""
+    return np.full((rows_together(array), lanes_of(array)), value, array.dtype)
+
+
+@rows_fill.in_llvm
+def rows_fill(typing, array, value):
     tile = _rows_of(array)
 
     def generate(context, builder, signature, args):
@@ -83,9 +101,18 @@ def rows_fill(typing, array, value):
     return tile(array, value), generate
 
 
-@intrinsic
-def rows_load(typing, array, positions, i, count, rest):
+@operation
+def rows_load(array, positions, i, count, rest):
     """Tile of the vector of each row from its element i on: `count` elements, at most all lanes, then `rest`."""
+    tile = rows_fill(array, rest)
+    count = max(0, min(count, lanes_of(array)))
+    for p, position in enumerate(positions):
+        tile[p, :count] = inside(array, position + i, count)
+    return tile
+
+
+@rows_load.in_llvm
+def rows_load(typing, array, positions, i, count, rest):
     tile = _rows_of(array)
 
     def generate(context, builder, signature, args):
@@ -100,10 +127,15 @@ def rows_load(typing, array, positions, i, count, rest):
     return tile(array, positions, types.intp, types.intp, rest), generate
 
 
-@intrinsic
-def rows_store(typing, tile, array, positions, i, count):
+@operation
+def rows_store(tile, array, positions, i, count):
     """Write `count` elements, at most all lanes, of each vector to its row from element i on."""
+    for vector, position in zip(tile, positions, strict=True):
+        lanes_store(vector, array, position + i, count)
 
+
+@rows_store.in_llvm
+def rows_store(typing, tile, array, positions, i, count):
     def generate(context, builder, signature, args):
         value, array, positions, i, count = args
         data = array_data(context, builder, signature.args[1], array)
@@ -117,12 +149,11 @@ def rows_store(typing, tile, array, positions, i, count):
 
 
 def _reduction(combine: Any) -> Any:
-    """Intrinsic that combines the lanes of each row to one number: a column.
+    """Combine the lanes of each row to one number in LLVM: a column.
 
     Each step combines neighbours: first it takes two vectors and leaves one, then it leaves half a vector.
     """
 
-    @intrinsic
     def reduce(typing, tile):
         column = _column_of(tile)
 
@@ -146,13 +177,36 @@ def _reduction(combine: Any) -> Any:
     return reduce
 
 
-rows_sum = _reduction(lambda builder, a, b: builder.fadd(a, b))
-rows_largest = _reduction(not_below)
+def _reduced(tile, combine):
+    while tile.shape[1] > 1:
+        tile = combine(tile[:, ::2], tile[:, 1::2])
+    return tile[:, 0]
 
 
-@intrinsic
-def rows_spread(typing, array, column):
+@operation
+def rows_sum(tile):
+    """Column of the sums of all lanes, neighbours first."""
+    return _reduced(tile, np.add)
+
+
+@operation
+def rows_largest(tile):
+    """Column of the largest lanes."""
+    return _reduced(tile, lambda a, b: np.where(a < b, b, a))
+
+
+rows_sum = rows_sum.in_llvm(_reduction(lambda builder, a, b: builder.fadd(a, b)))
+rows_largest = rows_largest.in_llvm(_reduction(not_below))
+
+
+@operation
+def rows_spread(array, column):
     """Tile whose rows have their number of a column in all lanes."""
+    return np.repeat(column[:, np.newaxis], lanes_of(array), axis=1)
+
+
+@rows_spread.in_llvm
+def rows_spread(typing, array, column):
     tile = _rows_of(array)
 
     def generate(context, builder, signature, args):
@@ -163,10 +217,14 @@ def rows_spread(typing, array, column):
     return tile(array, column), generate
 
 
-@intrinsic
-def rows_weigh(typing, weight, value):
+@operation
+def rows_weigh(weight, value):
     """weight * value, but 0 where the weight is 0; tiles or columns."""
+    return np.where(weight != 0, weight * value, weight.dtype.type(0))
 
+
+@rows_weigh.in_llvm
+def rows_weigh(typing, weight, value):
     def generate(context, builder, signature, args):
         def weigh(weight: Any, value: Any) -> Any:
             zero = ir.Constant(weight.type, None)
@@ -177,12 +235,19 @@ def rows_weigh(typing, weight, value):
     return weight(weight, value), generate
 
 
-@intrinsic
-def column_pick(typing, array, positions, index, first, count, skipped):
+@operation
+def column_pick(array, positions, index, first, count, skipped):
     """Column of array[position + index] of each row, index[first] and the following `count`.
 
     Rows whose index is `skipped` take 0 for it; the last row stands for all from `count` on.
     """
+    chosen = [inside(index, first + min(p, count - 1), 1)[0] for p in range(len(positions))]
+    return np.array([inside(array, position + (0 if one == skipped else int(one)), 1)[0]
+                     for position, one in zip(positions, chosen, strict=True)])
+
+
+@column_pick.in_llvm
+def column_pick(typing, array, positions, index, first, count, skipped):
     column = _column_of(_rows_of(array))
 
     def generate(context, builder, signature, args):
@@ -198,18 +263,3 @@ def column_pick(typing, array, positions, index, first, count, skipped):
         return _tile(builder, column, [vector])
 
     return column(array, positions, index, types.intp, types.intp, types.intp), generate
-
-
-if config.DISABLE_JIT:
-    from .simd_python import (  # noqa: F401
-        column_pick,
-        rows_at,
-        rows_fill,
-        rows_largest,
-        rows_load,
-        rows_spread,
-        rows_store,
-        rows_sum,
-        rows_together,
-        rows_weigh,
-    )

@@ -5,15 +5,15 @@ Everything here works on one number without branches, so that loops around it ve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, types
-from numba.extending import intrinsic
+from numba import types
 
 from ..jit.compile import kernel, share
+from .operation import operation
 from .simd import not_below, of_each, splat, width_of
 
 # A position that cannot be negative.
@@ -28,15 +28,14 @@ _ONE_BITS = {32: 0x3F800000, 64: 0x3FF0000000000000}
 _ROOT_HALF_BITS = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}
 
 
-def _in_python(meaning: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    """Define an intrinsic; under NUMBA_DISABLE_JIT `meaning` takes its place."""
-    return lambda definition: meaning if config.DISABLE_JIT else intrinsic(definition)
-
-
 def constant(single: float, double: float) -> Any:
     """Make `value(like)`: `single` where `like` is of float32, `double` where it is of float64."""
 
-    @_in_python(lambda like: np.float32(single) if like.itemsize == 4 else np.float64(double))
+    @operation
+    def value(like):
+        return np.float32(single) if like.itemsize == 4 else np.float64(double)
+
+    @value.in_llvm
     def value(typing, like):
         number = single if width_of(like) == 32 else double
 
@@ -51,13 +50,14 @@ def constant(single: float, double: float) -> Any:
 def polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
     """Make `evaluate(x)`: coefficients[0] + coefficients[1] x + ... by Horner's rule, unrolled."""
 
-    def in_python(x: Any) -> Any:
+    @operation
+    def evaluate(x):
         value = x - x
         for coefficient in reversed(single if x.itemsize == 4 else double):
             value = value * x + x.dtype.type(coefficient)
         return value
 
-    @_in_python(in_python)
+    @evaluate.in_llvm
     def evaluate(typing, x):
         coefficients = single if width_of(x) == 32 else double
 
@@ -76,20 +76,28 @@ def polynomial(single: Sequence[float], double: Sequence[float]) -> Any:
     return evaluate
 
 
-@_in_python(lambda x, floor: np.where(x < floor, floor, x)[()])
-def at_least(typing, x, floor):
+@operation
+def at_least(x, floor):
     """x, or the floor where it is below that; NaN stays NaN, and a floor that is NaN is none."""
+    return np.where(x < floor, floor, x)[()]
 
+
+@at_least.in_llvm
+def at_least(typing, x, floor):
     def generate(context, builder, signature, args):
         return of_each(builder, signature, args, lambda *pair: not_below(builder, *pair))
 
     return x(x, x), generate
 
 
-@_in_python(lambda x, ceiling: np.where(x > ceiling, ceiling, x)[()])
-def at_most(typing, x, ceiling):
+@operation
+def at_most(x, ceiling):
     """x, or the ceiling where it is above that; NaN stays NaN."""
+    return np.where(x > ceiling, ceiling, x)[()]
 
+
+@at_most.in_llvm
+def at_most(typing, x, ceiling):
     def generate(context, builder, signature, args):
         return of_each(builder, signature, args,
                        lambda value, limit: builder.select(builder.fcmp_ordered(">", value, limit), limit, value))
@@ -97,10 +105,14 @@ def at_most(typing, x, ceiling):
     return x(x, x), generate
 
 
-@_in_python(lambda value, x, floor: np.where(x < floor, ZERO, value)[()])
-def zero_below(typing, value, x, floor):
+@operation
+def zero_below(value, x, floor):
     """The value, but 0 where x is below the floor."""
+    return np.where(x < floor, ZERO, value)[()]
 
+
+@zero_below.in_llvm
+def zero_below(typing, value, x, floor):
     def generate(context, builder, signature, args):
         return of_each(builder, signature, args, lambda value, x, floor: builder.select(
             builder.fcmp_ordered("<", x, floor), splat(value.type, 0.0), value))
@@ -108,10 +120,14 @@ def zero_below(typing, value, x, floor):
     return value(value, x, x), generate
 
 
-@_in_python(lambda numerator, denominator: numerator / denominator)
-def quotient(typing, numerator, denominator):
+@operation
+def quotient(numerator, denominator):
     """The correctly rounded numerator / denominator, never turned into a product with the reciprocal."""
+    return numerator / denominator
 
+
+@quotient.in_llvm
+def quotient(typing, numerator, denominator):
     def generate(context, builder, signature, args):
         return builder.fdiv(args[0], args[1], flags=_CONTRACT)
 
@@ -125,12 +141,13 @@ rounder = constant(1.5 * 2.0**23, 1.5 * 2.0**52)
 def _power(raised: tuple[int, int]) -> Any:
     """Make `power(n + rounder)`: 2 ** (n + raised), the first for float32, the second for float64."""
 
-    def in_python(sum_with_rounder: Any) -> Any:
+    @operation
+    def power(sum_with_rounder):
         n = sum_with_rounder - rounder(sum_with_rounder)
         exponent = np.where(np.isfinite(n), n, 0).astype(int) + raised[n.itemsize == 8]
         return np.where(np.isfinite(n), np.ldexp(n.dtype.type(1), exponent), n)[()]
 
-    @_in_python(in_python)
+    @power.in_llvm
     def power(typing, sum_with_rounder):
         width = width_of(sum_with_rounder)
         shift, zero = _MANTISSA_BITS[width], _ONE_BITS[width] + (raised[width == 64] << _MANTISSA_BITS[width])
@@ -160,15 +177,16 @@ raised_power_of_two = _power((64, 512))
 lowered = constant(2.0**-64, 2.0**-512)
 
 
-def _exponent_mantissa(x: Any) -> tuple[Any, Any]:
+@operation
+def exponent_mantissa(x):
+    """(n, m) with x = m 2 ** n and m from sqrt(1/2) to sqrt(2), for positive normal x."""
     mantissa, exponent = np.frexp(x)
     small = mantissa < np.sqrt(0.5)
     return (exponent - small).astype(x.dtype), mantissa * np.where(small, TWO, ONE)
 
 
-@_in_python(_exponent_mantissa)
+@exponent_mantissa.in_llvm
 def exponent_mantissa(typing, x):
-    """(n, m) with x = m 2 ** n and m from sqrt(1/2) to sqrt(2), for positive normal x."""
     width = width_of(x)
 
     def generate(context, builder, signature, args):

@@ -12,9 +12,11 @@ from typing import Any
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+from numba.extending import lower_builtin, models, register_model, type_callable
+
+from .operation import inside, limited, operation
 
 _features = llvmlite.binding.get_host_cpu_features()
 INDEX = ir.IntType(32)
@@ -127,8 +129,8 @@ def not_below(builder: Any, value: Any, floor: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
 
 
-def _copy_intrinsic(load_all: bool, store_all: bool) -> Any:
-    """Intrinsic that copies one vector; where it does not load or store all lanes, only the first `count`."""
+def _copy(load_all: bool, store_all: bool) -> Any:
+    """Copy one vector in LLVM; where it does not load or store all lanes, only the first `count`."""
 
     def copy(typing, target, target_offset, source, source_offset, count):
         tile = Tile(1, 1, source.dtype)
@@ -152,19 +154,45 @@ def _copy_intrinsic(load_all: bool, store_all: bool) -> Any:
 
         return types.void(target, types.intp, source, types.intp, types.intp), generate
 
-    return intrinsic(copy)
+    return copy
 
 
-# Copy (target, target_offset, source, source_offset, count): a whole vector, the first `count` lanes of one, or these
-# followed by zeros.
-lanes_copy_all = _copy_intrinsic(True, True)
-lanes_copy = _copy_intrinsic(False, False)
-lanes_copy_padded = _copy_intrinsic(False, True)
+@operation
+def lanes_copy_all(target, target_offset, source, source_offset, count):
+    """Copy one vector."""
+    lanes = lanes_of(source)
+    inside(target, target_offset, lanes)[:] = inside(source, source_offset, lanes)
 
 
-@intrinsic
-def lanes_zero(typing, array):
+@operation
+def lanes_copy(target, target_offset, source, source_offset, count):
+    """Copy the first `count` lanes of a vector."""
+    count = max(0, min(count, lanes_of(source)))
+    inside(target, target_offset, count)[:] = inside(source, source_offset, count)
+
+
+@operation
+def lanes_copy_padded(target, target_offset, source, source_offset, count):
+    """Copy the first `count` lanes of a vector, then zeros."""
+    count = max(0, min(count, lanes_of(source)))
+    lanes = inside(target, target_offset, lanes_of(source))
+    lanes[:count] = inside(source, source_offset, count)
+    lanes[count:] = 0
+
+
+lanes_copy_all = lanes_copy_all.in_llvm(_copy(True, True))
+lanes_copy = lanes_copy.in_llvm(_copy(False, False))
+lanes_copy_padded = lanes_copy_padded.in_llvm(_copy(False, True))
+
+
+@operation
+def lanes_zero(array):
     """One vector of zeros: a running sum."""
+    return np.zeros(lanes_of(array), array.dtype)
+
+
+@lanes_zero.in_llvm
+def lanes_zero(typing, array):
     tile = Tile(1, 1, array.dtype)
 
     def generate(context, builder, signature, args):
@@ -173,9 +201,14 @@ def lanes_zero(typing, array):
     return tile(array), generate
 
 
-@intrinsic
-def lanes_load(typing, array, offset, count):
+@operation
+def lanes_load(array, offset, count):
     """One vector: array[offset : offset + count], at most all lanes, then zeros."""
+    return lanes_add(lanes_zero(array), array, offset, count)
+
+
+@lanes_load.in_llvm
+def lanes_load(typing, array, offset, count):
     tile = Tile(1, 1, array.dtype)
 
     def generate(context, builder, signature, args):
@@ -187,9 +220,16 @@ def lanes_load(typing, array, offset, count):
     return tile(array, types.intp, types.intp), generate
 
 
-@intrinsic
-def lanes_fill(typing, array, value, count):
+@operation
+def lanes_fill(array, value, count):
     """One vector: `value` in the first `count` lanes, then zeros."""
+    vector = lanes_zero(array)
+    vector[:max(0, count)] = value
+    return vector
+
+
+@lanes_fill.in_llvm
+def lanes_fill(typing, array, value, count):
     tile = Tile(1, 1, array.dtype)
 
     def generate(context, builder, signature, args):
@@ -202,10 +242,16 @@ def lanes_fill(typing, array, value, count):
     return tile(array, value, types.intp), generate
 
 
-@intrinsic
-def lanes_sum(typing, tile):
+@operation
+def lanes_sum(vector):
     """Sum of all lanes: the upper half is added to the lower one again and again."""
+    while len(vector) > 1:
+        vector = vector[:len(vector) // 2] + vector[len(vector) // 2:]
+    return vector[0]
 
+
+@lanes_sum.in_llvm
+def lanes_sum(typing, tile):
     def generate(context, builder, signature, args):
         total = builder.extract_value(args[0], 0)
         count = tile.lanes
@@ -219,10 +265,17 @@ def lanes_sum(typing, tile):
     return tile.element(tile), generate
 
 
-@intrinsic
-def lanes_add(typing, tile, array, offset, count):
+@operation
+def lanes_add(vector, array, offset, count):
     """The vector plus array[offset : offset + count], at most one vector of it."""
+    count = max(0, min(count, len(vector)))
+    total = vector.copy()
+    total[:count] += inside(array, offset, count)
+    return total
 
+
+@lanes_add.in_llvm
+def lanes_add(typing, tile, array, offset, count):
     def generate(context, builder, signature, args):
         value, array, offset, count = args
         pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, tile.vector)
@@ -232,10 +285,14 @@ def lanes_add(typing, tile, array, offset, count):
     return tile(tile, array, types.intp, types.intp), generate
 
 
-@intrinsic
-def lanes_not_below(typing, tile, floor):
+@operation
+def lanes_not_below(vector, floor):
     """The vector, or the floor where it is below it; a floor that is NaN is none."""
+    return limited(vector, floor)
 
+
+@lanes_not_below.in_llvm
+def lanes_not_below(typing, tile, floor):
     def generate(context, builder, signature, args):
         value, floor = args
         limited = not_below(builder, builder.extract_value(value, 0), broadcast(builder, floor, tile.vector))
@@ -244,10 +301,15 @@ def lanes_not_below(typing, tile, floor):
     return tile(tile, tile.element), generate
 
 
-@intrinsic
-def lanes_store(typing, tile, array, offset, count):
+@operation
+def lanes_store(vector, array, offset, count):
     """Write the first `count` lanes to array[offset : offset + count], at most one vector."""
+    count = max(0, min(count, len(vector)))
+    inside(array, offset, count)[:] = vector[:count]
 
+
+@lanes_store.in_llvm
+def lanes_store(typing, tile, array, offset, count):
     def generate(context, builder, signature, args):
         value, array, offset, count = args
         pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, tile.vector)
@@ -257,9 +319,14 @@ def lanes_store(typing, tile, array, offset, count):
     return types.void(tile, array, types.intp, types.intp), generate
 
 
-@intrinsic
-def lanes_of(typing, array):
+@operation
+def lanes_of(array):
     """Number of lanes in a vector of the array's element type."""
+    return VECTOR_BYTES // array.itemsize
+
+
+@lanes_of.in_llvm
+def lanes_of(typing, array):
     lanes = VECTOR_BYTES * 8 // array.dtype.bitwidth
 
     def generate(context, builder, signature, args):
@@ -268,8 +335,8 @@ def lanes_of(typing, array):
     return types.intp(array), generate
 
 
-def _maximum_intrinsic(fresh: bool) -> Any:
-    """Intrinsic that compares four vectors; unless it is `fresh`, the result of an earlier call goes before them."""
+def _maximum(fresh: bool) -> Any:
+    """Compare four vectors in LLVM; unless it is `fresh`, the result of an earlier call goes before them."""
 
     def maximum(typing, x, offset, a, b, c, d, y, argmax, target, count):
         tile = Tile(1, 1, x.dtype)
@@ -301,23 +368,57 @@ def _maximum_intrinsic(fresh: bool) -> Any:
         pair = types.UniTuple(types.intp, 2)
         return types.void(x, types.intp, pair, pair, pair, pair, y, argmax, types.intp, types.intp), generate
 
-    return intrinsic(maximum)
+    return maximum
 
 
 # Maximum (x, offset, a, b, c, d, y, argmax, target, count): put into lane i < count of y the largest of x[offset + k + i]
 # for the distances k = a, b, c, d, each of which is a pair (k, number), and the winner's number into argmax. The first of
-# equal ones wins, and NaN is larger than any number. The second one also compares with what y held before; the first does
-# not read it, since that load would wait for the stores of its neighbours, in lanes that it masks.
-lanes_first_maximum = _maximum_intrinsic(fresh=True)
-lanes_next_maximum = _maximum_intrinsic(fresh=False)
+# equal ones wins, and NaN is larger than any number.
 
 
-@intrinsic
-def lanes_route(typing, dy, argmax, y, floor, source, dx, target, a, b, c, d, count):
+def _larger(x, offset, pairs, best, winner):
+    for distance, number in pairs:
+        value = inside(x, offset + distance, 1)[0]
+        if value > best or (np.isnan(value) and not np.isnan(best)):
+            best, winner = value, number
+    return best, winner
+
+
+@operation
+def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count):
+    """Maximum that does not read y: such a load would wait for the stores of its neighbours, in lanes that it masks."""
+    for lane in range(min(count, lanes_of(x))):
+        first = inside(x, offset + a[0] + lane, 1)[0]
+        y[target + lane], argmax[target + lane] = _larger(x, offset + lane, (b, c, d), first, a[1])
+
+
+@operation
+def lanes_next_maximum(x, offset, a, b, c, d, y, argmax, target, count):
+    """Maximum that also compares with what y held before."""
+    for lane in range(min(count, lanes_of(x))):
+        i = target + lane
+        y[i], argmax[i] = _larger(x, offset + lane, (a, b, c, d), y[i], argmax[i])
+
+
+lanes_first_maximum = lanes_first_maximum.in_llvm(_maximum(fresh=True))
+lanes_next_maximum = lanes_next_maximum.in_llvm(_maximum(fresh=False))
+
+
+@operation
+def lanes_route(dy, argmax, y, floor, source, dx, target, a, b, c, d, count):
     """dx[target + k + i] = dy[source + i] where argmax is `number` and y above the floor, else 0, for the lanes i < count.
 
     a, b, c, d are pairs (k, number). A floor that is NaN lets all pass.
     """
+    for lane in range(min(count, lanes_of(dy))):
+        i = source + lane
+        for distance, number in (a, b, c, d):
+            passes = argmax[i] == number and not y[i] <= floor
+            inside(dx, target + distance + lane, 1)[0] = inside(dy, i, 1)[0] if passes else 0
+
+
+@lanes_route.in_llvm
+def lanes_route(typing, dy, argmax, y, floor, source, dx, target, a, b, c, d, count):
     tile = Tile(1, 1, dy.dtype)
     numbers = ir.VectorType(INDEX, tile.lanes)
 
@@ -394,22 +495,3 @@ _define(operator.add, "fadd")
 _define(operator.sub, "fsub")
 _define(operator.mul, "fmul")
 _define(operator.truediv, "fdiv")
-
-
-if config.DISABLE_JIT:
-    from .simd_python import (  # noqa: F401
-        lanes_add,
-        lanes_copy,
-        lanes_copy_all,
-        lanes_copy_padded,
-        lanes_fill,
-        lanes_first_maximum,
-        lanes_load,
-        lanes_next_maximum,
-        lanes_not_below,
-        lanes_of,
-        lanes_route,
-        lanes_store,
-        lanes_sum,
-        lanes_zero,
-    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from .operation import inside, operation
 from .simd import (
     INDEX,
     PIXELS,
@@ -17,6 +18,9 @@ from .simd import (
     array_data,
     lane_offset,
     lanes_below,
+    lanes_load,
+    lanes_of,
+    lanes_store,
     load_vector,
     masked_load,
     masked_store,
@@ -30,9 +34,14 @@ def _fused(builder: Any, vector: Any) -> Any:
         builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.{suffix(vector)}")
 
 
-@intrinsic
-def pixels_start(typing, bias, offset):
+@operation
+def pixels_start(bias, offset):
     """Tile of one vector for each of PIXELS pixels: bias[offset : offset + lanes]."""
+    return np.tile(inside(bias, offset, lanes_of(bias)), (PIXELS, 1))
+
+
+@pixels_start.in_llvm
+def pixels_start(typing, bias, offset):
     tile = Tile(PIXELS, 1, bias.dtype)
 
     def generate(context, builder, signature, args):
@@ -49,10 +58,16 @@ def _entry(context: Any, builder: Any, array_type: Any, array: Any, position: An
     return builder.load(builder.gep(array_data(context, builder, array_type, array), [position]))
 
 
-@intrinsic
-def pixels_multiply_add(typing, tile, x, start, step, offsets, w, w_start, numbers, t):
+@operation
+def pixels_multiply_add(tile, x, start, step, offsets, w, w_start, numbers, t):
     """Tile plus, for pixel p, the product of x at start + p * step + offsets[t] and w at w_start + numbers[t]."""
+    lanes = lanes_of(x)
+    at, weights = start + int(offsets[t]), inside(w, w_start + int(numbers[t]), lanes)
+    return tile + [inside(x, at + p * step, lanes) * weights for p in range(PIXELS)]
 
+
+@pixels_multiply_add.in_llvm
+def pixels_multiply_add(typing, tile, x, start, step, offsets, w, w_start, numbers, t):
     def generate(context, builder, signature, args):
         value, x_array, start, step, offsets, w_array, w_start, numbers, t = args
         x_data = array_data(context, builder, signature.args[1], x_array)
@@ -70,10 +85,16 @@ def pixels_multiply_add(typing, tile, x, start, step, offsets, w, w_start, numbe
     return tile(tile, x, types.intp, types.intp, offsets, w, types.intp, numbers, t), generate
 
 
-@intrinsic
-def pixels_multiply_add_3(typing, tile, x, start, step, offsets, w, w_start, numbers, t):
+@operation
+def pixels_multiply_add_3(tile, x, start, step, offsets, w, w_start, numbers, t):
     """The same for t, t + 1 and t + 2, of which each lies `step` behind the one before: pixels share what they read."""
+    for s in range(3):
+        tile = pixels_multiply_add(tile, x, start + s * step, step, offsets[t:t + 1], w, w_start, numbers[t + s:], 0)
+    return tile
 
+
+@pixels_multiply_add_3.in_llvm
+def pixels_multiply_add_3(typing, tile, x, start, step, offsets, w, w_start, numbers, t):
     def generate(context, builder, signature, args):
         value, x_array, start, step, offsets, w_array, w_start, numbers, t = args
         x_data = array_data(context, builder, signature.args[1], x_array)
@@ -93,10 +114,15 @@ def pixels_multiply_add_3(typing, tile, x, start, step, offsets, w, w_start, num
     return tile(tile, x, types.intp, types.intp, offsets, w, types.intp, numbers, t), generate
 
 
-@intrinsic
-def pixels_store(typing, tile, y, offset, step):
+@operation
+def pixels_store(tile, y, offset, step):
     """Write the vector of pixel p to y from offset + p * step on."""
+    for p, vector in enumerate(tile):
+        lanes_store(vector, y, offset + p * step, len(vector))
 
+
+@pixels_store.in_llvm
+def pixels_store(typing, tile, y, offset, step):
     def generate(context, builder, signature, args):
         value, y_array, offset, step = args
         data = array_data(context, builder, signature.args[1], y_array)
@@ -108,10 +134,13 @@ def pixels_store(typing, tile, y, offset, step):
     return types.void(tile, y, types.intp, types.intp), generate
 
 
-@intrinsic
-def pixels_prefetch(typing, x, offset, step):
+@operation
+def pixels_prefetch(x, offset, step):
     """Bring the vectors of x at offset + p * step, for PIXELS pixels, into the cache; they may lie outside."""
 
+
+@pixels_prefetch.in_llvm
+def pixels_prefetch(typing, x, offset, step):
     def generate(context, builder, signature, args):
         x_array, offset, step = args
         data = array_data(context, builder, signature.args[0], x_array)
@@ -127,10 +156,14 @@ def pixels_prefetch(typing, x, offset, step):
     return types.void(x, types.intp, types.intp), generate
 
 
-@intrinsic
-def lanes_multiply_add(typing, tile, x, x_offset, w, w_offset, count):
+@operation
+def lanes_multiply_add(vector, x, x_offset, w, w_offset, count):
     """The vector plus the products of the first `count` lanes of two others."""
+    return vector + lanes_load(x, x_offset, count) * lanes_load(w, w_offset, count)
 
+
+@lanes_multiply_add.in_llvm
+def lanes_multiply_add(typing, tile, x, x_offset, w, w_offset, count):
     def generate(context, builder, signature, args):
         value, x_array, x_offset, w_array, w_offset, count = args
         mask = lanes_below(builder, count, tile.lanes)
@@ -152,6 +185,12 @@ def _load_lanes(builder: Any, data: Any, offset: Any, vector: Any, count_type: A
     return masked_load(builder, vector_at(builder, data, offset, vector), mask, vector)
 
 
+def _wrapped(entries, first, last):
+    """TAPS entries from `first` on; where the list ends, the first three of them, or fewer, again and again."""
+    positions = [first + t if first + t < last else min(first + t % 3, last - 1) for t in range(TAPS)]
+    return [int(inside(entries, position, 1)[0]) for position in positions]
+
+
 def _listed(context: Any, builder: Any, array_type: Any, array: Any, first: Any, last: Any) -> list[Any]:
     """TAPS entries of a list from `first` on; where it ends, the first three of them, or fewer, again and again."""
     data = array_data(context, builder, array_type, array)
@@ -164,12 +203,18 @@ def _listed(context: Any, builder: Any, array_type: Any, array: Any, first: Any,
     return entries
 
 
-@intrinsic
-def taps_load(typing, array, offset, numbers, first, last, count):
+@operation
+def taps_load(array, offset, numbers, first, last, count):
     """Tile of one vector for each of TAPS taps, listed in numbers[first:last]: that of `array` at offset + number.
 
     Here and below only the first `count` lanes, or all where that is None.
     """
+    count = lanes_of(array) if count is None else count
+    return np.stack([lanes_load(array, offset + number, count) for number in _wrapped(numbers, first, last)])
+
+
+@taps_load.in_llvm
+def taps_load(typing, array, offset, numbers, first, last, count):
     tile = Tile(TAPS, 1, array.dtype)
 
     def generate(context, builder, signature, args):
@@ -184,10 +229,16 @@ def taps_load(typing, array, offset, numbers, first, last, count):
     return tile(array, types.intp, numbers, types.intp, types.intp, count), generate
 
 
-@intrinsic
-def taps_multiply_add(typing, tile, x, start, offsets, first, last, dy, dy_offset, count):
+@operation
+def taps_multiply_add(tile, x, start, offsets, first, last, dy, dy_offset, count):
     """Tile plus, for each tap, the product of the vector of x at start + its entry in offsets[first:last] and that of dy."""
+    count = lanes_of(x) if count is None else count
+    gradient = lanes_load(dy, dy_offset, count)
+    return tile + [lanes_load(x, start + offset, count) * gradient for offset in _wrapped(offsets, first, last)]
 
+
+@taps_multiply_add.in_llvm
+def taps_multiply_add(typing, tile, x, start, offsets, first, last, dy, dy_offset, count):
     def generate(context, builder, signature, args):
         value, x_array, start, offsets, first, last, dy_array, dy_offset, count = args
         x_data = array_data(context, builder, signature.args[1], x_array)
@@ -202,13 +253,19 @@ def taps_multiply_add(typing, tile, x, start, offsets, first, last, dy, dy_offse
     return tile(tile, x, types.intp, offsets, types.intp, types.intp, dy, types.intp, count), generate
 
 
-@intrinsic
-def taps_multiply_add_3(typing, tile, x, start, step, offsets, first, last, dy, dy_start, dy_step):
+@operation
+def taps_multiply_add_3(tile, x, start, step, offsets, first, last, dy, dy_start, dy_step):
     """The same for PIXELS pixels, `step` apart in x, where of every three taps each lies `step` behind the one before.
 
     All lanes.
     """
+    for p in range(PIXELS):
+        tile = taps_multiply_add(tile, x, start + p * step, offsets, first, last, dy, dy_start + p * dy_step, None)
+    return tile
 
+
+@taps_multiply_add_3.in_llvm
+def taps_multiply_add_3(typing, tile, x, start, step, offsets, first, last, dy, dy_start, dy_step):
     def generate(context, builder, signature, args):
         value, x_array, start, step, offsets, first, last, dy_array, dy_start, dy_step = args
         kinds = signature.args
@@ -234,10 +291,15 @@ def taps_multiply_add_3(typing, tile, x, start, step, offsets, first, last, dy, 
     return tile(tile, x, *integers, offsets, *integers, dy, *integers), generate
 
 
-@intrinsic
-def taps_store(typing, tile, array, offset, numbers, first, last, count):
+@operation
+def taps_store(tile, array, offset, numbers, first, last, count):
     """Write the vector of each tap back to where `taps_load` found it; a tap that is there twice is written twice."""
+    for vector, number in zip(tile, _wrapped(numbers, first, last), strict=True):
+        lanes_store(vector, array, offset + number, len(vector) if count is None else count)
 
+
+@taps_store.in_llvm
+def taps_store(typing, tile, array, offset, numbers, first, last, count):
     def generate(context, builder, signature, args):
         value, array, offset, numbers, first, last, count = args
         data = array_data(context, builder, signature.args[1], array)
@@ -250,18 +312,3 @@ def taps_store(typing, tile, array, offset, numbers, first, last, count):
         return context.get_dummy_value()
 
     return types.void(tile, array, types.intp, numbers, types.intp, types.intp, count), generate
-
-
-if config.DISABLE_JIT:
-    from .simd_python import (  # noqa: F401
-        lanes_multiply_add,
-        pixels_multiply_add,
-        pixels_multiply_add_3,
-        pixels_prefetch,
-        pixels_start,
-        pixels_store,
-        taps_load,
-        taps_multiply_add,
-        taps_multiply_add_3,
-        taps_store,
-    )

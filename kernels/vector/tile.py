@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from .operation import inside, limited, operation
 from .simd import (
     NATURAL,
     ROWS,
@@ -29,6 +30,7 @@ from .simd import (
     broadcast,
     lane_offset,
     lanes_below,
+    lanes_of,
     load_vector,
     masked_load,
     masked_store,
@@ -46,18 +48,28 @@ def _empty(tile: Tile) -> Any:
     return ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
 
 
-@intrinsic
-def rows_of(typing, width):
+@operation
+def rows_of(width):
     """Number of rows of a tile."""
+    return ROWS[len(width)]
+
+
+@rows_of.in_llvm
+def rows_of(typing, width):
     def generate(context, builder, signature, args):
         return NATURAL(ROWS[len(width)])
 
     return types.intp(width), generate
 
 
-@intrinsic
-def tile_positions(typing, table, start, width):
+@operation
+def tile_positions(table, start, width):
     """Position of each row: table[start : start + rows]."""
+    return tuple(inside(table, start, rows_of(width)))
+
+
+@tile_positions.in_llvm
+def tile_positions(typing, table, start, width):
     def generate(context, builder, signature, args):
         data = array_data(context, builder, signature.args[0], args[0])
         values = [builder.load(builder.gep(data, [lane_offset(builder, args[1], p)])) for p in range(ROWS[len(width)])]
@@ -66,9 +78,14 @@ def tile_positions(typing, table, start, width):
     return types.UniTuple(types.intp, ROWS[len(width)])(table, types.intp, width), generate
 
 
-@intrinsic
-def tile_strided(typing, start, stride, width):
+@operation
+def tile_strided(start, stride, width):
     """Positions of rows at equal distances: start + row * stride."""
+    return tuple(start + row * stride for row in range(rows_of(width)))
+
+
+@tile_strided.in_llvm
+def tile_strided(typing, start, stride, width):
     def generate(context, builder, signature, args):
         values = [builder.add(args[0], builder.mul(args[1], NATURAL(p))) for p in range(ROWS[len(width)])]
         return context.make_tuple(builder, signature.return_type, values)
@@ -76,9 +93,14 @@ def tile_strided(typing, start, stride, width):
     return types.UniTuple(types.intp, ROWS[len(width)])(types.intp, types.intp, width), generate
 
 
-@intrinsic
-def tile_zeros(typing, array, width):
+@operation
+def tile_zeros(array, width):
     """Tile of zeros, of the array's element type."""
+    return np.zeros((rows_of(width), len(width) * lanes_of(array)), array.dtype)
+
+
+@tile_zeros.in_llvm
+def tile_zeros(typing, array, width):
     tile = _tile(width, array)
 
     def generate(context, builder, signature, args):
@@ -87,9 +109,17 @@ def tile_zeros(typing, array, width):
     return tile(array, width), generate
 
 
-@intrinsic
-def tile_rows(typing, w, w_offset, count, width):
+@operation
+def tile_rows(w, w_offset, count, width):
     """Tile whose every row is w[w_offset : w_offset + count], then zeros: the bias of each output channel."""
+    row = np.zeros(len(width) * lanes_of(w), w.dtype)
+    count = max(0, min(count, len(row)))
+    row[:count] = inside(w, w_offset, count)
+    return np.tile(row, (rows_of(width), 1))
+
+
+@tile_rows.in_llvm
+def tile_rows(typing, w, w_offset, count, width):
     tile = _tile(width, w)
 
     def generate(context, builder, signature, args):
@@ -105,9 +135,15 @@ def tile_rows(typing, w, w_offset, count, width):
     return tile(w, types.intp, types.intp, width), generate
 
 
-@intrinsic
-def tile_load(typing, y, y_offset, width):
+@operation
+def tile_load(y, y_offset, width):
     """Tile read from consecutive memory, row after row."""
+    rows, lanes = rows_of(width), len(width) * lanes_of(y)
+    return inside(y, y_offset, rows * lanes).reshape(rows, lanes).copy()
+
+
+@tile_load.in_llvm
+def tile_load(typing, y, y_offset, width):
     tile = _tile(width, y)
 
     def generate(context, builder, signature, args):
@@ -121,9 +157,15 @@ def tile_load(typing, y, y_offset, width):
     return tile(y, types.intp, width), generate
 
 
-@intrinsic
-def row_copy(typing, target, target_offset, source, source_offset, width):
+@operation
+def row_copy(target, target_offset, source, source_offset, width):
     """Copy as many elements as a tile's row has."""
+    count = len(width) * lanes_of(source)
+    inside(target, target_offset, count)[:] = inside(source, source_offset, count)
+
+
+@row_copy.in_llvm
+def row_copy(typing, target, target_offset, source, source_offset, width):
     tile = _tile(width, source)
 
     def generate(context, builder, signature, args):
@@ -139,9 +181,15 @@ def row_copy(typing, target, target_offset, source, source_offset, width):
     return types.void(target, types.intp, source, types.intp, width), generate
 
 
-@intrinsic
-def tile_store(typing, tile, y, y_offset, stride):
+@operation
+def tile_store(tile, y, y_offset, stride):
     """Write the whole tile: row p to y[y_offset + p * stride]."""
+    for p in range(len(tile)):
+        inside(y, y_offset + p * stride, tile.shape[1])[:] = tile[p]
+
+
+@tile_store.in_llvm
+def tile_store(typing, tile, y, y_offset, stride):
     def generate(context, builder, signature, args):
         value, array, offset, stride = args
         pointer = array_data(context, builder, signature.args[1], array)
@@ -155,12 +203,20 @@ def tile_store(typing, tile, y, y_offset, stride):
     return types.void(tile, y, types.intp, types.intp), generate
 
 
-@intrinsic
-def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
+@operation
+def tile_multiply_add(tile, x, positions, distance, w, w_offset):
     """Tile plus the outer product of x[position + distance] for each row and one row of w.
 
     `positions` come from `tile_positions`; a number instead means that the rows lie side by side from there on.
     """
+    if not isinstance(positions, tuple):
+        positions = range(positions, positions + len(tile))
+    column = np.array([inside(x, position + distance, 1)[0] for position in positions])
+    return tile + np.outer(column, inside(w, w_offset, tile.shape[1]))
+
+
+@tile_multiply_add.in_llvm
+def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
     side_by_side = isinstance(positions, types.Integer)
 
     def generate(context, builder, signature, args):
@@ -186,9 +242,13 @@ def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
     return tile(tile, x, types.intp if side_by_side else positions, types.intp, w, types.intp), generate
 
 
-@intrinsic
-def tile_prefetch(typing, x, positions, distance):
+@operation
+def tile_prefetch(x, positions, distance):
     """Ask for the cache line of x[position + distance] for each row."""
+
+
+@tile_prefetch.in_llvm
+def tile_prefetch(typing, x, positions, distance):
     def generate(context, builder, signature, args):
         data = array_data(context, builder, signature.args[0], args[0])
         byte = ir.IntType(8).as_pointer()
@@ -203,12 +263,21 @@ def tile_prefetch(typing, x, positions, distance):
     return types.void(x, positions, types.intp), generate
 
 
-@intrinsic
-def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor, addend, adds):
+@operation
+def tile_scatter(tile, y, table, start, distance, rows, channels, floor, addend, adds):
     """Write the first `rows` rows and `channels` lanes, nothing below the floor: row p to y[table[start + p] + distance].
 
     If it `adds`, what lies at the same place in `addend` is added first. A floor that is NaN is none.
     """
+    count = min(channels, tile.shape[1])
+    for p in range(min(rows, len(tile))):
+        place = inside(table, start + p, 1)[0] + distance
+        row = tile[p, :count] + inside(addend, place, count) if adds else tile[p, :count]
+        inside(y, place, count)[:] = limited(row, floor)
+
+
+@tile_scatter.in_llvm
+def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor, addend, adds):
     def generate(context, builder, signature, args):
         value, y_array, table, start, distance, rows, channels, floor, addend, adds = args
         lowest = broadcast(builder, floor, tile.vector)
@@ -237,19 +306,3 @@ def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor,
         return context.get_dummy_value()
 
     return types.void(tile, y, table, *[types.intp] * 4, tile.element, addend, types.boolean), generate
-
-
-if config.DISABLE_JIT:
-    from .simd_python import (  # noqa: F401
-        row_copy,
-        rows_of,
-        tile_load,
-        tile_multiply_add,
-        tile_positions,
-        tile_prefetch,
-        tile_rows,
-        tile_scatter,
-        tile_store,
-        tile_strided,
-        tile_zeros,
-    )
