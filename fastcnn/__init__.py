@@ -66,13 +66,13 @@ _NAMES = {
     "ShapeError": "shapes",
     "evaluate": "training",
     "fit": "training",
-    "get_num_threads": "kernels.threads",
+    "get_num_threads": "kernels.jit.threads",
     "gradient_check": "training",
     "load": "training",
     "manual_seed": "nn",
     "predict": "training",
     "save": "training",
-    "set_num_threads": "kernels.threads",
+    "set_num_threads": "kernels.jit.threads",
 }
 
 
