@@ -75,7 +75,7 @@ def _versions() -> Iterator[Finding]:
 
 
 def _processor() -> Iterator[Finding]:
-    text = (f"{_cpu_name()}, {simd.VECTOR_BYTES * 8} bits wide: {simd.VECTOR_BYTES // 4} float32 lanes, "
+    text = (f"{cpu_name()}, {simd.VECTOR_BYTES * 8} bits wide: {simd.VECTOR_BYTES // 4} float32 lanes, "
             f"tile of {simd.ROWS[4]} rows by 4 vectors")
     wide = simd.VECTOR_BYTES >= 32 or platform.machine().lower() in ("arm64", "aarch64")
     yield Finding("CPU", text, "" if wide else "this CPU, or the virtual machine, shows no AVX2: choose one that does "
@@ -85,7 +85,8 @@ def _processor() -> Iterator[Finding]:
                       "unset NUMBA_DISABLE_JIT")
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return what the system calls this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:

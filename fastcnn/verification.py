@@ -178,7 +178,7 @@ class Refused(Check):
         """Return 0; MismatchError: the call is not refused as it should be, or changes an argument."""
         arguments = Trial(self.row, self.row.cases[0], "normal", "float32").arguments("normal") | self.fault.changes
         with untouched(self.row, arguments):
-            _require_refused(self.fault, lambda: self.row.fast(**arguments))
+            _require_refused(self.fault, lambda: self.row.fast(**self.row.options | arguments))
         return 0.0
 
 
@@ -282,22 +282,18 @@ def checks_beyond_rows() -> Iterator[Check]:
 
 def fast(row: Row, arguments: Arguments) -> Results:
     """Call the fast function; its results by name."""
-    return results(row, functional, {**arguments, **_options(row)})
+    return results(row, row.home, {**arguments, **row.options})
 
 
 def results(row: Row, module: ModuleType, arguments: Arguments) -> Results:
-    """Call the function of `functional` or `reference`; its results by name."""
+    """Call the function of a module, the row's home or `reference`; its results by name."""
     return _call(row, getattr(module, row.operation), arguments)
-
-
-def _options(row: Row) -> Arguments:
-    return {} if row.algorithm is None else {"algorithm": row.algorithm}
 
 
 def repeatable(row: Row, arguments: Arguments) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Give calls of the fast function and of the reference, each on its own copies of the arrays that it changes."""
     calls = []
-    for function, options in ((row.fast, _options(row)), (row.reference, {})):
+    for function, options in ((row.fast, row.options), (row.reference, {})):
         own = {name: arguments[name].copy() for name in row.updates}
         calls.append(functools.partial(function, **{**arguments, **options, **own}))
     return calls[0], calls[1]
@@ -453,7 +449,7 @@ def untouched(row: Row, arguments: Arguments) -> Iterator[None]:
 @contextlib.contextmanager
 def spread_over(count: int) -> Iterator[None]:
     """Let every kernel share its work among `count` workers, however small the work is."""
-    with mock.patch.object(threads, "workers", lambda work, grain=0: count):
+    with mock.patch.multiple(threads, workers=lambda work, grain=0: count, get_num_threads=lambda: count):
         yield
 
 
@@ -542,14 +538,14 @@ def _relative(came: Any, wanted: Any, scale: Any, name: str, bound: float, round
     return float(error / (scale * np.finfo(np.float64).eps)) if error and scale else 0.0
 
 
-def gradients(row: Row, arguments: Arguments, results: Results, seed: int, module: ModuleType = functional,
+def gradients(row: Row, arguments: Arguments, results: Results, seed: int, module: ModuleType | None = None,
               ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Give a random dy and the gradients by argument; a loss has dy 1 and gives its gradients itself.
 
-    `results` are those of the arguments, from the same module: `functional` or `reference`.
+    `results` are those of the arguments, from the same module: the row's home, where none is given, or `reference`.
     """
     wrt = [name for name in row.wrt if arguments[name] is not None]
-    backward = getattr(module, f"{row.operation}_backward", None)
+    backward = getattr(module or row.home, f"{row.operation}_backward", None)
     if backward is None:
         return np.ones(()), dict(zip(wrt, list(results.values())[1:], strict=True))
     y = results[row.results[0]]

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest import mock
+
+import numba
 import numpy as np
 import pytest
 
 import fastcnn
-from fastcnn import functional, nn, optim
+from fastcnn import functional, nn, optim, registry, verification
 from fastcnn.functional.conv import direct, winograd
+from fastcnn.kernels import loops
 from fastcnn.nn.module import backward
 from fastcnn.runtime import caches
 
@@ -103,3 +112,72 @@ def test_cache_sizes_are_those_the_system_tells(tmp_path):
             (folder / name).write_text(text + "\n")
     assert [caches.size(level, 7, tmp_path) for level in (1, 2, 3, 4)] == [48 << 10, 2 << 20, 7, 7]
     assert caches.size(1, 7, tmp_path / "missing") == 7
+
+
+# The textbook kernels
+
+def test_auto_never_takes_the_textbook_kernels():
+    (row,) = (row for row in registry.ROWS if row.name == "conv2d")
+    for number in range(200):
+        settings = verification.drawn_case(row, number).settings
+        geometry = {name: settings[name] for name in ("stride", "padding", "dilation", "groups") if name in settings}
+        assert functional.conv.algorithm_of(settings["x"], settings["weight"], **geometry) != "loops"
+
+
+def test_textbook_kernels_are_compiled_when_they_are_called_alone():
+    code = """if True:
+        import numpy as np
+        from fastcnn import functional, registry, warmup
+        from fastcnn.kernels.jit import compile
+        functional.conv2d(np.ones((1, 4, 4, 1), np.float32), np.ones((3, 3, 1, 1), np.float32))
+        nests = [kernel for name, kernel in compile.dispatchers.items() if name.startswith("fastcnn.kernels.loops.")]
+        print(len(nests), sum(len(kernel.signatures) for kernel in nests))"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, compiled = map(int, result.stdout.split())
+    assert count >= 9 and compiled == 0
+
+
+def test_textbook_kernels_run_on_the_threads_that_are_set():
+    before, x, weight = fastcnn.get_num_threads(), *arrays(4, 5, 6, 3, 4)[:2]
+    numba_threads, seen, run = numba.get_num_threads(), [], loops.conv2d.dispatcher
+    try:
+        watched = mock.MagicMock(side_effect=lambda *arguments: seen.append(numba.get_num_threads()))
+        with mock.patch.object(loops.conv2d, "dispatcher", watched):
+            for count in (1, 2, 1000):
+                fastcnn.set_num_threads(count)
+                functional.conv2d(x, weight, algorithm="loops")
+    finally:
+        fastcnn.set_num_threads(before)
+    most = numba.config.NUMBA_NUM_THREADS
+    assert seen == [1, min(2, most), most]
+    assert numba.get_num_threads() == numba_threads and loops.conv2d.dispatcher is run
+
+
+def test_textbook_kernels_are_safe_from_several_python_threads():
+    x, weight, dy = arrays(4, 8, 9, 5, 6)
+    wanted = results(x, weight, dy, "loops")
+    with ThreadPoolExecutor(4) as pool:
+        for came in pool.map(lambda _: results(x, weight, dy, "loops"), range(40)):
+            for one, other in zip(came, wanted, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_transposed_convolution_by_the_textbook_kernels_is_that_by_the_direct_ones():
+    x, weight, dy = integers(2, 5, 4, 6), integers(3, 3, 2, 6), integers(2, 11, 9, 4)
+    geometry = {"stride": 2, "groups": 2}
+    came, wanted = ((functional.conv_transpose2d(x, weight, algorithm=algorithm, **geometry),
+                     *functional.conv_transpose2d_backward(dy, x, weight, algorithm=algorithm, **geometry))
+                    for algorithm in ("loops", "direct"))
+    for one, other in zip(came, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_breakpoint_of_the_ladder_is_in_the_innermost_loop():
+    house = Path(__file__).parents[1]
+    (number,) = re.findall(r"break kernels/loops\.py:(\d+)", (house / "docs" / "ladder.md").read_text())
+    line = (house / "kernels" / "loops.py").read_text().splitlines()[int(number) - 1]
+    assert line.strip() == "y[n, p, q, g, k] += x[n, h, w, g, c] * weight[r, s, c, g, k]"
+
+
+def integers(*shape):
+    return np.random.default_rng(0).integers(-8, 9, shape).astype(np.float32)

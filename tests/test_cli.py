@@ -1,6 +1,7 @@
 """The command line: what it prints, what it writes, how it ends."""
 
 import gzip
+import itertools
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 from numba import njit
 
 import fastcnn
-from fastcnn import data, doctor, extras, models, nn, optim, plot, training, verification
+from fastcnn import data, doctor, extras, functional, ladder, models, nn, optim, plot, training, verification
 from fastcnn.cli import main, output, parser, recipes
 from fastcnn.cli import train as train_command
 from fastcnn.nn.inspect import memory, summary
@@ -374,6 +375,12 @@ WRONG = [
     (["verify", "no-such-row"], 2, "no row has 'no-such-row' in its name"),
     (["verify", "linear", "--threads", "9999"], 2, "--threads is 9999, expected 1 to"),
     (["bench", "linaer"], 2, "did you mean 'linear'?"),
+    (["bench", "ladder", "relu"], 2, "ladder is timed alone, expected no relu"),
+    (["bench", "relu", "--layer", "1,4,4,1,1"], 2, "--layer is for the ladder alone, expected: fastcnn bench ladder"),
+    (["bench", "relu", "--out", "a.png"], 2, "--out is for the ladder alone"),
+    (["bench", "ladder", "--layer", "8,8,1"], 2, "--layer: '8,8,1', expected five sizes such as 64,32,32,64,64"),
+    (["bench", "ladder", "--layer", "1,8,8,1,0"], 2, "--layer: '0', expected a whole number of at least 1"),
+    (["bench", "ladder", "--out", "a.docx"], 2, "--out: 'a.docx', expected a name that ends in .png, .svg or .pdf"),
 ]
 
 
@@ -448,6 +455,53 @@ def test_json_of_bench_and_verify(capsys):
     found, said = records(capsys, ["verify", "global_avg_pool2d_backward"])
     assert [(row["row"], row["failures"]) for row in found] == [("global_avg_pool2d_backward", [])]
     assert found[0]["passed"] > 3 and said[-1].startswith(f"{found[0]['passed']} checks passed, 0 failed, 1 rows")
+
+
+LADDER = "bench", "ladder", "--layer", "1,5,6,3,4", "--threads"
+RUNGS = ("numpy reference", None), ("textbook loops", 1), ("textbook loops", 2), ("register tile", 2), ("Winograd", 2)
+
+
+@pytest.fixture
+def threads_set():
+    """Let the command set the number of threads for one test."""
+    before = fastcnn.get_num_threads()
+    yield
+    fastcnn.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads_set")
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_json_of_the_ladder(threads, tmp_path, capsys):
+    path = tmp_path / "ladder.png"
+    (*found, picture), said = records(capsys, [*LADDER, threads, "--out", str(path)])
+    said = [line for line in said if not line.startswith("compil")]
+    expected = RUNGS if threads == "2" else [(name, count and 1) for name, count in RUNGS if (name, count) != RUNGS[2]]
+    assert [(rung["rung"], rung["threads"]) for rung in found] == list(expected)
+    assert all(rung["rate"] * rung["seconds"] == pytest.approx(2 * 5 * 6 * 4 * 27) for rung in found)
+    for above, rung in itertools.pairwise(found):
+        assert rung["times_as_fast_as_above"] == pytest.approx(above["seconds"] / rung["seconds"])
+    assert picture == {"picture": "ladder", "path": str(path)} and path.stat().st_size > 1000
+    assert said[0].startswith("3x3 convolution of 1 image of 5x6, 3 to 4 channels")
+    assert doctor.cpu_name() in said[1] and f"{threads} thread" in said[1]
+
+
+@pytest.mark.usefixtures("threads_set")
+def test_the_ladder_fits_80_columns_and_checks_before_it_times(capsys, monkeypatch):
+    assert main([*LADDER, "2"]) == 0
+    printed = lines(capsys.readouterr().out)
+    assert max(map(len, printed[2:])) < 80 and printed[2].split()[:2] == ["rung", "threads"] and len(printed) == 11
+    wrong = functional.loops.forward
+    monkeypatch.setattr(functional.loops, "forward", lambda x, *others: wrong(2 * x, *others))
+    assert main([*LADDER, "2"]) == 1
+    assert "expected" in only_line(capsys)
+
+
+@pytest.mark.usefixtures("threads_set")
+def test_the_ladder_without_matplotlib(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(extras.EXTRAS, "plot", extras.EXTRAS["plot"]._replace(module="absent"))
+    monkeypatch.setattr(ladder, "climb", lambda layer: pytest.fail("it is measured first"))
+    assert main([*LADDER, "2", "--out", str(tmp_path / "ladder.png")]) == 1
+    assert only_line(capsys) == "fastcnn: drawing of pictures needs matplotlib: pip install 'fastcnn[plot]'"
 
 
 def test_json_of_verify_has_the_failures(monkeypatch, capsys):

@@ -103,10 +103,11 @@ def test_loops_stand_on_vectors_and_vectors_on_the_compiler(path):
 
 
 def decorators(node):
-    return {getattr(decorator, "id", getattr(decorator, "attr", "")) for decorator in node.decorator_list}
+    return {ast.unparse(decorator) for decorator in node.decorator_list}
 
 
-ENTRIES = {"parallel_kernel", "interleaved_kernel"}
+NEST = "njit(parallel=True)"  # a loop nest with parallel loops of its own
+ENTRIES = {"parallel_kernel", "interleaved_kernel", NEST}
 KERNEL_FUNCTIONS = [(path, node) for path in sorted(KERNELS.rglob("*.py")) for node in ast.walk(SOURCES[path])
                     if isinstance(node, ast.FunctionDef)
                     and decorators(node) & {"kernel", "ordered_kernel", "inline_kernel", *ENTRIES}]
@@ -114,6 +115,16 @@ KERNEL_FUNCTIONS = [(path, node) for path in sorted(KERNELS.rglob("*.py")) for n
 
 def test_there_are_kernels():
     assert len(KERNEL_FUNCTIONS) > 40
+    assert sum(NEST in decorators(node) for _, node in KERNEL_FUNCTIONS) >= 9
+
+
+def test_textbook_kernels_have_few_parameters_and_one_loop_in_parallel():
+    """One that runs over an axis of the output, so that no two threads write one element."""
+    for path, node in KERNEL_FUNCTIONS:
+        if NEST in decorators(node):
+            assert path.name == "loops.py" and len(node.args.args) <= 8, node.name
+            shared = [loop for loop in ast.walk(node) if isinstance(loop, ast.For) and "prange" in ast.unparse(loop.iter)]
+            assert len(shared) == 1, node.name
 
 
 @pytest.mark.parametrize(("path", "node"), KERNEL_FUNCTIONS,
@@ -123,7 +134,8 @@ def test_kernels_raise_nothing_and_allocate_nothing(path, node):
         assert not isinstance(inside, ast.Raise | ast.Assert | ast.Try), f"{path.name}:{inside.lineno}"
         if isinstance(inside, ast.Call):
             called = ast.unparse(inside.func)
-            assert called not in {"np.empty", "np.zeros", "np.ones", "np.full", "np.dot", "prange"}, \
+            shared = set() if NEST in decorators(node) else {"prange"}
+            assert called not in {"np.empty", "np.zeros", "np.ones", "np.full", "np.dot", *shared}, \
                 f"{path.name}:{inside.lineno} calls {called}"
     if decorators(node) & ENTRIES:
         assert not any(isinstance(inside, ast.Return) and inside.value is not None for inside in ast.walk(node))
@@ -133,7 +145,10 @@ def test_kernels_raise_nothing_and_allocate_nothing(path, node):
 def test_compiler_options_have_one_home(path):
     if path == KERNELS / "jit" / "compile.py":
         return
-    for node in ast.walk(SOURCES[path]):
+    ours = "from .jit.compile import njit" in path.read_text()
+    nests = {inside for node in ast.walk(SOURCES[path]) if isinstance(node, ast.FunctionDef) and ours
+             for decorator in node.decorator_list if ast.unparse(decorator) == NEST for inside in ast.walk(decorator)}
+    for node in set(ast.walk(SOURCES[path])) - nests:
         if isinstance(node, ast.keyword):
             assert node.arg not in {"fastmath", "parallel", "error_model", "nogil"}, f"{name(path)}:{node.value.lineno}"
         if isinstance(node, ast.Name | ast.Attribute):
@@ -162,11 +177,11 @@ def test_families_have_a_file_on_each_floor(family):
 
 def test_files_of_functional_belong_to_families():
     assert {path.stem for path in (PACKAGE / "functional").iterdir() if path.suffix in ("", ".py")} - {"__pycache__"} == {
-        *FAMILIES, "__init__", "arrays"}
+        *FAMILIES, "__init__", "arrays", "loops"}
 
 
 def test_algorithms_of_convolution_have_a_file_with_their_loops():
-    algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()}
+    algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()} - {"loops"}  # of several families
     files = {path.stem for path in (PACKAGE / "functional" / "conv").glob("*.py")}
     assert files == {"__init__", "products", *algorithms}
     assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - {"pointwise"}  # whose loops are direct's
@@ -209,7 +224,8 @@ def test_one_signature_for_each_type():
     meant = {}
 
     def watched(kernel, arguments, workers):
-        meant.setdefault((kernel.__name__, kernel._types(arguments)), set()).add(jit._signature(arguments))
+        if isinstance(kernel, jit.ParallelKernel):
+            meant.setdefault((kernel.__name__, kernel._types(arguments)), set()).add(jit._signature(arguments))
         kernel.run(arguments, workers)
 
     with jit.launching(watched):

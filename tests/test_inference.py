@@ -295,6 +295,19 @@ def test_replayed_layers_follow_their_input(name, replays):
         np.testing.assert_array_equal(together, apart)
 
 
+def test_textbook_kernels_are_not_replayed_and_follow_their_input(replays):
+    manual_seed(0)
+    model = settle(nn.Sequential(conv(4, 5, 3, algorithm="loops"), nn.ReLU(), conv(5, 3, 3, algorithm="loops")))
+    images = [numbers(2, 6, 7, 4, seed=seed) for seed in range(5)]
+    apart = [model.forward(x) for x in images]
+    with nn.inference():
+        together = [model.forward(x) for x in images]
+    np.testing.assert_array_equal(together, apart)
+    assert not replays
+    near = model.set_algorithm("direct").forward(images[-1])
+    np.testing.assert_allclose(together[-1], near, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 7])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "linear"])
 def test_replays_give_the_same_bits_on_any_number_of_threads(name, threads, replays, monkeypatch):

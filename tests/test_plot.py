@@ -132,10 +132,13 @@ def test_no_words_are_cut_off_or_written_over_others(most, labels, length, tmp_p
 # Orders of arguments
 
 
+RUNGS = [{"rung": name, "threads": count, "rate": rate, "share_of_peak": rate / 4e11, "times_as_fast_as_above": gain}
+         for name, count, rate, gain in (("numpy reference", None, 2e10, None), ("textbook loops", 1, 1e10, 0.5),
+                                         ("register tile", 8, 3e11, 30.0), ("Winograd", 8, 9e11, 3.0))]
 DRAWN = {
     "curves": lambda model: ([{"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "test_loss": None,
                                "test_accuracy": None}],),
-    "filters": lambda model: (model,), "feature_maps": lambda model: (model, FEW[0]),
+    "ladder": lambda model: (RUNGS,), "filters": lambda model: (model,), "feature_maps": lambda model: (model, FEW[0]),
     "channels": lambda model: (np.eye(4)[..., None],), "predictions": lambda model: (FEW, np.eye(10)[:6]),
     "confusion_matrix": lambda model: (np.eye(3, dtype=int),), "saliency": lambda model: (model, FEW),
     "grad_cam": lambda model: (model, FEW), "architecture": lambda model: (model,)}
@@ -239,6 +242,18 @@ def test_without_matplotlib(model, tmp_path, monkeypatch):
 
 
 # What they show
+
+
+def test_ladder(tmp_path):
+    for rungs, name in ((RUNGS, "ladder"), (RUNGS[1:2], "one rung")):
+        plot.ladder(rungs, tmp_path / f"{name}.png", title="a convolution", subtitle="a machine")
+        looked_at(tmp_path / f"{name}.png")
+    plot.ladder(RUNGS, tmp_path / "ladder.svg", title="a convolution", subtitle="a machine")
+    words = "\n".join(letters_of(tmp_path / "ladder.svg"))
+    for expected in ("a convolution", "loops, 1 thread", "Winograd, 8 threads", "(30.00x the rung above)", "peak: 400"):
+        assert expected in words
+    with pytest.raises(ValueError, match="ladder: rungs is empty, expected at least one"):
+        plot.ladder([])
 
 
 def test_activations_are_those_of_the_layers(model):

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from .. import benchmark, models, verification
+from .. import benchmark, extras, ladder, models, plot, verification
 from .. import doctor as examination
 from ..data import Split
 from ..registry import ROWS, Row
@@ -20,7 +20,12 @@ from .usage import UsageError
 
 
 def bench(arguments: Namespace, output: Output) -> int:
-    """Time operations beside their references and the machine's best."""
+    """Time operations beside their references and the machine's best, or one convolution on every rung of the ladder."""
+    if "ladder" in arguments.patterns:
+        return _ladder(arguments, output)
+    for option in ("layer", "out"):
+        if getattr(arguments, option) is not None:
+            raise UsageError(f"--{option} is for the ladder alone, expected: fastcnn bench ladder --{option} ...")
     rows = _matching(arguments.patterns)
     use_threads(arguments.threads)
     with output.compiling():
@@ -30,6 +35,25 @@ def bench(arguments: Namespace, output: Output) -> int:
         for row, case in benchmark.cases(rows):
             measurement = benchmark.measure(row, case)
             output.result(measurement.as_dict(), measurement.lines() if narrow else str(measurement))
+    return 0
+
+
+def _ladder(arguments: Namespace, output: Output) -> int:
+    """Time one convolution on every rung, and draw it where that is asked for."""
+    if len(arguments.patterns) > 1:
+        raise UsageError(f"ladder is timed alone, expected no {' '.join(set(arguments.patterns) - {'ladder'})}")
+    layer = ladder.Layer(*arguments.layer) if arguments.layer else ladder.LAYER
+    if arguments.out:
+        extras.require("plot")  # better missed now than after the measurement
+    use_threads(arguments.threads)
+    with output.compiling():
+        output.note(f"{layer}\n{ladder.machine()}")
+        rungs = ladder.climb(layer)
+        output.results([rung.as_dict() for rung in rungs], ladder.table(rungs))
+        output.note(ladder.explanation(rungs))
+        if arguments.out:
+            plot.ladder([rung.as_dict() for rung in rungs], arguments.out, title=str(layer), subtitle=ladder.machine())
+            output.result({"picture": "ladder", "path": arguments.out}, arguments.out)
     return 0
 
 

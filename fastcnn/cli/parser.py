@@ -130,6 +130,10 @@ def _plot(parser: argparse.ArgumentParser) -> None:
 def _bench(parser: argparse.ArgumentParser) -> None:
     _patterns(parser)
     _threads(parser)
+    ladder = parser.add_argument_group("for ladder: one 3x3 convolution from plain numpy and plain loops to Winograd")
+    ladder.add_argument("--layer", type=_layer, metavar="N,H,W,C,K",
+                        help="images, rows, columns, input and output channels (64,32,32,64,64)")
+    ladder.add_argument("--out", type=_picture, metavar="FILE", help="draw it too, in a .png, .svg or .pdf file")
     parser.epilog = """columns:
   ms         median time of one call
   rate       operations in a second (GFLOP/s); of kernels that only move numbers,
@@ -248,6 +252,19 @@ def _shape(text: str) -> tuple[int, ...]:
     return sizes
 
 
+def _layer(text: str) -> tuple[int, ...]:
+    sizes = tuple(_count(size) for size in text.split(","))
+    if len(sizes) != 5:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected five sizes such as 64,32,32,64,64")
+    return sizes
+
+
+def _picture(text: str) -> str:
+    if not text.lower().endswith((".png", ".svg", ".pdf")):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a name that ends in .png, .svg or .pdf")
+    return text
+
+
 def _size(text: str) -> list[int]:
     sizes = [_count(size) for size in text.split(",")]
     if len(sizes) not in (2, 3):
@@ -271,7 +288,7 @@ _COMMANDS = {
     "summary": _Command(_summary, "MODEL", "layers, shapes, parameters, work and memory of a model"),
     "profile": _Command(_profile, "MODEL", "time of each layer in a training step"),
     "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
-    "bench": _Command(_bench, "[PATTERN ...]", "time the kernels against the reference"),
+    "bench": _Command(_bench, "[PATTERN ... | ladder]", "time the kernels against the reference"),
     "verify": _Command(_verify, "[PATTERN ...]", "check the kernels against the reference on this machine"),
     "doctor": _Command(_doctor, "", "what this machine offers, and what to fix"),
     "warmup": _Command(_warmup, "[MODEL ...]", "compile kernels now, so that later starts need not"),

@@ -51,22 +51,12 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     y = (x - mean) / sqrt(variance + eps) * gamma + beta, running = (1 - momentum) running + momentum batch. `add`, an array
     like x, is added to y and `relu` gives max(y, 0) in the same pass.
     """
-    x, gamma, beta, old_mean, old_var = arrays.floats(
-        "batch_norm", x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
-    job = _job("batch_norm", x.shape)
-    if not gamma.shape == beta.shape == old_mean.shape == old_var.shape == (job.C,):
-        for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
-            same_shape("batch_norm", name, array.shape, (job.C,), f"the channels of x{channels_last(x.shape, array.size)}")
-    eps, flat, dtype, workers = real("batch_norm", "eps", eps, 0), x.ravel(), x.dtype, threads.workers(x.size)
+    job, x, gamma, beta, old_mean, old_var, momentum, eps, addend = of_batch_norm(
+        x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
+    flat, dtype, workers = x.ravel(), x.dtype, threads.workers(x.size)
     centre, scale, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
-    inverse_std, addend = np.empty(job.C, dtype), arrays.as_addend("batch_norm", add, x.shape, dtype)
+    inverse_std = np.empty(job.C, dtype)
     if training:
-        momentum = real("batch_norm", "momentum", momentum, 0, 1)
-        if job.rows == 1:
-            raise ShapeError(f"batch_norm: x has one value in each channel (shape {x.shape}), expected more in "
-                             "training (a batch size that leaves no single image at the end)")
-        if old_mean is not running_mean or old_var is not running_var:
-            arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
         shift, mean = flat[job.channel].astype(np.float64), np.empty(job.C, dtype)
         sums = buffers.workspace("norm", job.sums, arrays.FLOAT64)
         kernels.moments(flat, shift, sums, job.chunks, min(job.chunks, workers))
@@ -80,6 +70,26 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     return y, (mean, inverse_std)
 
 
+def of_batch_norm(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var: Any, training: bool, momentum: float,
+                  eps: float, add: Any) -> tuple[Any, ...]:
+    """Check the arguments of batch_norm; return the job, and the arguments from x to eps and `add` as kernels take them."""
+    x, gamma, beta, old_mean, old_var = arrays.floats(
+        "batch_norm", x=x, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
+    job = _job("batch_norm", x.shape)
+    if not gamma.shape == beta.shape == old_mean.shape == old_var.shape == (job.C,):
+        for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
+            same_shape("batch_norm", name, array.shape, (job.C,), f"the channels of x{channels_last(x.shape, array.size)}")
+    eps, addend = real("batch_norm", "eps", eps, 0), arrays.as_addend("batch_norm", add, x.shape, x.dtype)
+    if training:
+        momentum = real("batch_norm", "momentum", momentum, 0, 1)
+        if job.rows == 1:
+            raise ShapeError(f"batch_norm: x has one value in each channel (shape {x.shape}), expected more in "
+                             "training (a batch size that leaves no single image at the end)")
+        if old_mean is not running_mean or old_var is not running_var:
+            arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
+    return job, x, gamma, beta, old_mean, old_var, momentum, eps, addend
+
+
 def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
                         training: bool = True, y: Any = None,
                         out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
@@ -89,25 +99,10 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,). `y` is
     what batch_norm gave with `relu`, and None without. `out` is two arrays that receive dgamma and dbeta where given.
     """
-    mean, inverse_std = _both("batch_norm_backward", saved)
-    dy, x, gamma, mean, inverse_std = arrays.floats(
-        "batch_norm_backward", dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)
-    job = _job("batch_norm_backward", x.shape)
-    if training and job.rows == 1:
-        raise ShapeError(f"batch_norm_backward: x has one value in each channel (shape {x.shape}), expected more in "
-                         "training")
-    same_shape("batch_norm_backward", "dy", dy.shape, x.shape, "the shape of x")
-    if not gamma.shape == mean.shape == inverse_std.shape == (job.C,):
-        for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
-            same_shape("batch_norm_backward", name, array.shape, (job.C,), "the channels of x")
-    flat_dy, flat_x, dtype, workers = dy.ravel(), x.ravel(), x.dtype, threads.workers(x.size)
-    flat_y, floor = flat_x, arrays.floor(y is not None)
-    if y is not None:
-        (y,) = arrays.floats("batch_norm_backward", y=y)
-        same_shape("batch_norm_backward", "y", y.shape, x.shape, "the shape of x")
-        flat_y = y.ravel()
-    dgamma = arrays.as_output("batch_norm_backward", out[0], (job.C,), dtype)
-    dbeta = arrays.as_output("batch_norm_backward", out[1], (job.C,), dtype)
+    job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
+    flat_dy, flat_x, dtype = dy.ravel(), x.ravel(), x.dtype
+    workers, floor = threads.workers(flat_x.size), arrays.floor(y is not None)
+    flat_y = flat_x if y is None else y.ravel()
     centre, sums = mean[job.channel], buffers.workspace("norm", job.sums, arrays.FLOAT64)
     scale, slope, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
     kernels.products(flat_dy, flat_x, flat_y, floor, centre, sums, job.chunks, min(job.chunks, workers))
@@ -121,6 +116,28 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
         kernels.normalise(passed.ravel(), zero, scale, zero, arrays.NOTHING[dtype], arrays.floor(False),
                           dx.ravel(), workers)
     return dx, dgamma, dbeta
+
+
+def of_batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], training: bool, y: Any,
+                           out: tuple[np.ndarray | None, np.ndarray | None]) -> tuple[Any, ...]:
+    """Check the arguments of batch_norm_backward; return the job, the arguments as kernels take them, dgamma and dbeta."""
+    mean, inverse_std = _both("batch_norm_backward", saved)
+    dy, x, gamma, mean, inverse_std = arrays.floats(
+        "batch_norm_backward", dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)
+    job = _job("batch_norm_backward", x.shape)
+    if training and job.rows == 1:
+        raise ShapeError(f"batch_norm_backward: x has one value in each channel (shape {x.shape}), expected more in "
+                         "training")
+    same_shape("batch_norm_backward", "dy", dy.shape, x.shape, "the shape of x")
+    if not gamma.shape == mean.shape == inverse_std.shape == (job.C,):
+        for name, array in (("gamma", gamma), ("saved mean", mean), ("saved inverse_std", inverse_std)):
+            same_shape("batch_norm_backward", name, array.shape, (job.C,), "the channels of x")
+    if y is not None:
+        dy, y = arrays.floats("batch_norm_backward", dy=dy, y=y)
+        same_shape("batch_norm_backward", "y", y.shape, x.shape, "the shape of x")
+    dgamma = arrays.as_output("batch_norm_backward", out[0], (job.C,), x.dtype)
+    dbeta = arrays.as_output("batch_norm_backward", out[1], (job.C,), x.dtype)
+    return job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta
 
 
 def _both(function: str, saved: Any) -> tuple[Any, Any]:

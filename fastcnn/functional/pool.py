@@ -26,10 +26,11 @@ class _Reach(NamedTuple):
     step: int
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
     """All that max pooling needs besides its arrays."""
 
-    window: np.ndarray  # a record
+    w: Window
+    window: np.ndarray  # as a record
     distances: np.ndarray  # of a window's elements
     is_disjoint: bool  # whether no two windows share a pixel, and all lie inside the image
     y_shape: tuple[int, int, int, int]
@@ -38,11 +39,11 @@ class _Job(NamedTuple):
 
 
 @arrays.remembered
-def _max_job(name: str, *arguments: Any) -> _Job:
+def _max_job(name: str, *arguments: Any) -> Job:
     """Job for the arguments of `shapes.pool2d`, of which the shape is that of the argument `name`."""
     w = _geometry(*arguments)
     shapes.numbered(arguments[0], name, w.H, w.W)
-    return _Job(arrays.record(w), _distances(w), _disjoint(w), (w.N, w.P, w.Q, w.C), _rows(w), _columns(w))
+    return Job(w, arrays.record(w), _distances(w), _disjoint(w), (w.N, w.P, w.Q, w.C), _rows(w), _columns(w))
 
 
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
@@ -52,12 +53,20 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     argmax is h * W + w, int32; a window that meets padding alone gives -inf and -1. NaN is the largest. `relu`
     gives max(y, 0) in the same pass: what pooling max(x, 0) gives.
     """
-    x = arrays.as_floats("max_pool2d", "x", x)
-    job = _max_job("x", "max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    y, argmax = buffers.empty(job.y_shape, x.dtype), buffers.empty(job.y_shape, arrays.INT32)
+    x, job, y, argmax = of_max_pool2d(x, (kernel_size, stride, padding, dilation, ceil_mode))
     kernels.max_pool2d(x.ravel(), job.window, job.distances, arrays.floor(relu), y.ravel(), argmax.ravel(),
                        threads.workers(x.size, _GRAIN))
     return y, argmax
+
+
+def of_max_pool2d(x: Any, window: tuple[Any, ...]) -> tuple[np.ndarray, Job, np.ndarray, np.ndarray]:
+    """Check the arguments of max_pool2d; return x, the job, and room for y and argmax.
+
+    The window is (kernel_size, stride, padding, dilation, ceil_mode).
+    """
+    x = arrays.as_floats("max_pool2d", "x", x)
+    job = _max_job("x", "max_pool2d", x.shape, *window)
+    return x, job, buffers.empty(job.y_shape, x.dtype), buffers.empty(job.y_shape, arrays.INT32)
 
 
 def _distances(w: Window) -> np.ndarray:
@@ -104,21 +113,28 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]
     faster where windows do not overlap. ShapeError, DTypeError, ValueError: max_pool2d gives no such arrays for x_shape, or
     none for this window.
     """
+    window = None if kernel_size is None else (kernel_size, stride, padding, dilation, ceil_mode)
+    return _routed(*of_max_pool2d_backward(dy, argmax, x_shape, y, window))
+
+
+def of_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], y: Any, window: tuple[Any, ...] | None,
+                           ) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int, int], np.ndarray | None, Job | None]:
+    """Check the arguments of max_pool2d_backward, its window as in `of_max_pool2d`; return what `_routed` takes."""
     function = "max_pool2d_backward"
     dy, argmax, sizes = _won(function, dy, argmax, x_shape, 2)
     if y is not None:
         dy, y = arrays.floats(function, dy=dy, y=y)
         shapes.same_shape(function, "y", y.shape, dy.shape, "the shape of dy")
-    if kernel_size is None:
+    if window is None:
         _, H, W, _ = sizes
         if dy.shape[1] > H + 1 or dy.shape[2] > W + 1:  # with stride 1 and an even window, half of it padding
             raise ShapeError(f"{function}: dy has shape {dy.shape}, expected at most {H + 1} x {W + 1} windows in images of "
                              f"{H} x {W} pixels")
-        return _routed(dy, argmax, sizes, y, None)
-    job = _max_job("x_shape", function, sizes, kernel_size, stride, padding, dilation, ceil_mode)
-    shapes.same_shape(function, "dy", dy.shape, job.y_shape, f"max_pool2d of x {sizes} with kernel_size {kernel_size!r}")
+        return dy, argmax, sizes, y, None
+    job = _max_job("x_shape", function, sizes, *window)
+    shapes.same_shape(function, "dy", dy.shape, job.y_shape, f"max_pool2d of x {sizes} with kernel_size {window[0]!r}")
     _require_seen(function, argmax, job.rows, job.columns, sizes[2])
-    return _routed(dy, argmax, sizes, y, job)
+    return dy, argmax, sizes, y, job
 
 
 def max_pool2d_backward_of_own(dy: Any, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None,
@@ -174,7 +190,7 @@ def _named(reach: _Reach, number: int) -> str:
     return f"{reach.first[number]} to {reach.last[number]}{every}"
 
 
-def _routed(dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None, job: _Job | None,
+def _routed(dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None, job: Job | None,
             ) -> np.ndarray:
     N, H, W, C = x_shape
     dx, flat_dy = buffers.empty((N, H, W, C), dy.dtype), dy.ravel()
@@ -199,27 +215,38 @@ def _positions(function: str, argmax: Any, pixels: int) -> np.ndarray:
 def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
                ceil_mode: bool = False, count_include_pad: bool = True) -> np.ndarray:
     """Mean of every window, x (N, H, W, C) -> y (N, P, Q, C); padding counts as zeros, or not at all."""
-    x = arrays.as_floats("avg_pool2d", "x", x)
-    w = _geometry("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode)
-    y = buffers.empty((w.N, w.P, w.Q, w.C), x.dtype)
+    x, w, y = of_avg_pool2d(x, (kernel_size, stride, padding, 1, ceil_mode))
     kernels.avg_pool2d(x.ravel(), arrays.record(w), bool(count_include_pad), y.ravel(),
                        threads.workers(x.size, _GRAIN))
     return y
+
+
+def of_avg_pool2d(x: Any, window: tuple[Any, ...]) -> tuple[np.ndarray, Window, np.ndarray]:
+    """Check the arguments of avg_pool2d, its window as in `of_max_pool2d`; return x, the geometry, and room for y."""
+    x = arrays.as_floats("avg_pool2d", "x", x)
+    w = _geometry("avg_pool2d", x.shape, *window)
+    return x, w, buffers.empty((w.N, w.P, w.Q, w.C), x.dtype)
 
 
 def avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, *,
                         stride: Pair | None = None, padding: Padding = 0, ceil_mode: bool = False,
                         count_include_pad: bool = True) -> np.ndarray:
     """Give every pixel of a window an equal share of its gradient: dy (N, P, Q, C) -> dx of x_shape."""
-    dy = arrays.as_floats("avg_pool2d_backward", "dy", dy)
-    w = _geometry("avg_pool2d_backward", shapes.image_sizes("avg_pool2d_backward", "x_shape", x_shape),
-                  kernel_size, stride, padding, 1, ceil_mode)
-    shapes.same_shape("avg_pool2d_backward", "dy", dy.shape, (w.N, w.P, w.Q, w.C), f"pooling x {x_shape}")
-    dx = buffers.empty((w.N, w.H, w.W, w.C), dy.dtype)
+    dy, w, dx = of_avg_pool2d_backward(dy, x_shape, (kernel_size, stride, padding, 1, ceil_mode))
     workers = threads.workers(dx.size, _GRAIN)
     kernels.avg_pool2d_backward(dy.ravel(), arrays.record(w), bool(count_include_pad),
                                 buffers.workspace("pool", workers * w.Q * w.C, dy.dtype), dx.ravel(), workers)
     return dx
+
+
+def of_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], window: tuple[Any, ...],
+                           ) -> tuple[np.ndarray, Window, np.ndarray]:
+    """Check the arguments of avg_pool2d_backward, its window as in `of_max_pool2d`; return dy, geometry, and room for dx."""
+    function = "avg_pool2d_backward"
+    dy = arrays.as_floats(function, "dy", dy)
+    w = _geometry(function, shapes.image_sizes(function, "x_shape", x_shape), *window)
+    shapes.same_shape(function, "dy", dy.shape, (w.N, w.P, w.Q, w.C), f"pooling x {x_shape}")
+    return dy, w, buffers.empty((w.N, w.H, w.W, w.C), dy.dtype)
 
 
 def global_avg_pool2d(x: Any) -> np.ndarray:

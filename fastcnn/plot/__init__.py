@@ -11,7 +11,8 @@ from .answers import confusion_matrix, predictions
 from .architecture import architecture, architecture_text
 from .attention import grad_cam, saliency
 from .history import curves
+from .ladder import ladder
 from .maps import channels, feature_maps, filters
 
 __all__ = ["architecture", "architecture_text", "channels", "confusion_matrix", "curves", "feature_maps", "filters",
-           "grad_cam", "predictions", "saliency"]
+           "grad_cam", "ladder", "predictions", "saliency"]

@@ -247,6 +247,15 @@ CONVOLUTIONS = (
     bench("first layer, 3 channels", x=(128, 32, 32, 3), weight=(3, 3, 3, 32), padding=1),
 )
 
+# Of a plain loop nest, which knows no tiles: each setting, and images that meet on several threads.
+PLAIN = "batch of two", "without bias", "non-square image and filter", "stride drops a row and a column", \
+    "stride larger than the filter", "padding wider than the filter", "padding and stride on one side", \
+    "same padding with stride", "dilation of rows alone", "groups with stride and dilation", "groups of one output channel"
+LOOPS = (
+    *(one for one in CONVOLUTIONS if one.name in PLAIN),
+    case("images, threads meet", x=(5, 4, 5, 6), weight=(3, 3, 6, 7), padding=1),
+)
+
 GRADIENTS_ALONE = (
     case("with ReLU", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), relu=True),
     case("first layer without dx", x=(2, 7, 6, 3), weight=(3, 3, 3, 4), need_dx=False),
@@ -339,19 +348,19 @@ ONE_GRADIENT_TRANSPOSED = (
 
 def convolution(algorithm: str | None, *cases: Case) -> tuple[Row, Row]:
     """Rows of a convolution and its gradients by one algorithm, or by the one that is chosen."""
-    chosen = algorithm is None
+    refuses = algorithm in (None, "loops")  # whose first case the faults change
     exact = algorithm not in (None, "winograd")
     bound, backward_bound = bounds(algorithm)
     forward = Row("conv2d", conv2d_arguments, cases, ("y",), bound,
                   exact=exact, algorithm=algorithm, wrt=("x", "weight", "bias"), differences=LINEAR, spoil="x",
                   blurs=algorithm == "winograd", flops=conv2d_flops, drawer=with_options(DRAWERS[algorithm]),
-                  faults=CONV2D_FAULTS if chosen else ())
+                  faults=CONV2D_FAULTS if refuses else ())
     alone = tuple(part for one in cases for part in one_gradient(one))
-    backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *GRADIENTS_ALONE) if chosen else alone,
+    backward = Row("conv2d_backward", conv2d_backward_arguments, (*alone, *GRADIENTS_ALONE) if refuses else alone,
                    ("dx", "dweight", "dbias"), backward_bound,
                    exact=exact, algorithm=algorithm, nonzero=0.1, spoil="dy", blurs=algorithm == "winograd",
                    flops=conv2d_backward_flops, drawer=with_gradients(DRAWERS[algorithm]),
-                   faults=CONV2D_BACKWARD_FAULTS if chosen else ())
+                   faults=CONV2D_BACKWARD_FAULTS if refuses else ())
     return forward, backward
 
 
@@ -388,7 +397,7 @@ CONV2D_FAULTS = (
         x=ones(2, 7, 6, 6), groups=4),
     bad("unknown algorithm", ValueError, r"conv2d: algorithm is 'fft', expected one of auto, direct", algorithm="fft"),
     bad("algorithm that does not fit", ShapeError,
-        r"conv2d: algorithm is 'matmul', expected direct or narrow or winograd for a 3x3 filter", algorithm="matmul"),
+        r"conv2d: algorithm is 'matmul', expected direct or narrow or winograd or loops for a 3x3", algorithm="matmul"),
     bad("integers", DTypeError, r"conv2d: x has dtype int64, expected float32 or float64", x=ones(2, 7, 6, 3, dtype=int)),
     bad("uint8 images", DTypeError, r"conv2d: x has dtype uint8, expected float32", x=ones(2, 7, 6, 3, dtype=np.uint8)),
     bad("complex weight", DTypeError, r"conv2d: weight has dtype complex64", weight=ones(3, 3, 3, 4, dtype=np.complex64)),
@@ -500,6 +509,7 @@ DRAWERS: dict[str | None, Drawer] = {
     "winograd": functools.partial(convolutions, filters=((3, 3),), steps=(1,), spaces=(1,), kinds=("one group",)),
     "matmul": functools.partial(convolutions, filters=((1, 1),), steps=(1,), spaces=(1,), names=(), kinds=("one group",)),
     "depthwise": functools.partial(convolutions, kinds=("depthwise",)),
+    "loops": convolutions,
 }
 
 
@@ -531,6 +541,7 @@ ROWS: tuple[Row, ...] = (
     *convolution("winograd", *BLOCKS),
     *convolution("matmul", *POINTWISE),
     *convolution("depthwise", *DEPTHWISE),
+    *convolution("loops", *LOOPS),
     Row("conv_transpose2d", transposed_arguments, TRANSPOSED, ("y",),
         Bound(transposed_error, factor=WINOGRAD, size=transposed_size), wrt=("x", "weight", "bias"), differences=LINEAR,
         spoil="x", blurs=True, flops=transposed_flops, faults=TRANSPOSED_FAULTS, drawer=transposed),

@@ -12,7 +12,7 @@ import numpy as np
 from .. import reference
 from ..shapes import DTypeError, ShapeError
 from .drawing import any_shape, chance, channels, given, images, small_images
-from .row import WIDTH, Arguments, Bound, Differences, Draw, Row, bad, bench, case, of_sum, ones, typical
+from .row import WIDTH, Arguments, Bound, Differences, Draw, Row, bad, bench, case, of_sum, ones, textbook, typical
 
 # Of numbers apart from each other: two that are nearly equal have a variance below the step.
 APART = Differences(step=1e-5, kind="spread", bound=1e-8, extrapolated=True)
@@ -90,9 +90,15 @@ NORMALISED = (
     case("inference of one row", x=(1, 7), training=False),
     case("inference, threads meet", x=(8, 20, 18, 40), training=False),
     case("several chunks of pixels, threads meet", x=(8, 20, 18, 40)),
+    case("channels, threads meet", x=(3, 2, 3, 7)),
     bench("64 images of 32x32, 64 channels", x=(64, 32, 32, 64)),
     bench("inference of 64 images of 32x32, 64 channels", x=(64, 32, 32, 64), training=False),
 )
+
+
+# Of a plain loop nest, which knows no vectors: each setting, and channels that meet on several threads.
+PLAIN = ("images", "rows", "two rows", "one channel", "many pixels", "a momentum and an epsilon of its own", "with ReLU",
+         "inference", "inference with ReLU", "inference of one row", "channels, threads meet")
 
 
 def apart_arguments(draw: Draw, x: tuple[int, ...], **options: Any) -> Arguments:
@@ -189,6 +195,7 @@ NORM_BACKWARD_FAULTS = (
         saved=ones(2, 6)),
     bad("saved in float64", DTypeError, r"batch_norm_backward: mean is float64 and dy is float32",
         saved=(ones(6, dtype=float), ones(6, dtype=float))),
+    bad("y in float64", DTypeError, r"batch_norm_backward: y is float64 and dy is float32", y=ones(3, 4, 5, 6, dtype=float)),
     bad("one value per channel", ShapeError, r"batch_norm_backward: x has one value in each channel \(shape \(1, 6\)\)",
         x=ones(1, 6), dy=ones(1, 6)),
 )
@@ -240,12 +247,16 @@ def groups_apart(random: Random) -> dict[str, Any]:
     return {"x": images(random, H, W, groups * width), "groups": groups, **given(random, eps=(1e-3, 0.1))}
 
 
-ROWS: tuple[Row, ...] = (
+BATCH_NORM = (
     Row("batch_norm", batch_norm_arguments, NORMALISED, ("y", "saved"), Bound(norm_error, size=norm_size),
         wrt=("x", "gamma", "beta"), differences=APART, updates=("running_mean", "running_var"), spoil="x",
         faults=NORM_FAULTS, drawer=normalised),
     Row("batch_norm_backward", batch_norm_backward_arguments, NORMALISED, ("dx", "dgamma", "dbeta"),
         Bound(norm_backward_error, size=norm_backward_size), spoil="dy", faults=NORM_BACKWARD_FAULTS, drawer=normalised),
+)
+
+ROWS: tuple[Row, ...] = (
+    *BATCH_NORM, *(textbook(row, *PLAIN) for row in BATCH_NORM),
     Row("layer_norm", apart_arguments, ROWS_APART, ("y", "saved"), Bound(apart_error, size=apart_size),
         wrt=("x", "gamma", "beta"), differences=APART, spoil="x", faults=APART_FAULTS, drawer=rows_apart),
     Row("layer_norm_backward", apart_backward("layer_norm"), ROWS_APART, ("dx", "dgamma", "dbeta"),

@@ -26,6 +26,7 @@ from .row import (
     elements,
     of_sum,
     ones,
+    textbook,
     trivial,
     typical,
 )
@@ -131,6 +132,7 @@ WINDOWS = (
     case("many channels", x=(1, 3, 4, 130), kernel_size=2, stride=1),
     case("one image, threads meet", x=(1, 48, 40, 24), kernel_size=2),
     case("threads meet", x=(5, 24, 26, 24), kernel_size=3, stride=2, padding=1),
+    case("images, threads meet", x=(5, 4, 6, 3), kernel_size=2),
     bench("2x2, 64 images of 32x32, 64 channels", x=(64, 32, 32, 64), kernel_size=2),
     bench("3x3, stride 2", x=(64, 32, 32, 64), kernel_size=3, stride=2, padding=1),
 )
@@ -164,6 +166,14 @@ MEANS = (
     case("ceil_mode, window larger than the padded image, padding not counted", x=(2, 3, 2, 3), kernel_size=6, stride=3,
          padding=1, ceil_mode=True, count_include_pad=False),
 )
+
+# Of a plain loop nest, which knows no vectors: each setting, and images that meet on several threads.
+PLAIN = ("2x2", "one pixel", "non-square image and window", "overlapping windows", "stride larger than the window",
+         "padding of half an even window", "padding on one side", "same padding",
+         "ceil_mode, hanging over the padding", "ceil_mode, window larger than the padded image", "images, threads meet")
+OF_MAXIMA = ("ties go to the first", "NaN wins", "dilation with padding and stride", "with ReLU, overlapping windows",
+             "windows of padding alone")
+OF_MEANS = "padding on one side not counted", "ceil_mode, overhang never counted"
 
 PLANES = (
     case("planes", x=(2, 4, 5, 3)),
@@ -386,7 +396,7 @@ def maxima_of_parts(random: Random) -> dict[str, Any]:
     return {**some_parts(random), **random.choice(({}, {}, {"ties": True}, {"nans": True}))}
 
 
-ROWS: tuple[Row, ...] = (
+WINDOWED = (
     Row("max_pool2d", pool_arguments, MAXIMA, ("y", "argmax"), EXACT, exact=True, wrt=("x",), differences=KINKED, spoil="x",
         faults=WINDOW_FAULTS, drawer=maxima),
     Row("max_pool2d_backward", max_pool2d_backward_arguments, MAXIMA, ("dx",), Bound(3, size=routed_size), exact=True,
@@ -395,6 +405,11 @@ ROWS: tuple[Row, ...] = (
         differences=LINEAR, spoil="x", faults=WINDOW_FAULTS, drawer=means),
     Row("avg_pool2d_backward", avg_pool2d_backward_arguments, MEANS, ("dx",), Bound(window_error, size=shared_size),
         exact=True, spoil="dy", faults=AVG_BACKWARD_FAULTS, drawer=means),
+)
+
+ROWS: tuple[Row, ...] = (
+    *WINDOWED,
+    *(textbook(row, *PLAIN, *(OF_MAXIMA if row.operation.startswith("max") else OF_MEANS)) for row in WINDOWED),
     Row("global_avg_pool2d", elements, PLANES, ("y",), Bound(plane_error, size=mean_size), exact=True, wrt=("x",),
         differences=LINEAR, spoil="x", faults=PLANE_FAULTS, drawer=planes),
     Row("global_avg_pool2d_backward", global_avg_pool2d_backward_arguments, PLANES, ("dx",), Bound(1), exact=True,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,7 @@ class Row:
     bound: Bound  # on normal numbers
     exact: bool = False  # equal to the last bit on whole numbers
     algorithm: str | None = None
+    home: ModuleType = functional  # module of the fast function
     wrt: tuple[str, ...] = ()  # arguments with a gradient: by OPERATION_backward, or by the further results of a loss
     differences: Differences = SMOOTH
     updates: tuple[str, ...] = ()  # arguments that are changed in place
@@ -188,8 +190,13 @@ class Row:
     @property
     def fast(self) -> Callable[..., Any]:
         """The function under test."""
-        function: Callable[..., Any] = getattr(functional, self.operation)
+        function: Callable[..., Any] = getattr(self.home, self.operation)
         return function
+
+    @property
+    def options(self) -> Arguments:
+        """What the fast function is told beside its arguments: the algorithm, where it has several."""
+        return {"algorithm": self.algorithm} if self.algorithm is not None and self.home is functional else {}
 
     @property
     def reference(self) -> Callable[..., Any]:
@@ -211,6 +218,12 @@ def trivial(name: str, /, **settings: Any) -> Case:
 def bench(name: str, /, **settings: Any) -> Case:
     """Make a case that is timed."""
     return Case(name, settings, bench=True)
+
+
+def textbook(row: Row, *names: str) -> Row:
+    """Make the row of a textbook kernel out of that of the operation: with some of its cases, by their names."""
+    known = {one.name: one for one in row.cases}
+    return replace(row, algorithm="loops", home=functional.loops, cases=tuple(known[name] for name in names))
 
 
 def elements(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:

@@ -1,7 +1,8 @@
 """How every kernel is compiled: the only Numba options of the project, the cache and the launch rules.
 
-`kernel` compiles a serial function, `parallel_kernel` one whose work is shared in the loop of launch.py. A kernel never
-raises: an exception inside `prange` is lost and leaves garbage, so everything is checked before the launch.
+`kernel` compiles a serial function, `parallel_kernel` one whose work is shared in the loop of launch.py, `njit` one with
+parallel loops of its own. A kernel never raises: an exception inside `prange` is lost and leaves garbage, so everything is
+checked before the launch.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from .cache import KernelCache
 FLAGS = {"contract", "reassoc", "nsz", "arcp"}
 # For sums whose order is part of the promise, such as compensated arithmetic.
 ORDERED = FLAGS - {"reassoc"}
+# For loops whose values are those of their formula: a product and a sum may become one instruction.
+CONTRACTED = {"contract"}
 
 # LLVM takes vectors of 32 bytes for its loops where the first AVX-512 processors lost speed by wider ones; on today's, loops
 # that compute are up to 1.5 times faster with all 64 (measured), and tiles have these in any case.
@@ -90,6 +93,21 @@ _Compiler = _pipeline(_Lowering, "fastcnn_lowering")
 _InterleavingCompiler = _pipeline(_InterleavedLowering, "fastcnn_interleaved_lowering")
 
 
+class _LeanCompiler(_Compiler):  # type: ignore[misc, valid-type]
+    """Asks LLVM for less: its copies of a loop for each outcome of a condition gain nothing there (measured).
+
+    Nests with conditions, which Numba's parallel loops compile several times over, take half as long: 15 s in all for 34.
+    """
+
+    def compile_extra(self, function: Callable[..., None]) -> Any:
+        usual = numba.config.OPT
+        numba.config.OPT = type(usual)(min(usual, 2))  # nothing else is compiled meanwhile: there is a lock around it
+        try:
+            return super().compile_extra(function)
+        finally:
+            numba.config.OPT = usual
+
+
 def _compile(function: Callable[..., None], **options: Any) -> Any:
     # No references to arrays are counted: a kernel owns none, and two atomic additions for each array and each call that
     # is not inlined took up to half the time of convolutions of few channels (measured). Numba's loops cannot do without.
@@ -117,7 +135,7 @@ def inline_kernel(function: Callable[..., Any]) -> Any:
     return _compile(function, fastmath=ORDERED, forceinline=True)
 
 
-Launch = Callable[["ParallelKernel", tuple[Any, ...], int], None]
+Launch = Callable[["Kernel", tuple[Any, ...], int], None]
 _Made = TypeVar("_Made")
 
 
@@ -147,7 +165,55 @@ def launches_run() -> bool:
     return _thread.launch is None
 
 
-class ParallelKernel:
+class Kernel:
+    """A compiled function that is called from Python, by a launch."""
+
+    def __init__(self, function: Callable[..., None], **options: Any) -> None:
+        functools.update_wrapper(self, function)
+        self.dispatcher = _compile(function, **options)
+
+    def run(self, arguments: tuple[Any, ...], workers: int) -> None:
+        """Run the kernel on so many workers."""
+        raise NotImplementedError(f"{type(self).__name__} cannot run: define run(self, arguments, workers)")
+
+
+class LoopNest(Kernel):
+    """A kernel with parallel loops of its own (`prange`), which run on `threads.get_num_threads()` threads at most.
+
+    Called with the function's own arguments. Numba starts the threads, so it cannot be part of a recording.
+    """
+
+    def __call__(self, *arguments: Any) -> None:
+        """Launch, or do what this thread has put in the place of launches."""
+        if _thread.launch is None:
+            self.run(arguments, threads.get_num_threads())
+        else:
+            _thread.launch(self, arguments, threads.get_num_threads())
+
+    def run(self, arguments: tuple[Any, ...], workers: int) -> None:
+        """Run the kernel on so many threads, as far as Numba has them."""
+        if numba.config.DISABLE_JIT:
+            self.dispatcher(*arguments)
+            return
+        types = tuple(map(numba.typeof, arguments))
+        if types not in self.dispatcher.overloads:
+            _to_the_end(lambda: self.dispatcher.compile(types))
+        with _thread.lock if threads.unguarded else threads.guard(), _numba_threads(workers):
+            self.dispatcher(*arguments)
+
+
+@contextlib.contextmanager
+def _numba_threads(count: int) -> Iterator[None]:
+    """Let parallel loops of this thread run on so many of Numba's threads inside the `with` block, or on all it has."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+class ParallelKernel(Kernel):
     """A kernel (..., worker, workers) whose workers each take their own share of the output.
 
     Called with (..., workers): one worker runs here and now, several run in the project's one parallel loop. The element
@@ -156,8 +222,7 @@ class ParallelKernel:
     """
 
     def __init__(self, function: Callable[..., None], **options: Any) -> None:
-        functools.update_wrapper(self, function)
-        self.dispatcher = _compile(function, fastmath=FLAGS, **options)
+        super().__init__(function, fastmath=FLAGS, **options)
         self._places: tuple[int, int, list[int]] | None = None
         self._entries: dict[tuple[Any, ...], Callable[..., None]] = {}
         self._addresses: dict[tuple[Any, ...], int] = {}
@@ -222,9 +287,10 @@ class ParallelKernel:
         address = self._addresses.get(types)
         if address is None:
             self._compiled(arguments)
-            _to_the_end(lambda: _launch.compile((numba.int64, numba.int64, numba.int64, numba.typeof(arguments))))
-            # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored.
+            # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored, and
+            # what of Numba it calls has no address before they start.
             _launch_threads()
+            _to_the_end(lambda: _launch.compile((numba.int64, numba.int64, numba.int64, numba.typeof(arguments))))
             compiled = self.dispatcher.overloads[_signature(arguments)]
             with global_compiler_lock:  # another thread may compile: LLVM takes one at a time
                 address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
@@ -254,6 +320,14 @@ def _to_the_end(compilation: Callable[[], _Made]) -> _Made:
 
 def _signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*map(numba.typeof, arguments), numba.int64, numba.int64)
+
+
+def njit(*, parallel: bool) -> Callable[[Callable[..., None]], LoopNest]:
+    """Compile a function as Numba's own `njit` does, but with the project's error model, cache and launches.
+
+    Sums keep the order that is written.
+    """
+    return functools.partial(LoopNest, parallel=parallel, fastmath=CONTRACTED, pipeline_class=_LeanCompiler)
 
 
 def parallel_kernel(function: Callable[..., None]) -> ParallelKernel:

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from . import launch, threads
-from .compile import ParallelKernel, launches_run, launching, run_stored
+from .compile import Kernel, ParallelKernel, launches_run, launching, run_stored
 
 _LINE = 8  # numbers in a cache line, so that counters do not share one
 _MOST = 1024  # launches
@@ -34,10 +34,10 @@ class Recording:
         self._held: list[Any] = []
         self._stored: tuple[np.ndarray, ...] = ()
 
-    def add(self, kernel: ParallelKernel, arguments: tuple[Any, ...], workers: int) -> None:
-        """Run a launch and remember it."""
+    def add(self, kernel: Kernel, arguments: tuple[Any, ...], workers: int) -> None:
+        """Run a launch and remember it, if there is room and the kernel leaves its threads to the launch."""
         kernel.run(arguments, workers)
-        if len(self._entries) < _MOST:
+        if isinstance(kernel, ParallelKernel) and len(self._entries) < _MOST:
             frame = np.empty(launch.FRAME_BYTES, np.uint8)
             self._entries.append(kernel.store(frame, arguments))
             self._frames.append(frame)
@@ -56,7 +56,7 @@ class Recording:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there was room for all launches."""
+        """Whether all launches were remembered."""
         return len(self._shares) == len(self._entries)
 
     def replay(self) -> None:

@@ -15,13 +15,13 @@ from ...kernels import arithmetic
 from ...kernels.jit import threads
 from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
-from .. import arrays
+from .. import arrays, loops
 from ..activation import through_relu
 from . import depthwise, direct, narrow, pointwise, products, winograd
 
-# The last one that fits is what `algorithm="auto"` takes.
+# The last one that pays is what `algorithm="auto"` takes.
 _MODULES: dict[str, ModuleType] = {
-    "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise}
+    "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise, "loops": loops}
 ALGORITHMS = "auto", *_MODULES
 
 
@@ -70,14 +70,15 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
 
     `padding` is an int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"; `bias` is (K,). `algorithm`
     is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a
-    channel) or "auto", which chooses by shape alone. `add`, an array like y, is added and `relu` gives max(y, 0) in the same
-    pass. `out` receives y where given. float32 or float64, all of one dtype. ShapeError, DTypeError: arguments that do not
-    fit.
+    channel), "loops" (the textbook kernel, for reading) or "auto", which chooses by shape alone. `add`, an array like y, is
+    added and `relu` gives max(y, 0) in the same pass. `out` receives y where given. float32 or float64, all of one dtype.
+    ShapeError, DTypeError: arguments that do not fit.
 
     y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p stride + r dilation - top, q stride + s dilation - left, c]
     weight[r, s, c, k]. "winograd" makes blocks of 4x4 pixels of y from 6x6 pixels of x at once: its rounding errors follow
     the largest of these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not see it), and NaN or
-    infinity reaches the whole block. All others give each pixel of y from what it sees alone; "direct" fits every shape.
+    infinity reaches the whole block. All others give each pixel of y from what it sees alone; "direct" and "loops" fit every
+    shape.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     chosen, _, w, y_shape = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
