@@ -785,7 +785,8 @@ def test_a_loss_of_outputs_of_another_kind_is_refused(name, function):
     (lambda: nn.Sequential(ending(nn.Softmax()), nn.Linear(3, 3)), nn.CrossEntropyLoss()),
     (lambda: nn.Residual(ending(nn.Softmax()), nn.Linear(64, 3)), nn.CrossEntropyLoss()),
     (lambda: nn.Concat(nn.Linear(64, 2), nn.Sequential(nn.Linear(64, 1), nn.Sigmoid())), nn.BCELoss()),
-], ids=str)
+], ids=["logits", "ReLU", "log-probabilities", "log-probabilities of a class of its own", "probabilities", "shares",
+        "logits behind probabilities", "a sum", "branches of two kinds"])
 def test_losses_of_outputs_of_their_kind_are_taken(make, loss):
     model = make()
     assert np.isfinite(train(model, (POINTS, targets_of(loss)), loss=loss)[-1]["train_loss"])
