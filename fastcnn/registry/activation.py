@@ -66,7 +66,7 @@ def slope_size(a: Arguments) -> dict[str, float]:
 
 def log_softmax_size(a: Arguments) -> dict[str, float]:
     """A gradient is dy less a share of the sum of its row."""
-    return {"dx": float((np.abs(a["dy"]) + np.exp(a["y"]) * typical(a["y"].shape[-1], a["dy"])).max())}
+    return {"dx": float((np.abs(a["dy"]) + np.exp(np.minimum(a["y"], 0)) * typical(a["y"].shape[-1], a["dy"])).max())}
 
 
 def by_input(draw: Draw, x: tuple[int, ...], scale: float = 1.0, **options: Any) -> Arguments:
