@@ -9,7 +9,7 @@ import pytest
 import fastcnn
 from fastcnn import functional, manual_seed, models, nn, optim
 from fastcnn.kernels.jit import recording
-from fastcnn.nn import fusion
+from fastcnn.nn import activation, fusion
 from fastcnn.runtime import packed
 from fastcnn.shapes import DTypeError, ShapeError
 
@@ -260,9 +260,8 @@ LAYERS = {
     "Conv2D depthwise": lambda: nn.Conv2D(4, 4, 3, groups=4),
     "Conv2D narrow": lambda: nn.Conv2D(4, 2, 5, padding=2), "Conv2D 1x1": lambda: nn.Conv2D(4, 7, 1),
     "BatchNorm": lambda: nn.BatchNorm(4), "GroupNorm": lambda: nn.GroupNorm(2, 4), "LayerNorm": lambda: nn.LayerNorm(4),
-    "ReLU": nn.ReLU, "LeakyReLU": nn.LeakyReLU, "Sigmoid": nn.Sigmoid, "Tanh": nn.Tanh, "GELU": nn.GELU, "SiLU": nn.SiLU,
-    "ELU": nn.ELU, "SELU": nn.SELU, "Softplus": nn.Softplus, "Hardswish": nn.Hardswish, "Mish": nn.Mish,
-    "PReLU": lambda: nn.PReLU(4), "Softmax": nn.Softmax, "Dropout": nn.Dropout, "Identity": nn.Identity,
+    **{name: getattr(nn, name) for name in activation.__all__},
+    "PReLU": lambda: nn.PReLU(4), "Dropout": nn.Dropout, "Identity": nn.Identity,
     "MaxPool2D": lambda: nn.MaxPool2D(3, stride=2, padding=1), "AvgPool2D": lambda: nn.AvgPool2D(2),
     "GlobalAvgPool2D": nn.GlobalAvgPool2D, "AdaptiveAvgPool2D": lambda: nn.AdaptiveAvgPool2D(3),
     "Flatten": nn.Flatten, "Linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(6 * 7 * 4, 3)),

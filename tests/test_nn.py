@@ -9,6 +9,7 @@ import pytest
 
 import fastcnn
 from fastcnn import functional, gradient_check, manual_seed, nn, optim
+from fastcnn.nn import activation
 from fastcnn.nn.initialise import he_normal, mix, orthogonal
 from fastcnn.shapes import CheckpointError, DTypeError, ShapeError
 
@@ -246,21 +247,10 @@ LAYERS = {
     "flatten": (nn.Flatten(), (2, 3, 4, 2)),
     "reshape": (nn.Reshape(2, 6, 2), (2, 3, 4, 2)),
     "identity": (nn.Identity(), (2, 3)),
-    "relu": (nn.ReLU(), (4, 5)),
+    **{name: (getattr(nn, name)(), (4, 5)) for name in activation.__all__},
     "leaky relu": (nn.LeakyReLU(0.2), (4, 5)),
-    "sigmoid": (nn.Sigmoid(), (4, 5)),
-    "tanh": (nn.Tanh(), (4, 5)),
-    "elu": (nn.ELU(), (4, 5)),
-    "gelu": (nn.GELU(), (4, 5)),
-    "silu": (nn.SiLU(), (4, 5)),
     "prelu": (nn.PReLU(5), (4, 5)),
-    "prelu with one slope": (nn.PReLU(), (2, 3, 2, 4)),
-    "selu": (nn.SELU(), (4, 5)),
     "softplus": (nn.Softplus(2.0, 3.0), (4, 5)),
-    "hardswish": (nn.Hardswish(), (4, 5)),
-    "mish": (nn.Mish(), (4, 5)),
-    "softmax": (nn.Softmax(), (4, 5)),
-    "log softmax": (nn.LogSoftmax(), (4, 5)),
     "dropout": (nn.Dropout(0.3), (6, 7)),
     "residual": (nn.Residual(nn.Sequential(nn.Conv2D(2, 2, 3, padding=1), nn.Tanh())), (2, 4, 4, 2)),
     "residual with shortcut": (

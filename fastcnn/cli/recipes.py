@@ -39,7 +39,8 @@ ON_ERROR = ("raise", "skip")
 PICTURES = ("curves", "filters", "features", "predictions", "confusion", "saliency", "gradcam", "architecture")
 SCHEDULES = ("none", "step", "multistep", "cosine", "onecycle", "warmup", "plateau")
 # Learning rates for an optimizer that is not the recipe's own.
-OPTIMIZERS = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "adagrad": 1e-2}
+OPTIMIZERS = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "adamax": 2e-3, "rmsprop": 1e-3, "adagrad": 1e-2, "adadelta": 1.0,
+              "lion": 1e-4}
 
 
 def home_of(model: str) -> Recipe:

@@ -16,6 +16,7 @@ from .. import data, extras, models, nn, optim, plot, streams, training, warmup
 from ..kernels.jit import threads
 from ..kernels.vector import simd
 from ..nn.inspect import memory
+from ..optim import optimizers
 from ..training.checkpoint import checkpoints
 from . import datasets
 from .output import Output
@@ -149,8 +150,8 @@ def _optimizer(settings: Settings, model: nn.Module) -> optim.Optimizer:
 
 def kind_of(optimizer: str) -> type[Any]:
     """Return the class of an optimizer."""
-    return {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop,
-            "adagrad": optim.Adagrad}[optimizer]
+    kinds: list[type[Any]] = [getattr(optim, name) for name in optimizers.__all__]
+    return next(kind for kind in kinds if kind.__name__.lower() == optimizer)
 
 
 def _schedule(settings: Settings) -> optim.Schedule:

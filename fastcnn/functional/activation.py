@@ -17,6 +17,11 @@ from ..runtime import buffers
 from ..runtime.probabilities import note
 from . import arrays
 
+__all__ = ["elu", "elu_backward", "gelu", "gelu_backward", "hardswish", "hardswish_backward", "leaky_relu",
+           "leaky_relu_backward", "log_softmax", "log_softmax_backward", "mish", "mish_backward", "prelu", "prelu_backward",
+           "relu", "relu_backward", "selu", "selu_backward", "sigmoid", "sigmoid_backward", "silu", "silu_backward",
+           "softmax", "softmax_backward", "softplus", "softplus_backward", "tanh", "tanh_backward"]
+
 _LEAST_BETA = 1e-30
 
 

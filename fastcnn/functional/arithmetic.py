@@ -13,6 +13,8 @@ from ..kernels.jit import threads
 from ..runtime import buffers
 from . import arrays
 
+__all__ = ["add", "concat", "concat_backward"]
+
 
 def add(a: Any, b: Any, *, relu: bool = False) -> np.ndarray:
     """a + b for arrays of one shape, such as the branches of a residual block; `relu` gives max(a + b, 0).

@@ -14,6 +14,8 @@ from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, same_shape
 from . import arrays
 
+__all__ = ["CHANGE", "augment", "gather"]
+
 # What is done to one image: see `augment`.
 CHANGE = np.dtype((np.record, [
     ("matrix", np.float64, (2, 2)), ("shift", np.float64, (2,)), ("gain", np.float64), ("lift", np.float64),

@@ -12,6 +12,8 @@ from ..kernels.jit import threads
 from ..runtime import buffers
 from . import arrays
 
+__all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward"]
+
 _BOOL = np.dtype(bool)
 _WORD = 0xFFFFFFFF
 

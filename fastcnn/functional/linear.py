@@ -15,6 +15,8 @@ from . import arrays
 from .activation import through_relu
 from .conv import direct, pointwise, products
 
+__all__ = ["linear", "linear_backward"]
+
 
 @functools.lru_cache(maxsize=1024)
 def _window(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> Window:

@@ -14,6 +14,9 @@ from ..runtime import buffers
 from . import arrays
 from .optim import sum_of_squares
 
+__all__ = ["binary_cross_entropy", "cross_entropy", "hinge_loss", "huber_loss", "l1_loss", "l2_penalty", "mse_loss",
+           "nll_loss"]
+
 _NO_LABEL = np.iinfo(np.int64).min
 _LEAST_DELTA = 1e-30
 

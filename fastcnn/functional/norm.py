@@ -15,6 +15,8 @@ from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer
 from . import arrays
 from .activation import relu_backward
 
+__all__ = ["batch_norm", "batch_norm_backward", "group_norm", "group_norm_backward", "layer_norm", "layer_norm_backward"]
+
 
 def _channels(function: str, shape: tuple[int, ...]) -> int:
     if len(shape) not in (2, 4):

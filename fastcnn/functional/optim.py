@@ -17,6 +17,8 @@ from ..kernels.jit import threads
 from ..shapes import ShapeError, integer, real, same_shape
 from . import arrays
 
+__all__ = ["adadelta", "adagrad", "adam", "adamax", "clip_norms", "clip_values", "gradient_norm", "lion", "rmsprop", "sgd"]
+
 _GRAIN = 16384  # elements that are worth a thread of their own
 
 

@@ -13,6 +13,10 @@ from ..runtime import buffers
 from ..shapes import Padding, Pair, ShapeError, Window
 from . import arrays, resample
 
+__all__ = ["adaptive_avg_pool2d", "adaptive_avg_pool2d_backward", "adaptive_max_pool2d", "adaptive_max_pool2d_backward",
+           "avg_pool2d", "avg_pool2d_backward", "global_avg_pool2d", "global_avg_pool2d_backward", "global_max_pool2d",
+           "global_max_pool2d_backward", "max_pool2d", "max_pool2d_backward"]
+
 _GRAIN = 1 << 16  # elements that are worth a thread of their own
 
 _geometry = arrays.remembered(shapes.pool2d)

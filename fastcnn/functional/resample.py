@@ -15,6 +15,8 @@ from ..runtime import buffers
 from ..shapes import Padding, Pair
 from . import arrays
 
+__all__ = ["pad2d", "pad2d_backward", "upsample2d", "upsample2d_backward"]
+
 _GRAIN = 1 << 16  # elements that are worth a thread of their own
 _ADDRESSES = 1 << 47  # bytes that a process can name on today's systems
 

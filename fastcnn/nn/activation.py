@@ -13,6 +13,9 @@ from .deferred import Deferred
 from .module import Layer
 from .parameter import Parameter
 
+__all__ = ["ELU", "GELU", "SELU", "Hardswish", "LeakyReLU", "LogSoftmax", "Mish", "PReLU", "ReLU", "SiLU", "Sigmoid",
+           "Softmax", "Softplus", "Tanh"]
+
 
 class _FromOutput(Layer):
     """An activation whose derivative is a function of its output y, so that only y is kept."""

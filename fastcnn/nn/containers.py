@@ -14,6 +14,8 @@ from .module import Module, backward, is_keeping
 from .parameter import Parameter
 from .replay import replayed
 
+__all__ = ["Concat", "Residual", "Sequential"]
+
 
 class Sequential(Module):
     """Modules one after the other, named "0", "1" and so on; DTypeError: an argument is no Module."""

@@ -14,6 +14,8 @@ from .initialise import he_normal
 from .module import Module
 from .parameter import Parameter, changes
 
+__all__ = ["Conv2D", "ConvTranspose2D"]
+
 
 class _Convolution(Deferred):
     """What both layers share: filters `weight` and `bias`, made for a number of input channels."""

@@ -11,6 +11,8 @@ from ..shapes import images, real
 from .initialise import mix, random_key
 from .module import Layer
 
+__all__ = ["Dropout", "Dropout2D"]
+
 
 class Dropout(Layer):
     """In training, zero with probability p and else x / (1 - p); in use, x itself.

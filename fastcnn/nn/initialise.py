@@ -17,6 +17,8 @@ from ..runtime.forks import hold_over_forks
 from ..shapes import DTypeError, integer, one_of, real
 from .module import Module
 
+__all__ = ["init_weights", "manual_seed"]
+
 
 class _Source:
     """The generator, which threads use in turn."""

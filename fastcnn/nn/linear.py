@@ -15,6 +15,8 @@ from .initialise import he_normal
 from .module import Layer
 from .parameter import Parameter
 
+__all__ = ["Flatten", "Identity", "Linear", "Reshape"]
+
 
 class Linear(Deferred):
     """x (N, in_features) times weight (in_features, out_features) plus bias (out_features,).

@@ -12,6 +12,9 @@ from ..shapes import DTypeError, ShapeError, integer, real
 from .module import is_keeping, no_forward
 from .parameter import Parameter, distinct
 
+__all__ = ["L2", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeLoss", "HuberLoss", "L1Loss", "Loss", "MSELoss",
+           "NLLLoss"]
+
 
 class Loss:
     """What all losses share: forward keeps the gradient, backward returns it, once; a loss used twice in a step raises.

@@ -15,6 +15,8 @@ from ..runtime import packed
 from ..shapes import CheckpointError, DTypeError, ShapeError, suggestion
 from .parameter import Parameter, changes
 
+__all__ = ["Layer", "Module", "Normalisation", "Origin", "in_use", "inference"]
+
 Self = TypeVar("Self", bound="Module")
 Weights = dict[str, tuple[np.ndarray | None, ...]]
 

@@ -11,6 +11,8 @@ from ..shapes import ShapeError, real
 from .deferred import Deferred
 from .parameter import Parameter, changes
 
+__all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
+
 
 class _Norm(Deferred):
     """What all three share: deviation `gamma` and mean `beta` of each channel."""

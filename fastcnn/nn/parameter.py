@@ -10,6 +10,8 @@ import numpy as np
 
 from ..shapes import DTypeError, ShapeError
 
+__all__ = ["Flat", "Parameter", "flatten"]
+
 
 class Changes:
     """A number that is another one after each change of any parameter or buffer (such as running statistics)."""

@@ -11,6 +11,8 @@ from ..shapes import Padding, Pair, ShapeError
 from .conv import short
 from .module import Layer
 
+__all__ = ["AdaptiveAvgPool2D", "AdaptiveMaxPool2D", "AvgPool2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "MaxPool2D"]
+
 
 class _Pool2D(Layer):
     """What maximum and average share: the window, and what it makes of a shape."""

@@ -11,6 +11,8 @@ from ..shapes import Padding, Pair
 from .conv import short
 from .module import Layer
 
+__all__ = ["Pad2D", "Upsample2D"]
+
 
 class Pad2D(Layer):
     """Rows and columns around images x (N, H, W, C), with modes and forms of padding as in `functional.pad2d`.

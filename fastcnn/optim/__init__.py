@@ -1,29 +1,12 @@
 """Optimizers, which change parameters by their gradients, constraints of these, and schedules of the learning rate."""
 
-from .constraints import MaxNorm
-from .groups import Group, decay_groups
-from .optimizer import Optimizer
-from .optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, RMSprop
-from .schedules import CosineLR, MultiStepLR, OneCycleLR, PlateauLR, Schedule, StepLR, WarmupLR
+from types import ModuleType as _Module
 
-__all__ = [
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "CosineLR",
-    "Group",
-    "Lion",
-    "MaxNorm",
-    "MultiStepLR",
-    "OneCycleLR",
-    "Optimizer",
-    "PlateauLR",
-    "RMSprop",
-    "Schedule",
-    "StepLR",
-    "WarmupLR",
-    "decay_groups",
-]
+from .constraints import *
+from .groups import *
+from .optimizer import *
+from .optimizers import *
+from .schedules import *
+
+# What the files above list: a new operation is added to its own file alone.
+__all__ = sorted(name for name, value in globals().items() if name[0] != "_" and not isinstance(value, _Module))

@@ -9,6 +9,8 @@ from ..nn import Parameter
 from ..nn.parameter import changes, distinct
 from ..shapes import ShapeError, real
 
+__all__ = ["MaxNorm"]
+
 
 class MaxNorm:
     """Keeps the weights of each unit within a norm: those above are scaled down to it.

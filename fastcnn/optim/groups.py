@@ -9,6 +9,8 @@ from ..nn import Module, Parameter
 from ..nn.parameter import distinct
 from ..shapes import DTypeError, real
 
+__all__ = ["Group", "decay_groups"]
+
 Parameters = Iterable[Parameter] | Iterable[Mapping[str, Any]]
 _OPTIONS = {"lr", "weight_decay"}
 

@@ -12,6 +12,8 @@ from ..nn.parameter import Flat, changes, flatten
 from ..shapes import CheckpointError, ShapeError, real
 from .groups import Parameters, collect
 
+__all__ = ["Optimizer"]
+
 
 class Optimizer:
     """Changes parameters by their gradients, all at once: they lie in one flat buffer, gradients in another.

@@ -11,6 +11,8 @@ from .. import functional
 from .groups import Parameters
 from .optimizer import Optimizer
 
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "RMSprop"]
+
 
 class SGD(Optimizer):
     """Gradient descent, with momentum where asked.

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ..shapes import CheckpointError, DTypeError, integer, real
 from .optimizer import Optimizer
 
+__all__ = ["CosineLR", "MultiStepLR", "OneCycleLR", "PlateauLR", "Schedule", "StepLR", "WarmupLR"]
+
 _LEAST_CUT = 1e-8  # of the learning rate, as in PyTorch
 
 class Schedule:

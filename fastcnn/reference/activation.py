@@ -8,6 +8,11 @@ import numpy as np
 
 from ._types import Array
 
+__all__ = ["elu", "elu_backward", "gelu", "gelu_backward", "hardswish", "hardswish_backward", "leaky_relu",
+           "leaky_relu_backward", "log_softmax", "log_softmax_backward", "mish", "mish_backward", "prelu", "prelu_backward",
+           "relu", "relu_backward", "selu", "selu_backward", "sigmoid", "sigmoid_backward", "silu", "silu_backward",
+           "softmax", "softmax_backward", "softplus", "softplus_backward", "tanh", "tanh_backward"]
+
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 

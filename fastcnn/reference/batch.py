@@ -8,6 +8,8 @@ import numpy as np
 
 from ._types import Array, Integers
 
+__all__ = ["augment", "gather"]
+
 
 def gather(images: Integers, index: Integers, mean: Array, std: Array) -> Array:
     """Pick images and return (image / 255 - mean) / std, in the dtype of mean.

@@ -11,6 +11,8 @@ from ._types import Array, Padding, Pair
 from ._window import pair, sides, window
 from .activation import relu_backward
 
+__all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
+
 
 def conv2d(
     x: Array,

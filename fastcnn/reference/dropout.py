@@ -8,6 +8,8 @@ import numpy as np
 
 from ._types import Array, Booleans, Integers
 
+__all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward", "philox"]
+
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)

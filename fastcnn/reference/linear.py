@@ -7,6 +7,8 @@ import numpy as np
 from ._types import Array
 from .activation import relu_backward
 
+__all__ = ["linear", "linear_backward"]
+
 
 def linear(x: Array, weight: Array, bias: Array | None = None, *, relu: bool = False) -> Array:
     """Multiply by the weights and add the bias: x (N, in), weight (in, out), bias (out,) -> y (N, out).

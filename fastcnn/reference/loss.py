@@ -7,6 +7,9 @@ import numpy as np
 from ._types import Array, Integers
 from .activation import log_softmax, sigmoid
 
+__all__ = ["binary_cross_entropy", "cross_entropy", "hinge_loss", "huber_loss", "l1_loss", "l2_penalty", "mse_loss",
+           "nll_loss"]
+
 
 def cross_entropy(
     logits: Array,

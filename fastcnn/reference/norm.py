@@ -7,6 +7,8 @@ import numpy as np
 from ._types import Array
 from .activation import relu_backward
 
+__all__ = ["batch_norm", "batch_norm_backward", "group_norm", "group_norm_backward", "layer_norm", "layer_norm_backward"]
+
 
 def batch_norm(
     x: Array,

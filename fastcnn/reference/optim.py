@@ -9,6 +9,8 @@ import numpy as np
 
 from ._types import Array
 
+__all__ = ["adadelta", "adagrad", "adam", "adamax", "clip_norms", "clip_values", "gradient_norm", "lion", "rmsprop", "sgd"]
+
 
 def gradient_norm(gradient: Array) -> float:
     """Root of the sum of squares of gradient (n,)."""

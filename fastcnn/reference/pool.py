@@ -10,6 +10,10 @@ from ._types import Array, Integers, Padding, Pair, Sides
 from ._window import pair, sides, window
 from .activation import relu_backward
 
+__all__ = ["adaptive_avg_pool2d", "adaptive_avg_pool2d_backward", "adaptive_max_pool2d", "adaptive_max_pool2d_backward",
+           "avg_pool2d", "avg_pool2d_backward", "global_avg_pool2d", "global_avg_pool2d_backward", "global_max_pool2d",
+           "global_max_pool2d_backward", "max_pool2d", "max_pool2d_backward"]
+
 
 def max_pool2d(
     x: Array,

@@ -9,6 +9,8 @@ import numpy as np
 from ._types import Array, Integers, Padding, Pair
 from ._window import pair, sides
 
+__all__ = ["pad2d", "pad2d_backward", "upsample2d", "upsample2d_backward"]
+
 MODES: dict[str, Any] = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
 
 

@@ -19,6 +19,8 @@ from .. import arrays, loops
 from ..activation import through_relu
 from . import depthwise, direct, narrow, pointwise, products, winograd
 
+__all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
+
 # The last one that pays is what `algorithm="auto"` takes.
 _MODULES: dict[str, ModuleType] = {
     "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise, "loops": loops}
