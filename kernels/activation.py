@@ -12,7 +12,7 @@ from . import elementary
 from .elementary import exp, exp_or_zero, exp_to_one, log1p_unit, log_from_one, normal_density, normal_distribution
 from .jit.compile import inline_kernel, interleaved_kernel, kernel, parallel_kernel
 from .vector.rows import rows_at, rows_fill, rows_largest, rows_load, rows_spread, rows_store, rows_sum, rows_together
-from .vector.scalar import HALF, ONE, TWO, ZERO, at_least, constant, natural, positions, runs
+from .vector.scalar import HALF, ONE, TWO, ZERO, at_least, constant, natural, positions, quotient, runs
 from .vector.simd import lanes_of
 
 THREE, SIX = np.float32(3), np.float32(6)
@@ -105,6 +105,19 @@ def tanh(x, _):
 def tanh_backward(dy, y, _):
     """y' = 1 - y^2."""
     return dy * (ONE - y * y)
+
+
+@_forward
+def softsign(x, _):
+    """x / (1 + |x|)."""
+    return quotient(x, ONE + abs(x))
+
+
+@_backward
+def softsign_backward(dy, y, _):
+    """y' = (1 - |y|)^2."""
+    rest = ONE - abs(y)
+    return dy * (rest * rest)
 
 
 @_forward

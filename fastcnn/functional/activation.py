@@ -20,7 +20,8 @@ from . import arrays
 __all__ = ["elu", "elu_backward", "gelu", "gelu_backward", "hardswish", "hardswish_backward", "leaky_relu",
            "leaky_relu_backward", "log_softmax", "log_softmax_backward", "mish", "mish_backward", "prelu", "prelu_backward",
            "relu", "relu_backward", "selu", "selu_backward", "sigmoid", "sigmoid_backward", "silu", "silu_backward",
-           "softmax", "softmax_backward", "softplus", "softplus_backward", "tanh", "tanh_backward"]
+           "softmax", "softmax_backward", "softplus", "softplus_backward", "softsign", "softsign_backward", "tanh",
+           "tanh_backward"]
 
 _LEAST_BETA = 1e-30
 
@@ -90,6 +91,16 @@ def tanh(x: Any) -> np.ndarray:
 def tanh_backward(dy: Any, y: Any) -> np.ndarray:
     """Gradient of tanh: dy (1 - y^2)."""
     return _backward(kernels.tanh_backward, "tanh_backward", dy, "y", y)
+
+
+def softsign(x: Any) -> np.ndarray:
+    """x / (1 + |x|), from -1 to 1; NaN for what is infinite."""
+    return _forward(kernels.softsign, "softsign", x)
+
+
+def softsign_backward(dy: Any, y: Any) -> np.ndarray:
+    """Gradient of softsign: dy (1 - |y|)^2."""
+    return _backward(kernels.softsign_backward, "softsign_backward", dy, "y", y)
 
 
 def elu(x: Any, alpha: float = 1.0) -> np.ndarray:

@@ -14,7 +14,7 @@ from .module import Layer
 from .parameter import Parameter
 
 __all__ = ["ELU", "GELU", "SELU", "Hardswish", "LeakyReLU", "LogSoftmax", "Mish", "PReLU", "ReLU", "SiLU", "Sigmoid",
-           "Softmax", "Softplus", "Tanh"]
+           "Softmax", "Softplus", "Softsign", "Tanh"]
 
 
 class _FromOutput(Layer):
@@ -61,6 +61,12 @@ class Tanh(_FromOutput):
     """Hyperbolic tangent."""
 
     _forward, _backward = functional.tanh, functional.tanh_backward
+
+
+class Softsign(_FromOutput):
+    """x / (1 + |x|)."""
+
+    _forward, _backward = functional.softsign, functional.softsign_backward
 
 
 class ELU(_FromOutput):

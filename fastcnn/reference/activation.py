@@ -11,7 +11,8 @@ from ._types import Array
 __all__ = ["elu", "elu_backward", "gelu", "gelu_backward", "hardswish", "hardswish_backward", "leaky_relu",
            "leaky_relu_backward", "log_softmax", "log_softmax_backward", "mish", "mish_backward", "prelu", "prelu_backward",
            "relu", "relu_backward", "selu", "selu_backward", "sigmoid", "sigmoid_backward", "silu", "silu_backward",
-           "softmax", "softmax_backward", "softplus", "softplus_backward", "tanh", "tanh_backward"]
+           "softmax", "softmax_backward", "softplus", "softplus_backward", "softsign", "softsign_backward", "tanh",
+           "tanh_backward"]
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
@@ -55,6 +56,16 @@ def tanh(x: Array) -> Array:
 def tanh_backward(dy: Array, y: Array) -> Array:
     """Differentiate by y = tanh(x): y' = 1 - y^2."""
     return dy * (1 - y * y)
+
+
+def softsign(x: Array) -> Array:
+    """x / (1 + |x|). Turian, Bergstra and Bengio, "Quadratic Features and Deep Architectures for Chunking", NAACL 2009."""
+    return x / (1 + np.abs(x))
+
+
+def softsign_backward(dy: Array, y: Array) -> Array:
+    """Differentiate by y = softsign(x): y' = (1 - |y|)^2."""
+    return dy * (1 - np.abs(y)) ** 2
 
 
 def elu(x: Array, alpha: float = 1.0) -> Array:
