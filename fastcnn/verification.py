@@ -14,12 +14,10 @@ import inspect
 import itertools
 import math
 import re
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
@@ -27,9 +25,7 @@ from unittest import mock
 
 import numpy as np
 
-from . import faults, functional, reference
-from .extras import MissingExtraError
-from .faults import Refusal
+from . import functional, reference
 from .kernels.jit import threads
 from .registry import LINEAR, ROWS, Arguments, Case, Draw, Fault, Row
 from .runtime import buffers
@@ -182,34 +178,9 @@ class Refused(Check):
         return 0.0
 
 
-@dataclass(frozen=True)
-class RefusedElsewhere(Check):
-    """A call beyond single operations that must be refused, in a folder of its own."""
-
-    refusal: Refusal
-
-    @property
-    def names(self) -> tuple[str, str, str, str]:
-        """What is refused."""
-        return "layers, files and training", self.refusal.name, "refused", "float32"
-
-    def run(self) -> float:
-        """Return 0; MismatchError: the call is not refused as it should be, or leaves something behind."""
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name).resolve()
-            given = self.refusal.given(folder)
-            before = _contents(folder)
-            _require_refused(self.refusal, lambda: self.refusal.call(given))
-            if _contents(folder) != before:
-                raise MismatchError("something was left behind")
-        return 0.0
-
-
-def _require_refused(fault: Fault | Refusal, call: Callable[[], Any]) -> None:
+def _require_refused(fault: Fault, call: Callable[[], Any]) -> None:
     try:
         result = call()
-    except MissingExtraError:
-        raise
     except fault.error as error:
         if not re.search(fault.pattern, str(error)):
             raise MismatchError(f"the message is {str(error)!r}, expected a match of {fault.pattern!r}") from error
@@ -218,11 +189,6 @@ def _require_refused(fault: Fault | Refusal, call: Callable[[], Any]) -> None:
     else:
         raise MismatchError(f"the call gives {type(result).__name__}, expected a {fault.error.__name__} that matches "
                             f"{fault.pattern!r}")
-
-
-def _contents(folder: Path) -> dict[Path, bytes | None]:
-    """Every file and folder, with what is in it; a lock is no content."""
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*") if path.name != ".lock"}
 
 
 @dataclass(frozen=True)
@@ -270,11 +236,6 @@ def checks_of(row: Row) -> Iterator[Check]:
     yield Complete(row)
     yield from trials(row)
     yield from (Refused(row, fault) for fault in row.faults)
-
-
-def checks_beyond_rows() -> Iterator[Check]:
-    """Give the checks that belong to no row: calls of layers, optimizers, files and training that must be refused."""
-    return (RefusedElsewhere(refusal) for refusal in faults.REFUSALS)
 
 
 # What a call gives ---------------------------------------------------------------------------------------------------------
@@ -675,13 +636,11 @@ class Outcome:
     passed: int = 0
     error: float = 0.0
     failures: list[str] = field(default_factory=list)
-    skipped: int = 0
 
     def __str__(self) -> str:
         """One line."""
         state = f"{len(self.failures)} FAILED" if self.failures else "ok"
-        skipped = f", {self.skipped} skipped: an extra is not installed" if self.skipped else ""
-        return f"{self.row:32} {self.passed:4} passed  {state:10} error {self.error:6.2f} epsilon{skipped}"
+        return f"{self.row:32} {self.passed:4} passed  {state:10} error {self.error:6.2f} epsilon"
 
 
 @dataclass
@@ -728,10 +687,6 @@ def run(progress: Callable[[Outcome], object] = print, fail: Callable[[str], obj
         with _outcome(row.name, progress) as outcome:
             _make(itertools.chain(named, drawn(row, numbers)), outcome, fail)
         outcomes.append(outcome)
-    if len(rows) == len(ROWS):
-        with _outcome("layers, files and training", progress) as outcome:
-            _make(checks_beyond_rows(), outcome, fail)
-        outcomes.append(outcome)
     return Report(outcomes, time.perf_counter() - start)
 
 
@@ -761,8 +716,6 @@ def _make(checks: Iterable[Check], outcome: Outcome, fail: Callable[[str], objec
     for check in checks:
         try:
             error = check.run()
-        except MissingExtraError:
-            outcome.skipped += 1
         except Exception as problem:  # whatever goes wrong, the others run too
             outcome.failures.append(check.explain(problem))
             fail(outcome.failures[-1])
@@ -778,7 +731,7 @@ def repeat(row: str, case: str, check: str, dtype: str) -> float:
     known = [one for one in ROWS if one.name == row]
     if known and check in CHECKS and re.fullmatch(rf"{_DRAWN}\d+", case):
         return Trial(known[0], drawn_case(known[0], int(case.removeprefix(_DRAWN))), check, dtype).run()
-    for one in itertools.chain(checks_beyond_rows(), *map(checks_of, known)):
+    for one in itertools.chain.from_iterable(map(checks_of, known)):
         if one.names == wanted:
             return one.run()
     raise ValueError(f"repeat: no check {wanted!r}, expected names as a failure prints them")

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 import fastcnn
-
-from .registry.row import ones
-from .shapes import CheckpointError, DataFormatError, DTypeError, ShapeError
+from fastcnn.registry.row import ones
+from fastcnn.shapes import CheckpointError, DataFormatError, DTypeError, ShapeError
 
 api: Any = fastcnn  # untyped: wrong arguments are the point
 
@@ -141,8 +140,8 @@ def cifar_with_a_folder(folder: Path) -> Path:
 
 def fetch_from_nowhere(folder: Path) -> Any:
     """Download from an address where nobody listens."""
-    from .data.download import fetch
-    from .data.sources import RemoteFile
+    from fastcnn.data.download import fetch
+    from fastcnn.data.sources import RemoteFile
 
     return fetch(RemoteFile("train.bin", 10, "0" * 64, ("https://127.0.0.1:9/train.bin",)), folder)
 
