@@ -214,6 +214,7 @@ def test_to_converts_parameters_and_buffers():
 
 # Forward and backward
 
+manual_seed(0)
 LAYERS = {
     "conv": (nn.Conv2D(2, 3, 3, padding=1), (2, 5, 4, 2)),
     "conv, strided, grouped, no bias": (nn.Conv2D(4, 6, (3, 2), stride=2, groups=2, bias=False), (2, 6, 5, 4)),
