@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding
-from numba.core.caching import NullCache
 
 from fastcnn import benchmark, fit, manual_seed, models, optim, set_num_threads, verification
 from fastcnn.kernels.jit.compile import dispatchers, launching
+from fastcnn.kernels.jit.internals import NullCache
 
 NETWORKS = {"lenet5": (28, 28, 1), "resnet20": (32, 32, 3), "mobilenet": (32, 32, 3)}
 BATCH, STEPS = 16, 50

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from numba.core import event
-
 from . import signals, streams
 from .data import Split
+from .kernels.jit.internals import event
 from .kernels.jit.notice import notice
 
 _CLEAR = "\r\x1b[2K"

@@ -157,6 +157,16 @@ def test_compiler_options_have_one_home(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
+def test_what_is_private_to_numba_has_one_home(path):
+    if path == KERNELS / "jit" / "internals.py":
+        return
+    for node in ast.walk(SOURCES[path]):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("numba", "llvmlite"):
+            assert node.module in {"numba", "numba.extending", "llvmlite"}, f"{name(path)} imports {node.module}"
+            assert not [alias.name for alias in node.names if alias.name.startswith("_")], name(path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
 def test_nothing_runs_what_a_file_says(path):
     for imported in imports_of(path):
         assert imported.split(".")[0] not in {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}, name(path)

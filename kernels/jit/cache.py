@@ -21,10 +21,9 @@ from typing import Any
 import llvmlite
 import llvmlite.binding
 import numba
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, _CacheLocator
-from numba.core.runtime import rtsys
 
 from .. import folders
+from .internals import CacheLocator, CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, rtsys
 
 _SOURCES = Path(__file__).parents[1]  # all kernels
 _ABANDONED = 3600.0  # seconds; a living writer renames its temporary file within milliseconds
@@ -71,7 +70,7 @@ def is_private() -> bool:
     return True
 
 
-class _Locator(_CacheLocator):
+class _Locator(CacheLocator):
     """Tells Numba where the entries of one kernel lie."""
 
     def get_cache_path(self) -> str:

@@ -20,13 +20,10 @@ import llvmlite.binding
 import llvmlite.ir
 import numba
 import numpy as np
-from numba.core import compiler, ir, lowering, typed_passes
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import register_pass
-from numba.np.ufunc.parallel import _launch_threads
 
 from . import launch, notice  # noqa: F401  # which listens from now on
 from .cache import KernelCache
+from .internals import compiler, global_compiler_lock, ir, launch_threads, lowering, register_pass, typed_passes
 
 # Values may be contracted and regrouped, but NaN and infinity keep their meaning: no `nnan`, no `ninf`.
 FLAGS = {"contract", "reassoc", "nsz", "arcp"}
@@ -289,7 +286,7 @@ class ParallelKernel(Kernel):
             self._compiled(arguments)
             # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored, and
             # what of Numba it calls has no address before they start.
-            _launch_threads()
+            launch_threads()
             _to_the_end(lambda: _launch.compile((numba.int64, numba.int64, numba.int64, numba.typeof(arguments))))
             compiled = self.dispatcher.overloads[_signature(arguments)]
             with global_compiler_lock:  # another thread may compile: LLVM takes one at a time

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from numba.core import event
+from .internals import event
 
 _PATIENCE = 1.0  # seconds of compiling before the line is written
 

@@ -30,7 +30,8 @@ def _load_tbb() -> None:
 _load_tbb()
 
 import numba  # noqa: E402
-from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
+
+from .internals import global_compiler_lock  # noqa: E402
 
 
 class ForkSafetyError(RuntimeError):

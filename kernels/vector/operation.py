@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 from numba import config
-from numba.core.extending import _Intrinsic
+
+from ..jit.internals import Intrinsic
 
 
-class _Operation(_Intrinsic):  # type: ignore[misc]
+class _Operation(Intrinsic):  # type: ignore[misc]
     def __call__(self, *arguments: Any) -> Any:
         return self.__wrapped__(*arguments)
 

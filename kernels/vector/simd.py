@@ -13,9 +13,9 @@ import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import lower_builtin, models, register_model, type_callable
 
+from ..jit.internals import cgutils
 from .operation import inside, limited, operation
 
 _features = llvmlite.binding.get_host_cpu_features()

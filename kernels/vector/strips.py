@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
+from ..jit.internals import cgutils
 from .operation import inside, operation
 from .simd import (
     INDEX,
