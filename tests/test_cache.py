@@ -46,6 +46,14 @@ def test_a_compilation_goes_on_where_the_wait_for_it_is_interrupted():
         _to_the_end(lambda: 1 / 0)
 
 
+def test_a_compilation_without_a_thread_of_its_own(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert _to_the_end(threading.current_thread) is threading.main_thread()
+
+
 def test_entries_are_found_again(tmp_path):
     for key in ("float32", "float64", "float32"):
         _CheckedFile(str(tmp_path), "kernel", "").save(key, f"code for {key}")

@@ -7,6 +7,7 @@ checked before the launch.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import functools
 import threading
@@ -162,16 +163,16 @@ def launches_run() -> bool:
     return _thread.launch is None
 
 
-class Kernel:
+class Kernel(abc.ABC):
     """A compiled function that is called from Python, by a launch."""
 
     def __init__(self, function: Callable[..., None], **options: Any) -> None:
         functools.update_wrapper(self, function)
         self.dispatcher = _compile(function, **options)
 
+    @abc.abstractmethod
     def run(self, arguments: tuple[Any, ...], workers: int) -> None:
         """Run the kernel on so many workers."""
-        raise NotImplementedError(f"{type(self).__name__} cannot run: define run(self, arguments, workers)")
 
 
 class LoopNest(Kernel):
@@ -311,7 +312,11 @@ def _to_the_end(compilation: Callable[[], _Made]) -> _Made:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=work).start()  # which the process waits for at its end: LLVM must not be taken from under it
+    worker = threading.Thread(target=work)  # which the process waits for at its end: LLVM must not be taken from under it
+    try:
+        worker.start()
+    except RuntimeError:  # no thread is to be had, as while the interpreter ends
+        return compilation()
     return future.result()
 
 
