@@ -61,7 +61,7 @@ def kernels_of(call: Callable[[], object]) -> float:
 
 
 def _again(launch: Callable[..., None], kernel: ParallelKernel, arguments: tuple[object, ...]) -> None:
-    buffers.queue()  # all tasks are to be done again
+    buffers.counter()  # all tasks are to be done again
     launch(kernel, *arguments)
 
 

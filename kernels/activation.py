@@ -12,7 +12,7 @@ from . import elementary
 from .elementary import exp, exp_or_zero, exp_to_one, log1p_unit, log_from_one, normal_density, normal_distribution
 from .jit.compile import inline_kernel, interleaved_kernel, kernel, parallel_kernel
 from .vector.rows import rows_at, rows_fill, rows_largest, rows_load, rows_spread, rows_store, rows_sum, rows_together
-from .vector.scalar import HALF, ONE, TWO, ZERO, at_least, constant, natural, positions, quotient, runs
+from .vector.scalar import HALF, ONE, TWO, ZERO, at_least, constant, positions, quotient, runs, unsigned
 from .vector.simd import lanes_of
 
 THREE, SIX = np.float32(3), np.float32(6)
@@ -233,8 +233,8 @@ def prelu(x, slope, y, worker, workers):
     width = len(slope)
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
-        start = natural(first)
-        for lane in range(natural(min(width, end - first))):
+        start = unsigned(first)
+        for lane in range(unsigned(min(width, end - first))):
             value = x[start + lane]
             y[start + lane] = value if value > ZERO else slope[lane] * value
 
@@ -244,13 +244,13 @@ def prelu_backward(dy, x, slope, dx, sums, chunks, worker, workers):
     """dx = dy above zero, else slope * dy; sums (chunks, width) = sum of dy x below zero, for each lane."""
     width = len(slope)
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
-        total = natural(chunk * width)
-        for lane in range(natural(width)):
+        total = unsigned(chunk * width)
+        for lane in range(unsigned(width)):
             sums[total + lane] = 0
         begin, end = runs(len(x), width, chunk, chunks)
         for first in range(begin, end, width):
-            start = natural(first)
-            for lane in range(natural(min(width, end - first))):
+            start = unsigned(first)
+            for lane in range(unsigned(min(width, end - first))):
                 value, slant = x[start + lane], dy[start + lane]
                 dx[start + lane] = slant if value > ZERO else slope[lane] * slant
                 sums[total + lane] += 0.0 if value > ZERO else np.float64(slant) * np.float64(value)
@@ -259,7 +259,7 @@ def prelu_backward(dy, x, slope, dx, sums, chunks, worker, workers):
 @kernel
 def row(n, K):
     """Positions of row n of an array (N, K)."""
-    return range(natural(n * K), natural((n + 1) * K))
+    return range(unsigned(n * K), unsigned((n + 1) * K))
 
 
 @inline_kernel

@@ -1,7 +1,7 @@
 """Sums of arrays, and arrays side by side: where the branches of a network meet."""
 
 from .jit.compile import parallel_kernel
-from .vector.scalar import ZERO, natural, positions, runs
+from .vector.scalar import ZERO, positions, runs, unsigned
 
 
 @parallel_kernel
@@ -26,8 +26,8 @@ def add_to_channels(y, offset, worker, workers):
     width = len(offset)
     begin, end = runs(len(y), width, worker, workers)
     for first in range(begin, end, width):
-        start = natural(first)
-        for lane in range(natural(min(width, end - first))):
+        start = unsigned(first)
+        for lane in range(unsigned(min(width, end - first))):
             y[start + lane] += offset[lane]
 
 
@@ -36,6 +36,6 @@ def copy_channels(x, x_channels, x_first, y, y_channels, y_first, count, worker,
     """y[..., y_first:] = x[..., x_first:] for `count` channels of x (rows, x_channels) and y (rows, y_channels)."""
     rows = len(x) // x_channels
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
-        source, goal = natural(row * x_channels + x_first), natural(row * y_channels + y_first)
-        for i in range(natural(count)):
+        source, goal = unsigned(row * x_channels + x_first), unsigned(row * y_channels + y_first)
+        for i in range(unsigned(count)):
             y[goal + i] = x[source + i]

@@ -3,7 +3,7 @@
 import math
 
 from .jit.compile import inline_kernel, kernel, parallel_kernel
-from .vector.scalar import ONE, ZERO, natural
+from .vector.scalar import ONE, ZERO, unsigned
 
 
 @kernel
@@ -11,8 +11,8 @@ def _normalise(images, source, scale, offset, batch, target, count):
     """batch = images * scale + offset for `count` bytes; scale and offset repeat with their own length."""
     period = len(scale)
     for first in range(0, count, period):
-        read, write = natural(source + first), natural(target + first)
-        for i in range(natural(min(period, count - first))):
+        read, write = unsigned(source + first), unsigned(target + first)
+        for i in range(unsigned(min(period, count - first))):
             batch[write + i] = batch.dtype.type(images[read + i]) * scale[i] + offset[i]
 
 
@@ -33,8 +33,8 @@ def _blacken(scratch, framed, H, W, C, offset):
     """Make all that is framed black."""
     period, count = len(offset), (H + 2) * (W + 2) * C
     for first in range(0, count, period):
-        write = natural(framed + first)
-        for i in range(natural(min(period, count - first))):
+        write = unsigned(framed + first)
+        for i in range(unsigned(min(period, count - first))):
             scratch[write + i] = offset[i]
 
 
@@ -47,8 +47,8 @@ def _colour(images, source, H, W, C, change, low, high, scale, offset, scratch, 
     for p in range(H):
         row, inside = source + p * width, framed + ((p + 1) * (W + 2) + 1) * C
         for first in range(0, width, period):
-            read, write = natural(row + first), natural(inside + first)
-            for i in range(natural(min(period, width - first))):
+            read, write = unsigned(row + first), unsigned(inside + first)
+            for i in range(unsigned(min(period, width - first))):
                 value = real(images[read + i]) * gain + lift
                 scratch[write + i] = min(max(value, least), most) * scale[i] + offset[i]
 
@@ -64,8 +64,8 @@ def _is_move(change):
 @kernel
 def _copy(scratch, source, target, count):
     """Copy `count` elements."""
-    read, write = natural(source), natural(target)
-    for i in range(natural(count)):
+    read, write = unsigned(source), unsigned(target)
+    for i in range(unsigned(count)):
         scratch[write + i] = scratch[read + i]
 
 
@@ -73,8 +73,8 @@ def _copy(scratch, source, target, count):
 def _copy_mirrored(scratch, source, C, target, count):
     """Copy `count` pixels that lie from right to left, the first of them at `source`."""
     for q in range(count):
-        read, write = natural(source - q * C), natural(target + q * C)
-        for c in range(natural(C)):
+        read, write = unsigned(source - q * C), unsigned(target + q * C)
+        for c in range(unsigned(C)):
             scratch[write + c] = scratch[read + c]
 
 
@@ -106,7 +106,7 @@ def _warp(scratch, framed, H, W, C, change, image):
     """
     real, matrix = scratch.dtype.type, change.matrix
     middle, centre = (H - 1) / 2, (W - 1) / 2
-    pixel, line = natural(C), natural((W + 2) * C)
+    pixel, line = unsigned(C), unsigned((W + 2) * C)
     for p in range(H):
         y0 = matrix[0, 0] * (p - middle) - matrix[0, 1] * centre + change.shift[0] + middle + 1
         x0 = matrix[1, 0] * (p - middle) - matrix[1, 1] * centre + change.shift[1] + centre + 1
@@ -116,7 +116,7 @@ def _warp(scratch, framed, H, W, C, change, image):
             row, column = min(int(y), H), min(int(x), W)
             down, right = real(y - row), real(x - column)
             up, left = ONE - down, ONE - right
-            read, write = natural(framed + (row * (W + 2) + column) * C), natural(image + (p * W + q) * C)
+            read, write = unsigned(framed + (row * (W + 2) + column) * C), unsigned(image + (p * W + q) * C)
             for c in range(read, read + pixel):  # from 0, LLVM would make vectors of these few steps, at thrice the time
                 upper = scratch[c] * left + scratch[c + pixel] * right
                 lower = scratch[c + line] * left + scratch[c + line + pixel] * right
@@ -131,15 +131,15 @@ def _cut(scratch, H, W, C, change, image):
     right = min(max(hole[3], left), W)
     for p in range(max(hole[0], 0), min(hole[1], H)):
         row = image + p * W * C
-        for i in range(natural(row + left * C), natural(row + right * C)):
+        for i in range(unsigned(row + left * C), unsigned(row + right * C)):
             scratch[i] = ZERO
 
 
 @kernel
 def _add(scratch, image, share, batch, target, count, first):
     """batch = share * image, or that much more where it is not the first."""
-    read, write = natural(image), natural(target)
-    for i in range(natural(count)):
+    read, write = unsigned(image), unsigned(target)
+    for i in range(unsigned(count)):
         before = ZERO if first else batch[write + i]
         batch[write + i] = before + scratch[read + i] * share
 

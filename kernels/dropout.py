@@ -4,19 +4,19 @@ Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy 
 """
 
 from .jit.compile import inline_kernel, parallel_kernel
-from .vector.scalar import ZERO, natural, positions
+from .vector.scalar import ZERO, positions, unsigned
 
 _ROUNDS = 10
-_LOW, _HALF = natural(0xFFFFFFFF), natural(32)
-_MULTIPLIER0, _MULTIPLIER1 = natural(0xD2511F53), natural(0xCD9E8D57)
-_KEY_STEP0, _KEY_STEP1 = natural(0x9E3779B9), natural(0xBB67AE85)
-_BLOCK = natural(4)
+_LOW, _HALF = unsigned(0xFFFFFFFF), unsigned(32)
+_MULTIPLIER0, _MULTIPLIER1 = unsigned(0xD2511F53), unsigned(0xCD9E8D57)
+_KEY_STEP0, _KEY_STEP1 = unsigned(0x9E3779B9), unsigned(0xBB67AE85)
+_BLOCK = unsigned(4)
 
 
 @inline_kernel
 def philox(block, key0, key1):
     """Four random words of 32 bits for a counter of 64 bits and a key of two words."""
-    c0, c1, c2, c3 = block & _LOW, block >> _HALF, natural(0), natural(0)
+    c0, c1, c2, c3 = block & _LOW, block >> _HALF, unsigned(0), unsigned(0)
     for _ in range(_ROUNDS):
         first, second = _MULTIPLIER0 * c0, _MULTIPLIER1 * c2
         c0, c1 = (second >> _HALF) ^ c1 ^ key0, second & _LOW
@@ -28,14 +28,14 @@ def philox(block, key0, key1):
 @parallel_kernel
 def dropout_mask(mask, key0, key1, threshold, worker, workers):
     """mask[i] = word i % 4 of block i // 4 is at least `threshold`; mask is as long as whole blocks."""
-    word0, word1, limit = natural(key0), natural(key1), natural(threshold)
+    word0, word1, limit = unsigned(key0), unsigned(key1), unsigned(threshold)
     for block in positions(len(mask) // 4, worker, workers):
         c0, c1, c2, c3 = philox(block, word0, word1)
         i = block * _BLOCK
         mask[i] = c0 >= limit
-        mask[i + natural(1)] = c1 >= limit
-        mask[i + natural(2)] = c2 >= limit
-        mask[i + natural(3)] = c3 >= limit
+        mask[i + unsigned(1)] = c1 >= limit
+        mask[i + unsigned(2)] = c2 >= limit
+        mask[i + unsigned(3)] = c3 >= limit
 
 
 @parallel_kernel
@@ -52,6 +52,6 @@ def dropout2d(x, pixels, C, mask, scale, y, worker, workers):
     factor = x.dtype.type(scale)
     rows = len(x) // C
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
-        start, kept = natural(row * C), natural(row // pixels * C)
-        for i in range(natural(C)):
+        start, kept = unsigned(row * C), unsigned(row // pixels * C)
+        for i in range(unsigned(C)):
             y[start + i] = x[start + i] * factor if mask[kept + i] else ZERO

@@ -21,7 +21,7 @@ from .vector.rows import (
     rows_together,
     rows_weigh,
 )
-from .vector.scalar import HALF, ONE, TWO, ZERO, natural, positions
+from .vector.scalar import HALF, ONE, TWO, ZERO, positions, unsigned
 from .vector.simd import lanes_of, lanes_store
 
 CHUNK = 4096  # elements whose losses are added up by one worker
@@ -61,7 +61,7 @@ def _entropy_of_labels(logits, first, last, labels, ignored, weight, rest, share
         rows_store(slope * scale, dlogits, rows, i, K - i)
     for n in range(first, last):
         if labels[n] != ignored:
-            dlogits[natural(n * K + labels[n])] -= weight[natural(labels[n])] * rest * scale
+            dlogits[unsigned(n * K + labels[n])] -= weight[unsigned(labels[n])] * rest * scale
         else:
             losses[n] = 0
             for i in row(n, K):
@@ -109,8 +109,8 @@ def cross_entropy_of_probabilities(logits, target, weight, smoothing, scale, los
     for first in range(begin, end, step):
         last = min(first + step, end)
         for n in range(first, last):
-            for k in range(natural(K)):
-                dlogits[natural(n * K) + k] = weight[k] * (target[natural(n * K) + k] * rest + share_of_all)
+            for k in range(unsigned(K)):
+                dlogits[unsigned(n * K) + k] = weight[k] * (target[unsigned(n * K) + k] * rest + share_of_all)
         _entropy(logits, first, last, K, factor, losses, dlogits)
 
 
@@ -127,7 +127,7 @@ def _by_element(term):
         for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
             total = 0.0
             last = min((chunk + 1) * CHUNK, len(prediction))
-            for i in range(natural(chunk * CHUNK), natural(last)):
+            for i in range(unsigned(chunk * CHUNK), unsigned(last)):
                 loss, slope = of_element(prediction[i], target[i], constant)
                 total += np.float64(loss)
                 gradient[i] = slope * factor
@@ -171,12 +171,12 @@ def nll_loss(log_probabilities, labels, ignored, weight, scale, losses, gradient
     N, K = len(labels), len(weight)
     factor = gradient.dtype.type(scale)
     begin, end = N * worker // workers, N * (worker + 1) // workers
-    for i in range(natural(begin * K), natural(end * K)):
+    for i in range(unsigned(begin * K), unsigned(end * K)):
         gradient[i] = 0
     for n in range(begin, end):
         losses[n] = 0
         if labels[n] != ignored:
-            share, at = weight[natural(labels[n])], natural(n * K + labels[n])
+            share, at = weight[unsigned(labels[n])], unsigned(n * K + labels[n])
             losses[n] = -share * log_probabilities[at]
             gradient[at] = -share * factor
 
@@ -187,7 +187,7 @@ def hinge_loss(scores, labels, K, margin, scale, losses, gradient, worker, worke
     N = len(labels)
     factor, room = scores.dtype.type(scale), scores.dtype.type(margin)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
-        own = natural(n * K) + natural(labels[n])
+        own = unsigned(n * K) + unsigned(labels[n])
         best = scores[own]
         total, count = scores.dtype.type(0), scores.dtype.type(0)
         for i in row(n, K):

@@ -16,7 +16,7 @@ import numpy as np
 
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
-from .vector.scalar import ZERO, natural, runs
+from .vector.scalar import ZERO, runs, unsigned
 from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
 
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
@@ -27,8 +27,8 @@ ROOM = 2 * _ROWS  # elements for what is told of rows
 @kernel
 def _add_moments(x, shift, first, count, sums, start):
     """Add x and the square of x - shift to the two sums of `count` lanes."""
-    read, total, squares = natural(first), natural(start), natural(start + len(shift))
-    for lane in range(natural(count)):
+    read, total, squares = unsigned(first), unsigned(start), unsigned(start + len(shift))
+    for lane in range(unsigned(count)):
         value = np.float64(x[read + lane])
         sums[total + lane] += value
         sums[squares + lane] += (value - shift[lane]) * (value - shift[lane])
@@ -37,8 +37,8 @@ def _add_moments(x, shift, first, count, sums, start):
 @kernel
 def _add_moments_of_four(x, shift, first, sums, start):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width = natural(len(shift))
-    read, total, squares = natural(first), natural(start), natural(start) + width
+    width = unsigned(len(shift))
+    read, total, squares = unsigned(first), unsigned(start), unsigned(start) + width
     for lane in range(width):
         at, centre = read + lane, shift[lane]
         a, b = np.float64(x[at]), np.float64(x[at + width])
@@ -54,7 +54,7 @@ def moments(x, shift, sums, chunks, worker, workers):
     width = len(shift)
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         start = chunk * 2 * width
-        for i in range(natural(start), natural(start + 2 * width)):
+        for i in range(unsigned(start), unsigned(start + 2 * width)):
             sums[i] = 0
         begin, end = runs(len(x), width, chunk, chunks)
         fours = begin + (end - begin) // (4 * width) * (4 * width)
@@ -73,9 +73,9 @@ def _above(dy, y, floor):
 @kernel
 def _add_products(dy, x, y, floor, centre, first, count, sums, start):
     """Add dy and dy (x - centre) to the two sums of `count` lanes."""
-    read, total, products = natural(first), natural(start), natural(start + len(centre))
+    read, total, products = unsigned(first), unsigned(start), unsigned(start + len(centre))
     lowest = x.dtype.type(floor)
-    for lane in range(natural(count)):
+    for lane in range(unsigned(count)):
         value = np.float64(_above(dy[read + lane], y[read + lane], lowest))
         sums[total + lane] += value
         sums[products + lane] += value * (np.float64(x[read + lane]) - centre[lane])
@@ -84,8 +84,8 @@ def _add_products(dy, x, y, floor, centre, first, count, sums, start):
 @kernel
 def _add_products_of_four(dy, x, y, floor, centre, first, sums, start):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width, lowest = natural(len(centre)), x.dtype.type(floor)
-    read, total, products = natural(first), natural(start), natural(start) + width
+    width, lowest = unsigned(len(centre)), x.dtype.type(floor)
+    read, total, products = unsigned(first), unsigned(start), unsigned(start) + width
     for lane in range(width):
         i = read + lane
         j = i + width
@@ -105,7 +105,7 @@ def products(dy, x, y, floor, centre, sums, chunks, worker, workers):
     width = len(centre)
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         start = chunk * 2 * width
-        for i in range(natural(start), natural(start + 2 * width)):
+        for i in range(unsigned(start), unsigned(start + 2 * width)):
             sums[i] = 0
         begin, end = runs(len(x), width, chunk, chunks)
         fours = begin + (end - begin) // (4 * width) * (4 * width)
@@ -119,8 +119,8 @@ def products(dy, x, y, floor, centre, sums, chunks, worker, workers):
 def _add_chunks(sums, chunks, width):
     """Add the sums of all chunks to those of the first."""
     for start in range(2 * width, chunks * 2 * width, 2 * width):
-        read = natural(start)
-        for lane in range(natural(2 * width)):
+        read = unsigned(start)
+        for lane in range(unsigned(2 * width)):
             sums[lane] += sums[read + lane]
 
 
@@ -170,16 +170,16 @@ def inference(gamma, beta, mean, variance, eps, inverse_std, centre, scale, offs
 
 @kernel
 def _normalise(x, centre, scale, offset, floor, y, first, count):
-    start, lowest = natural(first), x.dtype.type(floor)
-    for lane in range(natural(count)):
+    start, lowest = unsigned(first), x.dtype.type(floor)
+    for lane in range(unsigned(count)):
         value = (x[start + lane] - centre[lane]) * scale[lane] + offset[lane]
         y[start + lane] = lowest if value < lowest else value
 
 
 @ordered_kernel
 def _normalise_and_add(x, centre, scale, offset, addend, floor, y, first, count):
-    start, lowest = natural(first), x.dtype.type(floor)
-    for lane in range(natural(count)):
+    start, lowest = unsigned(first), x.dtype.type(floor)
+    for lane in range(unsigned(count)):
         value = ((x[start + lane] - centre[lane]) * scale[lane] + offset[lane]) + addend[start + lane]
         y[start + lane] = lowest if value < lowest else value
 
@@ -216,8 +216,8 @@ def coefficients(sums, chunks, rows, gamma, inverse_std, dgamma, dbeta, scale, s
 
 @kernel
 def _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, count):
-    start, lowest = natural(first), x.dtype.type(floor)
-    for lane in range(natural(count)):
+    start, lowest = unsigned(first), x.dtype.type(floor)
+    for lane in range(unsigned(count)):
         passed = _above(dy[start + lane], y[start + lane], lowest)
         dx[start + lane] = (passed * scale[lane] + (x[start + lane] - centre[lane]) * slope[lane]
                             + offset[lane])
@@ -235,7 +235,7 @@ def gradient(dy, x, y, floor, centre, scale, slope, offset, dx, worker, workers)
 @kernel
 def _put(lanes, first, count, value):
     """Put a value into `count` lanes."""
-    for i in range(natural(first), natural(first + count)):
+    for i in range(unsigned(first), unsigned(first + count)):
         lanes[i] = value
 
 
@@ -243,7 +243,7 @@ def _put(lanes, first, count, value):
 def _sum(lanes, first, count):
     """Sum of `count` lanes."""
     total = 0.0
-    for i in range(natural(first), natural(first + count)):
+    for i in range(unsigned(first), unsigned(first + count)):
         total += lanes[i]
     return total
 
@@ -252,7 +252,7 @@ def _sum(lanes, first, count):
 def _image_moments(x, begin, end, shift, sums):
     """sums (2, width) = sum of x and of the square of x - shift over the pixels of one image."""
     width = len(shift)
-    for i in range(natural(2 * width)):
+    for i in range(unsigned(2 * width)):
         sums[i] = 0
     fours = begin + (end - begin) // (4 * width) * (4 * width)
     for first in range(begin, fours, 4 * width):
@@ -290,7 +290,7 @@ def group_norm(x, gamma, beta, size, groups, eps, shifts, lane_sums, centres, sc
             inverse_std[part] = 1 / math.sqrt((0.0 if variance < 0 else variance) + eps)
             _put(centre, first, width, mean[part])
             rest, factor = mean[part] - exact_mean, np.float64(inverse_std[part])
-            for channel in range(natural(first), natural(first + width)):
+            for channel in range(unsigned(first), unsigned(first + width)):
                 scale[channel] = gamma[channel] * factor
                 offset[channel] = beta[channel] + rest * scale[channel]
         repeat(centre, 0, lanes, C)
@@ -303,8 +303,8 @@ def group_norm(x, gamma, beta, size, groups, eps, shifts, lane_sums, centres, sc
 @kernel
 def _add_slopes(dy, x, centre, first, count, sums):
     """Add dy and dy (x - centre) to the two sums of `count` lanes."""
-    read, products = natural(first), natural(len(centre))
-    for lane in range(natural(count)):
+    read, products = unsigned(first), unsigned(len(centre))
+    for lane in range(unsigned(count)):
         slope = np.float64(dy[read + lane])
         sums[lane] += slope
         sums[products + lane] += slope * (np.float64(x[read + lane]) - centre[lane])
@@ -313,7 +313,7 @@ def _add_slopes(dy, x, centre, first, count, sums):
 @kernel
 def _add_slopes_of_four(dy, x, centre, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width, read = natural(len(centre)), natural(first)
+    width, read = unsigned(len(centre)), unsigned(first)
     for lane in range(width):
         i = read + lane
         j = i + width
@@ -330,7 +330,7 @@ def _add_slopes_of_four(dy, x, centre, first, sums):
 def _image_slopes(dy, x, begin, end, centre, sums):
     """sums (2, width) = sum of dy and of dy (x - centre) over the pixels of one image."""
     width = len(centre)
-    for i in range(natural(2 * width)):
+    for i in range(unsigned(2 * width)):
         sums[i] = 0
     fours = begin + (end - begin) // (4 * width) * (4 * width)
     for first in range(begin, fours, 4 * width):
@@ -362,12 +362,12 @@ def group_norm_backward(dy, x, gamma, mean, inverse_std, size, groups, lane_sums
         for group in range(groups):
             inverse = np.float64(inverse_std[n * groups + group])
             total, product = 0.0, 0.0
-            for channel in range(natural(group * width), natural((group + 1) * width)):
+            for channel in range(unsigned(group * width), unsigned((group + 1) * width)):
                 scale[channel] = gamma[channel] * inverse
-                products[natural(2 * n * C) + channel] = sums[channel]
-                products[natural((2 * n + 1) * C) + channel] = sums[natural(lanes) + channel] * inverse
+                products[unsigned(2 * n * C) + channel] = sums[channel]
+                products[unsigned((2 * n + 1) * C) + channel] = sums[unsigned(lanes) + channel] * inverse
                 total += gamma[channel] * sums[channel]
-                product += gamma[channel] * sums[natural(lanes) + channel]
+                product += gamma[channel] * sums[unsigned(lanes) + channel]
             _put(slope, group * width, width, -inverse * inverse * inverse * product / count)
             _put(offset, group * width, width, -inverse * total / count)
         repeat(scale, 0, lanes, C)
@@ -382,7 +382,7 @@ def _row_moments(x, start, width):
     """Mean and variance of x[start:start + width]."""
     shift = np.float64(x[start])
     total, squares = 0.0, 0.0
-    for i in range(natural(start), natural(start + width)):
+    for i in range(unsigned(start), unsigned(start + width)):
         value = np.float64(x[i]) - shift
         total += value
         squares += value * value
@@ -395,13 +395,13 @@ def row_norm(x, gamma, beta, groups, eps, y, mean, inverse_std, worker, workers)
     """y = (x - mean) * inverse_std * gamma + beta for x (N, C), mean and inverse_std (N, groups)."""
     width, parts = len(gamma) // groups, len(mean)
     for part in range(parts * worker // workers, parts * (worker + 1) // workers):
-        start, channel = natural(part * width), natural(part % groups * width)
+        start, channel = unsigned(part * width), unsigned(part % groups * width)
         exact_mean, variance = _row_moments(x, part * width, width)
         mean[part] = exact_mean
         inverse_std[part] = 1 / math.sqrt(variance + eps)
         middle, factor = mean[part], inverse_std[part]
         rest = x.dtype.type((np.float64(middle) - exact_mean) * np.float64(factor))
-        for i in range(natural(width)):
+        for i in range(unsigned(width)):
             normalised = (x[start + i] - middle) * factor + rest
             y[start + i] = normalised * gamma[channel + i] + beta[channel + i]
 
@@ -424,8 +424,8 @@ def _row_slopes(dy, x, gamma, start, channel, width, mean, inverse_std):
 @kernel
 def _add(values, start, count, sums, goal):
     """Add `count` values to sums."""
-    read, write = natural(start), natural(goal)
-    for i in range(natural(count)):
+    read, write = unsigned(start), unsigned(goal)
+    for i in range(unsigned(count)):
         sums[write + i] += values[read + i]
 
 
@@ -469,7 +469,7 @@ def row_norm_backward(dy, x, gamma, mean, inverse_std, groups, room, dx, sums, c
     step = max(_ROWS // 4, min(_ROWS, _ROWS * _WIDTH // C))
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         goal = chunk * 2 * C
-        for i in range(natural(goal), natural(goal + 2 * C)):
+        for i in range(unsigned(goal), unsigned(goal + 2 * C)):
             sums[i] = 0
         last = N * (chunk + 1) // chunks
         for row in range(N * chunk // chunks, last, step):

@@ -7,7 +7,7 @@ Formulas and sources: fastcnn/reference/optim.py.
 import numpy as np
 
 from .jit.compile import parallel_kernel
-from .vector.scalar import ONE, ZERO, natural, positions, quotient, runs
+from .vector.scalar import ONE, ZERO, positions, quotient, runs, unsigned
 
 CHUNK = 4096  # elements whose squares are added up by one worker
 FILTERS = 16  # columns that belong to one worker: a cache line of them
@@ -81,7 +81,7 @@ def sum_of_squares(gradient, sums, worker, workers):
     chunks = len(sums)
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         total = 0.0
-        for i in range(natural(chunk * CHUNK), natural(min((chunk + 1) * CHUNK, len(gradient)))):
+        for i in range(unsigned(chunk * CHUNK), unsigned(min((chunk + 1) * CHUNK, len(gradient)))):
             total += np.float64(gradient[i]) * np.float64(gradient[i])
         sums[chunk] = total
 
@@ -150,16 +150,16 @@ def clip_norms(weight, K, limit, sums, worker, workers):
     sums (K,), float64, has room for their squares, added up row by row, and then for their scales.
     """
     start, stop = runs(K, FILTERS, worker, workers)
-    first, last = natural(start), natural(stop)
+    first, last = unsigned(start), unsigned(stop)
     for k in range(first, last):
         sums[k] = 0.0
     for row in range(0, len(weight), K):
         for k in range(first, last):
-            value = np.float64(weight[natural(row) + k])
+            value = np.float64(weight[unsigned(row) + k])
             sums[k] += value * value
     for k in range(first, last):
         norm = np.sqrt(sums[k])
         sums[k] = limit / (norm + 1e-7) if norm > limit else 1.0
     for row in range(0, len(weight), K):
         for k in range(first, last):
-            weight[natural(row) + k] *= weight.dtype.type(sums[k])
+            weight[unsigned(row) + k] *= weight.dtype.type(sums[k])

@@ -9,7 +9,7 @@ import numpy as np
 
 from .jit.compile import kernel, parallel_kernel
 from .lanes import fold, repeat
-from .vector.scalar import natural, quotient
+from .vector.scalar import quotient, unsigned
 from .vector.simd import (
     lanes_add,
     lanes_first_maximum,
@@ -54,7 +54,7 @@ def _max_of_pixels(x, image, W, C, top, left, dilation_rows, dilation_columns, r
     s = s_first
     count = (r_last - r) * (s_last - s_first)
     if count == 0:
-        for i in range(natural(target), natural(target + C)):
+        for i in range(unsigned(target), unsigned(target + C)):
             y[i] = -np.inf
             argmax[i] = -1
     for first in range(0, count, 4):
@@ -134,7 +134,7 @@ def max_pool2d(x, window, distances, floor, y, argmax, worker, workers):
                               y, argmax, (row * w.Q + first) * w.C)
         for q in range(last, w.Q):
             _max_of_window(x, image, w, p, q, y, argmax, (row * w.Q + q) * w.C)
-        for i in range(natural(row * w.Q * w.C), natural((row + 1) * w.Q * w.C)):
+        for i in range(unsigned(row * w.Q * w.C), unsigned((row + 1) * w.Q * w.C)):
             y[i] = lowest if y[i] < lowest else y[i]
 
 
@@ -159,15 +159,15 @@ def max_pool2d_backward(dy, argmax, y, floor, N, pixels, C, dx, worker, workers)
     """
     outputs = len(dy) // (N * C)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
-        image = natural(n * pixels * C)
-        for i in range(image, image + natural(pixels * C)):
+        image = unsigned(n * pixels * C)
+        for i in range(image, image + unsigned(pixels * C)):
             dx[i] = 0
         for output in range(n * outputs, (n + 1) * outputs):
-            first = natural(output * C)
-            for channel in range(natural(C)):
+            first = unsigned(output * C)
+            for channel in range(unsigned(C)):
                 pixel = argmax[first + channel]
                 if pixel >= 0 and not y[first + channel] <= floor:
-                    dx[image + natural(pixel) * natural(C) + channel] += dy[first + channel]
+                    dx[image + unsigned(pixel) * unsigned(C) + channel] += dy[first + channel]
 
 
 @parallel_kernel
@@ -182,7 +182,7 @@ def max_pool2d_backward_disjoint(dy, argmax, y, floor, window, distances, dx, wo
     for n in range(w.N * worker // workers, w.N * (worker + 1) // workers):
         image = n * w.H * w.W * w.C
         if not covered:
-            for i in range(natural(image), natural(image + w.H * w.W * w.C)):
+            for i in range(unsigned(image), unsigned(image + w.H * w.W * w.C)):
                 dx[i] = 0
         for p in range(w.P):
             for i in range(0, len(distances), 4):
@@ -305,17 +305,17 @@ def avg_pool2d_backward(dy, window, count_padding, lines, dx, worker, workers):
 def global_avg_pool2d(x, N, pixels, C, lanes, y, worker, workers):
     """y (N, C) = mean over the pixels of x (N, pixels, C). Room: lanes (workers, width)."""
     divisor, width = y.dtype.type(pixels), len(lanes) // workers
-    start = natural(worker * width)
+    start = unsigned(worker * width)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
-        for i in range(start, start + natural(width)):
+        for i in range(start, start + unsigned(width)):
             lanes[i] = 0
         for first in range(n * pixels * C, (n + 1) * pixels * C, width):
-            read = natural(first)
-            for i in range(natural(min(width, (n + 1) * pixels * C - first))):
+            read = unsigned(first)
+            for i in range(unsigned(min(width, (n + 1) * pixels * C - first))):
                 lanes[start + i] += x[read + i]
         fold(lanes, worker * width, width, C)
-        goal = natural(n * C)
-        for i in range(natural(C)):
+        goal = unsigned(n * C)
+        for i in range(unsigned(C)):
             y[goal + i] = quotient(lanes[start + i], divisor)
 
 
@@ -323,16 +323,16 @@ def global_avg_pool2d(x, N, pixels, C, lanes, y, worker, workers):
 def global_avg_pool2d_backward(dy, N, pixels, C, lanes, dx, worker, workers):
     """dx (N, pixels, C) = dy (N, C) / pixels. Room: lanes (workers, width)."""
     divisor, width, rows = dy.dtype.type(pixels), len(lanes) // workers, N * pixels
-    start = natural(worker * width)
+    start = unsigned(worker * width)
     row, last = rows * worker // workers, rows * (worker + 1) // workers
     while row < last:
         n = row // pixels
-        source = natural(n * C)
-        for i in range(natural(C)):
+        source = unsigned(n * C)
+        for i in range(unsigned(C)):
             lanes[start + i] = quotient(dy[source + i], divisor)
         repeat(lanes, worker * width, width, C)
         begin, row = row * C, min(last, (n + 1) * pixels)
         for first in range(begin, row * C, width):
-            goal = natural(first)
-            for i in range(natural(min(width, row * C - first))):
+            goal = unsigned(first)
+            for i in range(unsigned(min(width, row * C - first))):
                 dx[goal + i] = lanes[start + i]

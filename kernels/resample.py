@@ -5,25 +5,25 @@ starts[p + 1]. The gradient is the same with the tables transposed. Rows are add
 """
 
 from .jit.compile import kernel, parallel_kernel
-from .vector.scalar import natural
+from .vector.scalar import unsigned
 from .vector.simd import lanes_load, lanes_of, lanes_store, lanes_zero
 
 
 @kernel
 def _sum_of_rows(x, image, size, sources, weights, first, last, line, start):
     """line (size,) = the sum of the rows that the table lists from `first` to `last`, each times its weight."""
-    goal = natural(start)
-    for i in range(goal, goal + natural(size)):
+    goal = unsigned(start)
+    for i in range(goal, goal + unsigned(size)):
         line[i] = 0
     for r in range(first, last):
-        source, factor = natural(image + sources[r] * size), x.dtype.type(weights[r])
-        for i in range(natural(size)):
+        source, factor = unsigned(image + sources[r] * size), x.dtype.type(weights[r])
+        for i in range(unsigned(size)):
             line[goal + i] += factor * x[source + i]
 
 
 @kernel
 def _fill(y, start, count, value):
-    for i in range(natural(start), natural(start + count)):
+    for i in range(unsigned(start), unsigned(start + count)):
         y[i] = value
 
 
@@ -44,15 +44,15 @@ def _sums_of_narrow_pixels(line, start, C, starts, sources, weights, fill, y, ta
 def _sums_of_pixels(line, start, C, starts, sources, weights, fill, y, target):
     """The same for any number of channels."""
     for q in range(len(starts) - 1):
-        first, last, goal = starts[q], starts[q + 1], natural(target + q * C)
+        first, last, goal = starts[q], starts[q + 1], unsigned(target + q * C)
         if first == last:
             _fill(y, target + q * C, C, fill)
         else:
-            for i in range(natural(C)):
+            for i in range(unsigned(C)):
                 y[goal + i] = 0
             for s in range(first, last):
-                source, factor = natural(start + sources[s] * C), y.dtype.type(weights[s])
-                for i in range(natural(C)):
+                source, factor = unsigned(start + sources[s] * C), y.dtype.type(weights[s])
+                for i in range(unsigned(C)):
                     y[goal + i] += factor * line[source + i]
 
 

@@ -29,11 +29,11 @@ def entered():
 
 
 def leaves_work(kernel, arguments):
-    """Whether worker 0 of several, alone and with no task left in a queue, writes less than all of them do."""
+    """Whether worker 0 of several, alone and with no task left at the counter, writes less than all of them do."""
     arrays = [value for value in arguments if isinstance(value, np.ndarray) and value.flags.writeable]
     before = [array.copy() for array in arrays]
     for array in arrays:
-        if np.shares_memory(array, buffers._thread.queue):
+        if np.shares_memory(array, buffers._thread.counter):
             array[0] = 1 << 40
     entry = kernel._compiled(arguments)
     entry(*arguments, 0, WORKERS)
@@ -43,7 +43,7 @@ def leaves_work(kernel, arguments):
     kernel.run(arguments, WORKERS)
     return any(written(array, values).sum() > written(own, values).sum()
                for array, own, values in zip(arrays, alone, before, strict=True)
-               if not np.shares_memory(array, buffers._thread.queue))
+               if not np.shares_memory(array, buffers._thread.counter))
 
 
 def written(array, before):

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..kernels.arguments import Epilogue
 from ..runtime import buffers
-from ..shapes import DTypeError, ShapeError, Window, nonempty, same_shape
+from ..shapes import DTypeError, ShapeError, nonempty, same_shape
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
@@ -141,8 +142,8 @@ def as_bias(function: str, bias: Any, channels: int, dtype: np.dtype) -> np.ndar
     return bias
 
 
-def as_addend(function: str, add: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return `add`, which goes to a result of that shape and dtype, as a flat array, or an empty one for None.
+def as_residual(function: str, add: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return `add`, which is added to a result of that shape and dtype, as a flat array, or an empty one for None.
 
     ShapeError, DTypeError: it does not fit.
     """
@@ -169,12 +170,15 @@ def as_output(function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) 
 
 
 def floor(relu: bool) -> float:
-    """What results are not to fall below: NaN sets no limit."""
+    """Lower limit of results: 0 with `relu`, and NaN, which limits nothing, without."""
     return 0.0 if relu else math.nan
 
 
+NO_EPILOGUE = {dtype: Epilogue(NOTHING[dtype], NOTHING[dtype], False) for dtype in (FLOAT32, FLOAT64)}
+
+
 @functools.lru_cache(maxsize=4096)
-def record(window: Window) -> np.ndarray:
-    """The window as an array of one record, whose fields a kernel reads by name."""
-    fields = [(name, np.int64) for name in window._fields]
-    return np.array([tuple(window)], np.dtype((np.record, fields)))
+def record(*numbers: Any) -> np.ndarray:
+    """One record of the integers of a NamedTuple, or of several one after the other, whose fields a kernel reads by name."""
+    fields = [(name, np.int64) for part in numbers for name in part._fields]
+    return np.array([tuple(number for part in numbers for number in part)], np.dtype((np.record, fields)))

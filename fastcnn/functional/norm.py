@@ -81,7 +81,7 @@ def of_batch_norm(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var:
     if not gamma.shape == beta.shape == old_mean.shape == old_var.shape == (job.C,):
         for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
             same_shape("batch_norm", name, array.shape, (job.C,), f"the channels of x{channels_last(x.shape, array.size)}")
-    eps, addend = real("batch_norm", "eps", eps, 0), arrays.as_addend("batch_norm", add, x.shape, x.dtype)
+    eps, addend = real("batch_norm", "eps", eps, 0), arrays.as_residual("batch_norm", add, x.shape, x.dtype)
     if training:
         momentum = real("batch_norm", "momentum", momentum, 0, 1)
         if job.rows == 1:

@@ -102,7 +102,7 @@ class _Pool:
 class _Thread(threading.local):
     def __init__(self) -> None:
         self.pool = _Pool()
-        self.queue = aligned(_LINE // _INT64.itemsize, _INT64, np.zeros)
+        self.counter = aligned(_LINE // _INT64.itemsize, _INT64, np.zeros)
 
 
 _thread = _Thread()
@@ -134,12 +134,12 @@ def workspace(function: str, size: int, dtype: np.dtype) -> np.ndarray:
     return array
 
 
-def queue() -> np.ndarray:
-    """A queue of tasks for one launch: see `kernels.jit.launch.take`."""
+def counter() -> np.ndarray:
+    """Counter of the tasks of one launch, at zero: see `kernels.jit.launch.next_task`."""
     running = recording.current()
-    queue = _thread.queue if running is None else running.queue()
-    queue[0] = 0
-    return queue
+    counter = _thread.counter if running is None else running.counter()
+    counter[0] = 0
+    return counter
 
 
 def workspace_bytes() -> int:

@@ -8,7 +8,7 @@ fetched ahead: the hardware alone does not keep up (measured, 10%).
 """
 
 from ..jit.compile import kernel, parallel_kernel
-from ..vector.scalar import natural
+from ..vector.scalar import unsigned
 from ..vector.simd import PIXELS, TAPS, lanes_load, lanes_of, lanes_store
 from ..vector.strips import (
     lanes_multiply_add,
@@ -62,11 +62,11 @@ def _run(x, image, rows, run, offsets, numbers, first_row, last_row, begin, end,
     """A run in the rows from `first_row` to `last_row`: channels `begin` to `end`."""
     for i in range(first_row, last_row):
         row = rows[i]
-        first, last = natural(run.list + row.first * run.taps), natural(run.list + row.last * run.taps)
+        first, last = unsigned(run.list + row.first * run.taps), unsigned(run.list + row.last * run.taps)
         start = image + row.source + run.source
         goal = target + i * target_row + run.target
         if run.pixels >= PIXELS and end - begin >= lanes_of(x) and first < last:
-            ahead = rows[min(i + 1, len(rows) - 1)].source - row.source + offsets[last - natural(1)]
+            ahead = rows[min(i + 1, len(rows) - 1)].source - row.source + offsets[last - unsigned(1)]
             _pixels(x, start, ahead, run, offsets, numbers, first, last, begin, end, weight, row.weight, bias, y, goal)
         else:
             for j in range(run.pixels):
@@ -140,7 +140,7 @@ def backward_weight(x, rows, runs, offsets, numbers, N, C, dy, partial, chunks, 
     dy_row, image = len(dy) // (N * height), len(x) // N
     for chunk in range(worker, chunks, workers):
         base = chunk * size
-        for i in range(natural(base), natural(base + size)):
+        for i in range(unsigned(base), unsigned(base + size)):
             partial[i] = 0
         number, stop = N * height * chunk // chunks, N * height * (chunk + 1) // chunks
         while number < stop:

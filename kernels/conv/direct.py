@@ -16,8 +16,8 @@ section 4). The gradient of the weight reduces over the same bands. Linear layer
 import math
 
 from ..jit.compile import kernel, parallel_kernel
-from ..jit.launch import take
-from ..vector.scalar import natural
+from ..jit.launch import next_task
+from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import row_copy
 from .products import copy_run_padded, correlate, multiply, pack_row, zero_run
@@ -25,7 +25,7 @@ from .products import copy_run_padded, correlate, multiply, pack_row, zero_run
 
 @kernel
 def _zero(array, start, count):
-    for i in range(natural(start), natural(start + count)):
+    for i in range(unsigned(start), unsigned(start + count)):
         array[i] = 0
 
 
@@ -83,7 +83,7 @@ def _origins(w, group, first, rows, origins, at):
 @kernel
 def _progression(start, step, count, table, at):
     """table[at + i] = start + i * step."""
-    for i in range(natural(at), natural(at + count)):
+    for i in range(unsigned(at), unsigned(at + count)):
         table[i] = start
         start += step
 
@@ -103,7 +103,7 @@ def _positions(w, plan, first, rows, positions, at, sources, targets):
 
 
 @parallel_kernel
-def conv2d_forward(x, window, plans, offsets, panels, bias, addend, floor, y, width, bands, positions, queue,
+def conv2d_forward(x, window, plans, offsets, panels, bias, addend, floor, y, width, bands, positions, counter,
                    worker, workers):
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
 
@@ -120,7 +120,7 @@ def conv2d_forward(x, window, plans, offsets, panels, bias, addend, floor, y, wi
     origins = worker * plan.positions
     sources = origins + plan.rows
     targets = sources + plan.rows * w.Q + MOST_ROWS
-    task = take(queue)
+    task = next_task(counter)
     while task < plan.parts * w.groups * tasks:
         part_group, number = divmod(task, tasks)
         part, group = divmod(part_group, w.groups)
@@ -136,7 +136,7 @@ def conv2d_forward(x, window, plans, offsets, panels, bias, addend, floor, y, wi
             multiply(source, positions[sources:], rows * w.Q, offsets, panels, panel * size,
                      bias, group * channels + k, y, positions[targets:], group * channels + k, channels - k, addend,
                      floor, w.R * w.S == 1, width)
-        task = take(queue)
+        task = next_task(counter)
 
 
 @kernel
@@ -206,7 +206,7 @@ def _backward_input_band(dy, w, offsets, panels, n, group, first, last, dx, widt
 
 
 @parallel_kernel
-def conv2d_backward_input_few(dy, window, plans, offsets, panels, dx, width, products, positions, queue,
+def conv2d_backward_input_few(dy, window, plans, offsets, panels, dx, width, products, positions, counter,
                               worker, workers):
     """dx of a stride-1 convolution with few input channels, where lanes run over the whole filter instead.
 
@@ -215,14 +215,14 @@ def conv2d_backward_input_few(dy, window, plans, offsets, panels, dx, width, pro
     w, plan = window[0], plans[0]
     bands = (w.H + plan.rows - 1) // plan.rows
     sources = worker * 2 * plan.positions
-    task = take(queue)
+    task = next_task(counter)
     while task < w.N * w.groups * bands:
         image_group, band = divmod(task, bands)
         n, group = divmod(image_group, w.groups)
         first = band * plan.rows
         _backward_input_band(dy, w, offsets, panels, n, group, first, min(first + plan.rows, w.H), dx, width,
                              products, worker * plan.products, plan.sums, positions, sources, sources + plan.positions)
-        task = take(queue)
+        task = next_task(counter)
 
 
 @kernel
@@ -267,7 +267,7 @@ def _weight_task(x, w, plan, offsets, dy, partial, start, group, k_first, k_last
 
 
 @parallel_kernel
-def conv2d_backward_weight(x, window, plans, offsets, dy, partial, width, bands, origins, queue, worker, workers):
+def conv2d_backward_weight(x, window, plans, offsets, dy, partial, width, bands, origins, counter, worker, workers):
     """partial[chunk, group, panel, d, k] = sum over the chunk's pixels of x * dy; `sum_chunks` adds the chunks.
 
     The working memory of a worker is a band of x and, behind it, panels of dy.
@@ -276,7 +276,7 @@ def conv2d_backward_weight(x, window, plans, offsets, dy, partial, width, bands,
     lanes = len(width) * lanes_of(dy)
     channels, rows = w.K // w.groups, w.N * w.P
     blocks = (channels + lanes - 1) // lanes
-    task = take(queue)
+    task = next_task(counter)
     while task < plan.chunks * w.groups * plan.parts:
         chunk_group, part = divmod(task, plan.parts)
         chunk, group = divmod(chunk_group, w.groups)
@@ -284,4 +284,4 @@ def conv2d_backward_weight(x, window, plans, offsets, dy, partial, width, bands,
         _weight_task(x, w, plan, offsets, dy, partial, (chunk_group * blocks * lanes + k_first) * len(offsets), group,
                      k_first, min(k_last, channels), rows * chunk // plan.chunks, rows * (chunk + 1) // plan.chunks, width,
                      bands, worker * plan.band, origins, worker * plan.positions)
-        task = take(queue)
+        task = next_task(counter)

@@ -18,7 +18,7 @@ and these pairs are broadcast.
 
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.planes import filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
-from ..vector.scalar import natural
+from ..vector.scalar import unsigned
 from ..vector.simd import PLANES, lanes_of
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
 from .products import copy_run, zero_run
@@ -37,17 +37,17 @@ def _pack_planes(x, w, plan, n, p, rows, planes, start):
                 offset = phase * w.dilation_columns % w.stride_columns - w.left
                 first = min(max(0, (w.stride_columns - 1 - offset) // w.stride_columns), plan.columns)
                 last = max(first, min(plan.columns, (w.W - 1 - offset) // w.stride_columns + 1)) if 0 <= h < w.H else first
-                for j in range(natural(target), natural(target + first)):
+                for j in range(unsigned(target), unsigned(target + first)):
                     planes[j] = 0
                 source = ((n * w.H + h) * w.W + offset) * w.C + c
                 step = w.stride_columns * w.C
                 if step == 1:
-                    for j in range(natural(last - first)):
-                        planes[natural(target + first) + j] = x[natural(source + first) + j]
+                    for j in range(unsigned(last - first)):
+                        planes[unsigned(target + first) + j] = x[unsigned(source + first) + j]
                 else:
                     for j in range(first, last):
-                        planes[natural(target + j)] = x[natural(source + j * step)]
-                for j in range(natural(target + last), natural(target + plan.columns)):
+                        planes[unsigned(target + j)] = x[unsigned(source + j * step)]
+                for j in range(unsigned(target + last), unsigned(target + plan.columns)):
                     planes[j] = 0
 
 

@@ -9,7 +9,7 @@ Each sum is taken in one order that depends on the shape alone.
 """
 
 from ..jit.compile import kernel, parallel_kernel
-from ..vector.scalar import natural
+from ..vector.scalar import unsigned
 from ..vector.simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import (
     rows_of,
@@ -120,11 +120,11 @@ def _pack_transposed(w, source, depth_step, K_step, depth, panels, start, count,
     for first in range(0, depth, 16):
         last = min(first + 16, depth)
         for k in range(width):
-            at, target = natural(source + first * depth_step + k * K_step), natural(start + first * width + k)
-            for _ in range(natural(last - first)):
+            at, target = unsigned(source + first * depth_step + k * K_step), unsigned(start + first * width + k)
+            for _ in range(unsigned(last - first)):
                 panels[target] = w[at] if k < count else 0
-                at += natural(depth_step)
-                target += natural(width)
+                at += unsigned(depth_step)
+                target += unsigned(width)
 
 
 @kernel
@@ -162,11 +162,11 @@ def pack_panels(w, layout, R, S, depth, width, panels, worker, workers):
 def _sum_panels(partial, start, chunks, distance, rows, channels, width, dw, target):
     """dw[target + k] = sum over chunks, in order, of one weight's row in the panels, which have `rows` rows."""
     for k in range(0, channels, width):
-        wanted, to, at = natural(min(width, channels - k)), natural(target + k), natural(start + k * rows)
+        wanted, to, at = unsigned(min(width, channels - k)), unsigned(target + k), unsigned(start + k * rows)
         for lane in range(wanted):
             dw[to + lane] = partial[at + lane]
         for _ in range(1, chunks):
-            at += natural(distance)
+            at += unsigned(distance)
             for lane in range(wanted):
                 dw[to + lane] += partial[at + lane]
 
@@ -185,12 +185,12 @@ def sum_chunks(partial, chunks, groups, weights, rows, channels, width, dw, work
 def _sum_rows(dy, first, last, channels, fold, partial, start):
     """partial[start + i] = sum of every `fold`-th of the rows first to last; i runs over `fold` rows side by side."""
     width = fold * channels
-    sums = natural(start)
-    for i in range(natural(width)):
+    sums = unsigned(start)
+    for i in range(unsigned(width)):
         partial[sums + i] = 0
     for row in range(first, last, fold):
-        source = natural(row * channels)
-        for i in range(natural(min(width, (last - row) * channels))):
+        source = unsigned(row * channels)
+        for i in range(unsigned(min(width, (last - row) * channels))):
             partial[sums + i] += dy[source + i]
 
 

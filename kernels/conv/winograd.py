@@ -10,8 +10,8 @@ and width will do, and nothing is copied beforehand.
 """
 
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
-from ..jit.launch import take
-from ..vector.scalar import natural
+from ..jit.launch import next_task
+from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_not_below, lanes_of, lanes_store
 from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
 from .products import copy_run
@@ -263,7 +263,7 @@ def _transform_outputs(w, first, count, k, width, products, at, row, bias, adden
 
 
 @parallel_kernel
-def winograd_forward(x, window, panels, bias, addend, floor, y, group, width, scratch, queue, worker, workers):
+def winograd_forward(x, window, panels, bias, addend, floor, y, group, width, scratch, counter, worker, workers):
     """y = 3x3 convolution of x with stride 1; `panels` come from `winograd_filter`, `bias` and `addend` may be empty, NaN
     is no floor.
 
@@ -277,7 +277,7 @@ def winograd_forward(x, window, panels, bias, addend, floor, y, group, width, sc
     work = products + ELEMENTS * group * lanes
     distance = (w.K + lanes - 1) // lanes * lanes * w.C
     total = _blocks(w)
-    task = take(queue)
+    task = next_task(counter)
     while task * group < total:
         first = task * group
         count = min(group, total - first)
@@ -288,44 +288,44 @@ def winograd_forward(x, window, panels, bias, addend, floor, y, group, width, sc
                 _product(scratch, columns + element * w.C, count, w.C, panels, k * w.C + e * distance,
                          scratch, products + element * lanes, width)
             _transform_outputs(w, first, count, k, lanes, scratch, products, 6 * group * lanes, bias, addend, floor, y)
-        task = take(queue)
+        task = next_task(counter)
 
 
 @parallel_kernel
-def winograd_inputs(x, window, first, count, columns, distance, scratch, queue, worker, workers):
+def winograd_inputs(x, window, first, count, columns, distance, scratch, counter, worker, workers):
     """columns[i, t, j, c] = (B^T d B)[i, j] for the output blocks first to first + count; rows i are `distance` apart."""
     w = window[0]
-    task = take(queue) * STRIP
+    task = next_task(counter) * STRIP
     while task < count:
         _transform_inputs(x, w, first + task, min(STRIP, count - task), columns, 6 * task * w.C, distance,
                           scratch, worker * ELEMENTS * lanes_of(x))
-        task = take(queue) * STRIP
+        task = next_task(counter) * STRIP
 
 
 @parallel_kernel
-def winograd_products(columns, column_distance, count, C, panels, products, distance, width, queue, worker, workers):
+def winograd_products(columns, column_distance, count, C, panels, products, distance, width, counter, worker, workers):
     """products[panel, i, t, j, k] = sum over c of columns[i, t, j, c] * panels[6 i + j, panel, c, k], in rows i as above."""
     lanes = len(width) * lanes_of(panels)
     blocks = len(panels) // (ELEMENTS * C * lanes)
-    task = take(queue)
+    task = next_task(counter)
     while task < blocks * ELEMENTS:
         block, e = divmod(task, ELEMENTS)
         i, j = divmod(e, 6)
         _product(columns, i * column_distance + j * C, count, C, panels, (e * blocks + block) * C * lanes,
                  products, (6 * block + i) * distance + j * lanes, width)
-        task = take(queue)
+        task = next_task(counter)
 
 
 @parallel_kernel
-def winograd_outputs(window, first, count, products, distance, width, bias, addend, floor, y, queue, worker, workers):
+def winograd_outputs(window, first, count, products, distance, width, bias, addend, floor, y, counter, worker, workers):
     """y = bias + A^T m A + addend for the output blocks first to first + count, from panels of `width` channels."""
     w = window[0]
-    task = take(queue) * STRIP
+    task = next_task(counter) * STRIP
     while task < count:
         for k in range(0, w.K, width):
             _transform_outputs(w, first + task, min(STRIP, count - task), k, width, products,
                                k // width * 6 * distance + 6 * task * width, distance, bias, addend, floor, y)
-        task = take(queue) * STRIP
+        task = next_task(counter) * STRIP
 
 
 @kernel
@@ -352,15 +352,15 @@ def _gather_filter(weight, source, strides, count, work, at):
     lanes = lanes_of(weight)
     for r in range(3):
         for s in range(3):
-            tap, to = natural(source + r * strides.R + s * strides.S), natural(at + (3 * r + s) * lanes)
-            for k in range(natural(min(count, lanes))):
-                work[to + k] = weight[tap + k * natural(strides.K)]
-            for k in range(natural(min(count, lanes)), natural(lanes)):
+            tap, to = unsigned(source + r * strides.R + s * strides.S), unsigned(at + (3 * r + s) * lanes)
+            for k in range(unsigned(min(count, lanes))):
+                work[to + k] = weight[tap + k * unsigned(strides.K)]
+            for k in range(unsigned(min(count, lanes)), unsigned(lanes)):
                 work[to + k] = 0
 
 
 @parallel_kernel
-def winograd_filter(weight, layout, depth, width, panels, scratch, queue, worker, workers):
+def winograd_filter(weight, layout, depth, width, panels, scratch, counter, worker, workers):
     """Panels [e, panel of `width` channels, input channel, channel] of G g G^T; see `matmul.pack_panels`.
 
     STRIP input channels of a panel are transformed in the caches and then copied, 36 long runs instead of single vectors.
@@ -371,7 +371,7 @@ def winograd_filter(weight, layout, depth, width, panels, scratch, queue, worker
     distance = STRIP * width + lanes
     work = worker * (len(scratch) // workers)
     strip = work + 9 * lanes
-    task = take(queue)
+    task = next_task(counter)
     while task < blocks * strips:
         block, number = divmod(task, strips)
         first = number * STRIP
@@ -387,7 +387,7 @@ def winograd_filter(weight, layout, depth, width, panels, scratch, queue, worker
                     _transform_filter(scratch, work, 3 * lanes, lanes, lanes, scratch, to, distance)
         for e in range(ELEMENTS):
             copy_run(scratch, strip + e * distance, panels, ((e * blocks + block) * depth + first) * width, count * width)
-        task = take(queue)
+        task = next_task(counter)
 
 
 @inline_kernel
@@ -455,23 +455,23 @@ def _weight_blocks(x, w, dy, first, last, group, k_first, k_last, scratch, start
 
 
 @parallel_kernel
-def winograd_backward_weight(x, window, dy, chunks, parts, group, partial, width, scratch, queue, worker, workers):
+def winograd_backward_weight(x, window, dy, chunks, parts, group, partial, width, scratch, counter, worker, workers):
     """partial[chunk, k panel, e, c, k] = sum over the chunk's output blocks; `winograd_filter_gradient` adds the chunks."""
     w = window[0]
     lanes = len(width) * lanes_of(x)
     padded_C = (w.C + rows_of(width) - 1) // rows_of(width) * rows_of(width)
     panels = (w.K + lanes - 1) // lanes
     total = _blocks(w)
-    task = take(queue)
+    task = next_task(counter)
     while task < chunks * parts:
         chunk, part = divmod(task, parts)
         k_first, k_last = panels * part // parts * lanes, panels * (part + 1) // parts * lanes
         base = chunk * ELEMENTS * padded_C * panels * lanes
-        for i in range(natural(base + k_first * padded_C * ELEMENTS), natural(base + k_last * padded_C * ELEMENTS)):
+        for i in range(unsigned(base + k_first * padded_C * ELEMENTS), unsigned(base + k_last * padded_C * ELEMENTS)):
             partial[i] = 0
         _weight_blocks(x, w, dy, total * chunk // chunks, total * (chunk + 1) // chunks, group, k_first, k_last,
                        scratch, worker * (len(scratch) // workers), partial, base, width)
-        task = take(queue)
+        task = next_task(counter)
 
 
 @kernel

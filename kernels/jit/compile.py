@@ -10,6 +10,8 @@ from __future__ import annotations
 import abc
 import contextlib
 import functools
+import operator
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -42,6 +44,10 @@ _TURNS = 4 if _WIDEST else 2
 
 # Every compiled kernel, for warm-up progress and for the test that counts signatures.
 dispatchers: dict[str, Any] = {}
+
+# Whether each launch is compared with what its kernel was compiled for: a launch looks at few arguments to find its code, and
+# machine code looks at none. The check takes longer than many a kernel, so that only the project's own tests turn it on.
+CHECKED = os.environ.get("FASTCNN_CHECK_LAUNCHES", "") not in ("", "0")
 
 
 class _Lowering(lowering.Lower):  # type: ignore[misc]
@@ -215,15 +221,17 @@ class ParallelKernel(Kernel):
     """A kernel (..., worker, workers) whose workers each take their own share of the output.
 
     Called with (..., workers): one worker runs here and now, several run in the project's one parallel loop. The element
-    types of the first and the last array of floats (or bytes) and the tuples, where there are any, say which compiled code
-    is meant: Numba's own look at all arguments takes longer than many a kernel (measured: 3 of 4 us with 13 arguments).
+    types of the first and the last array of floats (or bytes) and the widths of tiles, where there are any, say which
+    compiled code is meant: Numba's own look at all arguments takes longer than many a kernel (measured: 3 of 4 us with 13
+    arguments).
     """
 
     def __init__(self, function: Callable[..., None], **options: Any) -> None:
         super().__init__(function, fastmath=FLAGS, **options)
-        self._places: tuple[int, int, list[int]] | None = None
+        self._deciding: tuple[int, int, list[Callable[[Any], Any]]] | None = None
         self._entries: dict[tuple[Any, ...], Callable[..., None]] = {}
-        self._addresses: dict[tuple[Any, ...], int] = {}
+        self._launchers: dict[tuple[Any, ...], tuple[Callable[..., int], int]] = {}
+        self._signatures: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of the code that runs
 
     def __call__(self, *arguments: Any) -> None:
         """Launch (..., workers), or do what this thread has put in the place of launches."""
@@ -239,39 +247,46 @@ class ParallelKernel(Kernel):
                 entry = self._entries[self._types(arguments)]
             except KeyError:
                 entry = self._compiled(arguments)
+            if CHECKED:
+                self._require_compiled(arguments)
             entry(*arguments, 0, 1)
         elif numba.config.DISABLE_JIT:
             for worker in range(workers):
                 self.dispatcher(*arguments, worker, workers)
-        elif threads.unguarded:
-            with _thread.lock:
-                _launch(self._address(arguments), _thread.address, workers, *arguments)
         else:
-            with threads.guard():
-                _launch(self._address(arguments), _thread.address, workers, *arguments)
+            launcher, address = self._launcher(arguments)
+            with _thread.lock if threads.unguarded else threads.guard():
+                launcher(address, _thread.address, workers, arguments)
 
     def store(self, frame: np.ndarray, arguments: tuple[Any, ...]) -> int:
         """Write a launch to a frame (`launch.FRAME_BYTES`), without running it; return the entry that it is called by."""
-        entry: int = _launch(self._address(arguments), frame.ctypes.data, 0, *arguments)
-        return entry
+        launcher, address = self._launcher(arguments)
+        return launcher(address, frame.ctypes.data, 0, arguments)
 
     def _types(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         """What decides which compiled code is meant."""
-        first, last, tuples = self._places or self._find_places(arguments)
+        first, last, widths = self._deciding or self._find_deciding(arguments)
         types = arguments[first].dtype, arguments[last].dtype
-        return (*types, *[arguments[place] for place in tuples]) if tuples else types
+        return (*types, *[width(arguments) for width in widths]) if widths else types
 
-    def _find_places(self, arguments: tuple[Any, ...]) -> tuple[int, int, list[int]]:
-        """Places of the arguments that decide: arrays of integers or records have one type each."""
+    def _find_deciding(self, arguments: tuple[Any, ...]) -> tuple[int, int, list[Callable[[Any], Any]]]:
+        """Where the arguments stand that decide: arrays of integers, geometries and numbers have one type each."""
         arrays = [place for place, value in enumerate(arguments)
                   if isinstance(value, np.ndarray) and value.dtype.kind in "fub"]
-        tuples = [place for place, value in enumerate(arguments) if isinstance(value, tuple)]
-        self._places = arrays[0], arrays[-1], tuples
-        return self._places
+        widths: list[Callable[[Any], Any]] = []
+        for place, value in enumerate(arguments):
+            if hasattr(value, "_fields"):  # a NamedTuple
+                widths += [_field(place, number) for number, part in enumerate(value) if isinstance(part, tuple)]
+            elif isinstance(value, tuple):
+                widths.append(operator.itemgetter(place))
+        self._deciding = arrays[0], arrays[-1], widths
+        return self._deciding
 
     def _compiled(self, arguments: tuple[Any, ...]) -> Callable[..., None]:
         """Entry of the code for these arguments' types, compiled or loaded on first use."""
-        entry = self._entries[self._types(arguments)] = self._compile(arguments)
+        types = self._types(arguments)
+        self._signatures[types] = () if numba.config.DISABLE_JIT else _signature(arguments)
+        entry = self._entries[types] = self._compile(arguments)
         return entry
 
     def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., None]:
@@ -279,21 +294,36 @@ class ParallelKernel(Kernel):
             return self.dispatcher
         return _to_the_end(lambda: self.dispatcher.compile(_signature(arguments)))
 
-    def _address(self, arguments: tuple[Any, ...]) -> int:
-        """Address of the code for these arguments' types, compiled or loaded on first use."""
+    def _launcher(self, arguments: tuple[Any, ...]) -> tuple[Callable[..., int], int]:
+        """Entry of `launch.launch` for these arguments' types and address of their code, compiled or loaded on first use."""
         types = self._types(arguments)
-        address = self._addresses.get(types)
-        if address is None:
+        known = self._launchers.get(types)
+        if known is None:
             self._compiled(arguments)
             # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored, and
             # what of Numba it calls has no address before they start.
             launch_threads()
-            _to_the_end(lambda: _launch.compile((numba.int64, numba.int64, numba.int64, numba.typeof(arguments))))
+            launcher = _to_the_end(lambda: _launch.compile((*[numba.int64] * 3, numba.typeof(arguments))))
             compiled = self.dispatcher.overloads[_signature(arguments)]
             with global_compiler_lock:  # another thread may compile: LLVM takes one at a time
                 address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-            self._addresses[types] = address
-        return address
+            known = self._launchers[types] = launcher, address
+        if CHECKED:
+            self._require_compiled(arguments)
+        return known
+
+    def _require_compiled(self, arguments: tuple[Any, ...]) -> None:
+        """TypeError where the code that is about to run was compiled for arguments of other types."""
+        if numba.config.DISABLE_JIT:
+            return
+        came, meant = _signature(arguments), self._signatures[self._types(arguments)]
+        if came != meant:
+            raise TypeError(f"{self.dispatcher.__name__}: launched with ({', '.join(map(str, came))}), its code was "
+                            f"compiled for ({', '.join(map(str, meant))})")
+
+
+def _field(place: int, number: int) -> Callable[[Any], Any]:
+    return lambda arguments: arguments[place][number]
 
 
 def _to_the_end(compilation: Callable[[], _Made]) -> _Made:

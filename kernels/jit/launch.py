@@ -12,9 +12,9 @@ from numba import config, int64, prange, types
 from numba.extending import intrinsic
 
 _BYTES = ir.IntType(8).as_pointer()
-_NATURAL = ir.IntType(64)
+_INT64 = ir.IntType(64)
 FRAME_BYTES = 4096  # room for a kernel's address and its arguments
-_ENTRY = ir.FunctionType(ir.VoidType(), [_NATURAL, _NATURAL, _NATURAL])
+_ENTRY = ir.FunctionType(ir.VoidType(), [_INT64, _INT64, _INT64])
 
 
 @intrinsic
@@ -35,7 +35,7 @@ def _store(typing, frame, kernel, arguments):
 
     def generate(context, builder, signature, args):
         address, kernel_address, packed = args
-        layout = ir.LiteralStructType([_NATURAL, packed.type])
+        layout = ir.LiteralStructType([_INT64, packed.type])
         if context.get_abi_sizeof(layout) > FRAME_BYTES:
             raise ValueError(f"a kernel has arguments of {context.get_abi_sizeof(layout)} bytes, expected {FRAME_BYTES}")
         values = builder.insert_value(ir.Constant(layout, ir.Undefined), kernel_address, 0)
@@ -55,7 +55,7 @@ def _entry(typing, arguments):
         function.linkage = "internal"
         inner = ir.IRBuilder(function.append_basic_block())
         address, worker, workers = function.args
-        layout = ir.LiteralStructType([_NATURAL, tuple_value.type])
+        layout = ir.LiteralStructType([_INT64, tuple_value.type])
         frame = inner.load(inner.inttoptr(address, layout.as_pointer()))
         packed = inner.extract_value(frame, 1)
         values = [inner.extract_value(packed, i) for i in range(len(tuple_type))]
@@ -65,31 +65,31 @@ def _entry(typing, arguments):
         kernel = inner.inttoptr(inner.extract_value(frame, 0), kernel_type.as_pointer())
         convention.call_function(inner, kernel, types.none, argument_types, [*values, worker, workers])
         inner.ret_void()
-        return builder.ptrtoint(function, _NATURAL)
+        return builder.ptrtoint(function, _INT64)
 
     return types.int64(arguments), generate
 
 
-def _take_in_python(queue):
-    queue[0] += 1
-    return queue[0] - 1
+def _next_task_in_python(counter):
+    counter[0] += 1
+    return counter[0] - 1
 
 
-def _take(typing, queue):
-    """Number of the next task: how often `queue` was taken from before, by any worker.
+def _next_task(typing, counter):
+    """Number of the next task: what `counter` stood at, which all workers increase.
 
-    Tasks that workers take as they get free keep all of them busy where some run slower than others; who does a task makes
-    no difference to its result.
+    Tasks that workers claim as they become free keep all of them busy where some run slower than others; which worker does
+    a task makes no difference to its result.
     """
 
     def generate(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", data, _NATURAL(1), "monotonic")
+        return builder.atomic_rmw("add", data, _INT64(1), "monotonic")
 
-    return types.int64(queue), generate
+    return types.int64(counter), generate
 
 
-take = _take_in_python if config.DISABLE_JIT else intrinsic(_take)
+next_task = _next_task_in_python if config.DISABLE_JIT else intrinsic(_next_task)
 
 
 def parallel_for(entry, frame, workers):
@@ -98,7 +98,7 @@ def parallel_for(entry, frame, workers):
         _call(entry, frame, int64(worker), workers)
 
 
-def launch(kernel, frame, workers, *arguments):
+def launch(kernel, frame, workers, arguments):
     """Run the kernel at an address on all workers, or on none; return the entry that the frame can be called by again."""
     entry = _entry(arguments)
     _store(frame, kernel, arguments)

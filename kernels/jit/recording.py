@@ -26,7 +26,7 @@ class Recording:
 
     def __init__(self) -> None:
         """Begin with none."""
-        # of each launch: shares taken, shares done, and its queue of tasks
+        # of each launch: shares taken, shares done, and its counter of tasks
         self._counters = np.zeros((_MOST + 1, 3 * _LINE), np.int64)
         self._frames: list[np.ndarray] = []
         self._entries: list[int] = []
@@ -44,8 +44,8 @@ class Recording:
         self._shares.append(workers)
         self._held.append(arguments)
 
-    def queue(self) -> np.ndarray:
-        """A queue of tasks of the launch that comes next."""
+    def counter(self) -> np.ndarray:
+        """A counter of tasks of the launch that comes next."""
         return self._counters[len(self._entries), 2 * _LINE:]
 
     def finish(self) -> None:

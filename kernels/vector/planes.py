@@ -12,7 +12,7 @@ from ..jit.internals import cgutils
 from .operation import inside, limited, operation
 from .simd import (
     INDEX,
-    NATURAL,
+    INT64,
     PLANES,
     Tile,
     array_data,
@@ -54,12 +54,12 @@ def _pixel_parts(lanes: int) -> list[tuple[int, int, int, int]]:
 
 def _part_mask(builder: Any, lanes: int, lane: int, channel: int, pixel: int, pixels: Any, channels: Any) -> Any:
     """Mask of one pixel's channels that exist, in the lanes from `lane` on."""
-    wanted = builder.select(builder.icmp_signed("<", NATURAL(pixel), pixels), channels, NATURAL(0))
-    wanted = builder.sub(wanted, NATURAL(channel))
-    most = NATURAL(min(lanes, PLANES))
+    wanted = builder.select(builder.icmp_signed("<", INT64(pixel), pixels), channels, INT64(0))
+    wanted = builder.sub(wanted, INT64(channel))
+    most = INT64(min(lanes, PLANES))
     wanted = builder.select(builder.icmp_signed("<", wanted, most), wanted, most)
-    wanted = builder.select(builder.icmp_signed(">", wanted, NATURAL(0)), wanted, NATURAL(0))
-    bits = builder.shl(builder.sub(builder.shl(NATURAL(1), wanted), NATURAL(1)), NATURAL(lane))
+    wanted = builder.select(builder.icmp_signed(">", wanted, INT64(0)), wanted, INT64(0))
+    bits = builder.shl(builder.sub(builder.shl(INT64(1), wanted), INT64(1)), INT64(lane))
     return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
 
 
@@ -118,7 +118,7 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
             for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
                 number = v * tile.lanes + pixel
                 mask = _part_mask(builder, tile.lanes, lane, channel, number, pixels, channels)
-                at = builder.add(offset, builder.mul(step, NATURAL(number)))
+                at = builder.add(offset, builder.mul(step, INT64(number)))
                 target = vector_at(builder, pointer, lane_offset(builder, at, channel - lane), tile.vector)
                 masked_store(builder, rows[vector], target, mask)
         return context.get_dummy_value()
@@ -221,7 +221,7 @@ def filter_multiply_add(typing, tile, x, start, taps, first, dy, offset, count, 
             data = builder.gep(builder.gep(x_data, [tap]), [start])
             for v in range(tile.vectors):
                 k = line * tile.vectors + v
-                loaded = load_vector(builder, data, NATURAL(v * pixels), inputs)
+                loaded = load_vector(builder, data, INT64(v * pixels), inputs)
                 column = builder.shuffle_vector(loaded, ir.Constant(inputs, ir.Undefined), turns)
                 total = builder.call(fused, [gradient, column, builder.extract_value(value, k)])
                 value = builder.insert_value(value, total, k)

@@ -16,8 +16,8 @@ from ..jit.compile import kernel, share
 from .operation import operation
 from .simd import not_below, of_each, splat, width_of
 
-# A position that cannot be negative.
-natural = np.uint64
+# A position that is not negative: Numba checks no index for wrapping around.
+unsigned = np.uint64
 
 # Exact in both types, and of the narrower one, so that they widen nothing.
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
@@ -216,7 +216,7 @@ def positions(count, worker, workers):
     They are unsigned: Numba need not look whether a position counts from the end, and the loop vectorises.
     """
     start, stop = share(count, worker, workers)
-    return range(natural(start), natural(stop))
+    return range(unsigned(start), unsigned(stop))
 
 
 @kernel

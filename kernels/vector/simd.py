@@ -20,7 +20,7 @@ from .operation import inside, limited, operation
 
 _features = llvmlite.binding.get_host_cpu_features()
 INDEX = ir.IntType(32)
-NATURAL = ir.IntType(64)
+INT64 = ir.IntType(64)
 
 if _features.get("avx512f"):
     VECTOR_BYTES, REGISTERS = 64, 32
@@ -101,10 +101,10 @@ def suffix(vector: Any) -> str:
 
 def lanes_below(builder: Any, count: Any, lanes: int) -> Any:
     """Mask of the lanes whose number is below `count`, from the bits of 2 ** count - 1."""
-    full = NATURAL(lanes)
+    full = INT64(lanes)
     clipped = builder.select(builder.icmp_signed("<", count, full), count, full)
-    clipped = builder.select(builder.icmp_signed(">", clipped, NATURAL(0)), clipped, NATURAL(0))
-    bits = builder.sub(builder.shl(NATURAL(1), clipped), NATURAL(1))
+    clipped = builder.select(builder.icmp_signed(">", clipped, INT64(0)), clipped, INT64(0))
+    bits = builder.sub(builder.shl(INT64(1), clipped), INT64(1))
     return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
 
 
@@ -330,7 +330,7 @@ def lanes_of(typing, array):
     lanes = VECTOR_BYTES * 8 // array.dtype.bitwidth
 
     def generate(context, builder, signature, args):
-        return NATURAL(lanes)
+        return INT64(lanes)
 
     return types.intp(array), generate
 

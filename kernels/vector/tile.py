@@ -23,7 +23,7 @@ from numba import types
 from ..jit.internals import cgutils
 from .operation import inside, limited, operation
 from .simd import (
-    NATURAL,
+    INT64,
     ROWS,
     Tile,
     array_data,
@@ -57,7 +57,7 @@ def rows_of(width):
 @rows_of.in_llvm
 def rows_of(typing, width):
     def generate(context, builder, signature, args):
-        return NATURAL(ROWS[len(width)])
+        return INT64(ROWS[len(width)])
 
     return types.intp(width), generate
 
@@ -87,7 +87,7 @@ def tile_strided(start, stride, width):
 @tile_strided.in_llvm
 def tile_strided(typing, start, stride, width):
     def generate(context, builder, signature, args):
-        values = [builder.add(args[0], builder.mul(args[1], NATURAL(p))) for p in range(ROWS[len(width)])]
+        values = [builder.add(args[0], builder.mul(args[1], INT64(p))) for p in range(ROWS[len(width)])]
         return context.make_tuple(builder, signature.return_type, values)
 
     return types.UniTuple(types.intp, ROWS[len(width)])(types.intp, types.intp, width), generate
@@ -125,7 +125,7 @@ def tile_rows(typing, w, w_offset, count, width):
     def generate(context, builder, signature, args):
         pointer = array_data(context, builder, signature.args[0], args[0])
         row = [masked_load(builder, vector_at(builder, pointer, lane_offset(builder, args[1], v * tile.lanes), tile.vector),
-                           lanes_below(builder, builder.sub(args[2], NATURAL(v * tile.lanes)), tile.lanes), tile.vector)
+                           lanes_below(builder, builder.sub(args[2], INT64(v * tile.lanes)), tile.lanes), tile.vector)
                for v in range(tile.vectors)]
         value = _empty(tile)
         for i in range(tile.rows * tile.vectors):
@@ -284,7 +284,7 @@ def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor,
         pointer = array_data(context, builder, signature.args[1], y_array)
         other = array_data(context, builder, signature.args[8], addend)
         positions = array_data(context, builder, signature.args[2], table)
-        masks = [lanes_below(builder, builder.sub(channels, NATURAL(v * tile.lanes)), tile.lanes)
+        masks = [lanes_below(builder, builder.sub(channels, INT64(v * tile.lanes)), tile.lanes)
                  for v in range(tile.vectors)]
 
         def write(p, adding):
@@ -301,7 +301,7 @@ def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor,
             for branch, adding in ((then, True), (otherwise, False)):
                 with branch:
                     for p in range(tile.rows):
-                        with builder.if_then(builder.icmp_signed("<", NATURAL(p), rows), likely=True):
+                        with builder.if_then(builder.icmp_signed("<", INT64(p), rows), likely=True):
                             write(p, adding)
         return context.get_dummy_value()
 

@@ -84,7 +84,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     chosen, _, w, y_shape = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
-    bias, addend = arrays.as_bias("conv2d", bias, w.K, x.dtype), arrays.as_addend("conv2d", add, y_shape, x.dtype)
+    bias, addend = arrays.as_bias("conv2d", bias, w.K, x.dtype), arrays.as_residual("conv2d", add, y_shape, x.dtype)
     y = arrays.as_output("conv2d", out, y_shape, x.dtype)
     chosen.forward(x, weight, bias, w, addend, y, relu)
     return y
@@ -107,7 +107,7 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
         dx = buffers.empty(x.shape, x.dtype)
-        chosen.backward_input(dy, weight, w, arrays.as_addend("conv2d_backward", add, x.shape, x.dtype), dx)
+        chosen.backward_input(dy, weight, w, arrays.as_residual("conv2d_backward", add, x.shape, x.dtype), dx)
     dweight = dbias = None
     if need_dweight:
         dweight = arrays.as_output("conv2d_backward", out[0], weight.shape, weight.dtype)

@@ -179,7 +179,7 @@ def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, ad
     kernels.conv2d_forward(
         x.ravel(), job.window, job.plans, job.offsets, products.pack(weight, job.packing), bias, addend,
         arrays.floor(relu), y.ravel(), job.width, buffers.workspace("conv", workers * plan.band, x.dtype),
-        buffers.workspace("positions", workers * plan.positions, arrays.INT64), buffers.queue(), workers)
+        buffers.workspace("positions", workers * plan.positions, arrays.INT64), buffers.counter(), workers)
 
 
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
@@ -245,7 +245,7 @@ def _backward_input_few(dy: np.ndarray, weight: np.ndarray, job: _FewJob, dx: np
     kernels.conv2d_backward_input_few(
         dy.ravel(), job.window, job.plans, job.offsets, products.pack(weight, job.packing), dx.ravel(), job.width,
         buffers.workspace("conv", workers * plan.products, dy.dtype),
-        buffers.workspace("positions", 2 * workers * plan.positions, arrays.INT64), buffers.queue(), workers)
+        buffers.workspace("positions", 2 * workers * plan.positions, arrays.INT64), buffers.counter(), workers)
 
 
 class _Phase(NamedTuple):
@@ -324,6 +324,6 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
     kernels.conv2d_backward_weight(
         x.ravel(), job.window, job.plans, job.offsets, dy.ravel(), partial, job.width,
         buffers.workspace("conv", workers * plan.band, x.dtype),
-        buffers.workspace("positions", workers * plan.positions, arrays.INT64), buffers.queue(), workers)
+        buffers.workspace("positions", workers * plan.positions, arrays.INT64), buffers.counter(), workers)
     sum_chunks(partial, plan.chunks, w.groups, plan.weights, job.offsets.size, w.K // w.groups, sum(job.width),
                       dweight.ravel(), threads.workers(partial.size))

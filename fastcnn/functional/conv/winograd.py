@@ -117,7 +117,7 @@ def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, job: _Job, ad
     if job.group:
         size = workers * job.scratch
         kernels.winograd_forward(x.ravel(), job.window, panels, bias, addend, arrays.floor(relu), y.ravel(), job.group,
-                                 job.width, buffers.workspace("winograd", size, x.dtype)[:size], buffers.queue(), workers)
+                                 job.width, buffers.workspace("winograd", size, x.dtype)[:size], buffers.counter(), workers)
     else:
         _in_stages(x, panels, bias, job, addend, y, relu, workers)
 
@@ -129,7 +129,7 @@ def _transformed(weight: np.ndarray, f: _Filter) -> np.ndarray:
         workers = threads.workers(f.size)
         room = workers * (9 * f.vector + kernels.ELEMENTS * (kernels.STRIP * f.lanes + f.vector))
         kernels.winograd_filter(weight.ravel(), f.layout, f.depth, f.lanes, panels,
-                                buffers.workspace("winograd_filter", room, weight.dtype)[:room], buffers.queue(), workers)
+                                buffers.workspace("winograd_filter", room, weight.dtype)[:room], buffers.counter(), workers)
 
     return packed.form(weight, "panels", f.key, f.size, write)
 
@@ -149,11 +149,11 @@ def _in_stages(x: np.ndarray, panels: np.ndarray, bias: np.ndarray, job: _Job, a
         of_columns, of_results = _spacing(count, w.C), _spacing(count, lanes)
         columns = buffers.workspace("winograd", 6 * of_columns, x.dtype)
         results = buffers.workspace("winograd_products", 6 * blocks * of_results, x.dtype)
-        kernels.winograd_inputs(x.ravel(), job.window, first, count, columns, of_columns, work, buffers.queue(), workers)
-        kernels.winograd_products(columns, of_columns, count, w.C, panels, results, of_results, width, buffers.queue(),
+        kernels.winograd_inputs(x.ravel(), job.window, first, count, columns, of_columns, work, buffers.counter(), workers)
+        kernels.winograd_products(columns, of_columns, count, w.C, panels, results, of_results, width, buffers.counter(),
                                   workers)
         kernels.winograd_outputs(job.window, first, count, results, of_results, lanes, bias, addend, arrays.floor(relu),
-                                 y.ravel(), buffers.queue(), workers)
+                                 y.ravel(), buffers.counter(), workers)
 
 
 def _spacing(count: int, channels: int) -> int:
@@ -219,7 +219,7 @@ def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarra
     partial, workers = buffers.empty((job.partial,), x.dtype), threads.workers(job.work, GRAIN)
     size = workers * job.scratch
     kernels.winograd_backward_weight(x.ravel(), job.window, dy.ravel(), job.chunks, job.parts, job.group, partial, job.width,
-                                     buffers.workspace("winograd", size, x.dtype)[:size], buffers.queue(), workers)
+                                     buffers.workspace("winograd", size, x.dtype)[:size], buffers.counter(), workers)
     workers = threads.workers(job.partial)
     kernels.winograd_filter_gradient(partial, job.window, job.chunks, job.depth, job.lanes, dweight.ravel(),
                                      buffers.workspace("winograd_filter", workers * 64 * job.width[0], x.dtype), workers)
