@@ -85,7 +85,8 @@ def test_imports_go_down(path):
 
 
 # The three corridors of kernels/, each with those that it may import from, and itself; what stands in none holds loops.
-CORRIDORS = {"jit": set(), "vector": {"jit"}, "loops": {"jit", "vector"}}
+CORRIDORS = {"arguments": set(), "jit": {"arguments"}, "vector": {"arguments", "jit"},
+             "loops": {"arguments", "jit", "vector"}}
 
 
 def corridor_of(module):
@@ -193,8 +194,8 @@ def test_files_of_functional_belong_to_families():
 def test_algorithms_of_convolution_have_a_file_with_their_loops():
     algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()} - {"loops"}  # of several families
     files = {path.stem for path in (PACKAGE / "functional" / "conv").glob("*.py")}
-    assert files == {"__init__", "products", *algorithms}
-    assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - {"pointwise"}  # whose loops are direct's
+    assert files == {"__init__", "algorithm", "products", *algorithms}
+    assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - {"algorithm", "pointwise"}  # as direct's loops
 
 
 def public(module):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
+from ..kernels.arguments import Epilogue
 from ..runtime import buffers
 from ..shapes import Window
 from . import arrays
@@ -39,9 +40,9 @@ def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np
     """
     x, weight = arrays.floats("linear", x=x, weight=weight)
     w = _window("linear", x.shape, weight.shape)
-    bias = arrays.as_bias("linear", bias, w.K, x.dtype)
+    epilogue = Epilogue(arrays.as_bias("linear", bias, w.K, x.dtype), arrays.NOTHING[x.dtype], bool(relu))
     y = arrays.as_output("linear", out, (w.H, w.K), x.dtype)
-    direct.forward(x, weight, bias, w, arrays.NOTHING[x.dtype], y, relu)
+    direct.forward(x, weight, epilogue, w, y)
     return y
 
 
@@ -57,18 +58,18 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_
     w = _window("linear_backward", x.shape, weight.shape)
     N, depth, K = w.H, w.C, w.K
     shapes.same_shape("linear_backward", "dy", dy.shape, (N, K), "the shape of y")
-    dy, dx, nothing = through_relu("linear_backward", dy, y), None, arrays.NOTHING[dy.dtype]
+    dy, dx, plain = through_relu("linear_backward", dy, y), None, arrays.NO_EPILOGUE[dy.dtype]
     if need_dx:
         dx = buffers.empty((N, depth), dy.dtype)
         if N == 1:  # weight @ dy^T reads the weights where they lie
-            direct.forward(weight, dy, nothing, pointwise.rows(depth, K, 1), nothing, dx, False)
+            direct.forward(weight, dy, plain, pointwise.rows(depth, K, 1), dx)
         else:
-            direct.backward_input(dy, weight, w, nothing, dx)
+            direct.backward_input(dy, weight, plain.residual, w, dx)
     if not need_dweight:
         return dx, None, None
     dweight = arrays.as_output("linear_backward", out[0], (depth, K), dy.dtype)
     if N == 1:  # x^T @ dy writes the gradients where they lie
-        direct.forward(x, dy, nothing, pointwise.rows(depth, 1, K), nothing, dweight, False)
+        direct.forward(x, dy, plain, pointwise.rows(depth, 1, K), dweight)
     else:
         direct.backward_weight(dy, x, w, dweight)
     dbias = arrays.as_output("linear_backward", out[1], (K,), dy.dtype)

@@ -72,6 +72,13 @@ def array_data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     return context.make_array(array_type)(context, builder, array).data
 
 
+def fields(context: Any, builder: Any, record: Any, value: Any) -> list[Any]:
+    """Fields of a NamedTuple: numbers as they are, arrays with their `data` and `nitems`."""
+    parts = [builder.extract_value(value, i) for i in range(len(record.types))]
+    return [context.make_array(kind)(context, builder, part) if isinstance(kind, types.Array) else part
+            for kind, part in zip(record.types, parts, strict=True)]
+
+
 def vector_at(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any:
     """Pointer to the vector that begins `offset` elements behind `pointer`."""
     return builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())

@@ -1,58 +1,59 @@
 """Convolution: checks, choice of the algorithm, allocation.
 
-Each algorithm is a module with `fits(w)`, `forward`, `backward_input` and `backward_weight`.
+Each algorithm is a module that satisfies the Protocol of `algorithm.py`.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ... import shapes
 from ...kernels import arithmetic
+from ...kernels.arguments import Epilogue
 from ...kernels.jit import threads
 from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
 from .. import arrays, loops
 from ..activation import through_relu
 from . import depthwise, direct, narrow, pointwise, products, winograd
+from .algorithm import Algorithm
 
 __all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
 
-# The last one that pays is what `algorithm="auto"` takes.
-_MODULES: dict[str, ModuleType] = {
+_MODULES: dict[str, Algorithm] = {
     "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise, "loops": loops}
 ALGORITHMS = "auto", *_MODULES
 
 
 def _best(w: Window) -> str:
-    return [name for name, module in _MODULES.items() if module.pays(w)][-1]
+    """Name of the algorithm of least cost: a function of the shape alone, so that results never depend on timing."""
+    return min((name for name, module in _MODULES.items() if module.fits(w)), key=lambda name: _MODULES[name].cost(w).time)
 
 
 def _choose(function: str, algorithm: str, w: Window) -> str:
-    """Name of the algorithm for a window: a function of the shape alone, so that results never depend on timing."""
+    """Name of the algorithm for a window; ValueError: there is none of that name, ShapeError: it does not fit."""
     shapes.one_of(function, "algorithm", algorithm, ALGORITHMS)
     if algorithm == "auto":
         return _best(w)
-    if not _MODULES[algorithm].fits(w):
+    if not (fit := _MODULES[algorithm].fits(w)):
         possible = [name for name, module in _MODULES.items() if module.fits(w)]
-        raise ShapeError(f"{function}: algorithm is {algorithm!r}, expected {' or '.join(possible)} for a {w.R}x{w.S} filter"
-                         f" with stride {w.stride_rows, w.stride_columns}, dilation {w.dilation_rows, w.dilation_columns},"
-                         f" {w.groups} groups, {w.C} to {w.K} channels")
+        raise ShapeError(f"{function}: algorithm is {algorithm!r}, but {fit.why_not}; expected {' or '.join(possible)} for a "
+                         f"{w.R}x{w.S} filter with stride {w.stride_rows, w.stride_columns}, dilation "
+                         f"{w.dilation_rows, w.dilation_columns}, {w.groups} groups, {w.C} to {w.K} channels")
     return algorithm
 
 
-def _for_weight(chosen: ModuleType, w: Window) -> ModuleType:
+def _for_weight(chosen: Algorithm, w: Window) -> Algorithm:
     """Module that makes the gradient of the weight where all algorithms are open and `chosen` makes the rest."""
     return narrow if chosen is direct and narrow.pays_for_weight(w) else chosen
 
 
 @arrays.remembered
 def _planned(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
-          dilation: shapes.Pair, groups: int, algorithm: str,
-          ) -> tuple[ModuleType, ModuleType, Window, tuple[int, int, int, int]]:
+             dilation: shapes.Pair, groups: int, algorithm: str,
+             ) -> tuple[Algorithm, Algorithm, Window, tuple[int, int, int, int]]:
     """Module of the algorithm, that of the gradient of the weight, geometry, and shape of y."""
     w = shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
     chosen = _MODULES[_choose(function, algorithm, w)]
@@ -84,9 +85,10 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     chosen, _, w, y_shape = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
-    bias, addend = arrays.as_bias("conv2d", bias, w.K, x.dtype), arrays.as_residual("conv2d", add, y_shape, x.dtype)
+    epilogue = Epilogue(arrays.as_bias("conv2d", bias, w.K, x.dtype), arrays.as_residual("conv2d", add, y_shape, x.dtype),
+                        bool(relu))
     y = arrays.as_output("conv2d", out, y_shape, x.dtype)
-    chosen.forward(x, weight, bias, w, addend, y, relu)
+    chosen.forward(x, weight, epilogue, w, y)
     return y
 
 
@@ -107,7 +109,7 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
         dx = buffers.empty(x.shape, x.dtype)
-        chosen.backward_input(dy, weight, w, arrays.as_residual("conv2d_backward", add, x.shape, x.dtype), dx)
+        chosen.backward_input(dy, weight, arrays.as_residual("conv2d_backward", add, x.shape, x.dtype), w, dx)
     dweight = dbias = None
     if need_dweight:
         dweight = arrays.as_output("conv2d_backward", out[0], weight.shape, weight.dtype)
@@ -133,7 +135,7 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pa
     w = _transposed_geometry("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
     y = buffers.empty((w.N, w.H, w.W, w.C), x.dtype)
     bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
-    _MODULES[_choose("conv_transpose2d", algorithm, w)].backward_input(x, weight, w, arrays.NOTHING[x.dtype], y)
+    _MODULES[_choose("conv_transpose2d", algorithm, w)].backward_input(x, weight, arrays.NOTHING[x.dtype], w, y)
     if len(bias):
         arithmetic.add_to_channels(y.reshape(-1), bias[arrays.channel_of_lane(w.C)], threads.workers(y.size))
     return y
@@ -153,8 +155,7 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     dx = None
     if need_dx:
         dx = buffers.empty(x.shape, x.dtype)
-        nothing = arrays.NOTHING[x.dtype]
-        chosen.forward(dy, weight, nothing, w, nothing, dx, False)
+        chosen.forward(dy, weight, arrays.NO_EPILOGUE[x.dtype], w, dx)
     dweight = None
     if need_dweight:
         dweight = buffers.empty(weight.shape, weight.dtype)
