@@ -242,7 +242,7 @@ def _band_of_few(dy, panels, epilogue, dx, walk, workspace, worker, task):
     _progression(first_pixel, w.K, pixels, positions, sources)
     _progression(first_pixel, 0, MOST_ROWS, positions, sources + pixels)
     _progression(start, filter_size, pixels, positions, targets)
-    inputs = Inputs(dy, positions[sources:], walk.offsets, w.rows > 0)  # each tile reads other pixels than the one before
+    inputs = Inputs(dy, positions[sources:], walk.offsets, True)
     for block in range(blocks):
         target = Target(workspace.floats, positions[targets:], block * lanes, filter_size - block * lanes)
         multiply(inputs, pixels, panels, (group * blocks + block) * channels * lanes, epilogue, target, walk.width)

@@ -22,8 +22,24 @@ from .algorithm import Algorithm
 
 __all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
 
+class _Old:
+    def __init__(self, module, time): self.module, self.time = module, time
+    def fits(self, w):
+        from .algorithm import Fit
+        return Fit("" if self.module.fits(w) else "no")
+    def cost(self, w):
+        from .algorithm import Cost
+        return Cost(self.time if self.module.pays(w) else float("inf"), "")
+    def forward(self, x, weight, e, w, y): self.module.forward(x, weight, e.bias, w, e.residual, y, e.relu)
+    def backward_input(self, dy, weight, r, w, dx): self.module.backward_input(dy, weight, w, r, dx)
+    def backward_weight(self, *a): self.module.backward_weight(*a)
+    def __getattr__(self, n): return getattr(self.module, n)
+class _New(_Old):
+    def __init__(self, m): self.module = m
+    fits = property(lambda s: s.module.fits); cost = property(lambda s: s.module.cost)
+narrow_, narrow = narrow, _Old(narrow, 0.6)
 _MODULES: dict[str, Algorithm] = {
-    "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise, "loops": loops}
+    "direct": direct, "narrow": narrow, "winograd": _Old(winograd, 0.4), "matmul": pointwise, "depthwise": _Old(depthwise, 0.3), "loops": loops}
 ALGORITHMS = "auto", *_MODULES
 
 

@@ -107,7 +107,7 @@ def _padded(weight: np.ndarray, K: int, channels: int) -> np.ndarray:
 def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
     """Write the gradient of x, plus addend, to dx; with stride 1 by the convolution of dy with the filter turned round."""
     if (w.stride_rows, w.stride_columns) != (1, 1) or w.K > 8:
-        direct.backward_input(dy, weight, w, addend, dx)
+        direct.backward_input(dy, weight, addend, w, dx)
         return
     flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
     forward(dy, flipped, arrays.NOTHING[dy.dtype], _input_window(w), addend, dx)
