@@ -65,7 +65,7 @@ def in_stages(monkeypatch, stage):
     """Let Winograd convolve in stages of so many bytes, however small the filter is."""
     monkeypatch.setattr(winograd, "_STAGED_BYTES", 0)
     monkeypatch.setattr(winograd, "_STAGE_BYTES", stage)
-    for known in (winograd._forward_job, winograd._input_job):
+    for known in (winograd._forward_plan, winograd._input_plan):
         monkeypatch.setattr(winograd, known.__name__, getattr(known, "__wrapped__", known))  # remembers nothing
 
 
@@ -97,10 +97,10 @@ def test_bands_and_parts_change_no_bit(monkeypatch):
     x, weight, dy = arrays(3, 9, 10, 40, 70)
     expected = results(x, weight, dy, "direct")
     for name, value in (("_BAND_PIXELS", 30), ("_BAND_BYTES", 1 << 14), ("_PART_BYTES", 1 << 12), ("_TASKS", 64)):
-        direct._forward_job.cache_clear()
+        direct._forward_plan.cache_clear()
         monkeypatch.setattr(direct, name, value)
         np.testing.assert_array_equal(functional.conv2d(x, weight, padding=1, algorithm="direct"), expected[0])
-    direct._forward_job.cache_clear()
+    direct._forward_plan.cache_clear()
 
 
 def test_cache_sizes_are_those_the_system_tells(tmp_path):
