@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import fastcnn
-from fastcnn import functional, nn, optim, registry, verification
+from fastcnn import functional, nn, optim, registry, shapes, verification
 from fastcnn.functional.conv import direct, winograd
 from fastcnn.kernels import loops
 from fastcnn.nn.module import backward
@@ -91,6 +92,31 @@ def test_passes_and_groups_of_blocks_change_no_bit(monkeypatch, workers):
                 np.testing.assert_array_equal(ours, bits)
     finally:
         fastcnn.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("x", "weight", "options", "reason"), [
+    ((2, 9, 9, 4), (5, 5, 4, 4), {}, "not 5x5"), ((2, 9, 9, 4), (3, 3, 4, 4), {"stride": (1, 2)}, "stride 1"),
+    ((2, 9, 9, 4), (3, 3, 4, 4), {"dilation": (2, 1)}, "no dilation"),
+    ((2, 9, 9, 4), (3, 3, 2, 4), {"groups": 2}, "one group"),
+])
+def test_winograd_says_why_it_does_not_fit(x, weight, options, reason):
+    w = shapes.conv2d("conv2d", x, weight, **{"stride": 1, "padding": 1, "dilation": 1, "groups": 1, **options})
+    fit = winograd.fits(w)
+    assert not fit and reason in fit.why_not
+    with pytest.raises(shapes.ShapeError, match=f"algorithm is 'winograd', but .*{reason}"):
+        functional.conv2d(np.ones(x, np.float32), np.ones(weight, np.float32), padding=1, algorithm="winograd", **options)
+
+
+@pytest.mark.parametrize(("N", "H", "W", "C", "K", "reason"), [
+    (64, 16, 16, 15, 32, "channels"), (64, 16, 16, 32, 15, "channels"),
+    (64, 2, 16, 32, 32, "rows"), (64, 16, 2, 32, 32, "columns"),
+    (15, 4, 4, 32, 32, "16 blocks"), (31, 4, 4, 256, 256, "32 blocks"),
+    (64, 3, 3, 16, 16, None), (1, 13, 13, 32, 32, None), (32, 4, 4, 256, 256, None),
+])
+def test_winograd_says_why_its_transforms_do_not_pay(N, H, W, C, K, reason):
+    cost = winograd.cost(shapes.conv2d("conv2d", (N, H, W, C), (3, 3, C, K), 1, 1, 1, 1))
+    assert math.isfinite(cost.time) == (reason is None) and (reason or "quarter") in cost.why
+    assert (functional.conv.algorithm_of((N, H, W, C), (3, 3, C, K), padding=1) == "winograd") == (reason is None)
 
 
 def test_bands_and_parts_change_no_bit(monkeypatch):
