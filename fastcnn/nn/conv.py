@@ -133,7 +133,7 @@ class Conv2D(_Convolution):
         """Return the name of the algorithm that forward takes."""
         if self.algorithm != "auto":
             return self.algorithm
-        return functional.conv.algorithm_of(x_shape, self.weight.shape, **self._geometry)
+        return functional.conv.choose(x_shape, self.weight.shape, **self._geometry).name
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""

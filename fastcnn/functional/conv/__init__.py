@@ -5,7 +5,7 @@ Each algorithm is a module that satisfies the Protocol of `algorithm.py`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
 from .. import arrays, loops
 from ..activation import through_relu
-from . import depthwise, direct, narrow, pointwise, products, winograd
-from .algorithm import Algorithm
+from . import depthwise, direct, narrow, pointwise, problem, products, winograd
+from .algorithm import Algorithm, Cost, Fit
 
 __all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
 
@@ -43,43 +43,78 @@ _MODULES: dict[str, Algorithm] = {
 ALGORITHMS = "auto", *_MODULES
 
 
-def _best(w: Window) -> str:
-    """Name of the algorithm of least cost: a function of the shape alone, so that results never depend on timing."""
-    return min((name for name, module in _MODULES.items() if module.fits(w)), key=lambda name: _MODULES[name].cost(w).time)
+class Candidate(NamedTuple):
+    """An algorithm beside a convolution: whether it fits and, where it does, what it costs."""
+
+    name: str
+    fit: Fit
+    cost: Cost | None
 
 
-def _choose(function: str, algorithm: str, w: Window) -> str:
-    """Name of the algorithm for a window; ValueError: there is none of that name, ShapeError: it does not fit."""
+class Choice(NamedTuple):
+    """The algorithm of a convolution and the reason, made once for each geometry and kept."""
+
+    name: str
+    algorithm: Algorithm
+    for_weight: Algorithm  # that of the gradient of the weight
+    window: Window
+    y_shape: tuple[int, int, int, int]
+    why: str
+
+    def __str__(self) -> str:
+        """One line; its first word is a convolution that `fastcnn verify --shape` checks."""
+        return f"{problem.of(self.window)}: {self.name}, {self.why}"
+
+
+def candidates(w: Window) -> list[Candidate]:
+    """Every algorithm, whether or not it fits a window."""
+    fits = {name: module.fits(w) for name, module in _MODULES.items()}
+    return [Candidate(name, fit, _MODULES[name].cost(w) if fit else None) for name, fit in fits.items()]
+
+
+def _best(w: Window) -> tuple[str, str]:
+    """Name of the algorithm of least cost and why: a function of the shape alone, so that results never depend on timing."""
+    cost, name = min((candidate.cost, candidate.name) for candidate in candidates(w) if candidate.cost is not None)
+    return name, str(cost)
+
+
+def _choose(function: str, algorithm: str, w: Window) -> tuple[str, str]:
+    """Name of the algorithm for a window and why; ValueError: there is none of that name, ShapeError: it does not fit."""
     shapes.one_of(function, "algorithm", algorithm, ALGORITHMS)
     if algorithm == "auto":
         return _best(w)
     if not (fit := _MODULES[algorithm].fits(w)):
-        possible = [name for name, module in _MODULES.items() if module.fits(w)]
+        possible = [candidate.name for candidate in candidates(w) if candidate.fit]
         raise ShapeError(f"{function}: algorithm is {algorithm!r}, but {fit.why_not}; expected {' or '.join(possible)} for a "
                          f"{w.R}x{w.S} filter with stride {w.stride_rows, w.stride_columns}, dilation "
                          f"{w.dilation_rows, w.dilation_columns}, {w.groups} groups, {w.C} to {w.K} channels")
-    return algorithm
+    return algorithm, "the one that was asked for"
 
 
-def _for_weight(chosen: Algorithm, w: Window) -> Algorithm:
-    """Module that makes the gradient of the weight where all algorithms are open and `chosen` makes the rest."""
-    return narrow if chosen is direct and narrow.pays_for_weight(w) else chosen
+def _of_window(function: str, w: Window, algorithm: str) -> Choice:
+    name, why = _choose(function, algorithm, w)
+    chosen = _MODULES[name]
+    by_pixels = algorithm == "auto" and chosen is direct and narrow.pays_for_weight(w)
+    return Choice(name, chosen, narrow if by_pixels else chosen, w, (w.N, w.P, w.Q, w.K), why)
 
 
 @arrays.remembered
-def _planned(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
-             dilation: shapes.Pair, groups: int, algorithm: str,
-             ) -> tuple[Algorithm, Algorithm, Window, tuple[int, int, int, int]]:
-    """Module of the algorithm, that of the gradient of the weight, geometry, and shape of y."""
-    w = shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
-    chosen = _MODULES[_choose(function, algorithm, w)]
-    return chosen, _for_weight(chosen, w) if algorithm == "auto" else chosen, w, (w.N, w.P, w.Q, w.K)
+def _chosen(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
+            dilation: shapes.Pair, groups: int, algorithm: str) -> Choice:
+    return _of_window(function, shapes.conv2d(function, x, weight, stride, padding, dilation, groups), algorithm)
 
 
-def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1,
-                 padding: shapes.Padding = 0, dilation: shapes.Pair = 1, groups: int = 1) -> str:
-    """Name of the algorithm that `algorithm="auto"` takes for these shapes."""
-    return _choose("conv2d", "auto", shapes.conv2d("conv2d", x_shape, weight_shape, stride, padding, dilation, groups))
+@arrays.remembered
+def _chosen_transposed(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: Padding,
+                       output_padding: shapes.Pair, dilation: shapes.Pair, groups: int, algorithm: str) -> Choice:
+    w = shapes.conv_transpose2d(function, x, weight, stride, padding, output_padding, dilation, groups)
+    return _of_window(function, w, algorithm)
+
+
+def choose(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1, padding: Padding = 0,
+           dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto") -> Choice:
+    """Return what `conv2d` does for these shapes: `name` of the algorithm and, printed, the reason."""
+    return _chosen("conv2d", x_shape, weight_shape, stride, padding, dilation, groups, algorithm)
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
@@ -100,7 +135,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     shape.
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
-    chosen, _, w, y_shape = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    _, chosen, _, w, y_shape, _ = _chosen("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     epilogue = Epilogue(arrays.as_bias("conv2d", bias, w.K, x.dtype), arrays.as_residual("conv2d", add, y_shape, x.dtype),
                         bool(relu))
     y = arrays.as_output("conv2d", out, y_shape, x.dtype)
@@ -119,8 +154,8 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     `out` is two arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
-    chosen, for_weight, w, y_shape = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups,
-                                              algorithm)
+    _, chosen, for_weight, w, y_shape, _ = _chosen("conv2d_backward", x.shape, weight.shape, stride, padding, dilation,
+                                                   groups, algorithm)
     shapes.same_shape("conv2d_backward", "dy", dy.shape, y_shape, "the shape of y")
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
@@ -136,9 +171,6 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     return dx, dweight, dbias
 
 
-_transposed_geometry = arrays.remembered(shapes.conv_transpose2d)
-
-
 def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: Padding = 0,
                      output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1,
                      algorithm: str = "auto") -> np.ndarray:
@@ -148,10 +180,11 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pa
     `conv2d`, of whose gradient it is. ShapeError, DTypeError: arguments that do not fit.
     """
     x, weight = arrays.floats("conv_transpose2d", x=x, weight=weight)
-    w = _transposed_geometry("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
+    _, chosen, _, w, _, _ = _chosen_transposed("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding,
+                                               dilation, groups, algorithm)
     y = buffers.empty((w.N, w.H, w.W, w.C), x.dtype)
     bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
-    _MODULES[_choose("conv_transpose2d", algorithm, w)].backward_input(x, weight, arrays.NOTHING[x.dtype], w, y)
+    chosen.backward_input(x, weight, arrays.NOTHING[x.dtype], w, y)
     if len(bias):
         arithmetic.add_to_channels(y.reshape(-1), bias[arrays.channel_of_lane(w.C)], threads.workers(y.size))
     return y
@@ -165,9 +198,9 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     """Gradients (dx, dweight, dbias) of conv_transpose2d from dy (N, P, Q, K); each is None where it is not needed."""
     function = "conv_transpose2d_backward"
     dy, x, weight = arrays.floats(function, dy=dy, x=x, weight=weight)
-    w = _transposed_geometry(function, x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
+    _, chosen, for_weight, w, _, _ = _chosen_transposed(function, x.shape, weight.shape, stride, padding, output_padding,
+                                                        dilation, groups, algorithm)
     shapes.same_shape(function, "dy", dy.shape, (w.N, w.H, w.W, w.C), "the shape of y")
-    chosen = _MODULES[_choose(function, algorithm, w)]
     dx = None
     if need_dx:
         dx = buffers.empty(x.shape, x.dtype)
@@ -175,7 +208,7 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     dweight = None
     if need_dweight:
         dweight = buffers.empty(weight.shape, weight.dtype)
-        (_for_weight(chosen, w) if algorithm == "auto" else chosen).backward_weight(x, dy, w, dweight)
+        for_weight.backward_weight(x, dy, w, dweight)
     dbias = None
     if need_dbias:
         dbias = buffers.empty((w.C,), dy.dtype)
