@@ -703,11 +703,12 @@ def run(progress: Callable[[Outcome], object] = print, fail: Callable[[str], obj
     outcomes = []
     for row in rows:
         named = checks_of(row) if everything else representative(row)
-        checks: Iterable[Check] = list(shaped(row, shape)) if shape is not None else itertools.chain(named, drawn(row, numbers))
-        if not checks:  # a row of another operation, or an algorithm that does not fit
+        checks = itertools.chain(named, drawn(row, numbers)) if shape is None else shaped(row, shape)
+        first = next(checks, None)
+        if first is None:  # a row of another operation than the shape's, or an algorithm that does not fit it
             continue
         with _outcome(row.name, progress) as outcome:
-            _make(checks, outcome, fail)
+            _make(itertools.chain([first], checks), outcome, fail)
         outcomes.append(outcome)
     return Report(outcomes, time.perf_counter() - start)
 

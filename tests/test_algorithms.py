@@ -188,7 +188,7 @@ def integers(*shape):
 
 @pytest.mark.parametrize(("word", "geometry"), [
     ("n64h32w32c64k128r3s3pad1", {"padding": 1}),
-    ("n1h9w8c2k3r3s5stride2,1dilation1,2pad1,0", {"stride": (2, 1), "dilation": (1, 2), "padding": (1, 0)}),
+    ("n1h9w12c2k3r3s5stride2,1dilation1,2pad1,0", {"stride": (2, 1), "dilation": (1, 2), "padding": (1, 0)}),
     ("n1h5w5c4k8r2s2pad0,1,1,2groups4", {"padding": ((0, 1), (1, 2)), "groups": 4}),
 ])
 def test_a_convolution_is_written_as_one_word(word, geometry):
