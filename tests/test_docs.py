@@ -1,8 +1,13 @@
-"""The pages of docs/: their code runs and prints what it says, and their names, arguments, commands and links exist."""
+"""The pages of docs/: their code runs and prints what it says, and their names, arguments, commands and links exist.
+
+Docstrings: their examples run, and their parameters are those of the signature.
+"""
 
 from __future__ import annotations
 
 import ast
+import doctest
+import importlib
 import inspect
 import re
 import shlex
@@ -12,7 +17,7 @@ import numpy as np
 import pytest
 
 import fastcnn
-from fastcnn import data, nn, optim, training
+from fastcnn import data, functional, models, nn, optim, training
 from fastcnn.cli import parser
 
 REPOSITORY = Path(__file__).parents[1]
@@ -113,3 +118,49 @@ def arguments(name, *places):
     """The parameters of the constructor of that name in the first place that has one."""
     kind = next(getattr(place, name) for place in places if hasattr(place, name))
     return {key: parameter for key, parameter in inspect.signature(kind.__init__).parameters.items() if key != "self"}
+
+
+# Docstrings
+
+MODULES = [importlib.import_module(".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"))
+           for path in sorted((REPOSITORY / "fastcnn").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
+EXAMPLES = {example.name: example for module in MODULES for example in doctest.DocTestFinder(exclude_empty=True).find(
+    module, extraglobs={"np": np, "fastcnn": fastcnn, "F": functional, "data": data, "models": models, "nn": nn,
+                        "optim": optim})}
+OPERATIONS = [name for name in functional.__all__ if callable(getattr(functional, name))]
+DOCUMENTED = {f"{place.__name__}.{name}": getattr(place, name) for place in (functional, nn, optim, data, models, training)
+              for name in place.__all__ if "Parameters\n" in (getattr(place, name).__doc__ or "")}
+VERBS = {"Add", "Average", "Clip", "Compute", "Convolve", "Cross-correlate", "Enlarge", "Join", "Multiply", "Normalise",
+         "Pick", "Return", "Scale", "Set", "Split", "Take"}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_of_docstrings_give_what_they_say(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    assert runner.run(EXAMPLES[name], out=report.append).failed == 0, "".join(report)
+
+
+def section(function, title):
+    """The text below that title of a docstring in the style of numpydoc, or None."""
+    found = re.search(rf"\n{title}\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)", inspect.getdoc(function), re.DOTALL)
+    return found and found[1]
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_documented_parameters_are_those_of_the_signature(name):
+    function = DOCUMENTED[name]
+    heads = re.findall(r"^(\w+(?:, \w+)*)(?: : .+)?$", section(function, "Parameters"), re.MULTILINE)
+    assert [name for head in heads for name in head.split(", ")] == list(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_have_a_sentence_that_begins_with_a_verb_sections_and_a_short_example(name):
+    function = getattr(functional, name)
+    assert f"{functional.__name__}.{name}" in DOCUMENTED
+    sentence = inspect.getdoc(function).partition("\n")[0]
+    assert sentence.split()[0] in VERBS and sentence.endswith("."), sentence
+    assert (section(function, "Returns") is None) == (inspect.signature(function).return_annotation == "None")
+    shown = "".join(example.want for example in EXAMPLES[f"{function.__module__}.{name}"].examples)
+    assert 1 <= len(re.findall(r"[\d.]+|True|False", shown.replace("int32", ""))) <= 12
