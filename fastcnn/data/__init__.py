@@ -63,8 +63,8 @@ def load(name: str, root: StrPath | None = None, download: bool = True) -> Datas
     Examples
     --------
     >>> digits = data.load("digits")
-    >>> digits.train.images.shape, digits.test.labels[:3], digits.classes[-1]
-    ((1442, 8, 8, 1), array([5, 0, 9]), '9')
+    >>> digits.train.images.shape, digits.test.labels[:3].tolist(), digits.classes[-1]
+    ((1442, 8, 8, 1), [5, 0, 9], '9')
     """
     one_of("load", "name", name, names())
     source = sources.SOURCES[name]

@@ -78,8 +78,8 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     Examples
     --------
     >>> y, argmax = F.max_pool2d(np.array([1.0, 5.0, 2.0, 3.0, 4.0, 6.0]).reshape(1, 2, 3, 1), 2, stride=1)
-    >>> y.ravel(), argmax.ravel()
-    (array([5., 6.]), array([1, 5], dtype=int32))
+    >>> y.ravel(), argmax.ravel().tolist()
+    (array([5., 6.]), [1, 5])
     """
     x, job, y, argmax = of_max_pool2d(x, (kernel_size, stride, padding, dilation, ceil_mode))
     kernels.max_pool2d(x.ravel(), job.window, job.distances, arrays.floor(relu), y.ravel(), argmax.ravel(),
@@ -411,8 +411,9 @@ def global_max_pool2d(x: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Examples
     --------
-    >>> F.global_max_pool2d(np.array([1.0, 30.0, 3.0, 10.0]).reshape(1, 2, 1, 2))
-    (array([[ 3., 30.]]), array([[1, 0]], dtype=int32))
+    >>> y, argmax = F.global_max_pool2d(np.array([1.0, 30.0, 3.0, 10.0]).reshape(1, 2, 1, 2))
+    >>> y, argmax.tolist()
+    (array([[ 3., 30.]]), [[1, 0]])
     """
     y, argmax = _adaptive_max("global_max_pool2d", x, 1)
     return y.reshape(y.shape[0], -1), argmax.reshape(y.shape[0], -1)
@@ -469,8 +470,8 @@ def adaptive_max_pool2d(x: Any, output_size: Pair) -> tuple[np.ndarray, np.ndarr
     Examples
     --------
     >>> y, argmax = F.adaptive_max_pool2d(np.array([1.0, 5.0, 2.0]).reshape(1, 1, 3, 1), (1, 2))
-    >>> y.ravel(), argmax.ravel()  # columns 0 to 1, and 1 to 2
-    (array([5., 5.]), array([1, 1], dtype=int32))
+    >>> y.ravel(), argmax.ravel().tolist()  # columns 0 to 1, and 1 to 2
+    (array([5., 5.]), [1, 1])
     """
     return _adaptive_max("adaptive_max_pool2d", x, output_size)
 
