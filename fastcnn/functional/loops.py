@@ -1,8 +1,7 @@
-"""The textbook kernels (kernels/loops.py): an algorithm of convolution for any window, and pooling and batch norm.
+"""The textbook kernels (kernels/loops.py): an algorithm of convolution that takes any window, and pooling and batch norm.
 
-Each function has the signature, the checks and the values of the function of the same name in `functional`, whose docstring
-applies. `algorithm="auto"` never takes them: they are meant for reading, for a debugger, and as the lowest rung of `fastcnn
-bench ladder`.
+Each function has the signature, the checks and the values of its namesake elsewhere in `functional`. `algorithm="auto"`
+never takes them: they are for reading, for a debugger, and as the lowest rung of `fastcnn bench ladder`.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from .conv import products
 
 
 def fits(w: Window) -> bool:
-    """Return whether the algorithm can do this window: always."""
+    """Whether the algorithm can do this window: always."""
     return True
 
 
 def pays(w: Window) -> bool:
-    """Return whether `algorithm="auto"` is to choose it: never."""
+    """Whether it is worth being chosen: never."""
     return False
 
 
@@ -70,7 +69,7 @@ def _finish(y: np.ndarray, addend: np.ndarray, relu: bool) -> None:
 
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0, dilation: Pair = 1,
                ceil_mode: bool = False, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Take the first maximum of each window, as `functional.max_pool2d`."""
+    """First maximum of every window, and where it lies, as `functional.max_pool2d`."""
     x, job, y, argmax = pool.of_max_pool2d(x, (kernel_size, stride, padding, dilation, ceil_mode))
     kernels.max_pool2d(x, (job.w.R, job.w.S), *_steps(job.w), y, argmax)
     _finish(y, arrays.NOTHING[y.dtype], relu)
@@ -80,7 +79,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
 def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], *, y: Any = None,
                         kernel_size: Pair | None = None, stride: Pair | None = None, padding: Padding = 0,
                         dilation: Pair = 1, ceil_mode: bool = False) -> np.ndarray:
-    """Add each gradient to the pixel that was the maximum of its window, as `functional.max_pool2d_backward`."""
+    """Add each gradient to the pixel that won its window, as `functional.max_pool2d_backward`."""
     window = None if kernel_size is None else (kernel_size, stride, padding, dilation, ceil_mode)
     dy, argmax, sizes, y, _ = pool.of_max_pool2d_backward(dy, argmax, x_shape, y, window)
     dx = buffers.empty(sizes, dy.dtype)
@@ -90,7 +89,7 @@ def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]
 
 def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0, ceil_mode: bool = False,
                count_include_pad: bool = True) -> np.ndarray:
-    """Average each window, as `functional.avg_pool2d`."""
+    """Mean of every window, as `functional.avg_pool2d`."""
     x, w, y = pool.of_avg_pool2d(x, (kernel_size, stride, padding, 1, ceil_mode))
     kernels.avg_pool2d(x, *_counted(w), bool(count_include_pad), y)
     return y
@@ -98,7 +97,7 @@ def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
 
 def avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, *, stride: Pair | None = None,
                         padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True) -> np.ndarray:
-    """Share each gradient equally among the pixels of its window, as `functional.avg_pool2d_backward`."""
+    """Give every pixel of a window an equal share of its gradient, as `functional.avg_pool2d_backward`."""
     dy, w, dx = pool.of_avg_pool2d_backward(dy, x_shape, (kernel_size, stride, padding, 1, ceil_mode))
     kernels.avg_pool2d_backward(dy, *_counted(w), bool(count_include_pad), dx)
     return dx
@@ -113,7 +112,7 @@ def _counted(w: Window) -> tuple[tuple[int, int], tuple[int, int], tuple[tuple[i
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
                momentum: float = 0.1, eps: float = 1e-5, relu: bool = False, add: Any = None,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Normalise each channel over the batch, as `functional.batch_norm`."""
+    """Give every channel mean beta and standard deviation gamma, as `functional.batch_norm`."""
     _, x, gamma, beta, old_mean, old_var, momentum, eps, addend = norm.of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
     y, rows, M = buffers.empty(x.shape, x.dtype), _rows(x), x.size // gamma.size
@@ -133,7 +132,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
 def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *, training: bool = True, y: Any = None,
                         out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute the gradients of batch_norm, as `functional.batch_norm_backward`."""
+    """Gradients (dx, dgamma, dbeta) of batch_norm, as `functional.batch_norm_backward`."""
     _, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = norm.of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
     passed, dx = through_relu("batch_norm_backward", dy, y), buffers.empty(x.shape, x.dtype)
     kernels.batch_norm_backward(_rows(passed), _rows(x), gamma, (mean, inverse_std), bool(training), dgamma, dbeta,
