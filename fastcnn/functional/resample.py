@@ -109,10 +109,26 @@ def transposed(function: str, dy: Any, x_shape: tuple[int, int, int, int], rows:
 
 
 def pad2d(x: Any, padding: Padding, *, mode: str = "constant", value: float = 0.0) -> np.ndarray:
-    """Put rows and columns around images: x (N, H, W, C) -> y (N, H + top + bottom, W + left + right, C).
+    """Add rows and columns around images.
 
-    `padding` is an int, (rows, columns) or ((top, bottom), (left, right)). `mode` is "constant" (the value), "reflect"
-    (mirrored, the border itself once; less than the image is wide) or "replicate" (the border again and again).
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    padding : int, (rows, columns) or ((top, bottom), (left, right))
+    mode : "constant", "reflect" or "replicate"
+        Fill with `value`; mirror the image without repeating its border (which needs more pixels than padding); or repeat
+        the border.
+    value : float
+        For mode "constant".
+
+    Returns
+    -------
+    y : (N, H + top + bottom, W + left + right, C) array
+
+    Examples
+    --------
+    >>> F.pad2d(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), ((0, 0), (2, 1)), mode="reflect").ravel()
+    array([3., 2., 1., 2., 3., 2.])
     """
     x = arrays.as_floats("pad2d", "x", x)
     rows, columns = _padding("pad2d", shapes.images("pad2d", "x", x.shape), padding, mode)
@@ -127,7 +143,25 @@ def _fill(value: Any) -> float:
 
 
 def pad2d_backward(dy: Any, x_shape: tuple[int, int, int, int], padding: Padding, *, mode: str = "constant") -> np.ndarray:
-    """Gradient of pad2d: to each pixel the sum of its copies' gradients, dy (N, P, Q, C) -> dx of x_shape."""
+    """Compute the gradient of `pad2d`: each pixel receives the sum of the gradients of its copies.
+
+    Parameters
+    ----------
+    dy : (N, H + top + bottom, W + left + right, C) array
+    x_shape : (N, H, W, C)
+    padding, mode : pair, str
+        As in `pad2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Examples
+    --------
+    >>> dy = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
+    >>> F.pad2d_backward(dy, (1, 1, 2, 1), ((0, 0), (0, 1)), mode="replicate").ravel()
+    array([1., 5.])
+    """
     sizes = shapes.image_sizes("pad2d_backward", "x_shape", x_shape)
     return transposed("pad2d_backward", dy, sizes, *_padding("pad2d_backward", sizes, padding, mode))
 
@@ -139,10 +173,23 @@ def _padding(function: str, x: tuple[int, int, int, int], padding: Padding, mode
 
 
 def upsample2d(x: Any, scale: Pair, *, mode: str = "nearest") -> np.ndarray:
-    """Make images `scale` times as large, an int or (rows, columns): x (N, H, W, C) -> y (N, H * rows, W * columns, C).
+    """Enlarge images by whole factors.
 
-    `mode` is "nearest", which repeats pixels, or "bilinear", which takes lines between their centres (PyTorch's
-    align_corners=False).
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    scale : int or (rows, columns)
+    mode : "nearest" or "bilinear"
+        Repeat pixels, or interpolate between their centres (PyTorch's align_corners=False).
+
+    Returns
+    -------
+    y : (N, H * rows, W * columns, C) array
+
+    Examples
+    --------
+    >>> F.upsample2d(np.array([1.0, 3.0]).reshape(1, 1, 2, 1), (1, 2), mode="bilinear").ravel()
+    array([1. , 1.5, 2.5, 3. ])
     """
     x = arrays.as_floats("upsample2d", "x", x)
     rows, columns = _scaled("upsample2d", shapes.images("upsample2d", "x", x.shape), scale, mode)
@@ -150,7 +197,24 @@ def upsample2d(x: Any, scale: Pair, *, mode: str = "nearest") -> np.ndarray:
 
 
 def upsample2d_backward(dy: Any, x_shape: tuple[int, int, int, int], scale: Pair, *, mode: str = "nearest") -> np.ndarray:
-    """Gradient of upsample2d: to each pixel its shares of the gradients, dy (N, P, Q, C) -> dx of x_shape."""
+    """Compute the gradient of `upsample2d`.
+
+    Parameters
+    ----------
+    dy : (N, H * rows, W * columns, C) array
+    x_shape : (N, H, W, C)
+    scale, mode : int or pair, str
+        As in `upsample2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Examples
+    --------
+    >>> F.upsample2d_backward(np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 4, 1), (1, 1, 2, 1), (1, 2)).ravel()
+    array([3., 7.])
+    """
     sizes = shapes.image_sizes("upsample2d_backward", "x_shape", x_shape)
     return transposed("upsample2d_backward", dy, sizes, *_scaled("upsample2d_backward", sizes, scale, mode))
 

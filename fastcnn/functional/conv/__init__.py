@@ -120,19 +120,56 @@ def choose(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: s
 def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
            dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", relu: bool = False, add: Any = None,
            out: np.ndarray | None = None) -> np.ndarray:
-    """Cross-correlate images x (N, H, W, C) with weight (R, S, C // groups, K): y (N, P, Q, K).
+    """Cross-correlate images with filters.
 
-    `padding` is an int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"; `bias` is (K,). `algorithm`
-    is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a
-    channel), "loops" (the textbook kernel, for reading) or "auto", which chooses by shape alone. `add`, an array like y, is
-    added and `relu` gives max(y, 0) in the same pass. `out` receives y where given. float32 or float64, all of one dtype.
-    ShapeError, DTypeError: arguments that do not fit.
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    weight : (R, S, C // groups, K) array
+    bias : (K,) array, optional
+    stride : int or (rows, columns)
+    padding : int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"
+    dilation : int or (rows, columns)
+    groups : int
+        Divides C and K.
+    algorithm : str
+        "auto" chooses by shape alone. "direct" and "loops" (the textbook kernel, for reading) fit every shape, "narrow"
+        few channels, "winograd" 3x3 filters with stride 1, "matmul" 1x1 filters with stride 1, "depthwise" one filter per
+        channel.
+    relu : bool
+        Return max(y, 0), computed in the same pass.
+    add : (N, P, Q, K) array, optional
+        Added to y in the same pass, before the ReLU.
+    out : (N, P, Q, K) array, optional
+        Receives the result.
 
-    y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p stride + r dilation - top, q stride + s dilation - left, c]
-    weight[r, s, c, k]. "winograd" makes blocks of 4x4 pixels of y from 6x6 pixels of x at once: its rounding errors follow
-    the largest of these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not see it), and NaN or
-    infinity reaches the whole block. All others give each pixel of y from what it sees alone; "direct" and "loops" fit every
-    shape.
+    Returns
+    -------
+    y : (N, P, Q, K) array
+        With one group y[n, p, q, k] = bias[k] + sum over r, s, c of
+        x[n, p stride + r dilation - top, q stride + s dilation - left, c] weight[r, s, c, k].
+
+    Raises
+    ------
+    ShapeError
+        Shapes do not fit, or `algorithm` does not fit the shape.
+
+    Notes
+    -----
+    "winograd" computes blocks of 4x4 pixels of y from 6x6 pixels of x. Its rounding errors are relative to the largest of
+    these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not depend on it), and a NaN or an
+    infinity reaches the whole block. The other algorithms compute each pixel of y from the pixels that its filter covers.
+
+    References
+    ----------
+    Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016 (Winograd).
+
+    Examples
+    --------
+    >>> x, weight = np.arange(9.0).reshape(1, 3, 3, 1), np.array([[1.0, 0.0], [0.0, -1.0]]).reshape(2, 2, 1, 1)
+    >>> F.conv2d(x, weight, np.array([5.0])).reshape(2, 2)  # x[p, q] - x[p + 1, q + 1] + 5
+    array([[1., 1.],
+           [1., 1.]])
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     _, chosen, _, w, y_shape, _ = _chosen("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
@@ -148,10 +185,37 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
                     need_dweight: bool = True, need_dbias: bool = True, y: Any = None, add: Any = None,
                     out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Gradients (dx, dweight, dbias) of conv2d from dy (N, P, Q, K); each is None where it is not needed.
+    """Compute the gradients of `conv2d`.
 
-    Arguments as in `conv2d`; `y` is what it gave with `relu`, and None without. `add`, an array like x, is added to dx.
-    `out` is two arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
+    Parameters
+    ----------
+    dy : (N, P, Q, K) array
+    x, weight, stride, padding, dilation, groups, algorithm : optional
+        As in `conv2d`.
+    need_dx, need_dweight, need_dbias : bool
+        What to compute.
+    y : (N, P, Q, K) array, optional
+        The result of `conv2d` with `relu`, else None.
+    add : (N, H, W, C) array, optional
+        Added to dx in the same pass.
+    out : pair of arrays or None
+        Arrays that receive dweight and dbias.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array or None
+    dweight : (R, S, C // groups, K) array or None
+        With stride 1, one group and no padding
+        dweight[r, s, c, k] = sum over n, p, q of x[n, p + r, q + s, c] dy[n, p, q, k].
+    dbias : (K,) array or None
+        dbias[k] = sum over n, p, q of dy[n, p, q, k].
+
+    Examples
+    --------
+    >>> x, weight = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), np.array([10.0, 1.0]).reshape(1, 2, 1, 1)
+    >>> dx, dweight, dbias = F.conv2d_backward(np.array([1.0, 2.0]).reshape(1, 1, 2, 1), x, weight)
+    >>> dx.ravel(), dweight.ravel(), dbias
+    (array([10., 21.,  2.]), array([5., 8.]), array([3.]))
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
     _, chosen, for_weight, w, y_shape, _ = _chosen("conv2d_backward", x.shape, weight.shape, stride, padding, dilation,
@@ -174,10 +238,30 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
 def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: Padding = 0,
                      output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1,
                      algorithm: str = "auto") -> np.ndarray:
-    """Transposed convolution, the input gradient of conv2d: x (N, H, W, C), weight (R, S, K // groups, C) -> y (N, P, Q, K).
+    """Convolve images with a transposed filter: the gradient of `conv2d` by its input.
 
-    P = (H - 1) * stride + (R - 1) * dilation + 1 - padding of both sides + output_padding; `bias` is (K,). `algorithm` as in
-    `conv2d`, of whose gradient it is. ShapeError, DTypeError: arguments that do not fit.
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    weight : (R, S, K // groups, C) array
+    bias : (K,) array, optional
+    stride, padding : optional
+        As in `conv2d`, of the convolution whose gradient this is; padding in numbers only.
+    output_padding : int or (rows, columns)
+        Rows and columns added at the end, fewer than the stride or the dilation.
+    dilation, groups, algorithm : optional
+        As in `conv2d`.
+
+    Returns
+    -------
+    y : (N, P, Q, K) array
+        P = (H - 1) * stride + (R - 1) * dilation + 1 - padding of both sides + output_padding; Q likewise.
+
+    Examples
+    --------
+    >>> x, weight = np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.array([10.0, 1.0]).reshape(1, 2, 1, 1)
+    >>> F.conv_transpose2d(x, weight, stride=(1, 2)).ravel()
+    array([10.,  1., 20.,  2.])
     """
     x, weight = arrays.floats("conv_transpose2d", x=x, weight=weight)
     _, chosen, _, w, _, _ = _chosen_transposed("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding,
@@ -195,7 +279,29 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
                               algorithm: str = "auto", need_dx: bool = True, need_dweight: bool = True,
                               need_dbias: bool = True,
                               ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Gradients (dx, dweight, dbias) of conv_transpose2d from dy (N, P, Q, K); each is None where it is not needed."""
+    """Compute the gradients of `conv_transpose2d`.
+
+    Parameters
+    ----------
+    dy : (N, P, Q, K) array
+    x, weight, stride, padding, output_padding, dilation, groups, algorithm : optional
+        As in `conv_transpose2d`.
+    need_dx, need_dweight, need_dbias : bool
+        What to compute.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array or None
+    dweight : (R, S, K // groups, C) array or None
+    dbias : (K,) array or None
+
+    Examples
+    --------
+    >>> x, weight = np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.array([10.0, 1.0]).reshape(1, 2, 1, 1)
+    >>> dx, dweight, dbias = F.conv_transpose2d_backward(np.ones((1, 1, 3, 1)), x, weight)
+    >>> dx.ravel(), dweight.ravel(), dbias
+    (array([11., 11.]), array([3., 3.]), array([3.]))
+    """
     function = "conv_transpose2d_backward"
     dy, x, weight = arrays.floats(function, dy=dy, x=x, weight=weight)
     _, chosen, for_weight, w, _, _ = _chosen_transposed(function, x.shape, weight.shape, stride, padding, output_padding,
