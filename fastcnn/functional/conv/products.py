@@ -56,7 +56,7 @@ def add_to(y: np.ndarray, addend: np.ndarray, relu: bool = False) -> None:
     """Add a flat array, which may be empty, to y where it lies, and replace y by max(y, 0) with `relu`."""
     if len(addend):
         flat = y.reshape(-1)
-        arithmetic.add(flat, addend, arrays.floor(relu), flat, threads.workers(y.size))
+        arithmetic.add(flat, addend, bool(relu), flat, threads.workers(y.size))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
