@@ -37,7 +37,7 @@ def add(a: Any, b: Any, *, relu: bool = False) -> np.ndarray:
     a, b = arrays.floats("add", a=a, b=b)
     shapes.same_shape("add", "b", b.shape, a.shape, "the shape of a")
     y = buffers.empty(a.shape, a.dtype)
-    kernels.add(a.ravel(), b.ravel(), arrays.floor(relu), y.ravel(), threads.workers(a.size))
+    kernels.add(a.ravel(), b.ravel(), bool(relu), y.ravel(), threads.workers(a.size))
     return y
 
 
@@ -70,7 +70,7 @@ def concat(parts: Sequence[Any]) -> np.ndarray:
     y, first = buffers.empty((*outer, total), given[0].dtype), 0
     for part in given:
         C = part.shape[-1]
-        kernels.copy_channels(part.ravel(), C, 0, y.ravel(), total, first, C, threads.workers(part.size))
+        kernels.copy_channels(part.ravel(), C, y.ravel()[first:], total, C, threads.workers(part.size))
         first += C
     return y
 
@@ -101,7 +101,7 @@ def concat_backward(dy: Any, channels: Sequence[int]) -> tuple[np.ndarray, ...]:
     parts, first = [], 0
     for C in sizes:
         part = buffers.empty((*outer, C), dy.dtype)
-        kernels.copy_channels(dy.ravel(), total, first, part.ravel(), C, 0, C, threads.workers(part.size))
+        kernels.copy_channels(dy.ravel()[first:], total, part.ravel(), C, C, threads.workers(part.size))
         parts.append(part)
         first += C
     return tuple(parts)

@@ -13,7 +13,7 @@ from ..kernels.jit import threads
 from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer, real, same_shape
 from . import arrays
-from .activation import relu_backward
+from .activation import through_relu
 
 __all__ = ["batch_norm", "batch_norm_backward", "group_norm", "group_norm_backward", "layer_norm", "layer_norm_backward"]
 
@@ -31,16 +31,19 @@ class _Job(NamedTuple):
     C: int
     rows: int  # values in each channel
     channel: np.ndarray  # of each lane
-    width: int  # lanes
     chunks: int  # that are summed apart
-    sums: int  # elements of their sums
 
 
 @functools.lru_cache(maxsize=1024)
 def _job(function: str, shape: tuple[int, ...]) -> _Job:
     C, size = _channels(function, shape), math.prod(shape)
-    channel, chunks = arrays.channel_of_lane(C), arrays.chunks(size)
-    return _Job(C, size // C, channel, len(channel), chunks, chunks * 2 * len(channel))
+    return _Job(C, size // C, arrays.channel_of_lane(C), arrays.chunks(size))
+
+
+def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
+    """Memory for the sums of all chunks."""
+    values = buffers.workspace("norm", job.chunks * 2 * len(centre), arrays.FLOAT64)
+    return kernels.Sums(centre, values, job.chunks, job.rows)
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
@@ -91,22 +94,20 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     >>> y.ravel(), mean, variance
     (array([-1.,  1.]), array([0.2]), array([1.1]))
     """
-    job, x, gamma, beta, old_mean, old_var, momentum, eps, addend = of_batch_norm(
+    job, x, gamma, beta, old_mean, old_var, momentum, eps, residual = of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
-    flat, dtype, workers = x.ravel(), x.dtype, threads.workers(x.size)
-    centre, scale, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
-    inverse_std = np.empty(job.C, dtype)
+    flat, workers, norm = x.ravel(), threads.workers(x.size), kernels.Norm(gamma, beta, eps)
+    affine = kernels.Affine(*np.empty((3, len(job.channel)), x.dtype))
+    inverse_std = np.empty(job.C, x.dtype)
     if training:
-        shift, mean = flat[job.channel].astype(np.float64), np.empty(job.C, dtype)
-        sums = buffers.workspace("norm", job.sums, arrays.FLOAT64)
-        kernels.moments(flat, shift, sums, job.chunks, min(job.chunks, workers))
-        kernels.training(sums, job.chunks, shift, job.rows, gamma, beta, momentum, eps, old_mean, old_var,
-                         mean, inverse_std, centre, scale, offset, 1)
+        sums, mean = _sums(job, flat[job.channel].astype(np.float64)), np.empty(job.C, x.dtype)
+        kernels.moments(flat, sums, min(job.chunks, workers))
+        kernels.training(sums, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
         mean = old_mean.copy()
-        kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
-    y = buffers.empty(x.shape, dtype)
-    kernels.normalise(flat, centre, scale, offset, addend, arrays.floor(relu), y.ravel(), workers)
+        kernels.inference(norm, old_mean, old_var, inverse_std, affine, 1)
+    y = buffers.empty(x.shape, x.dtype)
+    kernels.normalise(flat, affine, residual, bool(relu), y.ravel(), workers)
     return y, (mean, inverse_std)
 
 
@@ -119,7 +120,7 @@ def of_batch_norm(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var:
     if not gamma.shape == beta.shape == old_mean.shape == old_var.shape == (job.C,):
         for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
             same_shape("batch_norm", name, array.shape, (job.C,), f"the channels of x{channels_last(x.shape, array.size)}")
-    eps, addend = real("batch_norm", "eps", eps, 0), arrays.as_residual("batch_norm", add, x.shape, x.dtype)
+    eps, residual = real("batch_norm", "eps", eps, 0), arrays.as_residual("batch_norm", add, x.shape, x.dtype)
     if training:
         momentum = real("batch_norm", "momentum", momentum, 0, 1)
         if job.rows == 1:
@@ -127,7 +128,7 @@ def of_batch_norm(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var:
                              "training (a batch size that leaves no single image at the end)")
         if old_mean is not running_mean or old_var is not running_var:
             arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
-    return job, x, gamma, beta, old_mean, old_var, momentum, eps, addend
+    return job, x, gamma, beta, old_mean, old_var, momentum, eps, residual
 
 
 def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
@@ -164,20 +165,18 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
            [0.]]), array([1.]), array([3.]))
     """
     job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
-    flat_dy, flat_x, dtype = dy.ravel(), x.ravel(), x.dtype
-    workers, floor = threads.workers(flat_x.size), arrays.floor(y is not None)
-    flat_y = flat_x if y is None else y.ravel()
-    centre, sums = mean[job.channel], buffers.workspace("norm", job.sums, arrays.FLOAT64)
-    scale, slope, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
-    kernels.products(flat_dy, flat_x, flat_y, floor, centre, sums, job.chunks, min(job.chunks, workers))
-    kernels.coefficients(sums, job.chunks, job.rows, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, 1)
-    dx = buffers.empty(x.shape, dtype)
+    flat, workers, sums = x.ravel(), threads.workers(x.size), _sums(job, mean[job.channel])
+    passed = kernels.Passed(dy.ravel(), flat if y is None else y.ravel(), y is not None)
+    slopes = kernels.Slopes(sums.centre, *np.empty((3, len(job.channel)), x.dtype))
+    kernels.products(flat, passed, sums, min(job.chunks, workers))
+    kernels.coefficients(sums, gamma, inverse_std, dgamma, dbeta, slopes, 1)
+    dx = buffers.empty(x.shape, x.dtype)
     if training:
-        kernels.gradient(flat_dy, flat_x, flat_y, floor, centre, scale, slope, offset, dx.ravel(), workers)
+        kernels.gradient(flat, passed, slopes, dx.ravel(), workers)
     else:
-        zero = np.zeros_like(scale)
-        passed = dy if y is None else relu_backward(dy, y)
-        kernels.normalise(passed.ravel(), zero, scale, zero, arrays.NOTHING[dtype], arrays.floor(False),
+        zero = np.zeros_like(slopes.scale)
+        affine = kernels.Affine(zero, slopes.scale, zero)
+        kernels.normalise(through_relu("batch_norm_backward", dy, y).ravel(), affine, arrays.NOTHING[x.dtype], False,
                           dx.ravel(), workers)
     return dx, dgamma, dbeta
 
@@ -363,23 +362,18 @@ def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarra
                 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     for name, array in (("gamma", gamma), ("beta", beta)):
         same_shape(function, name, array.shape, x.shape[-1:], f"the channels of x{channels_last(x.shape, array.size)}")
-    small = real(function, "eps", eps, 0)
+    norm = kernels.Norm(gamma, beta, real(function, "eps", eps, 0))
     y = buffers.empty(x.shape, x.dtype)
     mean, inverse_std = (buffers.empty((len(x), groups), x.dtype) for _ in range(2))
-    results = y.ravel(), mean.ravel(), inverse_std.ravel()
+    statistics = kernels.Groups(mean.ravel(), inverse_std.ravel(), groups)
     if x[0].size == x.shape[-1]:
-        kernels.row_norm(x.ravel(), gamma, beta, groups, small, *results, threads.workers(x.size))
+        kernels.row_norm(x.ravel(), norm, statistics, y.ravel(), threads.workers(x.size))
     else:
         workers = min(len(x), threads.workers(x.size))
-        shifts, sums, *rooms = _rooms(workers, gamma, 3)
-        kernels.group_norm(x.ravel(), gamma, beta, x[0].size, groups, small, shifts, sums, *rooms, *results, workers)
+        lanes = workers * len(arrays.channel_of_lane(x.shape[-1]))
+        affine = kernels.Affine(*np.empty((3, lanes), x.dtype))
+        kernels.group_norm(x.ravel(), norm, statistics, np.empty(3 * lanes), affine, y.ravel(), workers)
     return y, (mean, inverse_std)
-
-
-def _rooms(workers: int, gamma: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
-    """Room for each worker: float64 shifts (width,) and sums (2, width), and `count` further arrays (width,)."""
-    size = workers * len(arrays.channel_of_lane(len(gamma)))
-    return np.empty(size), np.empty(2 * size), *np.empty((count, size), gamma.dtype)
 
 
 def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray,
@@ -387,16 +381,16 @@ def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np
     N, C = len(x), x.shape[-1]
     same_shape(function, "gamma", gamma.shape, (C,), "the channels of x")
     dx = buffers.empty(x.shape, x.dtype)
-    given = dy.ravel(), x.ravel(), gamma, mean.ravel(), inverse_std.ravel()
-    if x[0].size == x.shape[-1]:
+    forward = kernels.Forward(x.ravel(), gamma, mean.ravel(), inverse_std.ravel(), groups)
+    if x[0].size == C:
         chunks = min(N, arrays.chunks(x.size))
-        sums = np.empty((chunks, 2, C))
-        workers = min(chunks, threads.workers(x.size))
-        room = np.empty(workers * (kernels.ROOM + 2 * C // groups), x.dtype)
-        kernels.row_norm_backward(*given, groups, room, dx.ravel(), sums.ravel(), chunks, workers)
+        sums, workers = np.empty((chunks, 2, C)), min(chunks, threads.workers(x.size))
+        workspace = np.empty(workers * (kernels.ROW_ELEMENTS + 2 * C // groups), x.dtype)
+        kernels.row_norm_backward(dy.ravel(), forward, workspace, dx.ravel(), sums.ravel(), chunks, workers)
     else:
-        workers, sums = min(N, threads.workers(x.size)), np.empty((N, 2, C))
-        _, *rooms = _rooms(workers, gamma, 4)
-        kernels.group_norm_backward(*given, x[0].size, groups, *rooms, dx.ravel(), sums.ravel(), workers)
+        sums, workers = np.empty((N, 2, C)), min(N, threads.workers(x.size))
+        lanes = workers * len(arrays.channel_of_lane(C))
+        slopes = kernels.Slopes(*np.empty((4, lanes), x.dtype))
+        kernels.group_norm_backward(dy.ravel(), forward, np.empty(2 * lanes), slopes, dx.ravel(), sums.ravel(), workers)
     dbeta, dgamma = sums.sum(axis=0).astype(x.dtype)
     return dx, dgamma, dbeta

@@ -21,24 +21,20 @@ __all__ = ["adadelta", "adagrad", "adam", "adamax", "clip_norms", "clip_values",
 _GRAIN = 16384  # elements that are worth a thread of their own
 
 
-def _buffers(function: str, zero: bool, parameter: np.ndarray, gradient: Any, **state: np.ndarray) -> list[np.ndarray]:
-    """Return parameter, gradient and state, each as (n,): all are written in place, the gradient only with `zero`."""
+def _buffers(function: str, parameter: np.ndarray, gradient: Any, decay: float, scale: float, zero: bool,
+             **state: np.ndarray) -> tuple[Any, ...]:
+    """Return parameter, kernels.Gradient and state, arrays (n,): all are written in place, the gradient only with `zero`."""
     given = [parameter, gradient, *state.values()]
-    if arrays.fit(given) and all(array.shape == parameter.shape for array in given):
-        return [array.ravel() for array in given]
-    arrays.in_place(function, parameter=parameter, **state)
-    if zero:
-        arrays.in_place(function, gradient=gradient)
-    values = {"parameter": parameter, "gradient": gradient, **state}
-    buffers = arrays.floats(function, **values)
-    for name, array in zip(values, buffers, strict=True):
-        same_shape(function, name, array.shape, parameter.shape, "the shape of parameter")
-    return [array.ravel() for array in buffers]
-
-
-def _end(function: str, scale: float, zero: bool) -> tuple[float, bool]:
-    """Return the last options of every kernel."""
-    return real(function, "scale", scale, 0), bool(zero)
+    if not (arrays.fit(given) and all(array.shape == parameter.shape for array in given)):
+        arrays.in_place(function, parameter=parameter, **state)
+        if zero:
+            arrays.in_place(function, gradient=gradient)
+        values = {"parameter": parameter, "gradient": gradient, **state}
+        given = arrays.floats(function, **values)
+        for name, array in zip(values, given, strict=True):
+            same_shape(function, name, array.shape, parameter.shape, "the shape of parameter")
+    parameter, slopes, *rest = [array.ravel() for array in given]
+    return parameter, kernels.Gradient(slopes, real(function, "scale", scale, 0), decay, bool(zero)), *rest
 
 
 def gradient_norm(gradient: Any) -> float:
@@ -107,11 +103,10 @@ def sgd(parameter: np.ndarray, gradient: Any, velocity: np.ndarray, *, lr: float
     """
     rate, momentum = real("sgd", "lr", lr, 0), real("sgd", "momentum", momentum, 0)
     decay = real("sgd", "weight_decay", weight_decay, 0)
-    buffers = _buffers("sgd", zero, parameter, gradient, velocity=velocity)
+    buffers = _buffers("sgd", parameter, gradient, decay, scale, zero, velocity=velocity)
     if integer("sgd", "step", step, 1) == 1:
         velocity.fill(0)
-    kernels.sgd(*buffers, rate, momentum, bool(nesterov), decay, *_end("sgd", scale, zero),
-                threads.workers(parameter.size, _GRAIN))
+    kernels.sgd(*buffers, rate, momentum, bool(nesterov), threads.workers(parameter.size, _GRAIN))
 
 
 def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.ndarray, *, lr: float, beta1: float,
@@ -150,9 +145,10 @@ def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.nda
     beta1, beta2 = real("adam", "beta1", beta1, 0, below=1), real("adam", "beta2", beta2, 0, below=1)
     decay, step = real("adam", "weight_decay", weight_decay, 0), integer("adam", "step", step, 1)
     shrink, coupled = (1 - rate * decay, 0.0) if decoupled else (1.0, decay)
-    kernels.adam(*_buffers("adam", zero, parameter, gradient, first=first, second=second),
-                 rate / (1 - beta1**step), beta1, 1 - beta1, beta2, 1 - beta2, 1 / math.sqrt(1 - beta2**step), small,
-                 shrink, coupled, *_end("adam", scale, zero), threads.workers(parameter.size, _GRAIN))
+    numbers = kernels.Step(rate / (1 - beta1**step), small, beta1, 1 - beta1, beta2, 1 - beta2,
+                           1 / math.sqrt(1 - beta2**step), shrink)
+    kernels.adam(*_buffers("adam", parameter, gradient, coupled, scale, zero, first=first, second=second), numbers,
+                 threads.workers(parameter.size, _GRAIN))
 
 
 def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, alpha: float, eps: float,
@@ -184,8 +180,8 @@ def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: flo
     """
     rate, alpha = real("rmsprop", "lr", lr, 0), real("rmsprop", "alpha", alpha, 0, 1)
     small, decay = real("rmsprop", "eps", eps, 0), real("rmsprop", "weight_decay", weight_decay, 0)
-    kernels.rmsprop(*_buffers("rmsprop", zero, parameter, gradient, square=square), rate, alpha, 1 - alpha, small, decay,
-                    *_end("rmsprop", scale, zero), threads.workers(parameter.size, _GRAIN))
+    kernels.rmsprop(*_buffers("rmsprop", parameter, gradient, decay, scale, zero, square=square),
+                    kernels.Step(rate, small, alpha, 1 - alpha), threads.workers(parameter.size, _GRAIN))
 
 
 def adagrad(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, eps: float,
@@ -217,8 +213,8 @@ def adagrad(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: flo
     """
     rate, small = real("adagrad", "lr", lr, 0), real("adagrad", "eps", eps, 0)
     decay = real("adagrad", "weight_decay", weight_decay, 0)
-    kernels.adagrad(*_buffers("adagrad", zero, parameter, gradient, square=square), rate, small, decay,
-                    *_end("adagrad", scale, zero), threads.workers(parameter.size, _GRAIN))
+    kernels.adagrad(*_buffers("adagrad", parameter, gradient, decay, scale, zero, square=square), rate, small,
+                    threads.workers(parameter.size, _GRAIN))
 
 
 def adadelta(parameter: np.ndarray, gradient: Any, square: np.ndarray, change: np.ndarray, *, lr: float, rho: float,
@@ -252,8 +248,8 @@ def adadelta(parameter: np.ndarray, gradient: Any, square: np.ndarray, change: n
     """
     rate, rho = real("adadelta", "lr", lr, 0), real("adadelta", "rho", rho, 0, 1)
     small, decay = real("adadelta", "eps", eps, 0), real("adadelta", "weight_decay", weight_decay, 0)
-    kernels.adadelta(*_buffers("adadelta", zero, parameter, gradient, square=square, change=change), rate, rho, 1 - rho,
-                     small, decay, *_end("adadelta", scale, zero), threads.workers(parameter.size, _GRAIN))
+    kernels.adadelta(*_buffers("adadelta", parameter, gradient, decay, scale, zero, square=square, change=change),
+                     kernels.Step(rate, small, rho, 1 - rho), threads.workers(parameter.size, _GRAIN))
 
 
 def adamax(parameter: np.ndarray, gradient: Any, first: np.ndarray, largest: np.ndarray, *, lr: float, beta1: float,
@@ -288,8 +284,8 @@ def adamax(parameter: np.ndarray, gradient: Any, first: np.ndarray, largest: np.
     rate, small = real("adamax", "lr", lr, 0), real("adamax", "eps", eps, 0)
     beta1, beta2 = real("adamax", "beta1", beta1, 0, below=1), real("adamax", "beta2", beta2, 0, below=1)
     decay, step = real("adamax", "weight_decay", weight_decay, 0), integer("adamax", "step", step, 1)
-    kernels.adamax(*_buffers("adamax", zero, parameter, gradient, first=first, largest=largest), rate / (1 - beta1**step),
-                   beta1, 1 - beta1, beta2, small, decay, *_end("adamax", scale, zero),
+    kernels.adamax(*_buffers("adamax", parameter, gradient, decay, scale, zero, first=first, largest=largest),
+                   kernels.Step(rate / (1 - beta1**step), small, beta1, 1 - beta1, beta2),
                    threads.workers(parameter.size, _GRAIN))
 
 
@@ -322,8 +318,8 @@ def lion(parameter: np.ndarray, gradient: Any, first: np.ndarray, *, lr: float, 
     """
     rate, decay = real("lion", "lr", lr, 0), real("lion", "weight_decay", weight_decay, 0)
     beta1, beta2 = real("lion", "beta1", beta1, 0, below=1), real("lion", "beta2", beta2, 0, below=1)
-    kernels.lion(*_buffers("lion", zero, parameter, gradient, first=first), rate, beta1, 1 - beta1, beta2, 1 - beta2, decay,
-                 *_end("lion", scale, zero), threads.workers(parameter.size, _GRAIN))
+    kernels.lion(*_buffers("lion", parameter, gradient, decay, scale, zero, first=first),
+                 kernels.Step(rate, 0.0, beta1, 1 - beta1, beta2, 1 - beta2), threads.workers(parameter.size, _GRAIN))
 
 
 def clip_values(gradient: np.ndarray, limit: float) -> None:
