@@ -16,10 +16,11 @@ from .jit.compile import inline_kernel, kernel, parallel_kernel
 from .lanes import fold, repeat
 from .vector.scalar import ZERO, quotient, unsigned
 from .vector.simd import (
+    integers_fill,
+    integers_load,
     lanes_add,
-    lanes_fill_like,
+    lanes_fill,
     lanes_load,
-    lanes_load_like,
     lanes_of,
     lanes_store,
     lanes_zero,
@@ -78,8 +79,8 @@ def _following(grid, pixel, rest):
 def _find_largest(x, image, C, grid, maxima, target):
     """The first maximum of the pixels of a grid, for each of C channels; -inf and -1 where it has none. NaN is the largest."""
     for channel in range(0, C, lanes_of(x)):
-        best = lanes_fill_like(lanes_zero(x), x, -np.inf)
-        winner = lanes_fill_like(best, maxima.argmax, grid.first if grid.rows * grid.columns > 0 else -1)
+        best = lanes_fill(x, -np.inf, lanes_of(x))
+        winner = integers_fill(best, grid.first if grid.rows * grid.columns > 0 else -1)
         pixel, rest = grid.first, grid.columns
         for _ in range(grid.rows * grid.columns):
             value = lanes_load(x, image + pixel * C + channel, C - channel)
@@ -160,7 +161,7 @@ def _route(dy, maxima, source, grid, C, dx, image):
         slope = lanes_load(dy, source + channel, C - channel)
         if maxima.relu:
             slope = where(lanes_load(maxima.y, source + channel, C - channel) <= ZERO, ZERO, slope)
-        winner = lanes_load_like(slope, maxima.argmax, source + channel, C - channel)
+        winner = integers_load(slope, maxima.argmax, source + channel, C - channel)
         pixel, rest = grid.first, grid.columns
         for _ in range(grid.rows * grid.columns):
             lanes_store(where(winner == pixel, slope, ZERO), dx, image + pixel * C + channel, C - channel)

@@ -126,9 +126,9 @@ def compared(x, numbers, y, places, count):
     a, b = I.lanes_load(x, 3, 99), I.lanes_load(x, 60, count)
     for place, mask in enumerate((a < b, a <= b, a > b, a >= b, a == b, a != b, ~(a < b), (a <= b) & (b <= a), a < 1.0)):
         I.lanes_store(I.where(mask, a, b), y, 100 * place, 99)
-        I.lanes_store(I.where(mask, 2, I.lanes_load_like(a, numbers, 5, count)), places, 100 * place, 99)
-        I.lanes_store(I.where(mask, I.lanes_fill_like(b, numbers, -7), 3), places, 100 * place + 50, count)
-    of_numbers = I.lanes_load_like(a, numbers, 8, count)
+        I.lanes_store(I.where(mask, 2, I.integers_load(a, numbers, 5, count)), places, 100 * place, 99)
+        I.lanes_store(I.where(mask, I.integers_fill(b, -7), 3), places, 100 * place + 50, count)
+    of_numbers = I.integers_load(a, numbers, 8, count)
     for place, mask in enumerate((of_numbers == 2, of_numbers != 2, of_numbers < 2, 2 >= of_numbers)):
         I.lanes_store(I.where(mask, 0.5, b), y, 1000 + 100 * place, 99)
 

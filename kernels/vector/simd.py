@@ -258,44 +258,57 @@ def lanes_fill(typing, array, value, count):
     return tile(array, value, types.intp), generate
 
 
+def _integers_of(tile: Tile) -> Tile:
+    """Integers as wide as the elements of a tile, so that a comparison of either kind chooses among both kinds."""
+    return Tile(1, 1, types.int32 if tile.element.bitwidth == 32 else types.int64, tile.lanes)
+
+
 @operation
-def lanes_load_like(tile, array, offset, count):
-    """One vector of an array's elements, with as many lanes as the tile: array[offset : offset + count], then zeros."""
-    vector = np.zeros(len(tile), array.dtype)
+def integers_fill(tile, value):
+    """One vector of integers with as many lanes as the tile, and as wide: `value` in all of them."""
+    return np.full(len(tile), value, f"i{tile.itemsize}")
+
+
+@integers_fill.in_llvm
+def integers_fill(typing, tile, value):
+    integers = _integers_of(tile)
+
+    def generate(context, builder, signature, args):
+        filled = broadcast(builder, context.cast(builder, args[1], signature.args[1], integers.element), integers.vector)
+        return builder.insert_value(ir.Constant(ir.ArrayType(integers.vector, 1), ir.Undefined), filled, 0)
+
+    return integers(tile, value), generate
+
+
+@operation
+def integers_load(tile, array, offset, count):
+    """One vector of integers with as many lanes as the tile, and as wide: array[offset : offset + count], then zeros."""
+    vector = integers_fill(tile, 0)
     count = max(0, min(count, len(tile)))
     vector[:count] = inside(array, offset, count)
     return vector
 
 
-@lanes_load_like.in_llvm
-def lanes_load_like(typing, tile, array, offset, count):
-    result = Tile(1, 1, array.dtype, tile.lanes)
+@integers_load.in_llvm
+def integers_load(typing, tile, array, offset, count):
+    integers = _integers_of(tile)
+    stored = ir.VectorType(_SCALARS[array.dtype], tile.lanes)
 
     def generate(context, builder, signature, args):
         _, array, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, result.vector)
-        loaded = masked_load(builder, pointer, lanes_below(builder, count, result.lanes), result.vector)
-        return builder.insert_value(ir.Constant(ir.ArrayType(result.vector, 1), ir.Undefined), loaded, 0)
+        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, stored)
+        loaded = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), stored)
+        return builder.insert_value(ir.Constant(ir.ArrayType(integers.vector, 1), ir.Undefined),
+                                    _converted(builder, loaded, integers.vector), 0)
 
-    return result(tile, array, types.intp, types.intp), generate
-
-
-@operation
-def lanes_fill_like(tile, array, value):
-    """One vector of an array's element type, with as many lanes as the tile: `value` in all of them."""
-    return np.full(len(tile), value, array.dtype)
+    return integers(tile, array, types.intp, types.intp), generate
 
 
-@lanes_fill_like.in_llvm
-def lanes_fill_like(typing, tile, array, value):
-    result = Tile(1, 1, array.dtype, tile.lanes)
-
-    def generate(context, builder, signature, args):
-        number = context.cast(builder, args[2], signature.args[2], result.element)
-        filled = broadcast(builder, number, result.vector)
-        return builder.insert_value(ir.Constant(ir.ArrayType(result.vector, 1), ir.Undefined), filled, 0)
-
-    return result(tile, array, value), generate
+def _converted(builder: Any, value: Any, vector: Any) -> Any:
+    """A vector of integers as one of others; any other vector as it is."""
+    if value.type == vector:
+        return value
+    return builder.sext(value, vector) if value.type.element.width < vector.element.width else builder.trunc(value, vector)
 
 
 @operation
@@ -359,7 +372,7 @@ def lanes_not_below(typing, tile, floor):
 
 @operation
 def lanes_store(vector, array, offset, count):
-    """Write the first `count` lanes to array[offset : offset + count], at most one vector."""
+    """Write the first `count` lanes to array[offset : offset + count], at most one vector; integers of any width to others."""
     count = max(0, min(count, len(vector)))
     inside(array, offset, count)[:] = vector[:count]
 
@@ -368,8 +381,10 @@ def lanes_store(vector, array, offset, count):
 def lanes_store(typing, tile, array, offset, count):
     def generate(context, builder, signature, args):
         value, array, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, tile.vector)
-        masked_store(builder, builder.extract_value(value, 0), pointer, lanes_below(builder, count, tile.lanes))
+        stored = ir.VectorType(_SCALARS[signature.args[1].dtype], tile.lanes)
+        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, stored)
+        value = _converted(builder, builder.extract_value(value, 0), stored)
+        masked_store(builder, value, pointer, lanes_below(builder, count, tile.lanes))
         return context.get_dummy_value()
 
     return types.void(tile, array, types.intp, types.intp), generate
