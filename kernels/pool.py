@@ -77,14 +77,14 @@ def _following(grid, pixel, rest):
 
 @inline_kernel
 def _find_largest(x, image, C, grid, maxima, target):
-    """The first maximum of the pixels of a grid, for each of C channels; -inf and -1 where it has none. NaN is the largest."""
+    """First maximum of a grid's pixels in each of C channels; -inf and -1 where it has none. NaN is the largest."""
     for channel in range(0, C, lanes_of(x)):
         best = lanes_fill(x, -np.inf, lanes_of(x))
         winner = integers_fill(best, grid.first if grid.rows * grid.columns > 0 else -1)
         pixel, rest = grid.first, grid.columns
         for _ in range(grid.rows * grid.columns):
             value = lanes_load(x, image + pixel * C + channel, C - channel)
-            wins = ~(value <= best) & (best == best)
+            wins = ~(value <= best) & (best <= np.inf)  # comparisons with NaN are false
             best, winner = where(wins, value, best), where(wins, pixel, winner)
             pixel, rest = _following(grid, pixel, rest)
         if maxima.relu:
@@ -169,7 +169,8 @@ def _route(dy, maxima, source, grid, C, dx, image):
 
 
 @parallel_kernel
-def max_pool2d_backward_disjoint(dy: Floats, maxima: Maxima, window: Geometry, dx: Floats, worker: int, workers: int) -> None:
+def max_pool2d_backward_disjoint(dy: Floats, maxima: Maxima, window: Geometry, dx: Floats, worker: int,
+                                 workers: int) -> None:
     """The same where no two windows share a pixel and all lie inside the image: each window writes all its pixels."""
     w = window[0]
     covered = w.P * w.R == w.H and w.Q * w.S == w.W

@@ -129,7 +129,7 @@ def compared(x, numbers, y, places, count):
         I.lanes_store(I.where(mask, 2, I.integers_load(a, numbers, 5, count)), places, 100 * place, 99)
         I.lanes_store(I.where(mask, I.integers_fill(b, -7), 3), places, 100 * place + 50, count)
     of_numbers = I.integers_load(a, numbers, 8, count)
-    for place, mask in enumerate((of_numbers == 2, of_numbers != 2, of_numbers < 2, 2 >= of_numbers)):
+    for place, mask in enumerate((of_numbers == 2, of_numbers != 2, of_numbers < 2, of_numbers <= 2)):
         I.lanes_store(I.where(mask, 0.5, b), y, 1000 + 100 * place, 99)
 
 
@@ -230,10 +230,10 @@ def rows_in_turn(x, index, y, first, count, lanes):
     I.rows_store(values, y, goals, 1, lanes)
     I.rows_store(I.rows_spread(x, sums), y, goals, 401, 99)
     I.rows_store(I.rows_spread(x, largest), y, goals, 801, 99)
-    picked = I.column_pick(x, positions, index, first, count, 3)
-    I.rows_store(I.rows_spread(x, picked), y, goals, 1201, 99)
-    weighed = I.rows_weigh(values, I.rows_fill(x, np.inf))
-    I.rows_store(weighed, y, goals, 1601, lanes)
+    index_of_row = I.column_load(index, I.rows_at(x, first, count, 1), 0)
+    index_of_row = I.where(index_of_row == 3, 0, index_of_row)
+    I.rows_store(I.rows_spread(x, I.column_load(x, positions, index_of_row)), y, goals, 1201, 99)
+    I.rows_store(I.where(values != 0.0, values * I.rows_fill(x, np.inf), 0.0), y, goals, 1601, lanes)
     mixed = (values + x.dtype.type(1)) * (values - I.rows_spread(x, sums)) / I.rows_fill(x, 4)
     I.rows_store(mixed, y, goals, 2001, lanes)
     y[2500] = I.rows_together(x)

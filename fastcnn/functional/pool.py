@@ -9,6 +9,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import pool as kernels
 from ..kernels.jit import threads
+from ..kernels.pool import Maxima
 from ..runtime import buffers
 from ..shapes import Padding, Pair, ShapeError, Window
 from . import arrays, resample
@@ -200,7 +201,7 @@ def _routed(dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.
             ) -> np.ndarray:
     N, H, W, C = x_shape
     dx = buffers.empty((N, H, W, C), dy.dtype)
-    maxima = kernels.Maxima(arrays.NOTHING[dy.dtype] if y is None else y.ravel(), argmax.ravel(), y is not None)
+    maxima = Maxima(arrays.NOTHING[dy.dtype] if y is None else y.ravel(), argmax.ravel(), y is not None)
     workers = min(N, threads.workers(dx.size, _GRAIN))
     if job is not None and job.is_disjoint:
         kernels.max_pool2d_backward_disjoint(dy.ravel(), maxima, job.window, dx.ravel(), workers)
