@@ -10,6 +10,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import loss as kernels
 from ..kernels.jit import threads
+from ..kernels.loss import Classes, Labels
 from ..runtime import buffers
 from . import arrays
 from .optim import sum_of_squares
@@ -73,18 +74,17 @@ def cross_entropy(logits: Any, labels: Any, *, class_weight: Any = None, label_s
     smoothing = shapes.real("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
     losses, dlogits = buffers.empty((N,), logits.dtype), buffers.empty((N, K), logits.dtype)
     labels = np.asarray(labels)
-    workers = threads.workers(logits.size, 2048)
+    classes, workers = Classes(weight, smoothing), threads.workers(logits.size, 2048)
     if labels.ndim == 2:
         target = _probabilities(labels, logits, ignore_index)
         total = float(N)
-        kernels.cross_entropy_of_probabilities(logits.ravel(), target.ravel(), weight, smoothing, 1 / total,
-                                               losses, dlogits.ravel(), workers)
+        kernels.cross_entropy_of_probabilities(logits.ravel(), target.ravel(), classes, 1 / total, losses, dlogits.ravel(),
+                                               workers)
     else:
         index = _labels("cross_entropy", labels, N, K, ignore_index, "N of logits, or the shape of logits")
-        ignored = _NO_LABEL if ignore_index is None else int(ignore_index)
-        total = _total_weight(index, None if class_weight is None else weight, ignored)
-        kernels.cross_entropy_of_labels(logits.ravel(), index, ignored, weight, smoothing,
-                                        1 / total if total else 0.0, losses, dlogits.ravel(), workers)
+        total = _total_weight(index, None if class_weight is None else weight)
+        kernels.cross_entropy_of_labels(logits.ravel(), index, classes, 1 / total if total else 0.0, losses,
+                                        dlogits.ravel(), workers)
     return float(losses.sum(dtype=np.float64)) / total if total else 0.0, dlogits
 
 
@@ -121,11 +121,11 @@ def _probabilities(labels: np.ndarray, logits: np.ndarray, ignore_index: int | N
     return arrays.floats("cross_entropy", logits=logits, labels=labels)[1]
 
 
-def _labels(function: str, labels: Any, N: int, K: int, ignore_index: int | None, why: str) -> np.ndarray:
+def _labels(function: str, labels: Any, N: int, K: int, ignore_index: int | None, why: str) -> Labels:
     """Check labels (N,): integers from 0 to K - 1, or ignore_index."""
     index = arrays.as_integers(function, "labels", labels, arrays.INT64)
     shapes.same_shape(function, "labels", index.shape, (N,), why)
-    if index.view(np.uint64).max() >= K:  # a negative label is a huge natural number
+    if index.view(np.uint64).max() >= K:  # a negative label is a huge unsigned number
         bad = (index < 0) | (index >= K)
         if ignore_index is not None:
             bad &= index != shapes.integer(function, "ignore_index", ignore_index, _NO_LABEL + 1)
@@ -133,11 +133,12 @@ def _labels(function: str, labels: Any, N: int, K: int, ignore_index: int | None
             first = int(bad.argmax())
             also = "" if ignore_index is None else f" or ignore_index ({ignore_index})"
             raise ValueError(f"{function}: labels[{first}] is {index[first]}, expected 0 to {K - 1}{also}")
-    return index
+    return Labels(index, _NO_LABEL if ignore_index is None else int(ignore_index))
 
 
-def _total_weight(index: np.ndarray, weight: np.ndarray | None, ignored: int) -> float:
+def _total_weight(labels: Labels, weight: np.ndarray | None) -> float:
     """Sum of the weights of all labels that count."""
+    index, ignored = labels
     if ignored != _NO_LABEL:
         index = index[index != ignored]
     return float(len(index) if weight is None else weight[index].sum(dtype=np.float64))
@@ -288,10 +289,9 @@ def nll_loss(log_probabilities: Any, labels: Any, *, class_weight: Any = None, i
     N, K = rows.shape
     weight = _class_weight("nll_loss", "log_probabilities", rows, class_weight)
     index = _labels("nll_loss", labels, N, K, ignore_index, "N of log_probabilities")
-    ignored = _NO_LABEL if ignore_index is None else int(ignore_index)
-    total = _total_weight(index, None if class_weight is None else weight, ignored)
+    total = _total_weight(index, None if class_weight is None else weight)
     losses, gradient = buffers.empty((N,), rows.dtype), buffers.empty((N, K), rows.dtype)
-    kernels.nll_loss(rows.ravel(), index, ignored, weight, 1 / total if total else 0.0, losses, gradient.ravel(),
+    kernels.nll_loss(rows.ravel(), index, weight, 1 / total if total else 0.0, losses, gradient.ravel(),
                      threads.workers(rows.size, 8192))
     return float(losses.sum(dtype=np.float64)) / total if total else 0.0, gradient
 
@@ -329,10 +329,10 @@ def hinge_loss(scores: Any, labels: Any, *, margin: float = 1.0) -> tuple[float,
     """
     scores = _rows("hinge_loss", "scores", scores)
     N, K = scores.shape
-    index = _labels("hinge_loss", labels, N, K, None, "N of scores")
+    index, _ = _labels("hinge_loss", labels, N, K, None, "N of scores")
     room = shapes.real("hinge_loss", "margin", margin, 0)
     losses, gradient = buffers.empty((N,), scores.dtype), buffers.empty((N, K), scores.dtype)
-    kernels.hinge_loss(scores.ravel(), index, K, room, 1 / scores.size, losses, gradient.ravel(),
+    kernels.hinge_loss(scores.ravel(), index, room, 1 / scores.size, losses, gradient.ravel(),
                        threads.workers(scores.size, 8192))
     return float(losses.sum(dtype=np.float64)) / scores.size, gradient
 
