@@ -66,7 +66,7 @@ def in_stages(monkeypatch, stage):
     """Let Winograd convolve in stages of so many bytes, however small the filter is."""
     monkeypatch.setattr(winograd, "_STAGED_BYTES", 0)
     monkeypatch.setattr(winograd, "_STAGE_BYTES", stage)
-    for known in (winograd._forward_job, winograd._input_job):
+    for known in (winograd._forward_plan, winograd._input_plan):
         monkeypatch.setattr(winograd, known.__name__, getattr(known, "__wrapped__", known))  # remembers nothing
 
 

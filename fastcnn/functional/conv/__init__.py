@@ -39,7 +39,7 @@ class _New(_Old):
     fits = property(lambda s: s.module.fits); cost = property(lambda s: s.module.cost)
 narrow_, narrow = narrow, _Old(narrow, 0.6)
 _MODULES: dict[str, Algorithm] = {
-    "direct": direct, "narrow": narrow, "winograd": _Old(winograd, 0.4), "matmul": pointwise, "depthwise": _Old(depthwise, 0.3), "loops": loops}
+    "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": _Old(depthwise, 0.3), "loops": loops}
 ALGORITHMS = "auto", *_MODULES
 
 
