@@ -17,13 +17,25 @@ from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
 from .. import arrays, loops
 from ..activation import through_relu
-from . import depthwise, direct, narrow, pointwise, products, winograd
+from . import depthwise, direct, few_channels, pointwise, products, winograd
 from .algorithm import Algorithm
 
 __all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
 
+class _Old:
+    def __init__(self, module, time): self.module, self.time = module, time
+    def fits(self, w):
+        from .algorithm import Fit
+        return Fit("" if self.module.fits(w) else "no")
+    def cost(self, w):
+        from .algorithm import Cost
+        return Cost(self.time if self.module.pays(w) else float("inf"), "")
+    def forward(self, x, weight, e, w, y): self.module.forward(x, weight, e.bias, w, e.residual, y, e.relu)
+    def backward_input(self, dy, weight, r, w, dx): self.module.backward_input(dy, weight, w, r, dx)
+    def backward_weight(self, *a): self.module.backward_weight(*a)
+    def __getattr__(self, n): return getattr(self.module, n)
 _MODULES: dict[str, Algorithm] = {
-    "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise, "loops": loops}
+    "direct": direct, "few_channels": few_channels, "winograd": _Old(winograd, 0.4), "matmul": pointwise, "depthwise": depthwise, "loops": loops}
 ALGORITHMS = "auto", *_MODULES
 
 
@@ -47,7 +59,7 @@ def _choose(function: str, algorithm: str, w: Window) -> str:
 
 def _for_weight(chosen: Algorithm, w: Window) -> Algorithm:
     """Module that makes the gradient of the weight where all algorithms are open and `chosen` makes the rest."""
-    return narrow if chosen is direct and narrow.pays_for_weight(w) else chosen
+    return few_channels if chosen is direct and few_channels.pays_for_weight(w) else chosen
 
 
 @arrays.remembered
@@ -72,7 +84,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     """Cross-correlate images x (N, H, W, C) with weight (R, S, C // groups, K): y (N, P, Q, K).
 
     `padding` is an int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"; `bias` is (K,). `algorithm`
-    is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a
+    is "direct", "few_channels", "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a
     channel), "loops" (the textbook kernel, for reading) or "auto", which chooses by shape alone. `add`, an array like y, is
     added and `relu` gives max(y, 0) in the same pass. `out` receives y where given. float32 or float64, all of one dtype.
     ShapeError, DTypeError: arguments that do not fit.
