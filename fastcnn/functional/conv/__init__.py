@@ -17,29 +17,14 @@ from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
 from .. import arrays, loops
 from ..activation import through_relu
-from . import depthwise, direct, narrow, pointwise, problem, products, winograd
+from . import depthwise, direct, few_channels, pointwise, problem, products, winograd
 from .algorithm import Algorithm, Cost, Fit
 
 __all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
 
-class _Old:
-    def __init__(self, module, time): self.module, self.time = module, time
-    def fits(self, w):
-        from .algorithm import Fit
-        return Fit("" if self.module.fits(w) else "no")
-    def cost(self, w):
-        from .algorithm import Cost
-        return Cost(self.time if self.module.pays(w) else float("inf"), "")
-    def forward(self, x, weight, e, w, y): self.module.forward(x, weight, e.bias, w, e.residual, y, e.relu)
-    def backward_input(self, dy, weight, r, w, dx): self.module.backward_input(dy, weight, w, r, dx)
-    def backward_weight(self, *a): self.module.backward_weight(*a)
-    def __getattr__(self, n): return getattr(self.module, n)
-class _New(_Old):
-    def __init__(self, m): self.module = m
-    fits = property(lambda s: s.module.fits); cost = property(lambda s: s.module.cost)
-narrow_, narrow = narrow, _Old(narrow, 0.6)
 _MODULES: dict[str, Algorithm] = {
-    "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": _Old(depthwise, 0.3), "loops": loops}
+    "direct": direct, "few_channels": few_channels, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise,
+    "loops": loops}
 ALGORITHMS = "auto", *_MODULES
 
 
@@ -94,8 +79,8 @@ def _choose(function: str, algorithm: str, w: Window) -> tuple[str, str]:
 def _of_window(function: str, w: Window, algorithm: str) -> Choice:
     name, why = _choose(function, algorithm, w)
     chosen = _MODULES[name]
-    by_pixels = algorithm == "auto" and chosen is direct and narrow.pays_for_weight(w)
-    return Choice(name, chosen, narrow if by_pixels else chosen, w, (w.N, w.P, w.Q, w.K), why)
+    by_pixels = algorithm == "auto" and chosen is direct and few_channels.pays_for_weight(w)
+    return Choice(name, chosen, few_channels if by_pixels else chosen, w, (w.N, w.P, w.Q, w.K), why)
 
 
 @arrays.remembered
@@ -133,7 +118,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     groups : int
         Divides C and K.
     algorithm : str
-        "auto" chooses by shape alone. "direct" and "loops" (the textbook kernel, for reading) fit every shape, "narrow"
+        "auto" chooses by shape alone. "direct" and "loops" (the textbook kernel, for reading) fit every shape, "few_channels"
         few channels, "winograd" 3x3 filters with stride 1, "matmul" 1x1 filters with stride 1, "depthwise" one filter per
         channel.
     relu : bool

@@ -80,11 +80,3 @@ def column_sums(dy: np.ndarray, sums: np.ndarray) -> None:
     kernels.sum_rows(dy.ravel(), rows, channels, fold, chunks, partial, threads.workers(dy.size))
     if partial is not sums:
         np.add.reduce(partial[:size].reshape(-1, channels), axis=0, out=sums)
-
-
-# temporary
-from .algorithm import GRAIN, multiply_adds
-def add_to(y, addend, relu=False):
-    if len(addend):
-        flat = y.reshape(-1)
-        arithmetic.add(flat, addend, bool(relu), flat, threads.workers(y.size))

@@ -5,7 +5,9 @@ import numpy as np
 from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Integers: TypeAlias = NDArray[np.int64]
+Indices: TypeAlias = NDArray[np.int32]
 Bytes: TypeAlias = NDArray[np.uint8]
+Booleans: TypeAlias = NDArray[np.bool_]
 Geometry: TypeAlias = NDArray[np.void]
 Width: TypeAlias = tuple[int, ...]
 class Epilogue(NamedTuple):

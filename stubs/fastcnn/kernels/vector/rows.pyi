@@ -4,7 +4,7 @@ import numpy as np
 ir: Any
 types: Any
 from .operation import inside, operation
-from .simd import INDEX, Tile, array_data, broadcast, lanes_below, lanes_of, lanes_store, masked_load, masked_store, not_below, of_each, together, vector_at
+from .simd import INDEX, Tile, array_data, broadcast, lanes_below, lanes_of, lanes_store, masked_load, masked_store, not_below, together, vector_at
 rows_together: Any
 rows_at: Any
 rows_fill: Any
@@ -13,5 +13,4 @@ rows_store: Any
 rows_sum: Any
 rows_largest: Any
 rows_spread: Any
-rows_weigh: Any
-column_pick: Any
+column_load: Any

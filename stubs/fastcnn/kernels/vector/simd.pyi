@@ -1,5 +1,6 @@
 # Written by `python -m tests.stubs`.
 from typing import Any
+import functools
 import operator
 llvmlite: Any
 import numpy as np
@@ -22,7 +23,7 @@ PIXELS: int
 TAPS: int
 def together(itemsize: int) -> int: ...
 class Tile(types.Type):
-    def __init__(self, rows: int, vectors: int, element: types.Float, lanes: int=...) -> None: ...
+    def __init__(self, rows: int, vectors: int, element: Any, lanes: int=...) -> None: ...
 def array_data(context: Any, builder: Any, array_type: Any, array: Any) -> Any: ...
 def fields(context: Any, builder: Any, record: Any, value: Any) -> list[Any]: ...
 def vector_at(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any: ...
@@ -40,14 +41,14 @@ lanes_copy_padded: Any
 lanes_zero: Any
 lanes_load: Any
 lanes_fill: Any
+integers_fill: Any
+integers_load: Any
 lanes_sum: Any
 lanes_add: Any
 lanes_not_below: Any
 lanes_store: Any
 lanes_of: Any
-lanes_first_maximum: Any
-lanes_next_maximum: Any
-lanes_route: Any
 def width_of(kind: Any) -> int: ...
 def splat(kind: Any, number: float) -> Any: ...
 def of_each(builder: Any, signature: Any, args: Any, of_one: Any) -> Any: ...
+where: Any
