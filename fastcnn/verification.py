@@ -690,12 +690,13 @@ class Report:
 
 
 def run(progress: Callable[[Outcome], object] = print, fail: Callable[[str], object] = print, *,
-        rows: tuple[Row, ...] = ROWS, everything: bool = False, cases: int | None = None, shape: str | None = None) -> Report:
+        rows: tuple[Row, ...] = ROWS, everything: bool = False, cases: int | None = None,
+        shape: str | None = None) -> Report:
     """Make a representative part of the checks, or `everything` that the test makes.
 
     `cases` is how many drawn cases of each row are tried, in both element types; None means a few in float32, or as many as
-    the test tries. `shape`, the word of a convolution, is tried alone, in the rows of convolution. `fail` gets what each failure says, at once; `progress` each row's outcome when it is done, or ended by
-    Ctrl-C.
+    the test tries. `shape`, the word of a convolution, is tried alone, in the rows of convolution. `fail` gets what each
+    failure says, at once; `progress` each row's outcome when it is done, or ended by Ctrl-C.
     """
     start = time.perf_counter()
     usual = range(USUAL) if everything else range(0, 2 * FEW, 2)

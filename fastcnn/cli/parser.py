@@ -156,7 +156,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
 
 def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("operation", choices=("conv",), metavar="conv", help="a convolution")
-    parser.add_argument("shape", metavar="SHAPE", help="sizes of images (n h w c), output channels (k) and filter (r s), and "
+    parser.add_argument("shape", metavar="SHAPE", help="sizes of images (n h w c), output channels (k), filter (r s), and "
                         "where they differ from 1 and 0 stride, pad, dilation, groups: n64h32w32c64k128r3s3pad1, "
                         "n1h224w224c3k64r7s7stride2pad3")
 

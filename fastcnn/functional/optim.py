@@ -103,10 +103,10 @@ def sgd(parameter: np.ndarray, gradient: Any, velocity: np.ndarray, *, lr: float
     """
     rate, momentum = real("sgd", "lr", lr, 0), real("sgd", "momentum", momentum, 0)
     decay = real("sgd", "weight_decay", weight_decay, 0)
-    buffers = _buffers("sgd", parameter, gradient, decay, scale, zero, velocity=velocity)
+    parameter, slopes, velocity = _buffers("sgd", parameter, gradient, decay, scale, zero, velocity=velocity)
     if integer("sgd", "step", step, 1) == 1:
         velocity.fill(0)
-    kernels.sgd(*buffers, rate, momentum, bool(nesterov), threads.workers(parameter.size, _GRAIN))
+    kernels.sgd(parameter, slopes, velocity, rate, momentum, bool(nesterov), threads.workers(parameter.size, _GRAIN))
 
 
 def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.ndarray, *, lr: float, beta1: float,
@@ -147,8 +147,9 @@ def adam(parameter: np.ndarray, gradient: Any, first: np.ndarray, second: np.nda
     shrink, coupled = (1 - rate * decay, 0.0) if decoupled else (1.0, decay)
     numbers = kernels.Step(rate / (1 - beta1**step), small, beta1, 1 - beta1, beta2, 1 - beta2,
                            1 / math.sqrt(1 - beta2**step), shrink)
-    kernels.adam(*_buffers("adam", parameter, gradient, coupled, scale, zero, first=first, second=second), numbers,
-                 threads.workers(parameter.size, _GRAIN))
+    parameter, slopes, first, second = _buffers(
+        "adam", parameter, gradient, coupled, scale, zero, first=first, second=second)
+    kernels.adam(parameter, slopes, first, second, numbers, threads.workers(parameter.size, _GRAIN))
 
 
 def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: float, alpha: float, eps: float,
@@ -180,7 +181,8 @@ def rmsprop(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: flo
     """
     rate, alpha = real("rmsprop", "lr", lr, 0), real("rmsprop", "alpha", alpha, 0, 1)
     small, decay = real("rmsprop", "eps", eps, 0), real("rmsprop", "weight_decay", weight_decay, 0)
-    kernels.rmsprop(*_buffers("rmsprop", parameter, gradient, decay, scale, zero, square=square),
+    parameter, slopes, square = _buffers("rmsprop", parameter, gradient, decay, scale, zero, square=square)
+    kernels.rmsprop(parameter, slopes, square,
                     kernels.Step(rate, small, alpha, 1 - alpha), threads.workers(parameter.size, _GRAIN))
 
 
@@ -213,8 +215,8 @@ def adagrad(parameter: np.ndarray, gradient: Any, square: np.ndarray, *, lr: flo
     """
     rate, small = real("adagrad", "lr", lr, 0), real("adagrad", "eps", eps, 0)
     decay = real("adagrad", "weight_decay", weight_decay, 0)
-    kernels.adagrad(*_buffers("adagrad", parameter, gradient, decay, scale, zero, square=square), rate, small,
-                    threads.workers(parameter.size, _GRAIN))
+    parameter, slopes, square = _buffers("adagrad", parameter, gradient, decay, scale, zero, square=square)
+    kernels.adagrad(parameter, slopes, square, rate, small, threads.workers(parameter.size, _GRAIN))
 
 
 def adadelta(parameter: np.ndarray, gradient: Any, square: np.ndarray, change: np.ndarray, *, lr: float, rho: float,
@@ -248,7 +250,9 @@ def adadelta(parameter: np.ndarray, gradient: Any, square: np.ndarray, change: n
     """
     rate, rho = real("adadelta", "lr", lr, 0), real("adadelta", "rho", rho, 0, 1)
     small, decay = real("adadelta", "eps", eps, 0), real("adadelta", "weight_decay", weight_decay, 0)
-    kernels.adadelta(*_buffers("adadelta", parameter, gradient, decay, scale, zero, square=square, change=change),
+    parameter, slopes, square, change = _buffers(
+        "adadelta", parameter, gradient, decay, scale, zero, square=square, change=change)
+    kernels.adadelta(parameter, slopes, square, change,
                      kernels.Step(rate, small, rho, 1 - rho), threads.workers(parameter.size, _GRAIN))
 
 
@@ -284,7 +288,9 @@ def adamax(parameter: np.ndarray, gradient: Any, first: np.ndarray, largest: np.
     rate, small = real("adamax", "lr", lr, 0), real("adamax", "eps", eps, 0)
     beta1, beta2 = real("adamax", "beta1", beta1, 0, below=1), real("adamax", "beta2", beta2, 0, below=1)
     decay, step = real("adamax", "weight_decay", weight_decay, 0), integer("adamax", "step", step, 1)
-    kernels.adamax(*_buffers("adamax", parameter, gradient, decay, scale, zero, first=first, largest=largest),
+    parameter, slopes, first, largest = _buffers(
+        "adamax", parameter, gradient, decay, scale, zero, first=first, largest=largest)
+    kernels.adamax(parameter, slopes, first, largest,
                    kernels.Step(rate / (1 - beta1**step), small, beta1, 1 - beta1, beta2),
                    threads.workers(parameter.size, _GRAIN))
 
@@ -318,7 +324,8 @@ def lion(parameter: np.ndarray, gradient: Any, first: np.ndarray, *, lr: float, 
     """
     rate, decay = real("lion", "lr", lr, 0), real("lion", "weight_decay", weight_decay, 0)
     beta1, beta2 = real("lion", "beta1", beta1, 0, below=1), real("lion", "beta2", beta2, 0, below=1)
-    kernels.lion(*_buffers("lion", parameter, gradient, decay, scale, zero, first=first),
+    parameter, slopes, first = _buffers("lion", parameter, gradient, decay, scale, zero, first=first)
+    kernels.lion(parameter, slopes, first,
                  kernels.Step(rate, 0.0, beta1, 1 - beta1, beta2, 1 - beta2), threads.workers(parameter.size, _GRAIN))
 
 

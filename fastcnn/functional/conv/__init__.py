@@ -70,8 +70,8 @@ def _choose(function: str, algorithm: str, w: Window) -> tuple[str, str]:
         return _best(w)
     if not (fit := _MODULES[algorithm].fits(w)):
         possible = [candidate.name for candidate in candidates(w) if candidate.fit]
-        raise ShapeError(f"{function}: algorithm is {algorithm!r}, but {fit.why_not}; expected {' or '.join(possible)} for a "
-                         f"{w.R}x{w.S} filter with stride {w.stride_rows, w.stride_columns}, dilation "
+        raise ShapeError(f"{function}: algorithm is {algorithm!r}, but {fit.why_not}; expected {' or '.join(possible)} for "
+                         f"a {w.R}x{w.S} filter with stride {w.stride_rows, w.stride_columns}, dilation "
                          f"{w.dilation_rows, w.dilation_columns}, {w.groups} groups, {w.C} to {w.K} channels")
     return algorithm, "the one that was asked for"
 
@@ -118,9 +118,9 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     groups : int
         Divides C and K.
     algorithm : str
-        "auto" chooses by shape alone. "direct" and "loops" (the textbook kernel, for reading) fit every shape, "few_channels"
-        few channels, "winograd" 3x3 filters with stride 1, "matmul" 1x1 filters with stride 1, "depthwise" one filter per
-        channel.
+        "auto" chooses by shape alone. "direct" and "loops" (the textbook kernel, for reading) fit every shape,
+        "few_channels" one group, "winograd" 3x3 filters with stride 1, "matmul" 1x1 filters with stride 1, "depthwise" one
+        filter per channel.
     relu : bool
         Return max(y, 0), computed in the same pass.
     add : (N, P, Q, K) array, optional

@@ -40,7 +40,7 @@ def cost(w: Window) -> Cost:
 
 def pays_for_weight(w: Window) -> bool:
     """Whether the gradient of the weight is faster here than directly (measured)."""
-    return fits(w) and (96 if w.K <= 16 else 32) >= w.C * w.K
+    return bool(fits(w)) and (96 if w.K <= 16 else 32) >= w.C * w.K
 
 
 @functools.lru_cache(maxsize=1024)
