@@ -15,13 +15,11 @@ __all__ = ["Dropout", "Dropout2D"]
 
 
 class Dropout(Layer):
-    """In training, zero with probability p and else x / (1 - p); in use, x itself.
+    """In training, zero with probability p and else x / (1 - p); in evaluation, x itself.
 
     The mask of a step is a function of `key`, `step` and the element alone: `key` comes from `manual_seed`
     (or from the seed of `fit`), `step` counts the forward passes in training. ValueError unless 0 <= p < 1.
     """
-
-    only_launches = True
 
     _forward, _backward = staticmethod(functional.dropout), staticmethod(functional.dropout_backward)
 
@@ -33,16 +31,16 @@ class Dropout(Layer):
     def forward(self, x: Any) -> Any:
         """Return y like x."""
         if not self.training or self.p == 0:
-            self._keep(False)
+            self._save(False)
             return x
         y, mask = self._forward(x, self.p, seed=mix(self.key, self.step))
         self.step += 1
-        self._keep(mask)
+        self._save(mask)
         return y
 
     def backward(self, dy: Any) -> Any:
         """Return dx like x."""
-        mask = self._take()
+        mask = self._take_saved()
         return self._backward(dy, mask, self.p) if isinstance(mask, np.ndarray) else dy
 
     def __repr__(self) -> str:

@@ -8,13 +8,13 @@ import numpy as np
 
 from .. import functional, shapes
 from ..shapes import ShapeError, real
-from .deferred import Deferred
-from .parameter import Parameter, changes
+from .lazy import Lazy
+from .parameter import Parameter
 
 __all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
 
 
-class _Norm(Deferred):
+class _Norm(Lazy):
     """What all three share: deviation `gamma` and mean `beta` of each channel."""
 
     gamma: Parameter
@@ -31,15 +31,13 @@ class BatchNorm(_Norm):
     """Mean beta and deviation gamma for each channel of x (N, H, W, C) or (N, C).
 
     In training by the statistics of the batch, which also move `running_mean` and `running_var`, (channels,)
-    each; in use by these. None for `channels` waits for the first input. ShapeError, DTypeError, ValueError: channels,
-    momentum or eps is out of range.
+    each; in evaluation by these. None for `channels` waits for the first input. ShapeError, DTypeError, ValueError:
+    channels, momentum or eps is out of range.
     """
 
-    only_launches = True
-
     buffers = ("running_mean", "running_var")
-    rectifies = "after"
-    adds = True
+    forward_options = "relu", "add"
+    backward_options = ("need_dx",)
 
     def __init__(self, channels: int | None, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         """Start with gamma 1, beta 0, running mean 0 and variance 1."""
@@ -70,14 +68,12 @@ class BatchNorm(_Norm):
             relu=relu,
             add=add,
         )
-        if training:
-            changes.note()
-        self._keep((x, saved, training, y if relu and add is None else None))
+        self._save((x, saved, training, y if relu and add is None else None))
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of gamma and beta; return dx, or None without `need_dx`."""
-        x, saved, training, y = self._take()
+        x, saved, training, y = self._take_saved()
         dx, _, _ = functional.batch_norm_backward(
             dy, x, self.gamma.data, saved, training=training, y=y, out=(self.gamma.grad, self.beta.grad)
         )
@@ -99,12 +95,10 @@ class BatchNorm(_Norm):
 class GroupNorm(_Norm):
     """Mean 0 and deviation 1 for each group of channels of each image, then beta and gamma for each channel.
 
-    x (N, H, W, channels) or (N, channels); the same in training and in use. None for `channels` waits for the first input.
-    Wu and He, "Group Normalization", ECCV 2018, section 3. ShapeError, DTypeError, ValueError: groups, channels or
+    x (N, H, W, channels) or (N, channels); the same in training and in evaluation. None for `channels` waits for the first
+    input. Wu and He, "Group Normalization", ECCV 2018, section 3. ShapeError, DTypeError, ValueError: groups, channels or
     eps is out of range.
     """
-
-    only_launches = True
 
     def __init__(self, groups: int, channels: int | None, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
@@ -120,12 +114,12 @@ class GroupNorm(_Norm):
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y, saved = functional.group_norm(x, self.gamma.data, self.beta.data, self.groups, eps=self.eps)
-        self._keep((x, saved))
+        self._save((x, saved))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradients of gamma and beta; return dx like x."""
-        x, saved = self._take()
+        x, saved = self._take_saved()
         dx, self.gamma.grad, self.beta.grad = functional.group_norm_backward(dy, x, self.gamma.data, saved, self.groups)
         return dx
 
@@ -145,11 +139,9 @@ class GroupNorm(_Norm):
 class LayerNorm(_Norm):
     """Mean 0 and deviation 1 along the last axis of x (..., channels), then beta and gamma for each channel.
 
-    The same in training and in use. None for `channels` waits for the first input. Ba, Kiros and Hinton, "Layer
+    The same in training and in evaluation. None for `channels` waits for the first input. Ba, Kiros and Hinton, "Layer
     Normalization", 2016, section 3. ShapeError, DTypeError, ValueError: channels or eps is out of range.
     """
-
-    only_launches = True
 
     def __init__(self, channels: int | None, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
@@ -159,12 +151,12 @@ class LayerNorm(_Norm):
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y, saved = functional.layer_norm(x, self.gamma.data, self.beta.data, eps=self.eps)
-        self._keep((x, saved))
+        self._save((x, saved))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradients of gamma and beta; return dx like x."""
-        x, saved = self._take()
+        x, saved = self._take_saved()
         dx, self.gamma.grad, self.beta.grad = functional.layer_norm_backward(dy, x, self.gamma.data, saved)
         return dx
 
