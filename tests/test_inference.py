@@ -1,4 +1,4 @@
-"""Networks in use: batch norms folded into the layers before them, once for an `inference` block."""
+"""Frozen networks, and the `inference` block that makes them: norms folded, weights packed, launches recorded."""
 
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ import pytest
 import fastcnn
 from fastcnn import functional, manual_seed, models, nn, optim
 from fastcnn.kernels.jit import recording
-from fastcnn.nn import activation, fusion
+from fastcnn.nn import activation, frozen, fusion
 from fastcnn.runtime import packed
 from fastcnn.shapes import DTypeError, ShapeError
 
@@ -61,7 +61,7 @@ def test_folding_changes_values_by_rounding_alone(name, dtype):
     np.testing.assert_allclose(folded, apart, rtol=0, atol=50 * np.finfo(dtype).eps * np.abs(apart).max())
 
 
-def test_only_layers_in_use_are_folded():
+def test_only_layers_in_eval_mode_are_folded():
     manual_seed(0)
     model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4), nn.ReLU())), numbers(2, 5, 5, 3)
     with nn.inference():
@@ -125,24 +125,23 @@ def test_a_relu_in_place_gives_the_same_bits(size):
 @pytest.fixture
 def folds(monkeypatch):
     """Counts how often weights are folded."""
-    counted, fold = [], fusion.Normalised._folded
-    monkeypatch.setattr(fusion.Normalised, "_folded", lambda self: counted.append(self) or fold(self))
+    counted, fold = [], fusion.FusedNorm.folded
+    monkeypatch.setattr(fusion.FusedNorm, "folded", lambda self: counted.append(self) or fold(self))
     return counted
 
 
 def test_weights_are_folded_once_in_a_block(folds):
-    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4))), numbers(2, 5, 5, 3)
+    model, x = settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4), nn.Flatten())), numbers(2, 5, 5, 3)
     with nn.inference():
         for _ in range(3):
             model.forward(x)
         with nn.inference():
             model.forward(x)
-        fastcnn.predict(nn.Sequential(model, nn.Flatten()), x)
+        fastcnn.predict(model, x)
     assert len(folds) == 1
     with nn.inference():
         model.forward(x)
     assert len(folds) == 2
-    assert nn.inference_cache() is None
 
 
 def stepped(model):
@@ -156,7 +155,9 @@ CHANGES = {
     "load_state_dict": lambda model: model.load_state_dict({name: 2 * value for name, value in model.state_dict().items()}),
     "set_weights": lambda model: model.set_weights({"0": [2 * array for array in model.get_weights()["0"]]}),
     "assignment": lambda model: setattr(model[0].weight, "data", 2 * model[0].weight.data),
-    "assignment in place": lambda model: setattr(model[0].weight, "data", model[0].weight.data.__imul__(2)),
+    "a constraint": lambda model: optim.MaxNorm([model[0].weight], 0.1)(),
+    "another type and back": lambda model: (model.to(np.float64), model.load_state_dict(
+        {name: 2 * value for name, value in model.state_dict().items()}), model.to(np.float32)),
     "a forward in training": lambda model: (model.train().forward(numbers(2, 5, 5, 3)), model.eval()),
 }
 
@@ -171,14 +172,6 @@ def test_changed_parameters_are_folded_again(change, folds):
     assert len(folds) == 2
     assert not np.allclose(before, after, rtol=1e-2)
     np.testing.assert_allclose(after, model.forward(x), rtol=0, atol=1e-5 * np.abs(after).max())
-
-
-def test_what_is_prepared_belongs_to_its_owner_and_name():
-    one, other = nn.Identity(), nn.Identity()
-    with nn.inference():
-        cache = nn.inference_cache()
-        assert [cache.get(owner, name, lambda number=number: number)
-                for number, (owner, name) in enumerate([(one, "a"), (one, "b"), (other, "a"), (one, "a")])] == [0, 1, 2, 0]
 
 
 # Weights in the form that kernels read
@@ -287,7 +280,7 @@ def test_replayed_layers_follow_their_input(name, replays):
     apart = [model.forward(x) for x in images]
     with nn.inference():
         together = [model.forward(x) for x in images]
-    assert len(replays) == (3 if all(layer.only_launches for layer in model) else 0)
+    assert len(replays) == (3 if not isinstance(model[0], frozen._COMPUTING) else 0)
     for one, other in zip(apart, together, strict=True):
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-5)
     if "Residual" not in name:  # whose batch norm is not folded

@@ -703,7 +703,7 @@ class SoftmaxInUse(nn.Softmax):
     """Logits in training, probabilities in use."""
 
     def forward(self, x):
-        self._keep(False)
+        self._save(False)
         return x if self.training else F.softmax(x)
 
     def backward(self, dy):

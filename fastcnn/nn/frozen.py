@@ -20,7 +20,7 @@ from ..runtime import packed
 from ..runtime.replay import Replay, key
 from .containers import Concat, Sequential
 from .conv import ConvTranspose2D
-from .fusion import FusedNorm
+from .fusion import FusedNorm, FusedReLU
 from .mode import Hook, mode, using
 from .module import Module
 from .parameter import Parameter
@@ -54,20 +54,20 @@ class Frozen(Module):
 
     def __init__(self, model: Module) -> None:
         """Copy the network; later changes of the model do not reach the copy."""
-        dtypes = [parameter.dtype for _, parameter in model._named_parameters()]
-        self.dtype = dtypes[0] if dtypes else np.dtype(np.float32)
         self.normalisation, self.classes, self.output_activation = model.normalisation, model.classes, model.output_activation
-        modules = [module for _, module in model.named_modules()]
+        modules = list(_everything(model))
         self._is_known = all(map(_is_known, modules))
         self._is_recorded = self._is_known and not any(isinstance(module, _COMPUTING) for module in modules)
-        self.network = _snapshot(model) if self._is_known else _deep_copy(model)
-        self._prepare()
+        arrays: list[np.ndarray] = []
+        self.network = _snapshot(model, arrays) if self._is_known else _deep_copy(model)
+        self._prepare(arrays if self._is_known else _weights(self.network))
 
-    def _prepare(self) -> None:
+    def _prepare(self, arrays: list[np.ndarray]) -> None:
         """Have no recordings and no packed weights yet."""
+        self.dtype = arrays[0].dtype if arrays else np.dtype(np.float32)
         self._replays = _Replays()
         self._parts = None if self._is_known else _Block()
-        self._store = packed.Store(parameter.data for _, parameter in self.network._named_parameters())
+        self._store = packed.Store(arrays)
 
     def forward(self, x: Any) -> Any:
         """Return the network's output for x; errors as in its own forward."""
@@ -104,7 +104,7 @@ class Frozen(Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become a copy."""
         vars(self).update(state)
-        self._prepare()
+        self._prepare(_weights(self.network))
 
     def __repr__(self) -> str:
         """Constructor call, of the network as it runs."""
@@ -115,7 +115,7 @@ class _Met:
     """A module that a block has met."""
 
     def __init__(self, module: Module) -> None:
-        modules = [inner for _, inner in module.named_modules()]
+        modules = list(_everything(module))
         self.module = module  # lives as long as its id is a key
         self.is_known = all(map(_is_known, modules))
         self.is_layer = len(modules) == 1
@@ -199,29 +199,50 @@ def _is_known(module: Module) -> bool:
     return _is_from_here(type(module)) and type(module) is not Frozen and not module.replaced and not module.waiting
 
 
-def _snapshot(module: Module) -> Module:
-    """Return a copy of a known module in evaluation mode, with arrays of its own; what can run as one is one."""
+def _everything(module: Module) -> Iterator[Module]:
+    """Give a module and all inside it; of one whose class is not from here, perhaps not all."""
+    yield module
+    for value in module.layers if isinstance(module, Sequential) else module.__getstate__().values():
+        for part in value if type(value) is tuple else (value,):
+            if isinstance(part, Module):
+                yield from _everything(part)
+
+
+def _snapshot(module: Module, arrays: list[np.ndarray]) -> Module:
+    """Return a copy of a known module in evaluation mode; what can run as one is one. Its weights are added to `arrays`."""
     if isinstance(module, FusedNorm):
-        return module.folded()
-    twin = copy.copy(module)
-    own = vars(twin)
-    own.update(training=False, _saved=None)
+        folded = {name: _parameter(array, arrays) for name, array in module.folded().items()}
+        layer = _twin(module.layer, arrays, folded)
+        return FusedReLU(layer) if module.relu else layer
     if isinstance(module, Sequential):
-        own["layers"] = own["_steps"] = own["_fused"] = tuple(map(_snapshot, module._fused))
-        return twin
-    own.update((name, _copied(value)) for name, value in list(own.items()))
+        steps = tuple(_snapshot(step, arrays) for step in module._fused)
+        return _twin(module, arrays, {"layers": steps, "_steps": steps, "_fused": steps})
+    return _twin(module, arrays, {})
+
+
+def _twin(module: Module, arrays: list[np.ndarray], others: dict[str, Any]) -> Module:
+    """Return a copy of a module, but for some attributes that are others."""
+    twin = object.__new__(type(module))
+    vars(twin).update((name, _copied(value, arrays)) for name, value in module.__getstate__().items() if name not in others)
+    vars(twin).update(others, training=False, _saved=None)
     return twin
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, arrays: list[np.ndarray]) -> Any:
     """Return an attribute of a known module for its copy."""
     if isinstance(value, Module):
-        return _snapshot(value)
+        return _snapshot(value, arrays)
     if isinstance(value, Parameter):
-        return Parameter(value.data, value.name, value.dtype)
+        return _parameter(value.data, arrays)
     if isinstance(value, np.ndarray):
         return value.copy()
-    return tuple(map(_copied, value)) if type(value) is tuple else value
+    return tuple(_copied(part, arrays) for part in value) if type(value) is tuple else value
+
+
+def _parameter(array: np.ndarray, arrays: list[np.ndarray]) -> Parameter:
+    parameter = Parameter(array, dtype=array.dtype)
+    arrays.append(parameter.data)
+    return parameter
 
 
 def _deep_copy(model: Module) -> Module:
@@ -231,3 +252,7 @@ def _deep_copy(model: Module) -> Module:
     for _, module in twin.named_modules():
         vars(module)["_saved"] = None
     return twin
+
+
+def _weights(model: Module) -> list[np.ndarray]:
+    return [parameter.data for _, parameter in model._named_parameters()]

@@ -11,7 +11,6 @@ times a number, and another bias, give the normalised values but for rounding.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,7 +22,6 @@ from .linear import Linear
 from .mode import mode
 from .module import Module, backward
 from .norm import BatchNorm
-from .parameter import Parameter
 
 Pattern = tuple[tuple[type[Module], ...], Callable[..., Module]]
 
@@ -49,7 +47,7 @@ class FusedReLU(Module):
 class FusedNorm(Module):
     """A convolution or linear layer together with the batch normalisation behind it, and perhaps the ReLU behind that.
 
-    Training needs what lies between the layers, so that only `folded` makes one layer of them.
+    Training needs what lies between the layers, so that only a frozen copy makes one layer of them.
     """
 
     backward_options = "need_dx", "add"
@@ -68,16 +66,13 @@ class FusedNorm(Module):
         dy = self.norm.backward(dy)
         return backward(self.layer, dy, need_dx) if add is None else backward_plus(self.layer, dy, add)
 
-    def folded(self) -> Module:
-        """Return one layer, with arrays of its own, that gives the values of all of them in evaluation but for rounding."""
+    def folded(self) -> dict[str, np.ndarray]:
+        """Return weight and bias of one layer that gives the normalised values in evaluation, but for rounding."""
         norm, weight, bias = self.norm, self.layer.weight.data, self.layer.bias
         with np.errstate(all="ignore"):  # as the kernel
             scale = norm.gamma.data / np.sqrt(norm.running_var + weight.dtype.type(norm.eps))
             centre = norm.running_mean if bias is None else norm.running_mean - bias.data
-            arrays = {"weight": weight * scale, "bias": norm.beta.data - centre * scale}
-        layer = copy.copy(self.layer)
-        vars(layer).update({name: Parameter(array, name, array.dtype) for name, array in arrays.items()}, _saved=None)
-        return FusedReLU(layer) if self.relu else layer
+            return {"weight": weight * scale, "bias": norm.beta.data - centre * scale}
 
 
 def fuse(layers: Sequence[Module], patterns: Iterable[Pattern]) -> tuple[Module, ...]:
