@@ -1,4 +1,4 @@
-"""Looking into a network in evaluation mode: what its layers give, which pixels an answer depends on, which regions speak for it.
+"""Looking into a network: what its layers give, which pixels an answer depends on, which regions speak for it.
 
 Each works on a copy of the model in eval mode, so that the model keeps its gradients and statistics.
 """

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import functional, shapes
 from ..shapes import Padding, Pair, ShapeError
-from .lazy import Lazy
 from .initialise import he_normal
+from .lazy import Lazy
 from .mode import changed
 from .module import Module
 from .parameter import Parameter
@@ -191,8 +191,9 @@ class ConvTranspose2D(_Convolution):
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
+        x = self._take_saved()
         dx, dweight, dbias = functional.conv_transpose2d_backward(
-            dy, self._take_saved(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
+            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
             need_dbias=self.bias is not None and not self.frozen, **self._geometry
         )
         if not self.frozen:

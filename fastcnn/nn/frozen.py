@@ -54,7 +54,8 @@ class Frozen(Module):
 
     def __init__(self, model: Module) -> None:
         """Copy the network; later changes of the model do not reach the copy."""
-        self.normalisation, self.classes, self.output_activation = model.normalisation, model.classes, model.output_activation
+        self.normalisation, self.classes = model.normalisation, model.classes
+        self.output_activation = model.output_activation
         modules = list(_everything(model))
         self._is_known = all(map(_is_known, modules))
         self._is_recorded = self._is_known and not any(isinstance(module, _COMPUTING) for module in modules)
@@ -222,9 +223,9 @@ def _snapshot(module: Module, arrays: list[np.ndarray]) -> Module:
 
 def _twin(module: Module, arrays: list[np.ndarray], others: dict[str, Any]) -> Module:
     """Return a copy of a module, but for some attributes that are others."""
-    twin = object.__new__(type(module))
+    twin, others = object.__new__(type(module)), {**others, "training": False, "_saved": None}
     vars(twin).update((name, _copied(value, arrays)) for name, value in module.__getstate__().items() if name not in others)
-    vars(twin).update(others, training=False, _saved=None)
+    vars(twin).update(others)
     return twin
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from .. import functional, shapes
 from ..shapes import ShapeError
-from .lazy import Lazy
 from .initialise import he_normal
+from .lazy import Lazy
 from .module import Layer
 from .parameter import Parameter
 

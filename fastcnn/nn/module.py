@@ -219,7 +219,9 @@ class Module:
         """Return the memory of all parameters and buffers (such as running statistics) by name."""
         tensors = {name: parameter._data for name, parameter in self._named_parameters()}
         for prefix, module in self.named_modules():
-            tensors.update((_join(prefix, name), getattr(module, name)) for name in module.buffers)
+            own = vars(module)
+            tensors.update((_join(prefix, name), own[name] if name in own else getattr(module, name))
+                           for name in module.buffers)
         return tensors
 
     def state_dict(self) -> dict[str, np.ndarray]:

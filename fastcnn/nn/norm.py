@@ -9,6 +9,7 @@ import numpy as np
 from .. import functional, shapes
 from ..shapes import ShapeError, real
 from .lazy import Lazy
+from .mode import mode
 from .parameter import Parameter
 
 __all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
@@ -27,6 +28,22 @@ class _Norm(Lazy):
         self.beta = Parameter(np.zeros(size, np.float32), "beta")
 
 
+class _Statistic:
+    """A running statistic of a BatchNorm: an array that is no more to be written to in an `inference` block than weights."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, norm: BatchNorm, owner: type) -> np.ndarray:
+        if self._name not in vars(norm):
+            raise AttributeError(self._name)
+        array: np.ndarray = vars(norm)[self._name]
+        return array if mode.hook is None else mode.hook.view(array)
+
+    def __set__(self, norm: BatchNorm, array: np.ndarray) -> None:
+        vars(norm)[self._name] = array
+
+
 class BatchNorm(_Norm):
     """Mean beta and deviation gamma for each channel of x (N, H, W, C) or (N, C).
 
@@ -36,6 +53,7 @@ class BatchNorm(_Norm):
     """
 
     buffers = ("running_mean", "running_var")
+    running_mean, running_var = _Statistic(), _Statistic()
     forward_options = "relu", "add"
     backward_options = ("need_dx",)
 

@@ -51,9 +51,9 @@ class _Trace(Hook):
 
 def walk(model: Module, x_shape: tuple[int, ...], dtype: np.dtype,
          visit: Callable[[str, Module, Any, Any], None] = lambda *_: None) -> Module:
-    """Run a copy of the network, which shares all arrays with it, on zeros of `x_shape`, whose layers tell shapes and compute nothing; return the copy.
+    """Run a copy of the network on zeros of `x_shape`, whose layers tell shapes and compute nothing; return the copy.
 
-    visit(name, module, x, y) follows each module without modules inside. What modules of your own write in plain numpy is
+    It shares all arrays with the network. visit(name, module, x, y) follows each module without modules inside. What modules of your own write in plain numpy is
     done for real. ShapeError: the input does not fit.
     """
     def shape_only(name: str, layer: Module, forward: Callable[[Any], Any], x: Any) -> Any:
