@@ -527,7 +527,7 @@ def test_a_frozen_network_folds_packs_and_records_once(folds, forms, replays):
     assert (len(folds), len(forms), len(replays)) == (1, 1, 5)
 
 
-def test_a_frozen_network_is_its_own():
+def test_a_frozen_network_is_its_own(tmp_path):
     model = settle(nn.Sequential(conv(3, 4, 3), nn.Flatten(), nn.Linear(60, 2))).train()
     model.normalisation, model.classes = ([0.5] * 3, [0.2] * 3), ("cat", "dog")
     x = numbers(2, 7, 5, 3)
@@ -537,7 +537,11 @@ def test_a_frozen_network_is_its_own():
     with pytest.raises(NotImplementedError, match="Frozen has no backward"):
         one.backward(y)
     assert model.backward(y).shape == x.shape, "what the model saved is still there"
-    assert one.parameters() == [] and one.state_dict() == {} and one.classes == ("cat", "dog")
+    assert one.parameters() == [] and one.get_weights() == {} and one.classes == ("cat", "dog")
+    for ask in (one.state_dict, lambda: one.load_state_dict({}), lambda: fastcnn.save(one, tmp_path / "model")):
+        with pytest.raises(RuntimeError, match="Frozen: a frozen copy has no state, expected the network"):
+            ask()
+    assert list(tmp_path.iterdir()) == []
     bytes_ = np.random.default_rng(0).integers(0, 256, (6, 7, 5, 3)).astype(np.uint8)
     np.testing.assert_array_equal(fastcnn.predict(one, bytes_), fastcnn.predict(model, bytes_))
     assert fastcnn.evaluate(one, (bytes_, np.arange(6) % 2)) == fastcnn.evaluate(model, (bytes_, np.arange(6) % 2))
@@ -552,6 +556,16 @@ def test_predict_knows_what_a_frozen_network_ends_in(end):
         for _ in range(4):
             one(x)
         np.testing.assert_array_equal(fastcnn.predict(one, x), fastcnn.predict(model, x))
+
+
+def test_layers_behind_a_frozen_network_train():
+    features = nn.Frozen(settle(nn.Sequential(conv(3, 4, 3), nn.BatchNorm(4), nn.ReLU(), nn.Flatten())))
+    model, images = nn.Sequential(features, nn.Linear(36, 2)), numbers(20, 5, 5, 3)
+    before = features(images)
+    history = fastcnn.fit(model, (images, (images.mean(axis=(1, 2, 3)) > 0).astype(int)), epochs=30, batch_size=20,
+                          optimizer=optim.Adam(model.parameters(), 0.05), progress=False)
+    assert history[-1]["train_accuracy"] > 0.9
+    np.testing.assert_array_equal(features(images), before)
 
 
 class Ending(nn.Module):

@@ -204,7 +204,7 @@ def _first_trained(steps: tuple[Module, ...]) -> int:
 
 def _has_parameters(module: Module) -> bool:
     """Whether there is any parameter to train in the module; those of layers, also of fused ones, are found at once."""
-    members = module.__getstate__().values()
+    members = [child for _, child in module.children()]
     own = not module.frozen and any(isinstance(member, Parameter) for member in members)
     inside = own or any(_has_parameters(member) for member in members if isinstance(member, Module))
     return inside or bool(module._trained(module._named_parameters()))

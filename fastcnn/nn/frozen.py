@@ -97,6 +97,9 @@ class Frozen(Module):
         """Give nothing: what it holds is its own."""
         return iter(())
 
+    def _tensors(self) -> dict[str, np.ndarray]:
+        raise RuntimeError("Frozen: a frozen copy has no state, expected the network that it was made of")
+
     def __getstate__(self) -> dict[str, Any]:
         """Give what a copy needs: it has recordings and packed weights of its own."""
         state = super().__getstate__()

@@ -53,8 +53,8 @@ def walk(model: Module, x_shape: tuple[int, ...], dtype: np.dtype,
          visit: Callable[[str, Module, Any, Any], None] = lambda *_: None) -> Module:
     """Run a copy of the network on zeros of `x_shape`, whose layers tell shapes and compute nothing; return the copy.
 
-    It shares all arrays with the network. visit(name, module, x, y) follows each module without modules inside. What modules of your own write in plain numpy is
-    done for real. ShapeError: the input does not fit.
+    It shares all arrays with the network. visit(name, module, x, y) follows each module without modules inside. What
+    modules of your own write in plain numpy is done for real. ShapeError: the input does not fit.
     """
     def shape_only(name: str, layer: Module, forward: Callable[[Any], Any], x: Any) -> Any:
         y = _shape_of(layer, x, dtype) if isinstance(layer, Layer) else forward(x)
@@ -67,8 +67,6 @@ def walk(model: Module, x_shape: tuple[int, ...], dtype: np.dtype,
     with traced(twin, shape_only), using(saves=False):
         twin.forward(_zeros(x_shape, dtype))
     return twin
-
-
 
 
 def _share(value: Any, shared: dict[int, Any], seen: set[int]) -> None:
