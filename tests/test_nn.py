@@ -295,7 +295,7 @@ def test_the_table_of_layers_has_every_class():
     modules = {type(module) for layer, _ in LAYERS.values() for _, module in layer.named_modules()}
     public = [getattr(nn, name) for name in nn.__all__]
     classes = {kind for kind in public if isinstance(kind, type) and issubclass(kind, nn.Module)}
-    assert modules == classes - {nn.Module, nn.Layer}
+    assert modules == classes - {nn.Module, nn.Layer, nn.Frozen}
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -417,7 +417,7 @@ def test_layers_keep_nothing_after_backward():
     model = small()
     y = model.forward(numbers(2, 4, 4, 1))
     model.backward(y)
-    assert all(module._kept is None for _, module in model.named_modules())
+    assert all(module._saved is None for _, module in model.named_modules())
 
 
 def test_inference_is_undone_after_an_error():
@@ -715,7 +715,7 @@ def test_nothing_runs_before_the_first_layer_that_trains():
     model = nn.Sequential(nn.Conv2D(1, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(12, 2))
     model[0].freeze()
     model.backward(model.forward(numbers(2, 4, 4, 1)), need_dx=False)
-    assert model[0]._kept is not None and model[3].weight.grad.any()
+    assert model[0]._saved is not None and model[3].weight.grad.any()
 
 
 @pytest.mark.parametrize("mode", ["training", "in use", "in use, folded"])

@@ -628,8 +628,9 @@ class OwnSigmoid(nn.Module):
 
 class ByFunction(nn.Sigmoid):
     def forward(self, x):
-        self._kept = F.sigmoid(x)
-        return self._kept.reshape(len(x), -1)
+        y = F.sigmoid(x)
+        self._save(y)
+        return y.reshape(len(x), -1)
 
 
 POINTS = np.random.default_rng(0).standard_normal((256, 64)).astype(np.float32)
@@ -703,7 +704,7 @@ class SoftmaxInUse(nn.Softmax):
     """Logits in training, probabilities in use."""
 
     def forward(self, x):
-        self._keep(False)
+        self._save(False)
         return x if self.training else F.softmax(x)
 
     def backward(self, dy):
