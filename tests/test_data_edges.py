@@ -68,13 +68,16 @@ def test_a_data_set_that_lacks_files_asks_for_them_at_its_first_folder(tmp_path,
 
     names = ["train-images.gz", "train-labels.gz", "test-images.gz", "test-labels.gz"]
     files = tuple(RemoteFile(name, 1, "", ()) for name in names)
-    source = sources.IdxSource(files, (2, 2), (3, 3), ("first", "second"), ("a", "b"))
+    source = sources.IdxSource(files, (2, 2), (4, 3), ("first", "second"), ("a", "b"))
     monkeypatch.setattr("fastcnn.data.fetch", fetch)
     monkeypatch.setitem(sources.SOURCES, "mnist", source)
     (tmp_path / "first").mkdir()
     loaded = data.load("mnist", tmp_path)
     assert asked == [(name, tmp_path / "first") for name in names]
     assert loaded.train.images.shape == (3, 2, 2, 1) and loaded.test.labels.tolist() == [0, 0, 0]
+    monkeypatch.setitem(sources.SOURCES, "mnist", sources.IdxSource(files, (2, 2), (3, 2), ("first",), ("a", "b")))
+    with pytest.raises(DataFormatError, match=r"test-labels\.gz: .* promises 3 bytes .*at most 2 in this file"):
+        data.load("mnist", tmp_path)
 
 
 def test_files_have_an_address_on_each_mirror():

@@ -619,13 +619,15 @@ def test_a_weight_average_by_itself():
 
 
 def test_a_network_in_use_sees_that_weights_were_exchanged_with_their_average():
-    model, average = linear(), WeightAverage(0.5)
-    fit(model, callbacks=[average], optimizer=optim.SGD(model.parameters(), 1.0))
+    model, average = nn.Sequential(nn.Conv2D(3, 16, 3), nn.Flatten()), WeightAverage(0.5)
+    x = RANDOM.standard_normal((1, 3, 3, 3)).astype(np.float32)
+    fit(model, (x, [0]), callbacks=[average], optimizer=optim.SGD(model.parameters(), 1.0))
+    model.eval()
     with nn.inference():
-        before = [np.array(model.forward(X)) for _ in range(4)][-1]
+        before = [np.array(model.forward(x)) for _ in range(4)][-1]
         with average.swapped():
-            expected = X @ model[0].weight.data + model[0].bias.data
-            assert np.allclose(model.forward(X), expected, atol=1e-5) and not np.allclose(before, expected, atol=1e-3)
+            expected = np.tensordot(x, model[0].weight.data, 3) + model[0].bias.data
+            assert np.allclose(model.forward(x), expected, atol=1e-5) and not np.allclose(before, expected, atol=1e-3)
 
 
 # Checkpoints and models on disk
@@ -645,6 +647,41 @@ def test_every_epoch_is_kept_and_the_last_two_of_them(tmp_path):
         chosen.on_epoch_end(SimpleNamespace(step=epoch), {"epoch": epoch})
     chosen.on_interrupt(SimpleNamespace(step=99))
     assert written == [3, 6, 99]
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, [12]), (2, [8, 12]), (3, [4, 8, 12]), (9, [4, 8, 12])])
+def test_which_checkpoints_are_left(keep, left, tmp_path, monkeypatch):
+    """The newest of those that an unbroken run has, and none of a run that was given up."""
+    monkeypatch.setattr(checkpoint, "save_checkpoint", lambda model, path, state: path.write_text(state["text"]))
+    for step in (4, 5, 8, 10, 14, 16):
+        (tmp_path / f"checkpoint-{step:08d}.safetensors").write_text("")
+    run = SimpleNamespace(model=None, step=12, steps_per_epoch=2, state_dict=lambda: {"text": "new"})
+    Checkpoint(tmp_path, every=2, keep=keep)._write(run)
+    assert list(checkpoint.checkpoints(tmp_path)) == left[::-1]
+    assert (tmp_path / "checkpoint-00000012.safetensors").read_text() == "new"
+
+
+@pytest.mark.parametrize(("step", "left"), [(12, [8, 12]), (11, [4, 8, 12])])
+def test_a_run_that_goes_on_from_a_checkpoint_deletes_older_ones(step, left, tmp_path):
+    for number in (4, 8, 12):
+        (tmp_path / f"checkpoint-{number:08d}.safetensors").write_text("")
+    Checkpoint(tmp_path).on_train_begin(SimpleNamespace(step=step, steps_per_epoch=4))
+    assert list(checkpoint.checkpoints(tmp_path)) == left[::-1]
+
+
+def test_the_newest_sound_checkpoint_of_a_folder(tmp_path):
+    for step in (4, 8):
+        checkpoint.save_checkpoint(linear(), tmp_path / f"checkpoint-{step:08d}.safetensors", {"step": step})
+    assert checkpoint.load_checkpoint(tmp_path)["step"] == 8
+    (tmp_path / "checkpoint-00000012.safetensors").write_bytes(b"damaged")
+    assert checkpoint.load_checkpoint(tmp_path)["step"] == 8
+    for step in (4, 8):
+        (tmp_path / f"checkpoint-{step:08d}.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"no sound checkpoint-\*\.safetensors\n  resume: .*00000012.* is damaged or no"):
+        checkpoint.load_checkpoint(tmp_path)
+    fastcnn.save(linear(), tmp_path / "model")
+    with pytest.raises(CheckpointError, match="model is a saved model, expected a checkpoint of a training"):
+        checkpoint.load_checkpoint(tmp_path / "model")
 
 
 def test_a_checkpoint_that_somebody_else_deletes_is_no_error(tmp_path, monkeypatch):
@@ -739,6 +776,8 @@ def test_a_state_comes_back_as_it_was(tmp_path):
     assert read.keys() == {"model", *state} and read["model"].keys() == linear().state_dict().keys()
     assert read["a"].tolist() == [0, 1, 2] and read["b"][0].tolist() == [1, 1] and read["b"][1:] == state["b"][1:]
     assert read["c"] == state["c"] and read["c"]["e"] is True
+    with safetensors.safe_open(tmp_path / "file", framework="numpy") as file:
+        json.loads(file.metadata()["fastcnn"], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert safetensors.numpy.load_file(tmp_path / "file").keys() == {"a", "b/0", "model/0.weight", "model/0.bias"}
     assert np.array_equal(fastcnn.load(tmp_path / "file", model=linear())[0].weight.data, read["model"]["0.weight"])
 
@@ -925,8 +964,19 @@ def test_the_bar_follows_the_images_and_is_wiped_away(capsys, monkeypatch):
     bar.on_epoch_end(run, record())
     bar.on_train_end(run)
     shown = capsys.readouterr().err
-    assert "1/9  20%|" in shown and shown.count("\n") == 3
+    assert "1/9  20%|" in shown and "| loss 0.1235  " in shown and shown.count("\n") == 3
     assert shown.endswith("\r  1/9    0.5000    75.00%      1.2    12,346\n")
+
+
+def test_the_bar_of_a_notebook_has_80_columns(capsys, monkeypatch):
+    shell = SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    bar, run = progress.ProgressBar(), shown_run(position=8)
+    bar.on_train_begin(run)
+    bar.on_epoch_begin(run)
+    bar.on_train_end(run)
+    out, err = capsys.readouterr()
+    assert [len(part) for part in out.split("\r") if "%|" in part] == [80] and err == ""
 
 
 def test_the_bar_without_a_stream_is_none(monkeypatch):
@@ -951,7 +1001,8 @@ def test_the_bar_has_as_many_words_as_leave_it_ten_letters(count, monkeypatch):
         monkeypatch.setattr(progress, "_columns", lambda columns=columns: columns)
         assert progress._format(run) == "{desc} {percentage:3.0f}%|{bar}| " + words
     monkeypatch.setattr(progress, "_columns", lambda: fits - 1)
-    assert progress._format(run).count("  ") == max(count - 2, 0)
+    fewer = "  ".join(WORDS[: max(count - 1, 1)]).replace("00:00", "{remaining}")
+    assert progress._format(run) == "{desc} {percentage:3.0f}%|{bar}| " + fewer, "one word is always there"
     assert progress._format(shown_run()) == "{desc} {percentage:3.0f}%|{bar}|", "nothing is known yet"
 
 
@@ -1237,7 +1288,23 @@ def test_a_search_from_a_millionth_to_1_in_200_steps():
     assert np.allclose(found.losses, 1.0)
 
 
+def test_a_tenth_of_the_rate_of_the_least_loss_is_suggested(capsys):
+    class Falling(Silent):
+        left = 9.0
+
+        def forward(self, prediction, target):
+            super().forward(prediction, target)
+            self.left = abs(self.left - 1.0)  # 8, 7, ... 1, 0, 1, ...
+            return self.left + 1.0
+
+    found = find_lr(linear(), (X, Y), loss=Falling(), batch_size=2, steps=30)
+    least = int(np.argmin(found.losses))
+    assert 0 < least < len(found.rates) - 1 and found.suggestion == pytest.approx(found.rates[least] / 10)
+    assert capsys.readouterr() == ("", ""), "a search shows no progress"
+
+
 def test_limits_of_a_search():
+    assert find_lr(linear(), (X, Y), loss=Silent(), low=1e-30, steps=2).rates == pytest.approx([1e-30, 1.0])
     assert len(find_lr(linear(), (X, Y), loss=Silent(), low=0.5, high=0.5, steps=2).rates) == 2
     for options, error, message in (
         ({"steps": 1}, ShapeError, "steps is 1"), ({"low": 1.0, "high": 0.5}, ValueError, "high is 0.5"),
