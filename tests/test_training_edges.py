@@ -677,7 +677,7 @@ def test_the_newest_sound_checkpoint_of_a_folder(tmp_path):
     assert checkpoint.load_checkpoint(tmp_path)["step"] == 8
     for step in (4, 8):
         (tmp_path / f"checkpoint-{step:08d}.safetensors").unlink()
-    with pytest.raises(CheckpointError, match=r"no sound checkpoint-\*\.safetensors\n  resume: .*00000012.* is damaged or no"):
+    with pytest.raises(CheckpointError, match=r"no sound checkpoint-\*\.safetensors\n  resume: .*00000012.* is damaged"):
         checkpoint.load_checkpoint(tmp_path)
     fastcnn.save(linear(), tmp_path / "model")
     with pytest.raises(CheckpointError, match="model is a saved model, expected a checkpoint of a training"):
@@ -759,11 +759,15 @@ def test_files_of_versions_without_an_output_activation_are_loaded(tmp_path):
     assert fastcnn.load(tmp_path / "file", model=linear()).output_activation is None
 
 
-def test_arrays_that_have_changed_names_are_not_those_that_were_written(tmp_path):
+@pytest.mark.parametrize("other", [
+    {"b": np.zeros(2), "a": np.ones(2)}, {"c": np.zeros(2), "d": np.ones(2)}, {"a": np.zeros((1, 2)), "b": np.ones(2)},
+    {"a": np.zeros(2, np.int64), "b": np.ones(2)}, {"a": np.zeros(2), "b": np.zeros(2)},
+], ids=["exchanged names", "other names", "another shape", "another type", "other numbers"])
+def test_arrays_of_other_names_shapes_or_numbers_are_not_those_that_were_written(other, tmp_path):
     files.write_tensors("test", tmp_path / "file", {"a": np.zeros(2), "b": np.ones(2)}, {})
     with safetensors.safe_open(tmp_path / "file", framework="numpy") as file:
         metadata = file.metadata()
-    safetensors.numpy.save_file({"b": np.zeros(2), "a": np.ones(2)}, tmp_path / "other", metadata)
+    safetensors.numpy.save_file(other, tmp_path / "other", metadata)
     assert files.read_tensors("test", tmp_path / "file")[0]["b"].tolist() == [1, 1]
     with pytest.raises(CheckpointError, match="its arrays are not those that were written"):
         files.read_tensors("test", tmp_path / "other")
@@ -872,7 +876,18 @@ def test_a_temporary_file_that_another_writer_took_is_given_up(lost, tmp_path, m
     monkeypatch.setattr(writing, "_lock", lock)
     path, descriptor = writing._new(tmp_path)
     assert len(seen) == 2 and os.path.samestat(path.stat(), os.fstat(descriptor))
+    assert seen[0] == seen[1], "the first is closed, and its number is free"
     os.close(descriptor)
+
+
+@posix
+def test_a_new_file_may_be_read_and_written_by_all_whom_the_umask_allows(tmp_path):
+    before = os.umask(0)
+    try:
+        writing.write_atomically(tmp_path / "file", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666
 
 
 @posix
@@ -1132,6 +1147,16 @@ def test_a_training_with_validation_gives_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(validation=(X, Y))
+
+
+@pytest.mark.parametrize(("loss", "targets", "activation"), [
+    (None, Y, "softmax"), (nn.BCELoss(), np.eye(3)[Y], "sigmoid"), (nn.MSELoss(), np.eye(3)[Y], "identity")])
+def test_a_model_knows_afterwards_what_its_outputs_mean(loss, targets, activation, monkeypatch):
+    asked, usual = [], answers.of_model
+    monkeypatch.setattr(answers, "of_model", lambda *arguments: asked.append(arguments) or usual(*arguments))
+    model = linear()
+    fit(model, (X, targets), loss=loss)
+    assert model.output_activation == activation and len(asked) == 1, "once, not for each batch"
 
 
 def test_a_normalisation_that_the_model_has_stays():
