@@ -49,7 +49,7 @@ class _Watch(Callback):
 
     def __init__(self, steps: int) -> None:
         self.steps, self.rates, self.losses = steps, list[float](), list[float]()
-        self._mean, self._sum, self._position = 0.0, 0.0, 0
+        self._mean = 0.0
 
     def on_epoch_begin(self, run: Run) -> None:
         """Sums of the epoch begin with 0."""
