@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -16,10 +15,9 @@ import pytest
 from numba import njit
 
 import fastcnn
-from fastcnn import data, doctor, extras, functional, ladder, models, nn, optim, plot, training, verification
+from fastcnn import data, doctor, extras, functional, ladder, models, plot, training, verification
 from fastcnn.cli import main, output, parser, recipes
 from fastcnn.cli import train as train_command
-from fastcnn.nn import activation
 from fastcnn.nn.inspect import memory, summary
 from fastcnn.optim import optimizers, schedules
 from fastcnn.training.augment import AUGMENTATIONS
@@ -27,7 +25,6 @@ from fastcnn.training.history import KEYS
 from fastcnn.warmup import compiling
 
 REPOSITORY = Path(__file__).parent.parent
-README = (REPOSITORY / "README.md").read_text()
 QUICK = ["train", "digits", "--model", "strided_cnn", "--batch-size", "64", "--lr", "0.001",
          "--schedule", "none"]
 
@@ -734,103 +731,3 @@ def test_curves_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(extras.EXTRAS, "plot", extras.EXTRAS["plot"]._replace(module="absent"))
     with pytest.raises(extras.MissingExtraError, match=r"pip install 'fastcnn\[plot\]'"):
         plot.curves([{}], tmp_path / "curves.png")
-
-
-# README
-
-
-def readme_blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def readme_block(words):
-    """The one block of Python that has these words."""
-    (block,) = [block for block in readme_blocks("python") if words in block]
-    return block
-
-
-def test_readme_commands_are_understood():
-    commands = [line for block in readme_blocks("sh") for line in block.splitlines() if line.startswith("fastcnn ")]
-    assert len(commands) >= 8
-    for command in commands:
-        parser.build().parse_args(shlex.split(command, comments=True)[1:])
-
-
-def test_readme_trains_lenet5(tmp_path, monkeypatch, capsys):
-    def as_mnist(name):
-        digits = usual("digits")
-        splits = [data.Split(np.kron(split.images[:64], np.ones((1, 4, 4, 1), np.uint8))[:, 2:-2, 2:-2], split.labels[:64],
-                             split.classes) for split in (digits.train, digits.test)]
-        return data.Dataset(name, *splits)
-
-    usual = data.load
-    monkeypatch.setattr(data, "load", as_mnist)
-    monkeypatch.chdir(tmp_path)
-    exec(readme_block("mnist = data.load").replace("epochs=5", "epochs=1"), {})
-    assert [path.name for path in tmp_path.iterdir()] == ["lenet5.safetensors"]
-    assert "accuracy" in capsys.readouterr().out
-
-
-def test_readme_module_of_your_own(capsys):
-    exec(readme_block("class TwoRoads"), {"__name__": "readme"})
-    assert float(lines(capsys.readouterr().out)[-1]) > 0.9
-
-
-def test_readme_layer_with_a_parameter_of_its_own(capsys):
-    exec(readme_block("class Scale"), {"__name__": "readme"})
-    error, *worst = lines(capsys.readouterr().out)
-    assert float(error) < 1e-8 and any("1.factor" in line for line in worst)
-
-
-def test_readme_sizes_that_need_not_be_counted(capsys):
-    exec(readme_block("nn.Conv2D(None"), {"__name__": "readme"})
-    assert "Conv2D(1, 16, 3, stride=2)" in (printed := capsys.readouterr().out) and "Linear(2704, 10)" in printed
-
-
-def test_readme_images_of_your_own(capsys):
-    exec(readme_block("train_validation_split("), {"__name__": "readme"})
-    assert float(lines(capsys.readouterr().out)[-1]) > 0.9
-
-
-def test_readme_changed_images(capsys):
-    exec(readme_block("Augment(translate"), {"__name__": "readme"})
-    assert float(lines(capsys.readouterr().out)[-1]) > 0.9
-
-
-def test_readme_callback_of_your_own(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    exec(readme_block("class GoodEnough"), {"__name__": "readme"})
-    epochs = int(lines(capsys.readouterr().out)[-1].split()[0])
-    assert epochs < 50 and len(lines((tmp_path / "log.csv").read_text())) == epochs + 1
-
-
-def test_readme_groups_of_parameters(capsys):
-    exec(readme_block("decay_groups("), {"__name__": "readme"})
-    assert lines(capsys.readouterr().out) == ["[0.0001, 0.001]"]
-
-
-def test_readme_links_lead_to_what_they_name():
-    titles = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
-    sections = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
-    links = re.findall(r"\[([^]]+)\]\(([^)]+)\)", README)
-    assert len(links) > 100
-    for words, target in links:
-        if target.startswith("#"):
-            assert target[1:] in sections, target
-        elif not target.startswith("https://"):
-            path = REPOSITORY / target
-            assert path.exists(), target
-            if words.startswith("`"):
-                name = re.split("[. ]", words.strip("`"))[-1]
-                assert name in Path(target).with_suffix("").parts or re.search(rf"\b{name}\b", path.read_text()), words
-
-
-def test_readme_names_all_layers_losses_optimizers_schedules_and_models():
-    kinds = nn.Module, nn.Loss, nn.L2, optim.Optimizer, optim.Schedule
-    public = {name: getattr(place, name) for place in (nn, optim) for name in place.__all__}
-    bases = {"Layer", "Loss", "Optimizer", "Schedule"}
-    names = {name for name, value in public.items() if isinstance(value, type) and issubclass(value, kinds)} - bases
-    names -= set(activation.__all__)  # whose file lists them
-    assert len(names) > 40
-    section = README.partition("## What there is")[2].partition("\n## ")[0]
-    assert {*names, *models.names()} <= set(re.findall(r"`(\w+)`", section))

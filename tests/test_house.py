@@ -12,6 +12,7 @@ from numba import types
 from fastcnn import functional, registry, verification
 from fastcnn.functional import conv
 from fastcnn.kernels.jit import compile as jit
+from tests import stubs
 
 HOUSE = Path(__file__).parents[1]
 PACKAGE, KERNELS = HOUSE / "fastcnn", HOUSE / "kernels"
@@ -85,7 +86,8 @@ def test_imports_go_down(path):
 
 
 # The three corridors of kernels/, each with those that it may import from, and itself; what stands in none holds loops.
-CORRIDORS = {"jit": set(), "vector": {"jit"}, "loops": {"jit", "vector"}}
+CORRIDORS = {"arguments": set(), "jit": {"arguments"}, "vector": {"arguments", "jit"},
+             "loops": {"arguments", "jit", "vector"}}
 
 
 def corridor_of(module):
@@ -193,8 +195,8 @@ def test_files_of_functional_belong_to_families():
 def test_algorithms_of_convolution_have_a_file_with_their_loops():
     algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()} - {"loops"}  # of several families
     files = {path.stem for path in (PACKAGE / "functional" / "conv").glob("*.py")}
-    assert files == {"__init__", "products", *algorithms}
-    assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - {"pointwise"}  # whose loops are direct's
+    assert files == {"__init__", "algorithm", "products", *algorithms}
+    assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - {"algorithm", "pointwise"}  # as direct's loops
 
 
 def public(module):
@@ -215,6 +217,28 @@ def test_every_algorithm_has_rows():
 @pytest.mark.parametrize("row", registry.ROWS, ids=lambda row: row.name)
 def test_twins_and_rows_are_complete(row):
     verification.Complete(row).run()
+
+
+def test_stubs_are_those_of_the_source():
+    """mypy and editors see through them what `functional` gives to kernels."""
+    wanted = stubs.written()
+    found = {path: path.read_text(encoding="utf-8") for path in stubs.STUBS.rglob("*.pyi")}
+    assert found == wanted, "python -m tests.stubs writes them"
+
+
+def test_entries_say_their_types():
+    for path, node in KERNEL_FUNCTIONS:
+        if decorators(node) & ENTRIES:
+            assert all(argument.annotation for argument in node.args.args), f"{name(path)}: {node.name}"
+            assert ast.unparse(node.returns) == "None", f"{name(path)}: {node.name}"
+
+
+@pytest.mark.parametrize("path", sorted(KERNELS.rglob("*.py")), ids=name)
+def test_functions_of_kernels_have_few_parameters_and_lines(path):
+    for node in ast.walk(SOURCES[path]):
+        if isinstance(node, ast.FunctionDef):
+            assert len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs) <= 8, f"{name(path)}: {node.name}"
+            assert node.end_lineno - node.lineno < 60, f"{name(path)}: {node.name}"
 
 
 ENTERED = [f"{'.'.join(module_of(path))}.{node.name}" for path, node in KERNEL_FUNCTIONS

@@ -6,45 +6,47 @@ never takes them: they are for reading, for a debugger, and as the lowest rung o
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..kernels import activation
 from ..kernels import loops as kernels
+from ..kernels.arguments import Epilogue, Floats
 from ..kernels.jit import threads
 from ..runtime import buffers
 from ..shapes import Padding, Pair, Window
 from . import arrays, norm, pool
 from .activation import through_relu
 from .conv import products
+from .conv.algorithm import Cost, Fit
 
 
-def fits(w: Window) -> bool:
+def fits(w: Window) -> Fit:
     """Whether the algorithm can do this window: always."""
-    return True
+    return Fit()
 
 
-def pays(w: Window) -> bool:
-    """Whether it is worth being chosen: never."""
-    return False
+def cost(w: Window) -> Cost:
+    """Infinite: it is never worth being chosen."""
+    return Cost(math.inf, "for reading and for a debugger")
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, addend: np.ndarray, y: np.ndarray,
-            relu: bool) -> None:
-    """Write the convolution of x with weight, plus bias and addend (which may be empty), to y, or max(y, 0) with `relu`."""
-    offset = bias if len(bias) else np.zeros(w.K, x.dtype)
+def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats) -> None:
+    """Write the convolution of x with weight, and its epilogue, to y."""
+    offset = epilogue.bias if len(epilogue.bias) else np.zeros(w.K, x.dtype)
     kernels.conv2d(_in_groups(x, w), _in_groups(weight, w), _in_groups(offset, w), *_steps(w), _in_groups(y, w))
-    _finish(y, addend, relu)
+    _finish(y, epilogue)
 
 
-def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
-    """Write the gradient of x, plus addend (which may be empty), to dx."""
+def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
+    """Write the gradient of x, plus the residual, to dx."""
     kernels.conv2d_backward_input(_in_groups(dy, w), _in_groups(weight, w), *_steps(w), _in_groups(dx, w))
-    _finish(dx, addend, False)
+    products.finish(dx, arrays.NO_EPILOGUE[dx.dtype]._replace(residual=residual))
 
 
-def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
     """Write the gradient of the weight to dweight."""
     kernels.conv2d_backward_weight(_in_groups(dy, w), _in_groups(x, w), *_steps(w), _in_groups(dweight, w))
 
@@ -59,11 +61,11 @@ def _steps(w: Window) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]
     return (w.stride_rows, w.stride_columns), (w.top, w.left), (w.dilation_rows, w.dilation_columns)
 
 
-def _finish(y: np.ndarray, addend: np.ndarray, relu: bool) -> None:
-    """Add a flat array, which may be empty, to y where it lies, and replace y by max(y, 0) with `relu`."""
-    if len(addend):
-        products.add_to(y, addend, relu)
-    elif relu:
+def _finish(y: Floats, epilogue: Epilogue) -> None:
+    """Add a flat residual, which may be empty, to y where it lies, and replace y by max(y, 0) with ReLU."""
+    if len(epilogue.residual):
+        products.finish(y, epilogue)
+    elif epilogue.relu:
         activation.rectify(y.reshape(-1), threads.workers(y.size))
 
 
@@ -72,7 +74,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     """First maximum of every window, and where it lies, as `functional.max_pool2d`."""
     x, job, y, argmax = pool.of_max_pool2d(x, (kernel_size, stride, padding, dilation, ceil_mode))
     kernels.max_pool2d(x, (job.w.R, job.w.S), *_steps(job.w), y, argmax)
-    _finish(y, arrays.NOTHING[y.dtype], relu)
+    _finish(y, arrays.NO_EPILOGUE[y.dtype]._replace(relu=bool(relu)))
     return y, argmax
 
 
@@ -113,7 +115,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
                momentum: float = 0.1, eps: float = 1e-5, relu: bool = False, add: Any = None,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Give every channel mean beta and standard deviation gamma, as `functional.batch_norm`."""
-    _, x, gamma, beta, old_mean, old_var, momentum, eps, addend = norm.of_batch_norm(
+    _, x, gamma, beta, old_mean, old_var, momentum, eps, residual = norm.of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
     y, rows, M = buffers.empty(x.shape, x.dtype), _rows(x), x.size // gamma.size
     if training:
@@ -125,7 +127,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
         mean, variance = old_mean.astype(np.float64), old_var.astype(np.float64)
     inverse_std = 1 / np.sqrt(variance + eps)
     kernels.batch_norm(rows, gamma, beta, mean, inverse_std, _rows(y))
-    _finish(y, addend, relu)
+    _finish(y, Epilogue(arrays.NOTHING[y.dtype], residual, bool(relu)))
     return y, (mean.astype(x.dtype), inverse_std.astype(x.dtype))
 
 

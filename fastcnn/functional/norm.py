@@ -49,12 +49,50 @@ def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
                momentum: float = 0.1, eps: float = 1e-5, relu: bool = False, add: Any = None,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Give every channel mean beta and standard deviation gamma -> y like x, saved = (mean, inverse_std).
+    """Normalise each channel over the batch: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
 
-    x (N, H, W, C) or (N, C), all others (C,). Training uses mean and biased variance of the batch and moves the
-    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used:
-    y = (x - mean) / sqrt(variance + eps) * gamma + beta, running = (1 - momentum) running + momentum batch. `add`, an array
-    like x, is added to y and `relu` gives max(y, 0) in the same pass.
+    Training uses the mean and the biased variance of the batch, and updates the running ones in place:
+    running = (1 - momentum) running + momentum batch, with the unbiased variance. Otherwise the running ones are used.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) or (N, C) array
+    gamma, beta : (C,) array
+    running_mean, running_var : (C,) array
+        Updated in training.
+    training : bool
+    momentum : float
+        From 0 to 1.
+    eps : float
+        At least 0.
+    relu : bool
+        Return max(y, 0), computed in the same pass.
+    add : array like x, optional
+        Added to y in the same pass, before the ReLU.
+
+    Returns
+    -------
+    y : array like x
+    saved : (mean, inverse_std), (C,) arrays
+        What `batch_norm_backward` needs.
+
+    Raises
+    ------
+    ShapeError
+        In training a channel has one value only, or shapes do not fit.
+    DTypeError
+        In training `running_mean` or `running_var` cannot be written in place, or dtypes differ.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> mean, variance = np.zeros(1), np.ones(1)
+    >>> y, _ = F.batch_norm(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), mean, variance, training=True, eps=0)
+    >>> y.ravel(), mean, variance
+    (array([-1.,  1.]), array([0.2]), array([1.1]))
     """
     job, x, gamma, beta, old_mean, old_var, momentum, eps, residual = of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
@@ -97,10 +135,34 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
                         training: bool = True, y: Any = None,
                         out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients (dx, dgamma, dbeta) of batch_norm; in training also through mean and variance of the batch.
+    """Compute the gradients of `batch_norm`; in training also through mean and variance of the batch.
 
-    dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,). `y` is
-    what batch_norm gave with `relu`, and None without. `out` is two arrays that receive dgamma and dbeta where given.
+    Parameters
+    ----------
+    dy, x : (N, H, W, C) or (N, C) array
+        Gradient of the result, and the input.
+    gamma : (C,) array
+    saved : (mean, inverse_std), (C,) arrays
+        From `batch_norm`.
+    training : bool
+        As in `batch_norm`.
+    y : array like x, optional
+        The result of `batch_norm` with `relu`, else None.
+    out : pair of arrays or None
+        Arrays that receive dgamma and dbeta.
+
+    Returns
+    -------
+    dx : array like x
+    dgamma, dbeta : (C,) array
+        Sums of dy (x - mean) inverse_std and of dy over all but the channels.
+
+    Examples
+    --------
+    >>> x, saved = np.array([[1.0], [3.0]]), (np.array([2.0]), np.array([1.0]))
+    >>> F.batch_norm_backward(np.array([[1.0], [2.0]]), x, np.ones(1), saved)
+    (array([[0.],
+           [0.]]), array([1.]), array([3.]))
     """
     job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
     flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), len(job.channel)
@@ -152,10 +214,29 @@ def _both(function: str, saved: Any) -> tuple[Any, Any]:
 
 
 def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Give every row of x (..., C) mean 0 and deviation 1, then each element beta and gamma (C,) -> y, (mean, inverse_std).
+    """Normalise each row of the last axis: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
 
-    y = (x - mean) / sqrt(variance + eps) * gamma + beta, with mean and variance of the row.
+    Parameters
+    ----------
+    x : (..., C) array
+    gamma, beta : (C,) array
+    eps : float
+        At least 0.
+
+    Returns
+    -------
+    y : (..., C) array
+    saved : (mean, inverse_std), (...) arrays
+        What `layer_norm_backward` needs.
+
+    References
+    ----------
     Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3.
+
+    Examples
+    --------
+    >>> F.layer_norm(np.array([[1.0, 3.0]]), np.ones(2), np.zeros(2), eps=0)
+    (array([[-1.,  1.]]), (array([2.]), array([1.])))
     """
     x, gamma, beta = arrays.floats("layer_norm", x=x, gamma=gamma, beta=beta)
     y, (mean, inverse_std) = _group_norm("layer_norm", _of_rows("layer_norm", x), gamma, beta, 1, eps)
@@ -163,7 +244,28 @@ def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.
 
 
 def layer_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients (dx, dgamma, dbeta) of layer_norm, also through mean and variance; `saved` is from layer_norm."""
+    """Compute the gradients of `layer_norm`, also through mean and variance.
+
+    Parameters
+    ----------
+    dy, x : (..., C) array
+        Gradient of the result, and the input.
+    gamma : (C,) array
+    saved : (mean, inverse_std), (...) arrays
+        From `layer_norm`.
+
+    Returns
+    -------
+    dx : (..., C) array
+    dgamma, dbeta : (C,) array
+        Sums of dy (x - mean) inverse_std and of dy over all but the last axis.
+
+    Examples
+    --------
+    >>> saved = np.array([2.0]), np.array([1.0])
+    >>> F.layer_norm_backward(np.array([[1.0, 2.0]]), np.array([[1.0, 3.0]]), np.ones(2), saved)
+    (array([[0., 0.]]), array([-1.,  2.]), array([1., 2.]))
+    """
     function = "layer_norm_backward"
     mean, inverse_std = _both(function, saved)
     dy, x, gamma, mean, inverse_std = arrays.floats(function, dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)
@@ -182,11 +284,32 @@ def _of_rows(function: str, x: np.ndarray) -> np.ndarray:
 
 def group_norm(x: Any, gamma: Any, beta: Any, groups: int, *, eps: float = 1e-5,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Give each group of channels of every image mean 0 and deviation 1, then each channel beta and gamma (C,).
+    """Normalise each group of channels in each image: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
 
-    x (N, H, W, C) or (N, C) -> y like x, saved = (mean, inverse_std), each (N, groups): y = (x - mean) / sqrt(variance +
-    eps) * gamma + beta, with mean and variance of the group in its image. Wu and He, "Group Normalization",
-    ECCV 2018, section 3.
+    Parameters
+    ----------
+    x : (N, H, W, C) or (N, C) array
+    gamma, beta : (C,) array
+    groups : int
+        Divides C; group g has channels g C / groups up to (g + 1) C / groups.
+    eps : float
+        At least 0.
+
+    Returns
+    -------
+    y : array like x
+    saved : (mean, inverse_std), (N, groups) arrays
+        What `group_norm_backward` needs.
+
+    References
+    ----------
+    Wu and He, "Group Normalization", ECCV 2018, section 3.
+
+    Examples
+    --------
+    >>> y, (mean, _) = F.group_norm(np.array([[1.0, 3.0, 4.0, 8.0]]), np.ones(4), np.zeros(4), 2, eps=0)
+    >>> y, mean
+    (array([[-1.,  1., -1.,  1.]]), array([[2., 6.]]))
     """
     x, gamma, beta = arrays.floats("group_norm", x=x, gamma=gamma, beta=beta)
     return _group_norm("group_norm", x, gamma, beta, _groups("group_norm", x.shape, groups), eps)
@@ -194,7 +317,30 @@ def group_norm(x: Any, gamma: Any, beta: Any, groups: int, *, eps: float = 1e-5,
 
 def group_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], groups: int,
                         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients (dx, dgamma, dbeta) of group_norm, also through mean and variance; `saved` is from group_norm."""
+    """Compute the gradients of `group_norm`, also through mean and variance.
+
+    Parameters
+    ----------
+    dy, x : (N, H, W, C) or (N, C) array
+        Gradient of the result, and the input.
+    gamma : (C,) array
+    saved : (mean, inverse_std), (N, groups) arrays
+        From `group_norm`.
+    groups : int
+        As in `group_norm`.
+
+    Returns
+    -------
+    dx : array like x
+    dgamma, dbeta : (C,) array
+        Sums of dy (x - mean) inverse_std and of dy over all but the channels.
+
+    Examples
+    --------
+    >>> saved = np.array([[2.0]]), np.array([[1.0]])
+    >>> F.group_norm_backward(np.array([[1.0, 2.0]]), np.array([[1.0, 3.0]]), np.ones(2), saved, groups=1)
+    (array([[0., 0.]]), array([-1.,  2.]), array([1., 2.]))
+    """
     function = "group_norm_backward"
     mean, inverse_std = _both(function, saved)
     dy, x, gamma, mean, inverse_std = arrays.floats(function, dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)

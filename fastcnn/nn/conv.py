@@ -46,12 +46,40 @@ class _Convolution(Deferred):
 
 
 class Conv2D(_Convolution):
-    """Convolution of images (N, H, W, in_channels) with out_channels filters: (N, P, Q, out_channels).
+    """Convolve images with filters and add a bias.
 
-    `weight` is (R, S, in_channels // groups, out_channels), drawn from `he_normal`; `bias` is
-    (out_channels,), zeros, or None. None for `in_channels` waits for the first input. Padding and `algorithm` as in
-    `functional.conv2d`: "direct" where one huge number must not disturb its neighbours.
-    ShapeError, DTypeError: an argument makes no convolution.
+    Parameters
+    ----------
+    in_channels : int or None
+        None takes the channels of the first input.
+    out_channels : int
+    kernel_size, stride, padding, dilation : int, pair
+        As in `functional.conv2d`.
+    groups : int
+        Divides `in_channels` and `out_channels`.
+    bias : bool
+    algorithm : str
+        As in `functional.conv2d`: "direct" where a huge value must not disturb its neighbours.
+
+    Attributes
+    ----------
+    weight : (R, S, in_channels // groups, out_channels) Parameter
+        Drawn by `he_normal`.
+    bias : (out_channels,) Parameter or None
+        Zeros.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        An argument makes no convolution.
+
+    Examples
+    --------
+    >>> layer = nn.Conv2D(3, 16, 3, stride=2, padding=1)
+    >>> layer(np.zeros((8, 32, 32, 3), np.float32)).shape
+    (8, 16, 16, 16)
+    >>> layer.weight.shape
+    (3, 3, 3, 16)
     """
 
     only_launches = True
@@ -133,7 +161,7 @@ class Conv2D(_Convolution):
         """Return the name of the algorithm that forward takes."""
         if self.algorithm != "auto":
             return self.algorithm
-        return functional.conv.algorithm_of(x_shape, self.weight.shape, **self._geometry)
+        return functional.conv.choose(x_shape, self.weight.shape, **self._geometry).name
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
@@ -150,11 +178,29 @@ class Conv2D(_Convolution):
 
 
 class ConvTranspose2D(_Convolution):
-    """Transposed convolution of images (N, H, W, in_channels): (N, P, Q, out_channels), the input gradient of Conv2D.
+    """Convolve images with transposed filters, the gradient of `Conv2D` by its input, and add a bias.
 
-    `weight` is (R, S, out_channels // groups, in_channels), drawn from `he_normal`; `bias` is (out_channels,), zeros, or
-    None. None for `in_channels` waits for the first input. P, Q and `algorithm` as in `functional.conv_transpose2d`.
-    ShapeError, DTypeError: an argument makes no convolution.
+    Parameters
+    ----------
+    in_channels : int or None
+        None takes the channels of the first input.
+    out_channels : int
+    kernel_size, stride, padding, output_padding, dilation : int, pair
+        As in `functional.conv_transpose2d`.
+    groups, bias, algorithm : int, bool, str
+        As in `Conv2D`.
+
+    Attributes
+    ----------
+    weight : (R, S, out_channels // groups, in_channels) Parameter
+        Drawn by `he_normal`.
+    bias : (out_channels,) Parameter or None
+        Zeros.
+
+    Examples
+    --------
+    >>> nn.ConvTranspose2D(16, 3, 2, stride=2)(np.zeros((8, 16, 16, 16), np.float32)).shape
+    (8, 32, 32, 3)
     """
 
     def __init__(
@@ -230,7 +276,7 @@ class ConvTranspose2D(_Convolution):
 
 
 def set_algorithm(function: str, model: Module, algorithm: str) -> None:
-    """Let all convolutions of a model use one algorithm; ValueError: it is unknown."""
+    """Set the algorithm of all convolutions of a model; ValueError: it is unknown."""
     _known(function, algorithm)
     for _, layer in model.named_modules():
         if isinstance(layer, _Convolution):

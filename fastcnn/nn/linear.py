@@ -19,10 +19,26 @@ __all__ = ["Flatten", "Identity", "Linear", "Reshape"]
 
 
 class Linear(Deferred):
-    """x (N, in_features) times weight (in_features, out_features) plus bias (out_features,).
+    """Multiply x (N, in_features) by a weight and add a bias.
 
-    Weights are drawn from `he_normal`, the bias is zeros, or None. None for `in_features` waits for the first input.
-    ShapeError, DTypeError: a size is no positive integer.
+    Parameters
+    ----------
+    in_features : int or None
+        None takes the features of the first input.
+    out_features : int
+    bias : bool
+
+    Attributes
+    ----------
+    weight : (in_features, out_features) Parameter
+        Drawn by `he_normal`.
+    bias : (out_features,) Parameter or None
+        Zeros.
+
+    Examples
+    --------
+    >>> nn.Linear(100, 10)(np.zeros((8, 100), np.float32)).shape
+    (8, 10)
     """
 
     weight: Parameter
@@ -98,10 +114,15 @@ class _View(Layer):
 
 
 class Flatten(_View):
-    """x (N, ...) as (N, features), row-major; no copy.
+    """Reshape x (N, ...) to (N, features), in row-major order and without a copy.
 
-    Features of images (N, H, W, C) come in the order H, W, C, and so do the rows of the weight of a Linear behind it; those
-    of a network whose images are (N, C, H, W) come in the order C, H, W.
+    Features of images (N, H, W, C) are in the order H, W, C, and so are the rows of the weight of a `Linear` after it; those
+    of a network for images (N, C, H, W) are in the order C, H, W.
+
+    Examples
+    --------
+    >>> nn.Flatten()(np.zeros((8, 4, 4, 16), np.float32)).shape
+    (8, 256)
     """
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,9 +133,17 @@ class Flatten(_View):
 
 
 class Reshape(_View):
-    """x (N, ...) as (N, *shape), row-major; no copy.
+    """Reshape x (N, ...) to (N, *shape), in row-major order and without a copy.
 
-    ShapeError, DTypeError: a size is no positive integer, or there is none.
+    Parameters
+    ----------
+    shape : int
+        Sizes of one element of the batch, such as 4, 4, 16.
+
+    Examples
+    --------
+    >>> nn.Reshape(4, 4, 16)(np.zeros((8, 256), np.float32)).shape
+    (8, 4, 4, 16)
     """
 
     def __init__(self, *shape: int) -> None:
@@ -136,7 +165,7 @@ class Reshape(_View):
 
 
 class Identity(Layer):
-    """x itself."""
+    """Return x itself."""
 
     only_launches = True
 

@@ -28,11 +28,39 @@ class _Norm(Deferred):
 
 
 class BatchNorm(_Norm):
-    """Mean beta and deviation gamma for each channel of x (N, H, W, C) or (N, C).
+    """Normalise each channel of x (N, H, W, C) or (N, C) over the batch, then scale by gamma and shift by beta.
 
-    In training by the statistics of the batch, which also move `running_mean` and `running_var`, (channels,)
-    each; in use by these. None for `channels` waits for the first input. ShapeError, DTypeError, ValueError: channels,
-    momentum or eps is out of range.
+    In training the statistics are those of the batch, which also update the running ones; in evaluation they are the running
+    ones.
+
+    Parameters
+    ----------
+    channels : int or None
+        None takes the channels of the first input.
+    momentum : float
+        Share of the batch in the running statistics, from 0 to 1.
+    eps : float
+        Added to the variance, at least 0.
+
+    Attributes
+    ----------
+    gamma, beta : (channels,) Parameter
+        Ones, zeros.
+    running_mean, running_var : (channels,) array
+        Zeros, ones.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ValueError
+        An argument is out of range.
+
+    Examples
+    --------
+    >>> layer = nn.BatchNorm(1)
+    >>> layer(np.array([[1.0], [3.0]], np.float32)).round(4).ravel()
+    array([-1.,  1.], dtype=float32)
+    >>> layer.running_mean
+    array([0.2], dtype=float32)
     """
 
     only_launches = True
@@ -97,11 +125,20 @@ class BatchNorm(_Norm):
 
 
 class GroupNorm(_Norm):
-    """Mean 0 and deviation 1 for each group of channels of each image, then beta and gamma for each channel.
+    """Normalise each group of channels of each image, then scale by gamma and shift by beta; x (N, H, W, C) or (N, C).
 
-    x (N, H, W, channels) or (N, channels); the same in training and in use. None for `channels` waits for the first input.
-    Wu and He, "Group Normalization", ECCV 2018, section 3. ShapeError, DTypeError, ValueError: groups, channels or
-    eps is out of range.
+    Parameters
+    ----------
+    groups : int
+        Divides `channels`.
+    channels : int or None
+        None takes the channels of the first input.
+    eps : float
+        Added to the variance, at least 0.
+
+    References
+    ----------
+    Wu and He, "Group Normalization", ECCV 2018, section 3.
     """
 
     only_launches = True
@@ -143,10 +180,18 @@ class GroupNorm(_Norm):
 
 
 class LayerNorm(_Norm):
-    """Mean 0 and deviation 1 along the last axis of x (..., channels), then beta and gamma for each channel.
+    """Normalise x (..., channels) along the last axis, then scale by gamma and shift by beta.
 
-    The same in training and in use. None for `channels` waits for the first input. Ba, Kiros and Hinton, "Layer
-    Normalization", 2016, section 3. ShapeError, DTypeError, ValueError: channels or eps is out of range.
+    Parameters
+    ----------
+    channels : int or None
+        None takes the channels of the first input.
+    eps : float
+        Added to the variance, at least 0.
+
+    References
+    ----------
+    Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3.
     """
 
     only_launches = True

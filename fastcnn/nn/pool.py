@@ -56,9 +56,22 @@ class _Pool2D(Layer):
 
 
 class MaxPool2D(_Pool2D):
-    """Largest value of each window: x (N, H, W, C) -> y (N, P, Q, C); stride None is the kernel size.
+    """Take the maximum of each window of x (N, H, W, C): y (N, P, Q, C).
 
-    ShapeError, DTypeError: an argument makes no window, such as a padding above half the kernel.
+    Parameters
+    ----------
+    kernel_size, stride, padding, dilation, ceil_mode : int, pair, bool
+        As in `functional.max_pool2d`.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        An argument makes no window, such as a padding above half the window.
+
+    Examples
+    --------
+    >>> nn.MaxPool2D(2)(np.zeros((8, 32, 32, 3), np.float32)).shape
+    (8, 16, 16, 3)
     """
 
     rectifies = "before"
@@ -90,9 +103,12 @@ class MaxPool2D(_Pool2D):
 
 
 class AvgPool2D(_Pool2D):
-    """Mean of each window: x (N, H, W, C) -> y (N, P, Q, C); stride None is the kernel size.
+    """Average each window of x (N, H, W, C): y (N, P, Q, C).
 
-    Padding counts as zeros, or not at all without `count_include_pad`. ShapeError, DTypeError as MaxPool2D.
+    Parameters
+    ----------
+    kernel_size, stride, padding, ceil_mode, count_include_pad : int, pair, bool
+        As in `functional.avg_pool2d`.
     """
 
     def __init__(
@@ -125,7 +141,7 @@ class AvgPool2D(_Pool2D):
 
 
 class GlobalAvgPool2D(Layer):
-    """Mean of each channel of an image: x (N, H, W, C) -> y (N, C)."""
+    """Average each channel of an image: x (N, H, W, C) to y (N, C)."""
 
     only_launches = True
 
@@ -146,7 +162,7 @@ class GlobalAvgPool2D(Layer):
 
 
 class GlobalMaxPool2D(GlobalAvgPool2D):
-    """Largest value of each channel of an image: x (N, H, W, C) -> y (N, C)."""
+    """Take the maximum of each channel of an image: x (N, H, W, C) to y (N, C)."""
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, C)."""
@@ -160,10 +176,17 @@ class GlobalMaxPool2D(GlobalAvgPool2D):
 
 
 class AdaptiveAvgPool2D(Layer):
-    """Mean of each of P x Q parts of images of any size: x (N, H, W, C) -> y (N, P, Q, C).
+    """Average each of P x Q parts of images of any size: x (N, H, W, C) to y (N, P, Q, C).
 
-    `output_size` is P for both or (P, Q); parts as in `functional.adaptive_max_pool2d`. ShapeError, DTypeError: it is no
-    size.
+    Parameters
+    ----------
+    output_size : int or (P, Q)
+        Parts as in `functional.adaptive_max_pool2d`.
+
+    Examples
+    --------
+    >>> nn.AdaptiveAvgPool2D(7)(np.zeros((8, 30, 40, 3), np.float32)).shape
+    (8, 7, 7, 3)
     """
 
     only_launches = True
@@ -192,7 +215,7 @@ class AdaptiveAvgPool2D(Layer):
 
 
 class AdaptiveMaxPool2D(AdaptiveAvgPool2D):
-    """Largest value of each of P x Q parts of images of any size: x (N, H, W, C) -> y (N, P, Q, C)."""
+    """Take the maximum of each of P x Q parts of images of any size, as `AdaptiveAvgPool2D` averages them."""
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, C)."""

@@ -15,9 +15,22 @@ __all__ = ["Pad2D", "Upsample2D"]
 
 
 class Pad2D(Layer):
-    """Rows and columns around images x (N, H, W, C), with modes and forms of padding as in `functional.pad2d`.
+    """Add rows and columns around images x (N, H, W, C).
 
-    ShapeError, DTypeError, ValueError: an argument is unfit.
+    Parameters
+    ----------
+    padding, mode, value : int or pair, str, float
+        As in `functional.pad2d`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ValueError
+        An argument is out of range.
+
+    Examples
+    --------
+    >>> nn.Pad2D(((0, 1), (2, 3)))(np.zeros((8, 32, 32, 3), np.float32)).shape
+    (8, 33, 37, 3)
     """
 
     def __init__(self, padding: Padding, mode: str = "constant", value: float = 0.0) -> None:
@@ -48,9 +61,17 @@ class Pad2D(Layer):
 
 
 class Upsample2D(Layer):
-    """Images x (N, H, W, C) made `scale` times as large, an int or (rows, columns), by mode "nearest" or "bilinear".
+    """Enlarge images x (N, H, W, C) by whole factors.
 
-    ShapeError, DTypeError, ValueError: an argument is unfit.
+    Parameters
+    ----------
+    scale, mode : int or pair, str
+        As in `functional.upsample2d`.
+
+    Examples
+    --------
+    >>> nn.Upsample2D(2, mode="bilinear")(np.zeros((8, 16, 16, 3), np.float32)).shape
+    (8, 32, 32, 3)
     """
 
     def __init__(self, scale: Pair, mode: str = "nearest") -> None:

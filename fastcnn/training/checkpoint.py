@@ -31,10 +31,28 @@ _SPARE_WEIGHTS = 1 << 19  # of a model beyond those in its file: few, so that wh
 
 
 def save(model: Module, path: StrPath) -> None:
-    """Write parameters and buffers to the safetensors file `path`, with what `load` needs.
+    """Write the parameters and buffers of a model to a safetensors file, with what `load` needs.
 
-    The file is complete or as it was before; folders on its way are made; links and the mode of an old file stay.
-    DTypeError: `model` is no Module; CheckpointError: `path` is a folder; OSError: it cannot be written.
+    The file is complete or as it was before. Missing folders are created; links and the mode of an existing file are kept.
+
+    Parameters
+    ----------
+    model : Module
+    path : path
+
+    Raises
+    ------
+    DTypeError
+        `model` is not a Module.
+    CheckpointError
+        `path` is a folder.
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> model = models.create("lenet5", (28, 28, 1), 10)
+    >>> fastcnn.save(model, "lenet5.safetensors")
     """
     if not isinstance(model, Module):
         raise DTypeError(f"save: model is {model!r}, expected a Module")
@@ -43,11 +61,30 @@ def save(model: Module, path: StrPath) -> None:
 
 
 def load(path: StrPath, *, model: Module | None = None) -> Module:
-    """Return the model that `save` or a checkpoint wrote to `path`; a given `model` is filled and returned.
+    """Return the model in a file that `save` or a checkpoint wrote.
 
-    CheckpointError: the file is missing, damaged, foreign, holds other arrays or numbers that are not finite,
-    or its model was not made by `models.create` and none was given. Then a given model is unchanged. DTypeError: `model` is
-    no Module.
+    Parameters
+    ----------
+    path : path
+    model : Module, optional
+        Receives the weights and is returned; needed for a model that `models.create` did not make. Unchanged after an error.
+
+    Returns
+    -------
+    model : Module
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged or foreign, it holds other arrays or numbers that are not finite, or a model is needed.
+    DTypeError
+        `model` is not a Module.
+
+    Examples
+    --------
+    >>> fastcnn.save(models.create("lenet5", (28, 28, 1), 10), "lenet5.safetensors")
+    >>> fastcnn.load("lenet5.safetensors")(np.zeros((1, 28, 28, 1), np.float32)).shape
+    (1, 10)
     """
     if model is not None and not isinstance(model, Module):
         raise DTypeError(f"load: model is {model!r}, expected a Module")

@@ -13,14 +13,46 @@ each of the input's row and column phases (Dumoulin and Visin, "A guide to convo
 section 4). The gradient of the weight reduces over the same bands. Linear layers and 1x1 convolutions have R = S = 1.
 """
 
-import math
+from __future__ import annotations
 
+from typing import NamedTuple
+
+from ..arguments import Epilogue, Floats, Workspace
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
 from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
-from ..vector.tile import row_copy
-from .products import copy_run_padded, correlate, multiply, pack_row, zero_run
+from ..vector.tile import Target, row_copy
+from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, pack_row, zero_run
+
+
+class Bands(NamedTuple):
+    """How a window is cut into bands of output rows, and how these are walked: behind the window in its record."""
+
+    copies: int  # 1 where a band's input rows are copied, with their padding
+    columns: int  # input columns that an output row needs
+    pitch: int  # elements from an input row to the next
+    step: int  # elements from what one output pixel needs to what the next one needs
+    weights: int  # filter elements of a channel
+    rows: int = 1  # output rows of a band, of all images one below the other
+    parts: int = 1  # tasks that share the panels
+    chunks: int = 1  # partial sums of the weight gradient
+    floats: int = 0  # working memory of each worker: a band and, where panels of gradients are made,
+    panel: int = 0  # where these begin in it,
+    integers: int = 0  # and positions
+    y_start: int = 0  # where output pixel (0, 0) of image 0 lies in y, and the distances between
+    y_image: int = 0  # images,
+    y_row: int = 0  # output rows,
+    y_step: int = 0  # and output pixels
+
+
+class Few(NamedTuple):
+    """How `conv2d_backward_input_few` walks a window: behind the window in its record."""
+
+    rows: int  # rows of dx in a band
+    floats: int  # working memory of each worker: products and, behind them,
+    sums: int  # from here on, sums of them,
+    integers: int  # and positions of pixels in dy and in the products
 
 
 @kernel
@@ -30,14 +62,14 @@ def _zero(array, start, count):
 
 
 @kernel
-def _copy_row(x, w, plan, n, h, group, band, start):
+def _copy_row(x, w, n, h, group, band, start):
     """band[start + column * depth + c] = x[n, h, column - left, group * depth + c] for a row's columns, zero outside.
 
-    Whole vectors are written: what comes behind the row belongs to the next one, which is copied later, or to nobody.
+    Whole vectors are written: what comes behind the row is overwritten by the next one, or never read.
     """
     depth = w.C // w.groups
-    first = min(max(0, w.left), plan.columns) if 0 <= h < w.H else plan.columns
-    last = max(first, min(w.W + w.left, plan.columns))
+    first = min(max(0, w.left), w.columns) if 0 <= h < w.H else w.columns
+    last = max(first, min(w.W + w.left, w.columns))
     zero_run(band, start, first * depth)
     source = ((n * w.H + h) * w.W + first - w.left) * w.C + group * depth
     if w.groups == 1:
@@ -46,26 +78,27 @@ def _copy_row(x, w, plan, n, h, group, band, start):
         for column in range(first, last):
             copy_run_padded(x, source, band, start + column * depth, depth)
             source += w.C
-    zero_run(band, start + last * depth, (plan.columns - last) * depth)
+    zero_run(band, start + last * depth, (w.columns - last) * depth)
 
 
 @kernel
-def _copy_rows(x, w, plan, group, first, rows, band, start, origins, at):
-    """Copy what the output rows first to first + rows need; origins[at + i] is where output row first + i begins."""
+def _copy_rows(x, w, group, first, rows, workspace, worker):
+    """Copy what the output rows first to first + rows need; origins[i] is where output row first + i begins in the copy."""
     reach = (w.R - 1) * w.dilation_rows + 1
     n, p = divmod(first, w.P)
     h_next = p * w.stride_rows - w.top
-    image = start - h_next * plan.pitch  # where row 0 of this image would lie
+    image = worker * w.floats - h_next * w.pitch  # where row 0 of this image would lie
+    origins = worker * w.integers
     for i in range(rows):
         if p == w.P:
             n, p = n + 1, 0
-            image += (h_next + w.top) * plan.pitch
+            image += (h_next + w.top) * w.pitch
             h_next = -w.top
         h_first = p * w.stride_rows - w.top
         for h in range(max(h_next, h_first), h_first + reach):
-            _copy_row(x, w, plan, n, h, group, band, image + h * plan.pitch)
+            _copy_row(x, w, n, h, group, workspace.floats, image + h * w.pitch)
         h_next = h_first + reach
-        origins[at + i] = image + h_first * plan.pitch
+        workspace.integers[origins + i] = image + h_first * w.pitch
         p += 1
 
 
@@ -81,6 +114,15 @@ def _origins(w, group, first, rows, origins, at):
 
 
 @kernel
+def _prepare_band(x, w, group, first, rows, workspace, worker):
+    """Find, or copy, the inputs of the output rows first to first + rows; the worker's integers begin with their origins."""
+    if w.copies:
+        _copy_rows(x, w, group, first, rows, workspace, worker)
+    else:
+        _origins(w, group, first, rows, workspace.integers, worker * w.integers)
+
+
+@kernel
 def _progression(start, step, count, table, at):
     """table[at + i] = start + i * step."""
     for i in range(unsigned(at), unsigned(at + count)):
@@ -89,12 +131,12 @@ def _progression(start, step, count, table, at):
 
 
 @kernel
-def _positions(w, plan, first, rows, positions, at, sources, targets):
+def _positions(w, first, rows, positions, origins, sources, targets):
     """Where each pixel of a band begins in the input, for whole tiles, and in y."""
     n, p = divmod(first, w.P)
     for row in range(rows):
-        _progression(positions[at + row], plan.step, w.Q, positions, sources + row * w.Q)
-        _progression(plan.y_start + n * plan.y_image + p * plan.y_row, plan.y_step, w.Q, positions, targets + row * w.Q)
+        _progression(positions[origins + row], w.step, w.Q, positions, sources + row * w.Q)
+        _progression(w.y_start + n * w.y_image + p * w.y_row, w.y_step, w.Q, positions, targets + row * w.Q)
         p += 1
         if p == w.P:
             n, p = n + 1, 0
@@ -103,40 +145,36 @@ def _positions(w, plan, first, rows, positions, at, sources, targets):
 
 
 @parallel_kernel
-def conv2d_forward(x, window, plans, offsets, panels, bias, addend, floor, y, width, bands, positions, counter,
-                   worker, workers):
-    """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated and padded.
+def conv2d_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Workspace, worker: int,
+                   workers: int) -> None:
+    """y[n, p, q, k] = sum over r, s, c of x[n, p + r, q + s, c] * w[r, s, c, k], strided, dilated, padded; and the epilogue.
 
-    x, y and the working memory are flat; `panels` come from `pack_panels`. `bias` may be empty, and so may `addend`, which
-    is added to y as a whole. Nothing falls below the floor; NaN is no floor.
+    x and y are flat; `panels` come from `pack_panels`; the record of the walk is a Window and its Bands.
     """
-    w, plan = window[0], plans[0]
+    w = walk.geometry[0]
     channels, rows_in_all = w.K // w.groups, w.N * w.P
-    lanes = len(width) * lanes_of(panels)
+    lanes = len(walk.width) * lanes_of(panels)
     blocks = (channels + lanes - 1) // lanes
-    size = len(offsets) * lanes  # of one panel
-    tasks = (rows_in_all + plan.rows - 1) // plan.rows
-    source = bands if plan.copies else x
-    origins = worker * plan.positions
-    sources = origins + plan.rows
-    targets = sources + plan.rows * w.Q + MOST_ROWS
-    task = next_task(counter)
-    while task < plan.parts * w.groups * tasks:
+    size = len(walk.offsets) * lanes  # of one panel
+    tasks = (rows_in_all + w.rows - 1) // w.rows
+    source, positions = workspace.floats if w.copies else x, workspace.integers
+    origins = worker * w.integers
+    sources = origins + w.rows
+    targets = sources + w.rows * w.Q + MOST_ROWS
+    task = next_task(workspace.counter)
+    while task < w.parts * w.groups * tasks:
         part_group, number = divmod(task, tasks)
         part, group = divmod(part_group, w.groups)
-        first = number * plan.rows
-        rows = min(plan.rows, rows_in_all - first)
-        if plan.copies:
-            _copy_rows(x, w, plan, group, first, rows, bands, worker * plan.band, positions, origins)
-        else:
-            _origins(w, group, first, rows, positions, origins)
-        _positions(w, plan, first, rows, positions, origins, sources, targets)
-        for block in range(blocks * part // plan.parts, blocks * (part + 1) // plan.parts):
+        first = number * w.rows
+        rows = min(w.rows, rows_in_all - first)
+        _prepare_band(x, w, group, first, rows, workspace, worker)
+        _positions(w, first, rows, positions, origins, sources, targets)
+        inputs = Inputs(source, positions[sources:], walk.offsets, w.R * w.S == 1)
+        for block in range(blocks * part // w.parts, blocks * (part + 1) // w.parts):
             panel, k = group * blocks + block, block * lanes
-            multiply(source, positions[sources:], rows * w.Q, offsets, panels, panel * size,
-                     bias, group * channels + k, y, positions[targets:], group * channels + k, channels - k, addend,
-                     floor, w.R * w.S == 1, width)
-        task = next_task(counter)
+            target = Target(y, positions[targets:], group * channels + k, channels - k)
+            multiply(inputs, rows * w.Q, panels, panel * size, epilogue, target, walk.width)
+        task = next_task(workspace.counter)
 
 
 @kernel
@@ -159,70 +197,73 @@ def _sum_vectors(array, start, first, last, step, count):
 
 
 @kernel
-def _add_products(products, start, w, p_first, p_last, n, h, group, dx, sums):
+def _add_products(w, products, rows, h, dx):
     """dx[n, h, column, c] = sum over r, s of products[h - r, column - s, r, s, c], for every column.
 
-    First over r, for whole filter rows (s, c) at a time, then over s.
+    `rows` = (n, group, p_first, p_last) are those of dy whose products are at hand, and `products` = (array, start). First
+    over r, for whole filter rows (s, c) at a time, then over s.
     """
-    depth = w.C // w.groups
+    n, group, p_first, p_last = rows
+    array, start = products
+    depth, sums = w.C // w.groups, start + w.sums
     row, taps = w.S * depth, w.R * w.S * depth
     r_first, r_last = _meeting(h + w.top - p_first, w.dilation_rows, w.R, p_last - p_first)
     for q in range(w.Q):
         source = start + ((h + w.top - p_first) * w.Q + q) * taps
         for i in range(0, row, lanes_of(dx)):
             # from one filter row to the next: an output row back
-            total = _sum_vectors(products, source + i, r_first, r_last, row - w.dilation_rows * w.Q * taps, row - i)
-            lanes_store(total, products, sums + q * row + i, row - i)
+            total = _sum_vectors(array, source + i, r_first, r_last, row - w.dilation_rows * w.Q * taps, row - i)
+            lanes_store(total, array, sums + q * row + i, row - i)
     for column in range(w.W):
         q = column + w.left
         s_first, s_last = _meeting(q, w.dilation_columns, w.S, w.Q)
         target = ((n * w.H + h) * w.W + column) * w.C + group * depth
         for c in range(0, depth, lanes_of(dx)):
-            total = _sum_vectors(products, sums + q * row + c, s_first, s_last, depth - w.dilation_columns * row, depth - c)
+            total = _sum_vectors(array, sums + q * row + c, s_first, s_last, depth - w.dilation_columns * row, depth - c)
             lanes_store(total, dx, target + c, depth - c)
 
 
 @kernel
-def _backward_input_band(dy, w, offsets, panels, n, group, first, last, dx, width, products, start, sums,
-                         positions, sources, targets):
-    """Rows first to last of dx, for one image and group: the products of dy that meet them, then their sums."""
-    channels = w.K // w.groups
-    filter_size = w.R * w.S * (w.C // w.groups)
-    lanes = len(width) * lanes_of(panels)
+def _band_of_few(dy, panels, epilogue, dx, walk, workspace, worker, task):
+    """One band of rows of dx, for one image and group: the products of dy that meet them, then their sums."""
+    w = walk.geometry[0]
+    channels, filter_size = w.K // w.groups, w.R * w.S * (w.C // w.groups)
+    lanes = len(walk.width) * lanes_of(panels)
     blocks = (filter_size + lanes - 1) // lanes
+    image_group, band = divmod(task, (w.H + w.rows - 1) // w.rows)
+    n, group = divmod(image_group, w.groups)
+    first, last = band * w.rows, min(band * w.rows + w.rows, w.H)
     p_first = max(0, first + w.top - (w.R - 1) * w.dilation_rows)
     p_last = min(w.P, last + w.top)
     pixels = max(0, p_last - p_first) * w.Q
+    positions, sources, start = workspace.integers, worker * w.integers, worker * w.floats
+    targets = sources + w.integers // 2
     first_pixel = (n * w.P + p_first) * w.Q * w.K + group * channels
     _progression(first_pixel, w.K, pixels, positions, sources)
     _progression(first_pixel, 0, MOST_ROWS, positions, sources + pixels)
     _progression(start, filter_size, pixels, positions, targets)
+    inputs = Inputs(dy, positions[sources:], walk.offsets, True)
     for block in range(blocks):
-        k = block * lanes
-        multiply(dy, positions[sources:], pixels, offsets, panels, (group * blocks + block) * channels * lanes,
-                 dy[:0], 0, products, positions[targets:], k, filter_size - k, dy[:0], math.nan, True, width)
+        target = Target(workspace.floats, positions[targets:], block * lanes, filter_size - block * lanes)
+        multiply(inputs, pixels, panels, (group * blocks + block) * channels * lanes, epilogue, target, walk.width)
     for h in range(first, last):
-        _add_products(products, start, w, p_first, p_last, n, h, group, dx, start + sums)
+        _add_products(w, (workspace.floats, start), (n, group, p_first, p_last), h, dx)
 
 
 @parallel_kernel
-def conv2d_backward_input_few(dy, window, plans, offsets, panels, dx, width, products, positions, counter,
-                              worker, workers):
+def conv2d_backward_input_few(dy: Floats, panels: Floats, epilogue: Epilogue, dx: Floats, walk: Walk, workspace: Workspace,
+                              worker: int, workers: int) -> None:
     """dx of a stride-1 convolution with few input channels, where lanes run over the whole filter instead.
 
-    products[p, q, r, s, c] = sum over k of dy[p, q, k] * w[r, s, c, k] are gathered by the pixels they belong to.
+    products[p, q, r, s, c] = sum over k of dy[p, q, k] * w[r, s, c, k] are gathered by the pixels they belong to. The
+    epilogue is empty; the record of the walk is a Window and its Few.
     """
-    w, plan = window[0], plans[0]
-    bands = (w.H + plan.rows - 1) // plan.rows
-    sources = worker * 2 * plan.positions
-    task = next_task(counter)
+    w = walk.geometry[0]
+    bands = (w.H + w.rows - 1) // w.rows
+    task = next_task(workspace.counter)
     while task < w.N * w.groups * bands:
-        image_group, band = divmod(task, bands)
-        n, group = divmod(image_group, w.groups)
-        first = band * plan.rows
-        _backward_input_band(dy, w, offsets, panels, n, group, first, min(first + plan.rows, w.H), dx, width,
-                             products, worker * plan.products, plan.sums, positions, sources, sources + plan.positions)
-        task = next_task(counter)
+        _band_of_few(dy, panels, epilogue, dx, walk, workspace, worker, task)
+        task = next_task(workspace.counter)
 
 
 @kernel
@@ -241,47 +282,42 @@ def _pack_gradients(dy, source, step, pixels, channels, panels, panel, width):
 
 
 @kernel
-def _weight_task(x, w, plan, offsets, dy, partial, start, group, k_first, k_last, first, last, width, bands, band, origins,
-                 at):
-    """Sums over the output rows first to last for one group and its channels k_first to k_last, whole panels of them."""
-    lanes = len(width) * lanes_of(dy)
-    panels = band + plan.panel
-    _zero(partial, start, (k_last - k_first + lanes - 1) // lanes * lanes * len(offsets))
-    source = bands if plan.copies else x
-    for top in range(first, last, plan.rows):
-        rows = min(plan.rows, last - top)
-        pixels = rows * w.Q
-        if plan.copies:
-            _copy_rows(x, w, plan, group, top, rows, bands, band, origins, at)
-        else:
-            _origins(w, group, top, rows, origins, at)
-        gradients = top * w.Q * w.K + group * (w.K // w.groups) + k_first
+def _weight_task(x, dy, partial, walk, workspace, worker, task):
+    """Sums over a chunk of output rows, for one group and a part of its output channels, whole panels of them."""
+    w, width = walk.geometry[0], walk.width
+    lanes, weights = len(width) * lanes_of(dy), len(walk.offsets)
+    channels, rows_in_all = w.K // w.groups, w.N * w.P
+    blocks = (channels + lanes - 1) // lanes
+    chunk_group, part = divmod(task, w.parts)
+    chunk, group = divmod(chunk_group, w.groups)
+    k_first, k_last = blocks * part // w.parts * lanes, min(blocks * (part + 1) // w.parts * lanes, channels)
+    start = (chunk_group * blocks * lanes + k_first) * weights
+    _zero(partial, start, (k_last - k_first + lanes - 1) // lanes * lanes * weights)
+    source, origins = workspace.floats if w.copies else x, workspace.integers[worker * w.integers:]
+    panels, last = worker * w.floats + w.panel, rows_in_all * (chunk + 1) // w.chunks
+    for top in range(rows_in_all * chunk // w.chunks, last, w.rows):
+        rows = min(w.rows, last - top)
+        _prepare_band(x, w, group, top, rows, workspace, worker)
+        pixels = Pixels(source, origins, rows, w.Q, w.step)
+        gradients = top * w.Q * w.K + group * channels + k_first
         if lanes == w.K and w.groups == 1:  # dy is a panel
-            correlate(source, origins[at:], rows, w.Q, plan.step, offsets, plan.weights, dy[gradients:],
-                      partial, start, width)
+            correlate(pixels, walk.offsets, w.weights, dy[gradients:], partial, start, width)
             continue
-        _pack_gradients(dy, gradients, w.K, pixels, k_last - k_first, bands, panels, width)
+        _pack_gradients(dy, gradients, w.K, rows * w.Q, k_last - k_first, workspace.floats, panels, width)
         for k in range(0, k_last - k_first, lanes):
-            correlate(source, origins[at:], rows, w.Q, plan.step, offsets, plan.weights, bands[panels + k * pixels:],
-                      partial, start + k * len(offsets), width)
+            correlate(pixels, walk.offsets, w.weights, workspace.floats[panels + k * rows * w.Q:], partial,
+                      start + k * weights, width)
 
 
 @parallel_kernel
-def conv2d_backward_weight(x, window, plans, offsets, dy, partial, width, bands, origins, counter, worker, workers):
+def conv2d_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: Walk, workspace: Workspace, worker: int,
+                           workers: int) -> None:
     """partial[chunk, group, panel, d, k] = sum over the chunk's pixels of x * dy; `sum_chunks` adds the chunks.
 
     The working memory of a worker is a band of x and, behind it, panels of dy.
     """
-    w, plan = window[0], plans[0]
-    lanes = len(width) * lanes_of(dy)
-    channels, rows = w.K // w.groups, w.N * w.P
-    blocks = (channels + lanes - 1) // lanes
-    task = next_task(counter)
-    while task < plan.chunks * w.groups * plan.parts:
-        chunk_group, part = divmod(task, plan.parts)
-        chunk, group = divmod(chunk_group, w.groups)
-        k_first, k_last = blocks * part // plan.parts * lanes, blocks * (part + 1) // plan.parts * lanes
-        _weight_task(x, w, plan, offsets, dy, partial, (chunk_group * blocks * lanes + k_first) * len(offsets), group,
-                     k_first, min(k_last, channels), rows * chunk // plan.chunks, rows * (chunk + 1) // plan.chunks, width,
-                     bands, worker * plan.band, origins, worker * plan.positions)
-        task = next_task(counter)
+    w = walk.geometry[0]
+    task = next_task(workspace.counter)
+    while task < w.chunks * w.groups * w.parts:
+        _weight_task(x, dy, partial, walk, workspace, worker, task)
+        task = next_task(workspace.counter)

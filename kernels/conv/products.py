@@ -8,6 +8,11 @@ pixels. Both read weights or gradients from panels, matrices of as many channels
 Each sum is taken in one order that depends on the shape alone.
 """
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..arguments import Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
@@ -25,47 +30,91 @@ from ..vector.tile import (
 LINE = 16  # float32 elements of a cache line
 
 
-@kernel
-def multiply(x, sources, pixels, offsets, panels, panel, bias, shift, y, targets, distance, channels, addend, floor, fresh,
-             width):
-    """y[targets[i] + distance + k] = bias[shift + k] + sum over d of x[sources[i] + offsets[d]] * w[d, k] + what lies at
-    the same place in `addend`, or the floor if that is larger; NaN is no floor.
+class Inputs(NamedTuple):
+    """Where output pixels find their inputs: pixel i and filter element d meet in x[positions[i] + offsets[d]]."""
 
-    The panel of w begins at panels[panel]; `sources` holds whole tiles of positions; k runs to `channels`, at most a
-    panel. `bias` and `addend` may be empty. Where the inputs of the next tile are all `fresh`, unlike those of overlapping
-    windows, they are asked for in advance.
+    x: Floats
+    positions: Integers  # for whole tiles of pixels
+    offsets: Integers
+    fresh: bool  # whether each tile reads other inputs than the one before, which are then prefetched
+
+
+class Pixels(NamedTuple):
+    """Input pixels in rows and columns: pixel (row, column) begins at x[origins[row] + column * step]."""
+
+    x: Floats
+    origins: Integers
+    rows: int
+    columns: int
+    step: int
+
+
+class Walk(NamedTuple):
+    """How the kernels of a convolution on the register tile go through its window."""
+
+    geometry: Geometry  # the window, and the numbers of the kernel that is meant
+    offsets: Integers  # of filter elements: see `Inputs`
+    width: Width
+
+
+class Layout(NamedTuple):
+    """Where the elements of a filter lie, and the panels to be made of it.
+
+    Element (r, s, d, k) of group g lies at start + g * group + r * R + s * S + d * depth + k * K.
     """
-    step, rows = len(width) * lanes_of(panels), rows_of(width)
+
+    start: int
+    group: int
+    R: int
+    S: int
+    depth: int
+    K: int
+    channels: int  # output channels of a group
+    groups: int
+    rows: int = 1  # of the filter,
+    columns: int = 1
+    inputs: int = 1  # and input channels of a group
+    width: int = 1  # channels of a panel
+
+
+@kernel
+def multiply(inputs, pixels, panels, panel, epilogue, target, width):
+    """y[i, k] = sum over d of x[positions[i] + offsets[d]] * w[d, k], and the epilogue, for one panel of channels k.
+
+    The panel of w begins at panels[panel]. The bias of its first channel lies at bias[target.channel].
+    """
+    step, rows, offsets = len(width) * lanes_of(panels), rows_of(width), inputs.offsets
+    channels = target.channels if len(epilogue.bias) > 0 else 0
     for first in range(0, pixels, rows):
-        positions = tile_positions(sources, first, width)
-        following = tile_positions(sources, min(first + rows, pixels - 1), width)
-        tile = tile_rows(bias, shift, channels if len(bias) > 0 else 0, width)
+        positions = tile_positions(inputs.positions, first, width)
+        following = tile_positions(inputs.positions, min(first + rows, pixels - 1), width)
+        tile = tile_rows(epilogue.bias, target.channel, channels, width)
         w = panel
         for d in range(0, len(offsets), LINE):
-            if fresh:
-                tile_prefetch(x, following, offsets[d])
+            if inputs.fresh:
+                tile_prefetch(inputs.x, following, offsets[d])
             for i in range(d, min(d + LINE, len(offsets))):
-                tile = tile_multiply_add(tile, x, positions, offsets[i], panels, w)
+                tile = tile_multiply_add(tile, inputs.x, positions, offsets[i], panels, w)
                 w += step
-        tile_scatter(tile, y, targets, first, distance, pixels - first, channels, floor, addend, len(addend) > 0)
+        tile_scatter(tile, target, first, pixels - first, epilogue)
 
 
 @kernel
-def correlate(x, origins, rows, columns, step, offsets, weights, panel, partial, start, width):
-    """partial[d, k] += sum over rows and columns of x[origins[row] + column * step + offsets[d]] * dy[pixel, k].
+def correlate(pixels, offsets, weights, panel, partial, start, width):
+    """partial[d, k] += sum over pixels of x[pixel + offsets[d]] * dy[pixel, k].
 
-    `offsets` and `partial` hold whole tiles of weights d; one panel of dy begins at panel[0].
+    `offsets` and `partial`, from `start` on, hold whole tiles of weights d; one panel of dy begins at panel[0].
     """
     lanes = len(width) * lanes_of(panel)
     for d in range(0, weights, rows_of(width)):
         positions = tile_positions(offsets, d, width)
         tile = tile_load(partial, start + d * lanes, width)
         dy = 0
-        for row in range(rows):
-            at = origins[row]
-            for _ in range(columns):
-                tile = tile_multiply_add(tile, x, positions, at, panel, dy)
-                at += step
+        for row in range(pixels.rows):
+            at = pixels.origins[row]
+            for _ in range(pixels.columns):
+                tile = tile_multiply_add(tile, pixels.x, positions, at, panel, dy)
+                at += pixels.step
                 dy += lanes
         tile_store(tile, partial, start + d * lanes, lanes)
 
@@ -112,57 +161,55 @@ def pack_row(w, source, count, panels, start, width):
 
 
 @kernel
-def _pack_transposed(w, source, depth_step, K_step, depth, panels, start, count, width):
-    """panels[start + d * width + k] = w[source + d * depth_step + k * K_step] for `count` channels, then zeros.
+def _pack_transposed(w, layout, source, panels, start, count):
+    """panels[start + d * width + k] = w[source + d * layout.depth + k * layout.K] for `count` channels, then zeros.
 
     Sixteen d at a time, so that the lines of both arrays are used while they are near.
     """
-    for first in range(0, depth, 16):
-        last = min(first + 16, depth)
+    width = layout.width
+    for first in range(0, layout.inputs, 16):
+        last = min(first + 16, layout.inputs)
         for k in range(width):
-            at, target = unsigned(source + first * depth_step + k * K_step), unsigned(start + first * width + k)
+            at, target = unsigned(source + first * layout.depth + k * layout.K), unsigned(start + first * width + k)
             for _ in range(unsigned(last - first)):
                 panels[target] = w[at] if k < count else 0
-                at += unsigned(depth_step)
+                at += unsigned(layout.depth)
                 target += unsigned(width)
 
 
 @kernel
-def _pack_block(w, source, strides, R, S, depth, panels, start, count, width):
-    """One panel: panels[start + ((r * S + s) * depth + d) * width + k] = w[r, s, d, k] for `count` channels, then zeros."""
-    for r in range(R):
-        for s in range(S):
-            tap = source + r * strides.R + s * strides.S
-            if strides.K == 1:
-                for d in range(depth):
-                    pack_row(w, tap + d * strides.depth, count, panels, start + d * width, width)
+def _pack_panel(w, layout, source, panels, start, count):
+    """One panel: panels[start + ((r * S + s) * inputs + d) * width + k] = w[r, s, d, k] for `count` channels, then zeros."""
+    for r in range(layout.rows):
+        for s in range(layout.columns):
+            tap = source + r * layout.R + s * layout.S
+            if layout.K == 1:
+                for d in range(layout.inputs):
+                    pack_row(w, tap + d * layout.depth, count, panels, start + d * layout.width, layout.width)
             else:
-                _pack_transposed(w, tap, strides.depth, strides.K, depth, panels, start, count, width)
-            start += depth * width
+                _pack_transposed(w, layout, tap, panels, start, count)
+            start += layout.inputs * layout.width
 
 
 @parallel_kernel
-def pack_panels(w, layout, R, S, depth, width, panels, worker, workers):
-    """Panels of a filter for `multiply`: w[r, s, d, k] of each group, `width` channels at a time.
-
-    `w` is flat; `layout` (one record) says where its elements lie: element (r, s, d, k) of group g at
-    start + g * group + r * R + s * S + d * depth + k * K.
-    """
-    strides = layout[0]
-    blocks = (strides.channels + width - 1) // width
-    size = R * S * depth * width
-    for task in range(worker, strides.groups * blocks, workers):
+def pack_panels(w: Floats, layouts: Geometry, panels: Floats, worker: int, workers: int) -> None:
+    """Panels of a filter for `multiply`: w[r, s, d, k] of each group, `width` channels at a time; `layouts` is a Layout."""
+    layout = layouts[0]
+    blocks = (layout.channels + layout.width - 1) // layout.width
+    size = layout.rows * layout.columns * layout.inputs * layout.width
+    for task in range(worker, layout.groups * blocks, workers):
         group, block = divmod(task, blocks)
-        k = block * width
-        source = strides.start + group * strides.group + k * strides.K
-        _pack_block(w, source, strides, R, S, depth, panels, task * size, min(strides.channels - k, width), width)
+        k = block * layout.width
+        source = layout.start + group * layout.group + k * layout.K
+        _pack_panel(w, layout, source, panels, task * size, min(layout.channels - k, layout.width))
 
 
 @kernel
-def _sum_panels(partial, start, chunks, distance, rows, channels, width, dw, target):
-    """dw[target + k] = sum over chunks, in order, of one weight's row in the panels, which have `rows` rows."""
-    for k in range(0, channels, width):
-        wanted, to, at = unsigned(min(width, channels - k)), unsigned(target + k), unsigned(start + k * rows)
+def _sum_panels(partial, start, distance, chunks, panel, channels, dw, target):
+    """dw[target + k] = sum over chunks, in order, of one weight's row in the panels; a panel is (rows, lanes) elements."""
+    rows, lanes = panel
+    for k in range(0, channels, lanes):
+        wanted, to, at = unsigned(min(lanes, channels - k)), unsigned(target + k), unsigned(start + k * rows)
         for lane in range(wanted):
             dw[to + lane] = partial[at + lane]
         for _ in range(1, chunks):
@@ -172,13 +219,15 @@ def _sum_panels(partial, start, chunks, distance, rows, channels, width, dw, tar
 
 
 @parallel_kernel
-def sum_chunks(partial, chunks, groups, weights, rows, channels, width, dw, worker, workers):
-    """dw[d, group, k] = sum over chunks, in order, of partial[chunk, group, panel, d, k], in panels of `rows` weights."""
-    group_size = (channels + width - 1) // width * width * rows
-    for d in range(worker, weights, workers):
-        for group in range(groups):
-            _sum_panels(partial, group * group_size + d * width, chunks, groups * group_size, rows, channels, width,
-                        dw, (d * groups + group) * channels)
+def sum_chunks(partial: Floats, walk: Walk, dw: Floats, worker: int, workers: int) -> None:
+    """dw[d, group, k] = sum over chunks, in order, of partial[chunk, group, panel, d, k], in panels of len(offsets) rows."""
+    w = walk.geometry[0]
+    rows, lanes, channels = len(walk.offsets), len(walk.width) * lanes_of(partial), w.K // w.groups
+    group_size = (channels + lanes - 1) // lanes * lanes * rows
+    for d in range(worker, w.weights, workers):
+        for group in range(w.groups):
+            _sum_panels(partial, group * group_size + d * lanes, w.groups * group_size, w.chunks, (rows, lanes), channels,
+                        dw, (d * w.groups + group) * channels)
 
 
 @kernel
@@ -195,7 +244,8 @@ def _sum_rows(dy, first, last, channels, fold, partial, start):
 
 
 @parallel_kernel
-def sum_rows(dy, rows, channels, fold, chunks, partial, worker, workers):
+def sum_rows(dy: Floats, rows: int, channels: int, fold: int, chunks: int, partial: Floats, worker: int,
+             workers: int) -> None:
     """partial[chunk, f, k] = sum over the chunk's rows of dy (rows, channels), `fold` rows side by side for long vectors."""
     for chunk in range(worker, chunks, workers):
         _sum_rows(dy, rows * chunk // chunks, rows * (chunk + 1) // chunks, channels, fold,

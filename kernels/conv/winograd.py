@@ -9,6 +9,12 @@ Vectors run over channels. Inputs outside the image are loaded as zeros and outp
 and width will do, and nothing is copied beforehand.
 """
 
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
 from ..vector.scalar import unsigned
@@ -21,25 +27,77 @@ GAP = 16  # a tile of inputs may reach so far into what follows
 STRIP = 4  # output blocks, or input channels of a filter, that are transformed at a time
 
 
+class Bands(NamedTuple):
+    """How output blocks are cut into bands, transformed and multiplied together: behind the window in its record."""
+
+    lanes: int  # channels of a panel
+    floats: int  # working memory of each worker
+    band: int = 0  # output blocks of a band, whole tiles of them
+    depth: int = 0  # of a weight gradient: input channels, whole tiles of them,
+    chunks: int = 1  # partial sums of output blocks,
+    parts: int = 1  # and tasks that share the panels
+
+
+class Walk(NamedTuple):
+    """How the kernels with tiles go through a window."""
+
+    geometry: Geometry  # the window and its Bands
+    width: Width
+
+
+class Stage(NamedTuple):
+    """Output blocks that are transformed, multiplied and transformed back by a kernel each, and what lies in between."""
+
+    first: int
+    count: int
+    columns: Floats  # a grid of their transformed inputs, C channels
+    column_row: int  # distance of its rows
+    products: Floats  # and one of products for each panel
+    product_row: int
+
+
+class Grid(NamedTuple):
+    """Vectors in rows and columns: (i, j) begins at array[at + i * row + j * step].
+
+    Blocks of 6x6 lie side by side, block t in the columns 6 t to 6 t + 5.
+    """
+
+    array: Floats
+    at: int
+    row: int
+    step: int
+
+
+class Image(NamedTuple):
+    """One image: channel c of pixel (h, w) lies at array[at + (h * W + w) * C + c]."""
+
+    array: Floats
+    at: int
+    H: int
+    W: int
+    C: int
+
+
 @inline_kernel
-def _upper_inputs(d0, d1, d2, d3, d4):
-    """Elements 0 to 2 of B^T d for a column of six, of which these are the first five."""
+def _upper(d):
+    """Elements 0 to 2 of B^T d for a column of six."""
+    d0, d1, d2, d3, d4, _ = d
     even, odd = d4 - 4.0 * d2, d3 - 4.0 * d1
     return 4.0 * d0 - 5.0 * d2 + d4, even + odd, even - odd
 
 
 @inline_kernel
-def _lower_inputs(d1, d2, d3, d4, d5):
-    """Elements 3 to 5 of B^T d for a column of six, of which these are the last five."""
+def _lower(d):
+    """Elements 3 to 5 of B^T d for a column of six."""
+    _, d1, d2, d3, d4, d5 = d
     even, odd = d4 - d2, 2.0 * (d3 - d1)
     return even + odd, even - odd, 4.0 * d1 - 5.0 * d3 + d5
 
 
 @inline_kernel
-def _input_row(d0, d1, d2, d3, d4, d5):
+def _input_row(d):
     """d B for a row of six."""
-    upper, lower = _upper_inputs(d0, d1, d2, d3, d4), _lower_inputs(d1, d2, d3, d4, d5)
-    return upper[0], upper[1], upper[2], lower[0], lower[1], lower[2]
+    return _upper(d) + _lower(d)
 
 
 @inline_kernel
@@ -78,86 +136,82 @@ def _filter_gradient_column(s):
 
 
 @inline_kernel
-def _load3(array, at, distance, count):
-    return (lanes_load(array, at, count), lanes_load(array, at + distance, count),
-            lanes_load(array, at + 2 * distance, count))
+def _from(grid, i, j, channel):
+    """The grid that begins with vector (i, j), at a channel of it."""
+    return Grid(grid.array, grid.at + i * grid.row + j * grid.step + channel, grid.row, grid.step)
 
 
 @inline_kernel
-def _load6(array, at, distance, count):
-    return (lanes_load(array, at, count), lanes_load(array, at + distance, count),
-            lanes_load(array, at + 2 * distance, count), lanes_load(array, at + 3 * distance, count),
-            lanes_load(array, at + 4 * distance, count), lanes_load(array, at + 5 * distance, count))
+def _load3(grid, j, count):
+    """Column j of three rows."""
+    array, at, row = grid.array, grid.at + j * grid.step, grid.row
+    return lanes_load(array, at, count), lanes_load(array, at + row, count), lanes_load(array, at + 2 * row, count)
 
 
 @inline_kernel
-def _store3(values, array, at, distance, count):
+def _load6(grid, j, count):
+    """Column j of six rows."""
+    array, at, row = grid.array, grid.at + j * grid.step, grid.row
+    return (lanes_load(array, at, count), lanes_load(array, at + row, count),
+            lanes_load(array, at + 2 * row, count), lanes_load(array, at + 3 * row, count),
+            lanes_load(array, at + 4 * row, count), lanes_load(array, at + 5 * row, count))
+
+
+@inline_kernel
+def _store3(values, grid, i, count):
+    """Write row i of three columns."""
+    array, at, step = grid.array, grid.at + i * grid.row, grid.step
     lanes_store(values[0], array, at, count)
-    lanes_store(values[1], array, at + distance, count)
-    lanes_store(values[2], array, at + 2 * distance, count)
+    lanes_store(values[1], array, at + step, count)
+    lanes_store(values[2], array, at + 2 * step, count)
 
 
 @inline_kernel
-def _store6(values, array, at, distance, count):
+def _store6(values, grid, i, count):
+    """Write row i of six columns."""
+    array, at, step = grid.array, grid.at + i * grid.row, grid.step
     lanes_store(values[0], array, at, count)
-    lanes_store(values[1], array, at + distance, count)
-    lanes_store(values[2], array, at + 2 * distance, count)
-    lanes_store(values[3], array, at + 3 * distance, count)
-    lanes_store(values[4], array, at + 4 * distance, count)
-    lanes_store(values[5], array, at + 5 * distance, count)
+    lanes_store(values[1], array, at + step, count)
+    lanes_store(values[2], array, at + 2 * step, count)
+    lanes_store(values[3], array, at + 3 * step, count)
+    lanes_store(values[4], array, at + 4 * step, count)
+    lanes_store(values[5], array, at + 5 * step, count)
 
 
 @kernel
-def _load_pixel(x, image, H, W, C, h, column, c):
+def _load_pixel(image, h, column, c):
     """Channels from c on of one pixel, or zeros outside the image."""
-    inside = 0 <= h < H and 0 <= column < W
-    return lanes_load(x, image + (h * W + column) * C + c, C - c if inside else 0)
+    inside = 0 <= h < image.H and 0 <= column < image.W
+    return lanes_load(image.array, image.at + (h * image.W + column) * image.C + c, image.C - c if inside else 0)
 
 
 @inline_kernel
-def _upper(x, at, row, count):
-    """Elements 0 to 2 of B^T d for the column of pixels that begins at `at`."""
-    return _upper_inputs(lanes_load(x, at, count), lanes_load(x, at + row, count), lanes_load(x, at + 2 * row, count),
-                         lanes_load(x, at + 3 * row, count), lanes_load(x, at + 4 * row, count))
-
-
-@inline_kernel
-def _lower(x, at, row, count):
-    """Elements 3 to 5 of B^T d for the column of pixels that begins at `at`."""
-    return _lower_inputs(lanes_load(x, at + row, count), lanes_load(x, at + 2 * row, count),
-                         lanes_load(x, at + 3 * row, count), lanes_load(x, at + 4 * row, count),
-                         lanes_load(x, at + 5 * row, count))
-
-
-@inline_kernel
-def _store_rows(a, b, c, d, e, f, columns, at, row, step, count):
-    """Three rows of (B^T d) B, from three elements of each of six columns."""
-    _store6(_input_row(a[0], b[0], c[0], d[0], e[0], f[0]), columns, at, step, count)
-    _store6(_input_row(a[1], b[1], c[1], d[1], e[1], f[1]), columns, at + row, step, count)
-    _store6(_input_row(a[2], b[2], c[2], d[2], e[2], f[2]), columns, at + 2 * row, step, count)
+def _store_inputs(columns, grid, i, count):
+    """Write the rows i to i + 2 of (B^T d) B, from these three elements of the six columns of B^T d."""
+    a, b, c, d, e, f = columns
+    _store6(_input_row((a[0], b[0], c[0], d[0], e[0], f[0])), grid, i, count)
+    _store6(_input_row((a[1], b[1], c[1], d[1], e[1], f[1])), grid, i + 1, count)
+    _store6(_input_row((a[2], b[2], c[2], d[2], e[2], f[2])), grid, i + 2, count)
 
 
 @kernel
-def _transform_block(x, at, row, C, count, columns, to, to_row, to_step):
-    """columns[to + i * to_row + j * to_step:] = (B^T d B)[i, j] for 6x6 pixels from x[at] on, one vector of channels.
-
-    In two halves, whose 18 vectors stay in registers.
-    """
-    _store_rows(_upper(x, at, row, count), _upper(x, at + C, row, count), _upper(x, at + 2 * C, row, count),
-                _upper(x, at + 3 * C, row, count), _upper(x, at + 4 * C, row, count), _upper(x, at + 5 * C, row, count),
-                columns, to, to_row, to_step, count)
-    _store_rows(_lower(x, at, row, count), _lower(x, at + C, row, count), _lower(x, at + 2 * C, row, count),
-                _lower(x, at + 3 * C, row, count), _lower(x, at + 4 * C, row, count), _lower(x, at + 5 * C, row, count),
-                columns, to + 3 * to_row, to_row, to_step, count)
+def _transform_block(pixels, target, count):
+    """target = B^T d B for 6x6 pixels d, one vector of channels, in two halves, whose 18 vectors stay in registers."""
+    _store_inputs((_upper(_load6(pixels, 0, count)), _upper(_load6(pixels, 1, count)), _upper(_load6(pixels, 2, count)),
+                   _upper(_load6(pixels, 3, count)), _upper(_load6(pixels, 4, count)), _upper(_load6(pixels, 5, count))),
+                  target, 0, count)
+    _store_inputs((_lower(_load6(pixels, 0, count)), _lower(_load6(pixels, 1, count)), _lower(_load6(pixels, 2, count)),
+                   _lower(_load6(pixels, 3, count)), _lower(_load6(pixels, 4, count)), _lower(_load6(pixels, 5, count))),
+                  target, 3, count)
 
 
 @kernel
-def _copy_block(x, image, H, W, C, h, column, c, work, at):
-    """work[at + 6 i + j] = the 6x6 pixels from (h, column) on, one vector of channels from c on, zeros outside the image."""
-    lanes = lanes_of(x)
+def _copy_block(image, h, column, c, target):
+    """target = the 6x6 pixels from (h, column) on, one vector of channels from c on, zeros outside the image."""
     for i in range(6):
         for j in range(6):
-            lanes_store(_load_pixel(x, image, H, W, C, h + i, column + j, c), work, at + (6 * i + j) * lanes, lanes)
+            to = target.at + i * target.row + j * target.step
+            lanes_store(_load_pixel(image, h + i, column + j, c), target.array, to, target.step)
 
 
 @kernel
@@ -175,331 +229,326 @@ def _block_position(w, number):
 
 
 @kernel
-def _transform_inputs(x, w, first, count, columns, at, row, work, work_at):
-    """columns[at + i * row + (6 t + j) * C + c] = (B^T d B)[i, j] for the output blocks first to first + count."""
-    lanes = lanes_of(x)
+def _transform_inputs(x, w, first, count, columns, work):
+    """columns = B^T d B, all channels, for the output blocks first to first + count; `work` holds a block of pixels."""
     for t in range(count):
         n, p, q = _block_position(w, first + t)
-        image, h, column = n * w.H * w.W * w.C, p - w.top, q - w.left
+        image, h, column = Image(x, n * w.H * w.W * w.C, w.H, w.W, w.C), p - w.top, q - w.left
         interior = 0 <= h <= w.H - 6 and 0 <= column <= w.W - 6
-        for c in range(0, w.C, lanes):
-            to = at + 6 * t * w.C + c
+        for c in range(0, w.C, lanes_of(x)):
+            target = _from(columns, 0, 6 * t, c)
             if interior:
-                _transform_block(x, image + (h * w.W + column) * w.C + c, w.W * w.C, w.C, w.C - c, columns, to, row, w.C)
+                pixels = Grid(x, image.at + (h * w.W + column) * w.C + c, w.W * w.C, w.C)
+                _transform_block(pixels, target, w.C - c)
             else:
-                _copy_block(x, image, w.H, w.W, w.C, h, column, c, work, work_at)
-                _transform_block(work, work_at, 6 * lanes, lanes, w.C - c, columns, to, row, w.C)
+                _copy_block(image, h, column, c, work)
+                _transform_block(work, target, w.C - c)
 
 
 @kernel
-def _product(columns, x, count, C, panels, panel, products, target, width):
-    """products[6 t, k] = sum over c of columns[6 t, c] * filter[c, k]: one of the 36 elements, one panel of channels."""
-    lanes = len(width) * lanes_of(panels)
+def _product(columns, count, panels, panel, products, width):
+    """products[t, k] = sum over c of columns[t, c] * filter[c, k]: one of the 36 elements, one panel of channels."""
+    C, lanes = columns.step, len(width) * lanes_of(panels)
     for first in range(0, count, rows_of(width)):
-        positions = tile_strided(x + 6 * first * C, 6 * C, width)
-        tile = tile_zeros(products, width)
+        positions = tile_strided(columns.at + 6 * first * C, 6 * C, width)
+        tile = tile_zeros(products.array, width)
         w = panel
         for c in range(C):
-            tile = tile_multiply_add(tile, columns, positions, c, panels, w)
+            tile = tile_multiply_add(tile, columns.array, positions, c, panels, w)
             w += lanes
-        tile_store(tile, products, target + 6 * first * lanes, 6 * lanes)
+        tile_store(tile, products.array, products.at + 6 * first * lanes, 6 * lanes)
 
 
 @inline_kernel
-def _outputs(products, at, row, lanes):
-    """A^T m for the column of elements that begins at `at`."""
-    return _output_column(_load6(products, at, row, lanes))
+def _store_outputs(m, i, shift, residual, lowest, pixels, extent):
+    """Write row i of four output pixels, nothing below the lowest: `extent` is the rows, columns and channels there are.
 
-
-@inline_kernel
-def _store_outputs(m0, m1, m2, m3, m4, m5, shift, addend, floor, y, at, K, columns, count):
-    """One row of four output pixels, of which `columns` exist, nothing below the floor; `addend` may be empty."""
-    o0, o1, o2, o3 = _output_column((m0, m1, m2, m3, m4, m5))
+    The residual may be empty; NaN is below nothing.
+    """
+    rows, columns, channels = extent
+    o0, o1, o2, o3 = _output_column(m)
     o0, o1, o2, o3 = o0 + shift, o1 + shift, o2 + shift, o3 + shift
-    if len(addend) > 0:
-        o0 = o0 + lanes_load(addend, at, count)
-        o1 = o1 + lanes_load(addend, at + K, count if columns > 1 else 0)
-        o2 = o2 + lanes_load(addend, at + 2 * K, count if columns > 2 else 0)
-        o3 = o3 + lanes_load(addend, at + 3 * K, count if columns > 3 else 0)
-    lanes_store(lanes_not_below(o0, floor), y, at, count)
-    lanes_store(lanes_not_below(o1, floor), y, at + K, count if columns > 1 else 0)
-    lanes_store(lanes_not_below(o2, floor), y, at + 2 * K, count if columns > 2 else 0)
-    lanes_store(lanes_not_below(o3, floor), y, at + 3 * K, count if columns > 3 else 0)
+    at, K, count = pixels.at + i * pixels.row, pixels.step, channels if rows > i else 0
+    count1, count2, count3 = count if columns > 1 else 0, count if columns > 2 else 0, count if columns > 3 else 0
+    if len(residual) > 0:
+        o0, o1 = o0 + lanes_load(residual, at, count), o1 + lanes_load(residual, at + K, count1)
+        o2, o3 = o2 + lanes_load(residual, at + 2 * K, count2), o3 + lanes_load(residual, at + 3 * K, count3)
+    lanes_store(lanes_not_below(o0, lowest), pixels.array, at, count)
+    lanes_store(lanes_not_below(o1, lowest), pixels.array, at + K, count1)
+    lanes_store(lanes_not_below(o2, lowest), pixels.array, at + 2 * K, count2)
+    lanes_store(lanes_not_below(o3, lowest), pixels.array, at + 3 * K, count3)
 
 
 @kernel
-def _output_block(products, at, products_row, step, shift, addend, floor, y, to, row, K, rows, columns, count):
-    """4x4 output pixels A^T m A, of which `rows` by `columns` exist, for one vector of channels; m[i, j] lies at
-    products[at + i * products_row + j * step:].
-    """
-    lanes = lanes_of(y)
-    a, b = _outputs(products, at, products_row, lanes), _outputs(products, at + step, products_row, lanes)
-    c, d = _outputs(products, at + 2 * step, products_row, lanes), _outputs(products, at + 3 * step, products_row, lanes)
-    e, f = _outputs(products, at + 4 * step, products_row, lanes), _outputs(products, at + 5 * step, products_row, lanes)
-    _store_outputs(a[0], b[0], c[0], d[0], e[0], f[0], shift, addend, floor, y, to, K, columns, count)
-    _store_outputs(a[1], b[1], c[1], d[1], e[1], f[1], shift, addend, floor, y, to + row, K, columns,
-                   count if rows > 1 else 0)
-    _store_outputs(a[2], b[2], c[2], d[2], e[2], f[2], shift, addend, floor, y, to + 2 * row, K, columns,
-                   count if rows > 2 else 0)
-    _store_outputs(a[3], b[3], c[3], d[3], e[3], f[3], shift, addend, floor, y, to + 3 * row, K, columns,
-                   count if rows > 3 else 0)
+def _output_block(products, shift, residual, lowest, pixels, extent):
+    """4x4 output pixels A^T m A + shift + residual, for one vector of channels; see `_store_outputs`."""
+    lanes = lanes_of(products.array)
+    a, b = _output_column(_load6(products, 0, lanes)), _output_column(_load6(products, 1, lanes))
+    c, d = _output_column(_load6(products, 2, lanes)), _output_column(_load6(products, 3, lanes))
+    e, f = _output_column(_load6(products, 4, lanes)), _output_column(_load6(products, 5, lanes))
+    _store_outputs((a[0], b[0], c[0], d[0], e[0], f[0]), 0, shift, residual, lowest, pixels, extent)
+    _store_outputs((a[1], b[1], c[1], d[1], e[1], f[1]), 1, shift, residual, lowest, pixels, extent)
+    _store_outputs((a[2], b[2], c[2], d[2], e[2], f[2]), 2, shift, residual, lowest, pixels, extent)
+    _store_outputs((a[3], b[3], c[3], d[3], e[3], f[3]), 3, shift, residual, lowest, pixels, extent)
 
 
 @kernel
-def _transform_outputs(w, first, count, k, width, products, at, row, bias, addend, floor, y):
-    """y = bias + A^T m A + addend for the output blocks first to first + count and one panel of channels from k on, or the
-    floor if that is larger; NaN is no floor.
-
-    Element m[i, j] of block t is products[at + i * row + (6 t + j) * width:].
-    """
-    lanes = lanes_of(y)
+def _transform_outputs(w, first, count, k, products, epilogue, y):
+    """y = A^T m A and the epilogue, for the output blocks first to first + count and one panel of channels from k on."""
+    lanes, bias = lanes_of(y), epilogue.bias
+    lowest = 0.0 if epilogue.relu else math.nan
     for t in range(count):
         n, p, q = _block_position(w, first + t)
-        for lane in range(0, min(width, w.K - k), lanes):
+        for lane in range(0, min(products.step, w.K - k), lanes):
             channels = w.K - k - lane
             shift = lanes_load(bias, k + lane, channels if len(bias) > 0 else 0)
-            _output_block(products, at + 6 * t * width + lane, row, width, shift, addend, floor, y,
-                          ((n * w.P + p) * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K, w.P - p, w.Q - q, channels)
+            pixels = Grid(y, ((n * w.P + p) * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K)
+            _output_block(_from(products, 0, 6 * t, lane), shift, epilogue.residual, lowest, pixels,
+                          (w.P - p, w.Q - q, channels))
 
 
 @parallel_kernel
-def winograd_forward(x, window, panels, bias, addend, floor, y, group, width, scratch, counter, worker, workers):
-    """y = 3x3 convolution of x with stride 1; `panels` come from `winograd_filter`, `bias` and `addend` may be empty, NaN
-    is no floor.
+def winograd_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Workspace, worker: int,
+                     workers: int) -> None:
+    """y = 3x3 convolution of x with stride 1, and the epilogue; `panels` come from `winograd_filter`.
 
-    A task transforms and multiplies a `group` of output blocks, whole tiles of them, which stay in the L2 cache.
+    A task transforms and multiplies a band of output blocks, which stay in the L2 cache.
     """
-    w = window[0]
-    lanes = len(width) * lanes_of(x)
-    columns = worker * (len(scratch) // workers)
+    w, floats = walk.geometry[0], workspace.floats
+    vector, lanes = lanes_of(x), len(walk.width) * lanes_of(x)
+    columns = Grid(floats, worker * w.floats, 6 * w.band * w.C, w.C)
     in_place = lanes == w.C and lanes >= w.K  # the only panel of products fits where its inputs were: half the cache
-    products = columns if in_place else columns + ELEMENTS * group * w.C
-    work = products + ELEMENTS * group * lanes
+    behind = columns.at if in_place else columns.at + ELEMENTS * w.band * w.C
+    products = Grid(floats, behind, 6 * w.band * lanes, lanes)
+    work = Grid(floats, behind + ELEMENTS * w.band * lanes, 6 * vector, vector)
     distance = (w.K + lanes - 1) // lanes * lanes * w.C
     total = _blocks(w)
-    task = next_task(counter)
-    while task * group < total:
-        first = task * group
-        count = min(group, total - first)
-        _transform_inputs(x, w, first, count, scratch, columns, 6 * group * w.C, scratch, work)
+    task = next_task(workspace.counter)
+    while task * w.band < total:
+        first = task * w.band
+        count = min(w.band, total - first)
+        _transform_inputs(x, w, first, count, columns, work)
         for k in range(0, w.K, lanes):
             for e in range(ELEMENTS):
-                element = e // 6 * 6 * group + e % 6
-                _product(scratch, columns + element * w.C, count, w.C, panels, k * w.C + e * distance,
-                         scratch, products + element * lanes, width)
-            _transform_outputs(w, first, count, k, lanes, scratch, products, 6 * group * lanes, bias, addend, floor, y)
-        task = next_task(counter)
+                _product(_from(columns, e // 6, e % 6, 0), count, panels, k * w.C + e * distance,
+                         _from(products, e // 6, e % 6, 0), walk.width)
+            _transform_outputs(w, first, count, k, products, epilogue, y)
+        task = next_task(workspace.counter)
 
 
 @parallel_kernel
-def winograd_inputs(x, window, first, count, columns, distance, scratch, counter, worker, workers):
-    """columns[i, t, j, c] = (B^T d B)[i, j] for the output blocks first to first + count; rows i are `distance` apart."""
-    w = window[0]
-    task = next_task(counter) * STRIP
-    while task < count:
-        _transform_inputs(x, w, first + task, min(STRIP, count - task), columns, 6 * task * w.C, distance,
-                          scratch, worker * ELEMENTS * lanes_of(x))
-        task = next_task(counter) * STRIP
+def winograd_inputs(x: Floats, geometry: Geometry, stage: Stage, workspace: Workspace, worker: int, workers: int) -> None:
+    """The stage's columns = B^T d B."""
+    w, lanes = geometry[0], lanes_of(x)
+    columns = Grid(stage.columns, 0, stage.column_row, w.C)
+    work = Grid(workspace.floats, worker * w.floats, 6 * lanes, lanes)
+    task = next_task(workspace.counter) * STRIP
+    while task < stage.count:
+        _transform_inputs(x, w, stage.first + task, min(STRIP, stage.count - task), _from(columns, 0, 6 * task, 0), work)
+        task = next_task(workspace.counter) * STRIP
 
 
 @parallel_kernel
-def winograd_products(columns, column_distance, count, C, panels, products, distance, width, counter, worker, workers):
-    """products[panel, i, t, j, k] = sum over c of columns[i, t, j, c] * panels[6 i + j, panel, c, k], in rows i as above."""
-    lanes = len(width) * lanes_of(panels)
-    blocks = len(panels) // (ELEMENTS * C * lanes)
-    task = next_task(counter)
+def winograd_products(panels: Floats, walk: Walk, stage: Stage, workspace: Workspace, worker: int, workers: int) -> None:
+    """The stage's products = sum over c of columns[i, j, c] * panels[6 i + j, panel, c, k], for each panel."""
+    w, lanes = walk.geometry[0], len(walk.width) * lanes_of(panels)
+    blocks = (w.K + lanes - 1) // lanes
+    columns = Grid(stage.columns, 0, stage.column_row, w.C)
+    task = next_task(workspace.counter)
     while task < blocks * ELEMENTS:
         block, e = divmod(task, ELEMENTS)
-        i, j = divmod(e, 6)
-        _product(columns, i * column_distance + j * C, count, C, panels, (e * blocks + block) * C * lanes,
-                 products, (6 * block + i) * distance + j * lanes, width)
-        task = next_task(counter)
+        products = Grid(stage.products, block * 6 * stage.product_row, stage.product_row, lanes)
+        _product(_from(columns, e // 6, e % 6, 0), stage.count, panels, (e * blocks + block) * w.C * lanes,
+                 _from(products, e // 6, e % 6, 0), walk.width)
+        task = next_task(workspace.counter)
 
 
 @parallel_kernel
-def winograd_outputs(window, first, count, products, distance, width, bias, addend, floor, y, counter, worker, workers):
-    """y = bias + A^T m A + addend for the output blocks first to first + count, from panels of `width` channels."""
-    w = window[0]
-    task = next_task(counter) * STRIP
-    while task < count:
-        for k in range(0, w.K, width):
-            _transform_outputs(w, first + task, min(STRIP, count - task), k, width, products,
-                               k // width * 6 * distance + 6 * task * width, distance, bias, addend, floor, y)
-        task = next_task(counter) * STRIP
+def winograd_outputs(epilogue: Epilogue, y: Floats, geometry: Geometry, stage: Stage, workspace: Workspace, worker: int,
+                     workers: int) -> None:
+    """y = A^T m A and the epilogue, for the stage's products m."""
+    w = geometry[0]
+    task = next_task(workspace.counter) * STRIP
+    while task < stage.count:
+        for k in range(0, w.K, w.lanes):
+            products = Grid(stage.products, k // w.lanes * 6 * stage.product_row, stage.product_row, w.lanes)
+            _transform_outputs(w, stage.first + task, min(STRIP, stage.count - task), k, _from(products, 0, 6 * task, 0),
+                               epilogue, y)
+        task = next_task(workspace.counter) * STRIP
 
 
 @kernel
-def _transform_filter(weight, at, rows, columns, count, target, to, distance):
-    """target[to + e * distance:] = (G g G^T)[e] for one input channel and one vector of output channels.
-
-    Element (r, s) of g lies at weight[at + r * rows + s * columns:].
-    """
-    lanes = lanes_of(target)
-    a = _filter_column(_load3(weight, at, rows, count))
-    b = _filter_column(_load3(weight, at + columns, rows, count))
-    c = _filter_column(_load3(weight, at + 2 * columns, rows, count))
-    _store6(_filter_column((a[0], b[0], c[0])), target, to, distance, lanes)
-    _store6(_filter_column((a[1], b[1], c[1])), target, to + 6 * distance, distance, lanes)
-    _store6(_filter_column((a[2], b[2], c[2])), target, to + 12 * distance, distance, lanes)
-    _store6(_filter_column((a[3], b[3], c[3])), target, to + 18 * distance, distance, lanes)
-    _store6(_filter_column((a[4], b[4], c[4])), target, to + 24 * distance, distance, lanes)
-    _store6(_filter_column((a[5], b[5], c[5])), target, to + 30 * distance, distance, lanes)
+def _transform_filter(g, target, count):
+    """target = G g G^T for one input channel and `count` output channels of a vector; g is 3x3."""
+    lanes = lanes_of(target.array)
+    a, b = _filter_column(_load3(g, 0, count)), _filter_column(_load3(g, 1, count))
+    c = _filter_column(_load3(g, 2, count))
+    _store6(_filter_column((a[0], b[0], c[0])), target, 0, lanes)
+    _store6(_filter_column((a[1], b[1], c[1])), target, 1, lanes)
+    _store6(_filter_column((a[2], b[2], c[2])), target, 2, lanes)
+    _store6(_filter_column((a[3], b[3], c[3])), target, 3, lanes)
+    _store6(_filter_column((a[4], b[4], c[4])), target, 4, lanes)
+    _store6(_filter_column((a[5], b[5], c[5])), target, 5, lanes)
 
 
 @kernel
-def _gather_filter(weight, source, strides, count, work, at):
-    """work[at + (3 r + s) * lanes + k] = one input channel of the filter for `count` output channels, then zeros."""
-    lanes = lanes_of(weight)
+def _gather_filter(g, distance, count, target):
+    """target = a vector of `count` output channels, `distance` elements apart, for each of the 3x3 of g, then zeros."""
+    lanes = lanes_of(target.array)
     for r in range(3):
         for s in range(3):
-            tap, to = unsigned(source + r * strides.R + s * strides.S), unsigned(at + (3 * r + s) * lanes)
+            tap = unsigned(g.at + r * g.row + s * g.step)
+            to = unsigned(target.at + r * target.row + s * target.step)
             for k in range(unsigned(min(count, lanes))):
-                work[to + k] = weight[tap + k * unsigned(strides.K)]
+                target.array[to + k] = g.array[tap + k * unsigned(distance)]
             for k in range(unsigned(min(count, lanes)), unsigned(lanes)):
-                work[to + k] = 0
+                target.array[to + k] = 0
 
 
 @parallel_kernel
-def winograd_filter(weight, layout, depth, width, panels, scratch, counter, worker, workers):
-    """Panels [e, panel of `width` channels, input channel, channel] of G g G^T; see `matmul.pack_panels`.
+def winograd_filter(weight: Floats, layouts: Geometry, panels: Floats, workspace: Workspace, worker: int,
+                    workers: int) -> None:
+    """Panels [e, panel, input channel, output channel] of G g G^T; `layouts` is a `products.Layout`.
 
     STRIP input channels of a panel are transformed in the caches and then copied, 36 long runs instead of single vectors.
     """
-    strides = layout[0]
-    lanes = lanes_of(panels)
-    blocks, strips = (strides.channels + width - 1) // width, (depth + STRIP - 1) // STRIP
+    layout, floats, lanes = layouts[0], workspace.floats, lanes_of(panels)
+    depth, width = layout.inputs, layout.width
+    blocks, strips = (layout.channels + width - 1) // width, (depth + STRIP - 1) // STRIP
     distance = STRIP * width + lanes
-    work = worker * (len(scratch) // workers)
-    strip = work + 9 * lanes
-    task = next_task(counter)
+    at = worker * (9 * lanes + ELEMENTS * distance)
+    gathered, strip = Grid(floats, at, 3 * lanes, lanes), Grid(floats, at + 9 * lanes, 6 * distance, distance)
+    task = next_task(workspace.counter)
     while task < blocks * strips:
         block, number = divmod(task, strips)
         first = number * STRIP
         count = min(STRIP, depth - first)
         for c in range(count):
-            for k in range(0, width, lanes):
-                source = strides.start + (first + c) * strides.depth + (block * width + k) * strides.K
-                channels, to = max(0, strides.channels - block * width - k), strip + c * width + k
-                if strides.K == 1:
-                    _transform_filter(weight, source, strides.R, strides.S, channels, scratch, to, distance)
+            for k in range(block * width, block * width + width, lanes):
+                g = Grid(weight, layout.start + (first + c) * layout.depth + k * layout.K, layout.R, layout.S)
+                target, channels = _from(strip, 0, 0, c * width + k - block * width), max(0, layout.channels - k)
+                if layout.K == 1:
+                    _transform_filter(g, target, channels)
                 else:
-                    _gather_filter(weight, source, strides, channels, scratch, work)
-                    _transform_filter(scratch, work, 3 * lanes, lanes, lanes, scratch, to, distance)
+                    _gather_filter(g, layout.K, channels, gathered)
+                    _transform_filter(gathered, target, lanes)
         for e in range(ELEMENTS):
-            copy_run(scratch, strip + e * distance, panels, ((e * blocks + block) * depth + first) * width, count * width)
-        task = next_task(counter)
+            copy_run(floats, strip.at + e * distance, panels, ((e * blocks + block) * depth + first) * width, count * width)
+        task = next_task(workspace.counter)
 
 
 @inline_kernel
-def _gradients(dy, image, w, p, q, k):
+def _gradients(image, p, q, k):
     """A dy for the column of four output pixels from (p, q) on, one vector of channels."""
-    return _gradient_column((_load_pixel(dy, image, w.P, w.Q, w.K, p, q, k),
-                             _load_pixel(dy, image, w.P, w.Q, w.K, p + 1, q, k),
-                             _load_pixel(dy, image, w.P, w.Q, w.K, p + 2, q, k),
-                             _load_pixel(dy, image, w.P, w.Q, w.K, p + 3, q, k)))
+    return _gradient_column((_load_pixel(image, p, q, k), _load_pixel(image, p + 1, q, k), _load_pixel(image, p + 2, q, k),
+                             _load_pixel(image, p + 3, q, k)))
 
 
 @kernel
-def _gradient_block(dy, image, w, p, q, k, scratch, at, row, step):
-    """scratch[at + i * row + j * step:] = (A dy A^T)[i, j] for one output block and one vector of channels from k on."""
-    lanes = lanes_of(dy)
-    a, b = _gradients(dy, image, w, p, q, k), _gradients(dy, image, w, p, q + 1, k)
-    c, d = _gradients(dy, image, w, p, q + 2, k), _gradients(dy, image, w, p, q + 3, k)
-    _store6(_gradient_column((a[0], b[0], c[0], d[0])), scratch, at, step, lanes)
-    _store6(_gradient_column((a[1], b[1], c[1], d[1])), scratch, at + row, step, lanes)
-    _store6(_gradient_column((a[2], b[2], c[2], d[2])), scratch, at + 2 * row, step, lanes)
-    _store6(_gradient_column((a[3], b[3], c[3], d[3])), scratch, at + 3 * row, step, lanes)
-    _store6(_gradient_column((a[4], b[4], c[4], d[4])), scratch, at + 4 * row, step, lanes)
-    _store6(_gradient_column((a[5], b[5], c[5], d[5])), scratch, at + 5 * row, step, lanes)
+def _gradient_block(image, p, q, k, target):
+    """target = A dy A^T for one output block and one vector of channels from k on."""
+    lanes = lanes_of(target.array)
+    a, b = _gradients(image, p, q, k), _gradients(image, p, q + 1, k)
+    c, d = _gradients(image, p, q + 2, k), _gradients(image, p, q + 3, k)
+    _store6(_gradient_column((a[0], b[0], c[0], d[0])), target, 0, lanes)
+    _store6(_gradient_column((a[1], b[1], c[1], d[1])), target, 1, lanes)
+    _store6(_gradient_column((a[2], b[2], c[2], d[2])), target, 2, lanes)
+    _store6(_gradient_column((a[3], b[3], c[3], d[3])), target, 3, lanes)
+    _store6(_gradient_column((a[4], b[4], c[4], d[4])), target, 4, lanes)
+    _store6(_gradient_column((a[5], b[5], c[5], d[5])), target, 5, lanes)
 
 
 @kernel
-def _transform_gradients(dy, w, first, count, group, k, width, scratch, at):
-    """scratch[at:] as gradients[i, t, j, k] = (A dy A^T)[i, j] for the output blocks first to first + count, one panel."""
-    lanes = lanes_of(dy)
+def _transform_gradients(dy, w, first, count, k, gradients):
+    """gradients = A dy A^T for the output blocks first to first + count, one panel of channels from k on."""
     for t in range(count):
         n, p, q = _block_position(w, first + t)
-        for lane in range(0, width, lanes):
-            _gradient_block(dy, n * w.P * w.Q * w.K, w, p, q, k + lane, scratch, at + 6 * t * width + lane,
-                            6 * group * width, width)
+        image = Image(dy, n * w.P * w.Q * w.K, w.P, w.Q, w.K)
+        for lane in range(0, gradients.step, lanes_of(dy)):
+            _gradient_block(image, p, q, k + lane, _from(gradients, 0, 6 * t, lane))
 
 
 @kernel
-def _correlations(scratch, columns, gradients, count, group, C, partial, start, width):
+def _correlations(columns, gradients, count, partial, start, width):
     """partial[e, c, k] += sum over t of columns[e, t, c] * gradients[e, t, k], for one panel of output channels."""
-    lanes = len(width) * lanes_of(scratch)
+    C, lanes = columns.step, len(width) * lanes_of(partial)
     for e in range(ELEMENTS):
-        element = e // 6 * 6 * group + e % 6
+        x, dy = _from(columns, e // 6, e % 6, 0), _from(gradients, e // 6, e % 6, 0)
         for c in range(0, C, rows_of(width)):
             tile = tile_load(partial, start, width)
-            x, dy = columns + element * C + c, gradients + element * lanes
             for t in range(count):
-                tile = tile_multiply_add(tile, scratch, x, 6 * t * C, scratch, dy + 6 * t * lanes)
+                tile = tile_multiply_add(tile, x.array, x.at + c, 6 * t * C, dy.array, dy.at + 6 * t * lanes)
             tile_store(tile, partial, start, lanes)
             start += rows_of(width) * lanes
 
 
 @kernel
-def _weight_blocks(x, w, dy, first, last, group, k_first, k_last, scratch, start, partial, base, width):
-    """Add the output blocks first to last to the partial sums of the channels k_first to k_last."""
-    lanes = len(width) * lanes_of(x)
-    padded_C = (w.C + rows_of(width) - 1) // rows_of(width) * rows_of(width)
-    gradients = start + ELEMENTS * group * w.C + GAP
-    work = gradients + ELEMENTS * group * lanes
-    for at in range(first, last, group):
-        count = min(group, last - at)
-        _transform_inputs(x, w, at, count, scratch, start, 6 * group * w.C, scratch, work)
+def _weight_task(x, dy, partial, walk, workspace, worker, task):
+    """Sums over a chunk of output blocks, for a part of the output channels, whole panels of them."""
+    w, floats = walk.geometry[0], workspace.floats
+    vector, lanes, total = lanes_of(x), len(walk.width) * lanes_of(x), _blocks(w)
+    panels, sums = (w.K + lanes - 1) // lanes, w.depth * ELEMENTS  # of an output channel
+    chunk, part = divmod(task, w.parts)
+    k_first, k_last = panels * part // w.parts * lanes, panels * (part + 1) // w.parts * lanes
+    base = chunk * panels * lanes * sums
+    for i in range(unsigned(base + k_first * sums), unsigned(base + k_last * sums)):
+        partial[i] = 0
+    columns = Grid(floats, worker * w.floats, 6 * w.band * w.C, w.C)
+    gradients = Grid(floats, columns.at + ELEMENTS * w.band * w.C + GAP, 6 * w.band * lanes, lanes)
+    work = Grid(floats, gradients.at + ELEMENTS * w.band * lanes, 6 * vector, vector)
+    last = total * (chunk + 1) // w.chunks
+    for first in range(total * chunk // w.chunks, last, w.band):
+        count = min(w.band, last - first)
+        _transform_inputs(x, w, first, count, columns, work)
         for k in range(k_first, k_last, lanes):
-            _transform_gradients(dy, w, at, count, group, k, lanes, scratch, gradients)
-            _correlations(scratch, start, gradients, count, group, w.C, partial, base + k * padded_C * ELEMENTS, width)
+            _transform_gradients(dy, w, first, count, k, gradients)
+            _correlations(columns, gradients, count, partial, base + k * sums, walk.width)
 
 
 @parallel_kernel
-def winograd_backward_weight(x, window, dy, chunks, parts, group, partial, width, scratch, counter, worker, workers):
-    """partial[chunk, k panel, e, c, k] = sum over the chunk's output blocks; `winograd_filter_gradient` adds the chunks."""
-    w = window[0]
-    lanes = len(width) * lanes_of(x)
-    padded_C = (w.C + rows_of(width) - 1) // rows_of(width) * rows_of(width)
-    panels = (w.K + lanes - 1) // lanes
-    total = _blocks(w)
-    task = next_task(counter)
-    while task < chunks * parts:
-        chunk, part = divmod(task, parts)
-        k_first, k_last = panels * part // parts * lanes, panels * (part + 1) // parts * lanes
-        base = chunk * ELEMENTS * padded_C * panels * lanes
-        for i in range(unsigned(base + k_first * padded_C * ELEMENTS), unsigned(base + k_last * padded_C * ELEMENTS)):
-            partial[i] = 0
-        _weight_blocks(x, w, dy, total * chunk // chunks, total * (chunk + 1) // chunks, group, k_first, k_last,
-                       scratch, worker * (len(scratch) // workers), partial, base, width)
-        task = next_task(counter)
+def winograd_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: Walk, workspace: Workspace, worker: int,
+                             workers: int) -> None:
+    """partial[chunk, panel, e, c, k] = sum over the chunk's output blocks; `winograd_filter_gradient` adds the chunks."""
+    w = walk.geometry[0]
+    task = next_task(workspace.counter)
+    while task < w.chunks * w.parts:
+        _weight_task(x, dy, partial, walk, workspace, worker, task)
+        task = next_task(workspace.counter)
 
 
 @kernel
-def _sum_elements(partial, start, distance, chunks, chunk_distance, scratch, work):
-    """scratch[work + e] = sum over chunks, in order, of one vector of partial sums for each element."""
+def _sum_chunks(partial, start, distance, chunks, chunk_distance, target):
+    """target = sum over chunks, in order, of one vector of partial sums for each element."""
     lanes = lanes_of(partial)
     for e in range(ELEMENTS):
         total = lanes_load(partial, start + e * distance, lanes)
         for chunk in range(1, chunks):
             total = total + lanes_load(partial, start + e * distance + chunk * chunk_distance, lanes)
-        lanes_store(total, scratch, work + e * lanes, lanes)
+        lanes_store(total, target.array, target.at + e * lanes, lanes)
+
+
+@kernel
+def _transform_sums(sums, target, count):
+    """target = G^T S G for one input channel and `count` output channels of a vector."""
+    lanes = lanes_of(sums.array)
+    a, b = _filter_gradient_column(_load6(sums, 0, lanes)), _filter_gradient_column(_load6(sums, 1, lanes))
+    c, d = _filter_gradient_column(_load6(sums, 2, lanes)), _filter_gradient_column(_load6(sums, 3, lanes))
+    e, f = _filter_gradient_column(_load6(sums, 4, lanes)), _filter_gradient_column(_load6(sums, 5, lanes))
+    _store3(_filter_gradient_column((a[0], b[0], c[0], d[0], e[0], f[0])), target, 0, count)
+    _store3(_filter_gradient_column((a[1], b[1], c[1], d[1], e[1], f[1])), target, 1, count)
+    _store3(_filter_gradient_column((a[2], b[2], c[2], d[2], e[2], f[2])), target, 2, count)
 
 
 @parallel_kernel
-def winograd_filter_gradient(partial, window, chunks, padded_C, width, dw, scratch, worker, workers):
-    """dw[r, s, c, k] = G^T S G for the sums S over all chunks, in panels of `width` channels."""
-    w = window[0]
-    lanes = lanes_of(partial)
-    padded_K = (w.K + width - 1) // width * width
-    work = worker * 64 * lanes
+def winograd_filter_gradient(partial: Floats, dw: Floats, geometry: Geometry, workspace: Workspace, worker: int,
+                             workers: int) -> None:
+    """dw[r, s, c, k] = G^T S G for the sums S over all chunks."""
+    w, lanes = geometry[0], lanes_of(partial)
+    chunk_distance = ELEMENTS * w.depth * ((w.K + w.lanes - 1) // w.lanes * w.lanes)
+    sums = Grid(workspace.floats, worker * w.floats, 6 * lanes, lanes)
     for c in range(worker, w.C, workers):
         for k in range(0, w.K, lanes):
-            panel = k // width * width
-            start = panel * padded_C * ELEMENTS + c * width + k - panel
-            _sum_elements(partial, start, padded_C * width, chunks, ELEMENTS * padded_C * padded_K, scratch, work)
-            for j in range(6):
-                column = _load6(scratch, work + j * lanes, 6 * lanes, lanes)
-                _store3(_filter_gradient_column(column), scratch, work + (36 + j) * lanes, 6 * lanes, lanes)
-            for r in range(3):
-                row = _load6(scratch, work + (36 + 6 * r) * lanes, lanes, lanes)
-                _store3(_filter_gradient_column(row), dw, (3 * r * w.C + c) * w.K + k, w.C * w.K, w.K - k)
+            panel = k // w.lanes * w.lanes
+            start = panel * w.depth * ELEMENTS + c * w.lanes + k - panel
+            _sum_chunks(partial, start, w.depth * w.lanes, w.chunks, chunk_distance, sums)
+            _transform_sums(sums, Grid(dw, c * w.K + k, 3 * w.C * w.K, w.C * w.K), w.K - k)

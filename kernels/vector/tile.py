@@ -14,12 +14,14 @@ caller lets no read or write leave its arrays.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 
+from ..arguments import Floats, Integers
 from ..jit.internals import cgutils
 from .operation import inside, limited, operation
 from .simd import (
@@ -28,6 +30,7 @@ from .simd import (
     Tile,
     array_data,
     broadcast,
+    fields,
     lane_offset,
     lanes_below,
     lanes_of,
@@ -263,40 +266,49 @@ def tile_prefetch(typing, x, positions, distance):
     return types.void(x, positions, types.intp), generate
 
 
-@operation
-def tile_scatter(tile, y, table, start, distance, rows, channels, floor, addend, adds):
-    """Write the first `rows` rows and `channels` lanes, nothing below the floor: row p to y[table[start + p] + distance].
+class Target(NamedTuple):
+    """Where a tile's rows go: lane k of row i to y[positions[i] + channel + k], for `channels` lanes at most."""
 
-    If it `adds`, what lies at the same place in `addend` is added first. A floor that is NaN is none.
-    """
-    count = min(channels, tile.shape[1])
+    y: Floats
+    positions: Integers
+    channel: int
+    channels: int
+
+
+@operation
+def tile_scatter(tile, target, first, rows, epilogue):
+    """Write the first `rows` rows of a tile, from the target's row `first` on, with residual and ReLU: no bias is added."""
+    count = min(target.channels, tile.shape[1])
     for p in range(min(rows, len(tile))):
-        place = inside(table, start + p, 1)[0] + distance
-        row = tile[p, :count] + inside(addend, place, count) if adds else tile[p, :count]
-        inside(y, place, count)[:] = limited(row, floor)
+        place = inside(target.positions, first + p, 1)[0] + target.channel
+        row = tile[p, :count]
+        if len(epilogue.residual) > 0:
+            row = row + inside(epilogue.residual, place, count)
+        inside(target.y, place, count)[:] = limited(row, 0 if epilogue.relu else math.nan)
 
 
 @tile_scatter.in_llvm
-def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor, addend, adds):
+def tile_scatter(typing, tile, target, first, rows, epilogue):
     def generate(context, builder, signature, args):
-        value, y_array, table, start, distance, rows, channels, floor, addend, adds = args
-        lowest = broadcast(builder, floor, tile.vector)
-        pointer = array_data(context, builder, signature.args[1], y_array)
-        other = array_data(context, builder, signature.args[8], addend)
-        positions = array_data(context, builder, signature.args[2], table)
+        value, _, first, rows, _ = args
+        y, positions, channel, channels = fields(context, builder, signature.args[1], args[1])
+        _, residual, relu = fields(context, builder, signature.args[4], args[4])
+        zero, nothing = ir.Constant(tile.scalar, 0.0), ir.Constant(tile.scalar, math.nan)
+        lowest = broadcast(builder, builder.select(relu, zero, nothing), tile.vector)
         masks = [lanes_below(builder, builder.sub(channels, INT64(v * tile.lanes)), tile.lanes)
                  for v in range(tile.vectors)]
 
         def write(p, adding):
-            place = builder.add(builder.load(builder.gep(positions, [lane_offset(builder, start, p)])), distance)
+            place = builder.add(builder.load(builder.gep(positions.data, [lane_offset(builder, first, p)])), channel)
             for v in range(tile.vectors):
                 vector, at = builder.extract_value(value, p * tile.vectors + v), lane_offset(builder, place, v * tile.lanes)
                 if adding:
-                    more = masked_load(builder, vector_at(builder, other, at, tile.vector), masks[v], tile.vector)
+                    more = masked_load(builder, vector_at(builder, residual.data, at, tile.vector), masks[v], tile.vector)
                     vector = builder.fadd(vector, more)
-                target = vector_at(builder, pointer, at, tile.vector)
-                masked_store(builder, not_below(builder, vector, lowest), target, masks[v])
+                goal = vector_at(builder, y.data, at, tile.vector)
+                masked_store(builder, not_below(builder, vector, lowest), goal, masks[v])
 
+        adds = builder.icmp_signed(">", residual.nitems, INT64(0))
         with builder.if_else(adds) as (then, otherwise):
             for branch, adding in ((then, True), (otherwise, False)):
                 with branch:
@@ -305,4 +317,4 @@ def tile_scatter(typing, tile, y, table, start, distance, rows, channels, floor,
                             write(p, adding)
         return context.get_dummy_value()
 
-    return types.void(tile, y, table, *[types.intp] * 4, tile.element, addend, types.boolean), generate
+    return types.void(tile, target, types.intp, types.intp, epilogue), generate

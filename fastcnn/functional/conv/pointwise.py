@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
+from ...kernels.arguments import Epilogue, Floats
 from ...shapes import Window
 from . import direct
+from .algorithm import Cost, Fit, fits_if
 
 
-def fits(w: Window) -> bool:
+def fits(w: Window) -> Fit:
     """Whether output pixel and input pixel are the same one; a transposed convolution may shift images of equal size."""
-    plain = (w.R, w.S, w.stride_rows, w.stride_columns, w.groups) == (1, 1, 1, 1, 1)
-    return plain and (w.P, w.Q, w.top, w.left) == (w.H, w.W, 0, 0)
+    return fits_if(((w.R, w.S) == (1, 1), f"the filter is {w.R}x{w.S}, not 1x1"),
+                   ((w.stride_rows, w.stride_columns) == (1, 1), f"stride is {w.stride_rows, w.stride_columns}, not 1"),
+                   (w.groups == 1, f"there are {w.groups} groups"),
+                   ((w.P, w.Q, w.top, w.left) == (w.H, w.W, 0, 0), "padding moves the pixels"))
 
 
-pays = fits
+def cost(w: Window) -> Cost:
+    """Less than that of the direct algorithm, as it is one long image."""
+    return Cost(0.9, "rows of pixels times a matrix, as one long image")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -34,17 +38,16 @@ def _rows(w: Window) -> Window:
     return _image(w.N * w.H, w.W, w.C, w.K)
 
 
-def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, w: Window, addend: np.ndarray, y: np.ndarray,
-            relu: bool) -> None:
-    """Write x @ weight + bias + addend to y, pixel by pixel, or max(y, 0) with `relu`."""
-    direct.forward(x, weight, bias, _rows(w), addend, y, relu)
+def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats) -> None:
+    """Write x @ weight and the epilogue to y, pixel by pixel."""
+    direct.forward(x, weight, epilogue, _rows(w), y)
 
 
-def backward_input(dy: np.ndarray, weight: np.ndarray, w: Window, addend: np.ndarray, dx: np.ndarray) -> None:
-    """Write the gradient of x, dy @ weight^T, plus addend to dx."""
-    direct.backward_input(dy, weight, _rows(w), addend, dx)
+def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
+    """Write the gradient of x, dy @ weight^T, plus the residual to dx."""
+    direct.backward_input(dy, weight, residual, _rows(w), dx)
 
 
-def backward_weight(dy: np.ndarray, x: np.ndarray, w: Window, dweight: np.ndarray) -> None:
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
     """Write the gradient of the weight to dweight: x^T @ dy."""
     direct.backward_weight(dy, x, _rows(w), dweight)
