@@ -266,8 +266,8 @@ def numbers_of(x, limit):
     n, mantissa = scalar.exponent_mantissa(x)
     rounded = scalar.rounder(x) + x
     return (cubic(x), third(x), scalar.at_least(x, limit), scalar.at_most(x, limit), scalar.zero_below(limit, x, limit),
-            scalar.zero_where(x < limit, limit), scalar.quotient(x, limit), n, mantissa, rounded - scalar.rounder(x), scalar.power_of_two(rounded),
-            scalar.raised_power_of_two(rounded) * scalar.lowered(x))
+            scalar.zero_where(x < limit, limit), scalar.quotient(x, limit), n, mantissa, rounded - scalar.rounder(x),
+            scalar.power_of_two(rounded), scalar.raised_power_of_two(rounded) * scalar.lowered(x))
 
 
 @pytest.mark.parametrize("kind", [float32, float64], ids=str)
