@@ -20,7 +20,7 @@ from .vector.simd import lanes_of
 
 THREE, SIX = np.float32(3), np.float32(6)
 _selu_scale = constant(1.0507009873554805, 1.0507009873554805)
-_selu_floor = constant(1.0507009873554805 * 1.6732632423543772, 1.0507009873554805 * 1.6732632423543772)
+_selu_scale_alpha = constant(1.0507009873554805 * 1.6732632423543772, 1.0507009873554805 * 1.6732632423543772)
 
 
 def named(function, name):
@@ -163,13 +163,13 @@ def silu_backward(dy, x, _):
 @_forward
 def selu(x, _):
     """x above zero, else alpha (exp(x) - 1), times a scale."""
-    return _selu_scale(x) * x if x > ZERO else _selu_floor(x) * elementary.expm1(ZERO if x > ZERO else x)
+    return _selu_scale(x) * x if x > ZERO else _selu_scale_alpha(x) * elementary.expm1(ZERO if x > ZERO else x)
 
 
 @_backward
 def selu_backward(dy, y, _):
     """y' is the scale above zero, else y + scale alpha."""
-    return dy * (y + _selu_floor(y)) if y <= ZERO else dy * _selu_scale(y)
+    return dy * (y + _selu_scale_alpha(y)) if y <= ZERO else dy * _selu_scale(y)
 
 
 @_forward

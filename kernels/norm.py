@@ -20,7 +20,7 @@ import numpy as np
 from .arguments import Floats
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
-from .vector.scalar import ZERO, runs, unsigned
+from .vector.scalar import ZERO, runs, unsigned, zero_where
 from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
 
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
@@ -96,47 +96,40 @@ class Passed(NamedTuple):
     relu: bool
 
 
-@inline_kernel
-def _limit(x, relu):
-    """Lower limit of results, which NaN does not limit."""
-    return x.dtype.type(0.0 if relu else math.nan)
-
-
 @kernel
-def _add_moments(x, shift, first, count, sums, start):
+def _add_moments(x, shift, first, count, sums):
     """Add x and the square of x - shift to the two sums of `count` lanes."""
-    read, total, squares = unsigned(first), unsigned(start), unsigned(start + len(shift))
+    read, squares = unsigned(first), unsigned(len(shift))
     for lane in range(unsigned(count)):
         value = np.float64(x[read + lane])
-        sums[total + lane] += value
+        sums[lane] += value
         sums[squares + lane] += (value - shift[lane]) * (value - shift[lane])
 
 
 @kernel
-def _add_moments_of_four(x, shift, first, sums, start):
+def _add_moments_of_four(x, shift, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width = unsigned(len(shift))
-    read, total, squares = unsigned(first), unsigned(start), unsigned(start) + width
+    width, read = unsigned(len(shift)), unsigned(first)
     for lane in range(width):
         at, centre = read + lane, shift[lane]
         a, b = np.float64(x[at]), np.float64(x[at + width])
         c, d = np.float64(x[at + width + width]), np.float64(x[at + width + width + width])
-        sums[total + lane] += (a + b) + (c + d)
-        sums[squares + lane] += (((a - centre) * (a - centre) + (b - centre) * (b - centre))
-                                 + ((c - centre) * (c - centre) + (d - centre) * (d - centre)))
+        sums[lane] += (a + b) + (c + d)
+        sums[width + lane] += (((a - centre) * (a - centre) + (b - centre) * (b - centre))
+                               + ((c - centre) * (c - centre) + (d - centre) * (d - centre)))
 
 
 @kernel
-def _sum_moments(x, shift, begin, end, sums, start):
-    """sums (2, width) from `start` on = sum of x and of the square of x - shift over whole pixels from begin to end."""
+def _sum_moments(x, shift, begin, end, sums):
+    """sums (2, width) = sum of x and of the square of x - shift over whole pixels from begin to end."""
     width = len(shift)
-    for i in range(unsigned(start), unsigned(start + 2 * width)):
+    for i in range(unsigned(2 * width)):
         sums[i] = 0
     fours = begin + (end - begin) // (4 * width) * (4 * width)
     for first in range(begin, fours, 4 * width):
-        _add_moments_of_four(x, shift, first, sums, start)
+        _add_moments_of_four(x, shift, first, sums)
     for first in range(fours, end, width):
-        _add_moments(x, shift, first, min(width, end - first), sums, start)
+        _add_moments(x, shift, first, min(width, end - first), sums)
 
 
 @parallel_kernel
@@ -145,55 +138,56 @@ def moments(x: Floats, sums: Sums, worker: int, workers: int) -> None:
     width, chunks = len(sums.centre), sums.chunks
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         begin, end = runs(len(x), width, chunk, chunks)
-        _sum_moments(x, sums.centre, begin, end, sums.values, chunk * 2 * width)
+        _sum_moments(x, sums.centre, begin, end, sums.values[chunk * 2 * width:(chunk + 1) * 2 * width])
 
 
 @inline_kernel
-def _above(dy, y, limit):
-    """dy, or zero where y is not above the limit."""
-    return ZERO if y <= limit else dy
+def _dy(passed, i):
+    """Element i of the gradient of the result, as far as ReLU lets it pass."""
+    value = passed.dy[i]  # read in any case, so that loops vectorise; the condition `relu` moves out of them
+    if passed.relu:
+        value = zero_where(passed.y[i] <= ZERO, value)
+    return value
 
 
 @kernel
-def _add_products(x, passed, centre, first, count, sums, start):
+def _add_products(x, passed, centre, first, count, sums):
     """Add dy and dy (x - centre) to the two sums of `count` lanes."""
-    read, total, products = unsigned(first), unsigned(start), unsigned(start + len(centre))
-    dy, y, limit = passed.dy, passed.y, _limit(x, passed.relu)
+    read, products = unsigned(first), unsigned(len(centre))
     for lane in range(unsigned(count)):
-        value = np.float64(_above(dy[read + lane], y[read + lane], limit))
-        sums[total + lane] += value
+        value = np.float64(_dy(passed, read + lane))
+        sums[lane] += value
         sums[products + lane] += value * (np.float64(x[read + lane]) - centre[lane])
 
 
 @kernel
-def _add_products_of_four(x, passed, centre, first, sums, start):
+def _add_products_of_four(x, passed, centre, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width, dy, y, limit = unsigned(len(centre)), passed.dy, passed.y, _limit(x, passed.relu)
-    read, total, products = unsigned(first), unsigned(start), unsigned(start) + width
+    width, read = unsigned(len(centre)), unsigned(first)
     for lane in range(width):
         i = read + lane
         j = i + width
         k = j + width
         m = k + width
-        a, b = np.float64(_above(dy[i], y[i], limit)), np.float64(_above(dy[j], y[j], limit))
-        c, d = np.float64(_above(dy[k], y[k], limit)), np.float64(_above(dy[m], y[m], limit))
+        a, b = np.float64(_dy(passed, i)), np.float64(_dy(passed, j))
+        c, d = np.float64(_dy(passed, k)), np.float64(_dy(passed, m))
         middle = np.float64(centre[lane])
-        sums[total + lane] += (a + b) + (c + d)
-        sums[products + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
-                                  + (c * (np.float64(x[k]) - middle) + d * (np.float64(x[m]) - middle)))
+        sums[lane] += (a + b) + (c + d)
+        sums[width + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
+                               + (c * (np.float64(x[k]) - middle) + d * (np.float64(x[m]) - middle)))
 
 
 @kernel
-def _sum_products(x, passed, centre, begin, end, sums, start):
-    """sums (2, width) from `start` on = sum of dy and of dy (x - centre) over whole pixels from begin to end."""
+def _sum_products(x, passed, centre, begin, end, sums):
+    """sums (2, width) = sum of dy and of dy (x - centre) over whole pixels from begin to end."""
     width = len(centre)
-    for i in range(unsigned(start), unsigned(start + 2 * width)):
+    for i in range(unsigned(2 * width)):
         sums[i] = 0
     fours = begin + (end - begin) // (4 * width) * (4 * width)
     for first in range(begin, fours, 4 * width):
-        _add_products_of_four(x, passed, centre, first, sums, start)
+        _add_products_of_four(x, passed, centre, first, sums)
     for first in range(fours, end, width):
-        _add_products(x, passed, centre, first, min(width, end - first), sums, start)
+        _add_products(x, passed, centre, first, min(width, end - first), sums)
 
 
 @parallel_kernel
@@ -202,7 +196,7 @@ def products(x: Floats, passed: Passed, sums: Sums, worker: int, workers: int) -
     width, chunks = len(sums.centre), sums.chunks
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         begin, end = runs(len(x), width, chunk, chunks)
-        _sum_products(x, passed, sums.centre, begin, end, sums.values, chunk * 2 * width)
+        _sum_products(x, passed, sums.centre, begin, end, sums.values[chunk * 2 * width:(chunk + 1) * 2 * width])
 
 
 @kernel
@@ -260,18 +254,16 @@ def inference(norm: Norm, mean: Floats, var: Floats, inverse_std: Floats, affine
 
 
 @kernel
-def _normalise(x, affine, relu, y, first, count):
-    start, limit = unsigned(first), _limit(x, relu)
-    centre, scale, offset = affine.centre, affine.scale, affine.offset
+def _normalise(x, affine, limit, y, first, count):
+    start, centre, scale, offset = unsigned(first), affine.centre, affine.scale, affine.offset
     for lane in range(unsigned(count)):
         value = (x[start + lane] - centre[lane]) * scale[lane] + offset[lane]
         y[start + lane] = limit if value < limit else value
 
 
 @ordered_kernel
-def _normalise_and_add(x, affine, residual, relu, y, first, count):
-    start, limit = unsigned(first), _limit(x, relu)
-    centre, scale, offset = affine.centre, affine.scale, affine.offset
+def _normalise_and_add(x, affine, residual, limit, y, first, count):
+    start, centre, scale, offset = unsigned(first), affine.centre, affine.scale, affine.offset
     for lane in range(unsigned(count)):
         value = ((x[start + lane] - centre[lane]) * scale[lane] + offset[lane]) + residual[start + lane]
         y[start + lane] = limit if value < limit else value
@@ -280,13 +272,13 @@ def _normalise_and_add(x, affine, residual, relu, y, first, count):
 @parallel_kernel
 def normalise(x: Floats, affine: Affine, residual: Floats, relu: bool, y: Floats, worker: int, workers: int) -> None:
     """y = (x - centre) * scale + offset + residual, which may be empty, or 0 where that is below 0 with `relu`."""
-    width = len(affine.scale)
+    width, limit = len(affine.scale), x.dtype.type(0.0 if relu else math.nan)
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
         if len(residual) > 0:
-            _normalise_and_add(x, affine, residual, relu, y, first, min(width, end - first))
+            _normalise_and_add(x, affine, residual, limit, y, first, min(width, end - first))
         else:
-            _normalise(x, affine, relu, y, first, min(width, end - first))
+            _normalise(x, affine, limit, y, first, min(width, end - first))
 
 
 @parallel_kernel
@@ -310,11 +302,10 @@ def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats,
 
 @kernel
 def _gradient(x, passed, slopes, dx, first, count):
-    start, limit, dy, y = unsigned(first), _limit(x, passed.relu), passed.dy, passed.y
-    centre, scale, slope, offset = slopes.centre, slopes.scale, slopes.slope, slopes.offset
+    start, centre, scale, slope, offset = unsigned(first), slopes.centre, slopes.scale, slopes.slope, slopes.offset
     for lane in range(unsigned(count)):
-        value = _above(dy[start + lane], y[start + lane], limit)
-        dx[start + lane] = value * scale[lane] + (x[start + lane] - centre[lane]) * slope[lane] + offset[lane]
+        i = start + lane
+        dx[i] = _dy(passed, i) * scale[lane] + (x[i] - centre[lane]) * slope[lane] + offset[lane]
 
 
 @parallel_kernel
@@ -342,13 +333,6 @@ def _sum(lanes, first, count):
     return total
 
 
-@kernel
-def _own(workspace, worker, workers):
-    """The part of a workspace that belongs to one worker."""
-    size = len(workspace) // workers
-    return workspace[worker * size:(worker + 1) * size]
-
-
 @parallel_kernel
 def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: Affine, y: Floats,
                worker: int, workers: int) -> None:
@@ -356,18 +340,19 @@ def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: A
 
     Working memory (workers, ...): sums (3, width) of float64, shifts among them, and arrays (width,).
     """
-    affine = Affine(_own(workspace.centre, worker, workers), _own(workspace.scale, worker, workers),
-                    _own(workspace.offset, worker, workers))
-    C, N, lanes = len(norm.gamma), len(groups.mean) // groups.count, len(affine.centre)
+    lanes = len(workspace.centre) // workers
+    start, own = 3 * worker * lanes, slice(worker * lanes, (worker + 1) * lanes)
+    shift, values = sums[start:start + lanes], sums[start + lanes:start + 3 * lanes]
+    affine = Affine(workspace.centre[own], workspace.scale[own], workspace.offset[own])
+    C, N = len(norm.gamma), len(groups.mean) // groups.count
     size, width = len(x) // N, C // groups.count
-    count, own = size // groups.count, _own(sums, worker, workers)
-    shift, values = own[:lanes], own[lanes:]
+    count = size // groups.count
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         begin, end = n * size, (n + 1) * size
         for group in range(groups.count):
             _put(shift, group * width, width, np.float64(x[begin + group * width]))
         repeat(shift, 0, lanes, C)
-        _sum_moments(x, shift, begin, end, values, 0)
+        _sum_moments(x, shift, begin, end, values)
         fold(values, 0, lanes, C)
         fold(values, lanes, lanes, C)
         for group in range(groups.count):
@@ -386,7 +371,7 @@ def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: A
         repeat(affine.scale, 0, lanes, C)
         repeat(affine.offset, 0, lanes, C)
         for first in range(begin, end, lanes):
-            _normalise(x, affine, False, y, first, min(lanes, end - first))
+            _normalise(x, affine, x.dtype.type(math.nan), y, first, min(lanes, end - first))
 
 
 @parallel_kernel
@@ -397,17 +382,19 @@ def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: S
     products (N, 2, C) = sums over an image of dy, and of dy times the normalised x. Working memory (workers, ...): sums
     (2, width) of float64, and arrays (width,).
     """
-    slopes = Slopes(_own(workspace.centre, worker, workers), _own(workspace.scale, worker, workers),
-                    _own(workspace.slope, worker, workers), _own(workspace.offset, worker, workers))
-    C, N, lanes, groups = len(forward.gamma), len(forward.mean) // forward.groups, len(slopes.centre), forward.groups
-    size, width, values = len(dy) // N, C // groups, _own(sums, worker, workers)
-    x, gamma, count, passed = forward.x, forward.gamma, size // groups, Passed(dy, forward.x, False)
+    lanes = len(workspace.centre) // workers
+    own, values = slice(worker * lanes, (worker + 1) * lanes), sums[2 * worker * lanes:2 * (worker + 1) * lanes]
+    slopes = Slopes(workspace.centre[own], workspace.scale[own], workspace.slope[own], workspace.offset[own])
+    x, gamma, groups, passed = forward.x, forward.gamma, forward.groups, Passed(dy, forward.x, False)
+    C, N = len(gamma), len(forward.mean) // groups
+    size, width = len(dy) // N, C // groups
+    count = size // groups
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         begin, end = n * size, (n + 1) * size
         for group in range(groups):
             _put(slopes.centre, group * width, width, forward.mean[n * groups + group])
         repeat(slopes.centre, 0, lanes, C)
-        _sum_products(x, passed, slopes.centre, begin, end, values, 0)
+        _sum_products(x, passed, slopes.centre, begin, end, values)
         fold(values, 0, lanes, C)
         fold(values, lanes, lanes, C)
         for group in range(groups):
@@ -519,7 +506,8 @@ def row_norm_backward(dy: Floats, forward: Forward, workspace: Floats, dx: Float
     sums (chunks, 2, C) = sums of dy and of dy times the normalised x over some of the rows each. Workspace: ROW_ELEMENTS
     and two for each channel of a group, for each worker.
     """
-    C, N, own = len(forward.gamma), len(forward.mean) // forward.groups, _own(workspace, worker, workers)
+    C, N, size = len(forward.gamma), len(forward.mean) // forward.groups, len(workspace) // workers
+    own = workspace[worker * size:(worker + 1) * size]
     step = max(_ROWS // 4, min(_ROWS, _ROWS * _WIDTH // C))
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         results = sums[chunk * 2 * C:(chunk + 1) * 2 * C]

@@ -96,17 +96,17 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     """
     job, x, gamma, beta, old_mean, old_var, momentum, eps, residual = of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
-    flat, workers, norm = x.ravel(), threads.workers(x.size), kernels.Norm(gamma, beta, eps)
-    affine = kernels.Affine(*np.empty((3, len(job.channel)), x.dtype))
-    inverse_std = np.empty(job.C, x.dtype)
+    flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), len(job.channel)
+    norm, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype)
+    affine = kernels.Affine(np.empty(width, dtype), np.empty(width, dtype), np.empty(width, dtype))
     if training:
-        sums, mean = _sums(job, flat[job.channel].astype(np.float64)), np.empty(job.C, x.dtype)
+        sums, mean = _sums(job, flat[job.channel].astype(np.float64)), np.empty(job.C, dtype)
         kernels.moments(flat, sums, min(job.chunks, workers))
         kernels.training(sums, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
         mean = old_mean.copy()
         kernels.inference(norm, old_mean, old_var, inverse_std, affine, 1)
-    y = buffers.empty(x.shape, x.dtype)
+    y = buffers.empty(x.shape, dtype)
     kernels.normalise(flat, affine, residual, bool(relu), y.ravel(), workers)
     return y, (mean, inverse_std)
 
@@ -165,18 +165,19 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
            [0.]]), array([1.]), array([3.]))
     """
     job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
-    flat, workers, sums = x.ravel(), threads.workers(x.size), _sums(job, mean[job.channel])
+    flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), len(job.channel)
+    sums = _sums(job, mean[job.channel])
     passed = kernels.Passed(dy.ravel(), flat if y is None else y.ravel(), y is not None)
-    slopes = kernels.Slopes(sums.centre, *np.empty((3, len(job.channel)), x.dtype))
+    slopes = kernels.Slopes(sums.centre, np.empty(width, dtype), np.empty(width, dtype), np.empty(width, dtype))
     kernels.products(flat, passed, sums, min(job.chunks, workers))
     kernels.coefficients(sums, gamma, inverse_std, dgamma, dbeta, slopes, 1)
-    dx = buffers.empty(x.shape, x.dtype)
+    dx = buffers.empty(x.shape, dtype)
     if training:
         kernels.gradient(flat, passed, slopes, dx.ravel(), workers)
     else:
         zero = np.zeros_like(slopes.scale)
         affine = kernels.Affine(zero, slopes.scale, zero)
-        kernels.normalise(through_relu("batch_norm_backward", dy, y).ravel(), affine, arrays.NOTHING[x.dtype], False,
+        kernels.normalise(through_relu("batch_norm_backward", dy, y).ravel(), affine, arrays.NOTHING[dtype], False,
                           dx.ravel(), workers)
     return dx, dgamma, dbeta
 

@@ -7,6 +7,7 @@ after which its element no longer changes, as in PyTorch: clip gradients that ma
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from . import arrays
 __all__ = ["adadelta", "adagrad", "adam", "adamax", "clip_norms", "clip_values", "gradient_norm", "lion", "rmsprop", "sgd"]
 
 _GRAIN = 16384  # elements that are worth a thread of their own
+_shape = operator.attrgetter("shape")
 
 
 def _buffers(function: str, parameter: np.ndarray, gradient: Any, decay: float, scale: float, zero: bool,
              **state: np.ndarray) -> tuple[Any, ...]:
     """Return parameter, kernels.Gradient and state, arrays (n,): all are written in place, the gradient only with `zero`."""
     given = [parameter, gradient, *state.values()]
-    if not (arrays.fit(given) and all(array.shape == parameter.shape for array in given)):
+    if not (arrays.fit(given) and len(set(map(_shape, given))) == 1):
         arrays.in_place(function, parameter=parameter, **state)
         if zero:
             arrays.in_place(function, gradient=gradient)
