@@ -708,7 +708,7 @@ class SoftmaxInUse(nn.Softmax):
         return x if self.training else F.softmax(x)
 
     def backward(self, dy):
-        self._take()
+        self._take_saved()
         return dy
 
 

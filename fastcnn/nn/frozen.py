@@ -18,24 +18,31 @@ import numpy as np
 
 from ..runtime import packed
 from ..runtime.replay import Replay, key
-from .containers import Concat, Sequential
-from .conv import ConvTranspose2D
+from .containers import Sequential
 from .fusion import FusedNorm, FusedReLU
 from .mode import Hook, mode, using
 from .module import Module
 from .parameter import Parameter
-from .resample import Pad2D, Upsample2D
 
 __all__ = ["Frozen", "evaluation", "inference"]
 
-_COMPUTING = Concat, ConvTranspose2D, Pad2D, Upsample2D  # whose forward does more than launch kernels
+
+_MOST = 64  # recordings of a frozen copy in a thread
 
 
 class _Replays(threading.local):
-    """A thread's recorded calls, by what calls that share a recording have in common."""
+    """A thread's recorded calls, by what calls that share a recording have in common; beyond `_MOST` the first ones go."""
 
     def __init__(self) -> None:
-        self.of: dict[Hashable, Replay] = {}
+        self._of: dict[Hashable, Replay] = {}
+
+    def of(self, shared: Hashable) -> Replay:
+        """Return the recording of such calls, which may have to be made."""
+        if shared not in self._of:
+            if len(self._of) == _MOST:
+                del self._of[next(iter(self._of))]
+            self._of[shared] = Replay()
+        return self._of[shared]
 
 
 class Frozen(Module):
@@ -46,19 +53,18 @@ class Frozen(Module):
     Threads may share it. `predict` and `evaluate` take it as they take the network; it has no parameters and no backward.
     Modules of classes of your own are deep copies. RuntimeError: parameters wait for the first input.
 
-    >>> model = Sequential(Linear(4, 3), ReLU())
-    >>> frozen = Frozen(model)
-    >>> bool((frozen(np.ones((1, 4), np.float32)) == model.forward(np.ones((1, 4), np.float32))).all())
-    True
+    >>> from fastcnn import nn
+    >>> nn.Frozen(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm(3), nn.ReLU()))
+    Frozen(Sequential(
+      FusedReLU(Linear(4, 3)),
+    ))
     """
 
     def __init__(self, model: Module) -> None:
         """Copy the network; later changes of the model do not reach the copy."""
         self.normalisation, self.classes = model.normalisation, model.classes
         self.output_activation = model.output_activation
-        modules = list(_everything(model))
-        self._is_known = all(map(_is_known, modules))
-        self._is_recorded = self._is_known and not any(isinstance(module, _COMPUTING) for module in modules)
+        self._is_known = all(map(_is_known, _everything(model)))
         arrays: list[np.ndarray] = []
         self.network = _snapshot(model, arrays) if self._is_known else _deep_copy(model)
         self._prepare(arrays if self._is_known else _weights(self.network))
@@ -81,13 +87,8 @@ class Frozen(Module):
         """
         if others or options:
             return self._run(x, *others, **options)
-        shared = key(x) if self._is_recorded else None
-        if shared is None:
-            return self._run(x)
-        replay = self._replays.of.get(shared)
-        if replay is None:
-            replay = self._replays.of[shared] = Replay()
-        return replay(self._run, x)
+        shared = key(x) if self._is_known else None  # whose layers launch kernels and do nothing else
+        return self._run(x) if shared is None else self._replays.of(shared)(self._run, x)
 
     def _run(self, *arguments: Any, **options: Any) -> Any:
         with using(hook=self._parts, saves=False), packed.stored(self._store):

@@ -43,6 +43,10 @@ class FusedReLU(Module):
         """Write the layer's gradients; return dx, plus `add`, or None without `need_dx`."""
         return backward(self.layer, dy, need_dx) if add is None else backward_plus(self.layer, dy, add)
 
+    def __repr__(self) -> str:
+        """Name of the class, and the layer."""
+        return f"FusedReLU({self.layer!r})"
+
 
 class FusedNorm(Module):
     """A convolution or linear layer together with the batch normalisation behind it, and perhaps the ReLU behind that.
