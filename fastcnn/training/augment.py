@@ -24,7 +24,7 @@ class Augment:
     "Improved Regularization of Convolutional Neural Networks with Cutout", arXiv 1708.04552, 2017, section 3). `mixup`:
     image and target become a mixture with those of another image, in shares from a beta distribution with both parameters
     `mixup` (Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", ICLR 2018, section 2).
-    ShapeError, DTypeError, ValueError: an argument is unfit.
+    ShapeError, DTypeError, ValueError: an argument is not valid.
     """
 
     crop: int = 0

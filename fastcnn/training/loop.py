@@ -24,11 +24,11 @@ from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
 from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output, shared_parameters
 from .evaluation import Measures, Metrics, checked_loss, checked_metrics, score
-from .files import StrPath
 from .history import KEYS, History
 from .interrupt import Interrupt, StoppedError, interruptible
 from .progress import progress_callback
 from .settings import described, require_like
+from .writing import StrPath
 
 
 def fit(

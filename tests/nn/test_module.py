@@ -58,7 +58,7 @@ def test_weights_are_copies():
     ],
     ids=["unknown layer", "missing bias", "wrong shape", "integers"],
 )
-def test_unfit_weights_change_nothing(weights, error, message):
+def test_weights_that_do_not_fit_change_nothing(weights, error, message):
     model = small()
     before = model.state_dict()
     with pytest.raises(error) as caught:

@@ -480,11 +480,11 @@ def test_a_model_that_waits_for_its_input_is_made_when_it_is_used(name):
 
     model = nn.Sequential(nn.Conv2D(None, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(None, 10))
     model.normalisation = [0.0], [1.0]
-    unfit = nn.Sequential(nn.Linear(None, 4), nn.Conv2D(None, 4, 9))
-    unfit.normalisation = [0.0], [1.0]
+    misfit = nn.Sequential(nn.Linear(None, 4), nn.Conv2D(None, 4, 9))
+    misfit.normalisation = [0.0], [1.0]
     with pytest.raises(ShapeError, match=r"images have shape \(64, 8, 8, 1\)"):
-        use(unfit)
-    assert not hasattr(unfit[0], "weight")
+        use(misfit)
+    assert not hasattr(misfit[0], "weight")
     use(model)
     assert model[0].weight.shape == (3, 3, 1, 4) and model[3].weight.shape == (144, 10)
 
