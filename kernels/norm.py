@@ -150,9 +150,10 @@ def moments(x: Floats, sums: Sums, worker: int, workers: int) -> None:
 @inline_kernel
 def _element(dy, y, i, limit):
     """Element i of dy, or zero where y, which may be None, is not above the limit."""
+    value = dy[i]  # read in any case: a load that is made in some lanes takes a mask, and up to half as long again
     if y is None:
-        return dy[i]
-    return ZERO if y[i] <= limit else dy[i]
+        return value
+    return ZERO if y[i] <= limit else value
 
 
 @kernel
