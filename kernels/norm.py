@@ -20,7 +20,7 @@ import numpy as np
 from .arguments import Floats
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
-from .vector.scalar import ZERO, runs, unsigned, zero_where
+from .vector.scalar import ZERO, runs, unsigned
 from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
 
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
@@ -89,11 +89,17 @@ class Slopes(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """Gradient of the result y, flat: dy, but 0 where y is not above 0 with `relu`. Without, y is any array like dy."""
+    """Gradient of the result y, flat: dy, but 0 where y is not above 0 with `relu`."""
 
     dy: Floats
-    y: Floats
+    y: Floats  # any array of that size without `relu`, and None within kernels of which no ReLU is part
     relu: bool
+
+
+@inline_kernel
+def _limit(x, relu):
+    """Lower limit of results with `relu`, and NaN, which limits nothing, without."""
+    return x.dtype.type(0.0 if relu else math.nan)
 
 
 @kernel
@@ -142,20 +148,21 @@ def moments(x: Floats, sums: Sums, worker: int, workers: int) -> None:
 
 
 @inline_kernel
-def _dy(passed, i):
-    """Element i of the gradient of the result, as far as ReLU lets it pass."""
-    value = passed.dy[i]  # read in any case, so that loops vectorise; the condition `relu` moves out of them
-    if passed.relu:
-        value = zero_where(passed.y[i] <= ZERO, value)
-    return value
+def _element(dy, y, i, limit):
+    """Element i of dy, or zero where y, which may be None, is not above the limit."""
+    value = dy[i]  # read in any case: a load that is made in some lanes takes a mask, and up to half as long again
+    if y is None:
+        return value
+    return ZERO if y[i] <= limit else value
 
 
 @kernel
 def _add_products(x, passed, centre, first, count, sums):
     """Add dy and dy (x - centre) to the two sums of `count` lanes."""
     read, products = unsigned(first), unsigned(len(centre))
+    dy, y, limit = passed.dy, passed.y, _limit(x, passed.relu)
     for lane in range(unsigned(count)):
-        value = np.float64(_dy(passed, read + lane))
+        value = np.float64(_element(dy, y, read + lane, limit))
         sums[lane] += value
         sums[products + lane] += value * (np.float64(x[read + lane]) - centre[lane])
 
@@ -164,13 +171,14 @@ def _add_products(x, passed, centre, first, count, sums):
 def _add_products_of_four(x, passed, centre, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
     width, read = unsigned(len(centre)), unsigned(first)
+    dy, y, limit = passed.dy, passed.y, _limit(x, passed.relu)
     for lane in range(width):
         i = read + lane
         j = i + width
         k = j + width
         m = k + width
-        a, b = np.float64(_dy(passed, i)), np.float64(_dy(passed, j))
-        c, d = np.float64(_dy(passed, k)), np.float64(_dy(passed, m))
+        a, b = np.float64(_element(dy, y, i, limit)), np.float64(_element(dy, y, j, limit))
+        c, d = np.float64(_element(dy, y, k, limit)), np.float64(_element(dy, y, m, limit))
         middle = np.float64(centre[lane])
         sums[lane] += (a + b) + (c + d)
         sums[width + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
@@ -272,7 +280,7 @@ def _normalise_and_add(x, affine, residual, limit, y, first, count):
 @parallel_kernel
 def normalise(x: Floats, affine: Affine, residual: Floats, relu: bool, y: Floats, worker: int, workers: int) -> None:
     """y = (x - centre) * scale + offset + residual, which may be empty, or 0 where that is below 0 with `relu`."""
-    width, limit = len(affine.scale), x.dtype.type(0.0 if relu else math.nan)
+    width, limit = len(affine.scale), _limit(x, relu)
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
         if len(residual) > 0:
@@ -302,10 +310,11 @@ def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats,
 
 @kernel
 def _gradient(x, passed, slopes, dx, first, count):
-    start, centre, scale, slope, offset = unsigned(first), slopes.centre, slopes.scale, slopes.slope, slopes.offset
+    start, dy, y, limit = unsigned(first), passed.dy, passed.y, _limit(x, passed.relu)
+    centre, scale, slope, offset = slopes.centre, slopes.scale, slopes.slope, slopes.offset
     for lane in range(unsigned(count)):
         i = start + lane
-        dx[i] = _dy(passed, i) * scale[lane] + (x[i] - centre[lane]) * slope[lane] + offset[lane]
+        dx[i] = _element(dy, y, i, limit) * scale[lane] + (x[i] - centre[lane]) * slope[lane] + offset[lane]
 
 
 @parallel_kernel
@@ -385,7 +394,7 @@ def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: S
     lanes = len(workspace.centre) // workers
     own, values = slice(worker * lanes, (worker + 1) * lanes), sums[2 * worker * lanes:2 * (worker + 1) * lanes]
     slopes = Slopes(workspace.centre[own], workspace.scale[own], workspace.slope[own], workspace.offset[own])
-    x, gamma, groups, passed = forward.x, forward.gamma, forward.groups, Passed(dy, forward.x, False)
+    x, gamma, groups, passed = forward.x, forward.gamma, forward.groups, Passed(dy, None, False)
     C, N = len(gamma), len(forward.mean) // groups
     size, width = len(dy) // N, C // groups
     count = size // groups

@@ -121,20 +121,6 @@ def zero_below(typing, value, x, floor):
 
 
 @operation
-def zero_where(condition, value):
-    """0 where the condition holds, else the value; a branch would keep loads of values from being made in vectors."""
-    return np.where(condition, ZERO, value)[()]
-
-
-@zero_where.in_llvm
-def zero_where(typing, condition, value):
-    def generate(context, builder, signature, args):
-        return builder.select(args[0], splat(args[1].type, 0.0), args[1])
-
-    return value(types.boolean, value), generate
-
-
-@operation
 def quotient(numerator, denominator):
     """The correctly rounded numerator / denominator, never turned into a product with the reciprocal."""
     return numerator / denominator

@@ -6,7 +6,7 @@ import numpy as np
 from .arguments import Floats
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
-from .vector.scalar import ZERO, runs, unsigned, zero_where
+from .vector.scalar import ZERO, runs, unsigned
 from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
 ROW_ELEMENTS: Any
 class Norm(NamedTuple):

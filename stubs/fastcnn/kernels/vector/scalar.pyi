@@ -17,7 +17,6 @@ def polynomial(single: Sequence[float], double: Sequence[float]) -> Any: ...
 at_least: Any
 at_most: Any
 zero_below: Any
-zero_where: Any
 quotient: Any
 rounder: Any
 power_of_two: Any
