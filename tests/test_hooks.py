@@ -142,6 +142,13 @@ def test_a_backward_set_on_an_instance_is_never_skipped(index):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_forward_set_on_an_instance_writes_to_no_weight_inside_a_block():
+    model, x = fused().eval(), numbers(5, 4)
+    model[0].forward = lambda x: model[0].weight.data.__imul__(2)
+    with nn.inference(), pytest.raises(ValueError, match="read-only"):
+        model(x)
+
+
 def test_a_method_of_the_layer_may_be_set_on_it():
     def shifted(self, x):
         return nn.Linear.forward(self, x) + 1

@@ -88,4 +88,4 @@ def hooked(way: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def without_self(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method that calls a function, which knows nothing of the module."""
-    return lambda _, *arguments, **options: function(*arguments, **options)
+    return functools.wraps(function)(lambda _, *arguments, **options: function(*arguments, **options))
