@@ -340,7 +340,12 @@ def test_targets_are_mixed_where_images_are():
     pairs = Batches("test", given, Augment(mixup=1.0))
     assert pairs.mix(index, targets, np.zeros((6, 1))) is targets, "no epoch has begun"
     pairs.begin_epoch(0, 1)
-    assert pairs.mix(index, targets, np.zeros(6)).shape == (6,), "outputs without an axis of classes"
+    made = pairs.mix(index, targets, np.zeros(6))
+    assert made.shape == (6,) and not np.array_equal(made, targets), "outputs without an axis of classes"
+    labels = Batches("test", (BYTES, Y[:6]), Augment(mixup=1.0))
+    labels.begin_epoch(0, 1)
+    made = labels.mix(index, Y[:6], np.zeros((6, 3)))
+    assert made.shape == (6, 3) and np.allclose(made.sum(axis=1), 1) and 0 < made.max(axis=1).min() < 1
 
 
 def test_targets_are_served_in_the_type_of_the_model():
