@@ -315,6 +315,21 @@ def test_the_middle_of_an_image_of_the_right_height_or_width_is_cut_out_as_it_is
     assert np.array_equal(data.from_folder(place, (4, 4), grey=True, resize="crop").images[0, ..., 0], pixels[:, 3:7].T)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_image_of_another_size_is_cut_or_filled_up_at_its_own_proportions(turned, tmp_path):
+    """Of 8 columns the middle four are left, as two; or four are made of all, in two rows of four."""
+    columns = np.array([9, 9, 0, 100, 100, 200, 9, 9], np.uint8)
+    pixels = np.repeat(columns[np.newaxis], 4, axis=0)
+    image = Image.fromarray(pixels.T.copy() if turned else pixels)
+    place = saved(tmp_path, image)
+    cut = data.from_folder(place, (2, 2), grey=True, resize="crop").images[0, ..., 0]
+    filled = data.from_folder(place, (4, 4), grey=True, resize="pad").images[0, ..., 0]
+    cut, filled = (cut.T, filled.T) if turned else (cut, filled)
+    assert (cut == cut[0]).all() and 20 < cut[0, 0] < 60 and 140 < cut[0, 1] < 180
+    whole = np.asarray(Image.fromarray(pixels).resize((4, 2), Image.Resampling.LANCZOS))
+    assert np.array_equal(filled[1:3], whole) and not filled[[0, 3]].any()
+
+
 def test_a_line_keeps_a_pixel_of_height_or_width_when_it_is_made_small(tmp_path):
     for size, expected in (((3000, 1), [[9, 9], [0, 0]]), ((1, 3000), [[9, 0], [9, 0]])):
         place = saved(tmp_path, Image.new("L", size, 9))
@@ -347,8 +362,8 @@ def test_a_folder_in_the_place_of_a_picture_and_what_is_no_picture(tmp_path):
 
 
 def test_formats_are_known_before_anything_else_has_used_them(tmp_path, monkeypatch):
-    """Pillow itself knows no TIFF until somebody has asked for all its formats."""
-    place = saved(tmp_path, Image.new("L", (2, 2), 7), "a.tif")
+    """Pillow itself knows no TIFF until somebody has asked for all its formats, or for a file that ends in .tif."""
+    place = saved(tmp_path, Image.new("L", (2, 2), 7), "a.png", format="TIFF")
     monkeypatch.setattr(PIL, "TiffImagePlugin", PIL.TiffImagePlugin)  # so that it comes back
     monkeypatch.delitem(sys.modules, "PIL.TiffImagePlugin")
     monkeypatch.delitem(Image.OPEN, "TIFF")

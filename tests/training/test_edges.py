@@ -340,7 +340,12 @@ def test_targets_are_mixed_where_images_are():
     pairs = Batches("test", given, Augment(mixup=1.0))
     assert pairs.mix(index, targets, np.zeros((6, 1))) is targets, "no epoch has begun"
     pairs.begin_epoch(0, 1)
-    assert pairs.mix(index, targets, np.zeros(6)).shape == (6,), "outputs without an axis of classes"
+    made = pairs.mix(index, targets, np.zeros(6))
+    assert made.shape == (6,) and not np.array_equal(made, targets), "outputs without an axis of classes"
+    labels = Batches("test", (BYTES, Y[:6]), Augment(mixup=1.0))
+    labels.begin_epoch(0, 1)
+    made = labels.mix(index, Y[:6], np.zeros((6, 3)))
+    assert made.shape == (6, 3) and np.allclose(made.sum(axis=1), 1) and 0 < made.max(axis=1).min() < 1
 
 
 def test_targets_are_served_in_the_type_of_the_model():
@@ -824,7 +829,7 @@ def test_no_file_stays_open(tmp_path):
         stream.close()
     with pytest.raises(FileNotFoundError):
         writing.append(tmp_path / "none", b"")
-    assert os.listdir("/proc/self/fd") == before and os.read(reader, 9) == b"abcxabcx"
+    assert not set(os.listdir("/proc/self/fd")) - set(before) and os.read(reader, 9) == b"abcxabcx"
     os.close(reader)
 
 
@@ -857,7 +862,7 @@ def test_a_lock_is_had_by_one():
         assert writing._lock(first.fileno()) is True and writing._lock(second.fileno()) is False
         fcntl.flock(first, fcntl.LOCK_UN)
         assert writing._lock(second.fileno()) is True
-    assert writing._lock(second_closed := 1 << 20) is None and second_closed
+    assert writing._lock(1 << 20) is None, "no such file is open"
 
 
 @posix
@@ -876,7 +881,7 @@ def test_a_temporary_file_that_another_writer_took_is_given_up(lost, tmp_path, m
     monkeypatch.setattr(writing, "_lock", lock)
     path, descriptor = writing._new(tmp_path)
     assert len(seen) == 2 and os.path.samestat(path.stat(), os.fstat(descriptor))
-    assert seen[0] == seen[1], "the first is closed, and its number is free"
+    assert seen[1] <= seen[0], "the first is closed, and its number is free"
     os.close(descriptor)
 
 
@@ -1073,12 +1078,28 @@ def test_every_image_is_trained_on_once():
     assert run_of().steps_per_epoch == 5 and run_of(batch_size=3).steps_per_epoch == 3
 
 
-def test_a_single_image():
-    one = fit(data=(X[:1], Y[:1]), optimizer=None, batch_size=1)[0]
-    assert one["train_accuracy"] in (0.0, 1.0)
+@pytest.mark.parametrize("count", [1, 9])
+def test_loss_and_accuracy_of_an_epoch_are_means_over_its_images(count):
     model = linear()
-    one = fit(model, (X[:1], Y[:1]), optimizer=optim.SGD(model.parameters(), 0.0))[0]
-    assert one["train_loss"] == pytest.approx(fastcnn.evaluate(model, (X[:1], Y[:1]))["loss"], rel=1e-6)
+    labels = np.array(model.forward(X[:count])).argmax(axis=1)
+    labels[1::3] = (labels[1::3] + 1) % 3
+    one = fit(model, (X[:count], labels), optimizer=optim.SGD(model.parameters(), 0.0))[0]
+    expected = fastcnn.evaluate(model, (X[:count], labels))
+    assert one["train_loss"] == pytest.approx(expected["loss"], rel=1e-6)
+    assert one["train_accuracy"] == expected["accuracy"] == (1.0 if count == 1 else 2 / 3)
+
+
+def test_a_training_ends_with_the_rate_that_it_began_with_and_says_so_to_all():
+    told = []
+
+    class Told(Callback):
+        def on_train_end(self, run):
+            told.append(run.optimizer.lr)
+
+    model = linear()
+    optimizer = optim.SGD(model.parameters(), 0.5)
+    fit(model, optimizer=optimizer, schedule=optim.CosineLR(), callbacks=[Told(), Told()])
+    assert told == [0.5, 0.5] and optimizer.lr == 0.5
 
 
 def test_nothing_is_measured_before_the_first_batch():
@@ -1255,6 +1276,33 @@ def test_a_state_is_taken_over():
     run.model.normalisation = None
     other.load_state_dict(state_of(run))
     assert other.model.normalisation is None
+
+
+def test_what_an_optimizer_and_a_schedule_have_become_is_taken_over():
+    def make():
+        model = linear()
+        return run_of(model, optimizer=optim.SGD(model.parameters(), 0.5, momentum=0.5), schedule=optim.PlateauLR())
+
+    run, other = make(), make()
+    run.optimizer.flat.grad[...] = 1.0
+    run.optimizer.step()
+    run.schedule.observe(0.25)
+    other.load_state_dict(state_of(run))
+    assert other.schedule.state_dict() == run.schedule.state_dict() != make().schedule.state_dict()
+    for one in (run, other):
+        one.optimizer.flat.grad[...] = 1.0
+        one.optimizer.step()
+    assert np.array_equal(run.optimizer.flat.data, other.optimizer.flat.data)
+
+
+def test_a_run_of_another_optimizer_or_of_other_settings_is_refused_in_words():
+    state, model = state_of(run_of()), linear()
+    with pytest.raises(CheckpointError, match=r"of a run with the optimizer Adam, expected SGD$"):
+        run_of(model, optimizer=optim.SGD(model.parameters(), 0.1)).load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"of a run with batch_size 2, expected 3; seed 0, expected 1; others need"):
+        run_of(batch_size=3, seed=1).load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"0\.weight has shape \(4, 3\), expected \(4, 5\)"):
+        run_of(nn.Sequential(nn.Linear(4, 5))).load_state_dict(state)
 
 
 def test_settings_that_differ_are_said_by_name():
