@@ -80,7 +80,7 @@ def find_lr(
 
     The suggestion is a tenth of the rate at which the smoothed loss is least. The search ends early where the loss blows up;
     `options` are those of `fit`, such as loss and batch_size. Smith, "Cyclical Learning Rates for Training Neural Networks",
-    WACV 2017, section 3.3. ShapeError, DTypeError, ValueError: an argument is not valid; NonFiniteError: the first loss is NaN.
+    WACV 2017, section 3.3. ShapeError, DTypeError, ValueError: an argument is wrong; NonFiniteError: the first loss is NaN.
     """
     refused = [name for name in ("schedule", "penalty", "constraint", "callbacks", "resume") if name in options]
     if refused:  # parameters of a penalty or constraint are the model's own, not those of the copy
