@@ -143,20 +143,24 @@ class _Block(Hook):
     def forward(self, module: Module, run: Callable[..., Any], x: Any, *others: Any, **options: Any) -> Any:
         met = self._met.get(id(module))
         if met is None:
-            met = self._met[id(module)] = _Met(module)
+            met = self._met[id(module)] = self._meet(module)
         evaluates = mode.evaluates or not met.trains
         if met.is_known and evaluates:
             return met.frozen.answer(x, *others, **options)
         if not met.is_layer or module.waiting or not _is_from_here(run):
             return run(x, *others, **options)
-        return self._run_layer(module, evaluates, functools.partial(run, x, *others, **options))
+        try:  # the forward of a layer from here, for a subclass of it or in training
+            mode.hook = None
+            with packed.stored(self._store if evaluates else None):
+                return run(x, *others, **options)
+        finally:
+            mode.hook = self
 
-    def _run_layer(self, layer: Module, evaluates: bool, run: Callable[[], Any]) -> Any:
-        """Run the forward of a class from here for a subclass of it, or in training."""
-        if evaluates:
-            self._store.add(parameter._data for _, parameter in layer._members(Parameter))
-        with using(hook=None), packed.stored(self._store if evaluates else None):
-            return run()
+    def _meet(self, module: Module) -> _Met:
+        met = _Met(module)
+        if met.is_layer and not module.waiting:
+            self._store.add(parameter._data for _, parameter in module._members(Parameter))
+        return met
 
     def changed(self, module: Module | None = None) -> None:
         """Forget all copies, where the change could be one of theirs."""
