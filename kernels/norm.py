@@ -8,6 +8,9 @@ to a channel is repeated in arrays (width,), and sums are kept for each of these
 of x, whose number follows from the shape, are summed apart and then added in order, so that the bits do not
 depend on the number of workers. x is shifted by its first row before it is squared: the variance stays exact
 where the mean is large.
+
+For each lane, `affine` (3, width) has the centre, scale and offset of y = (x - centre) * scale + offset, and `slopes`
+(3, width) the scale, slope and offset of dx = dy * scale + (x - centre) * slope + offset.
 """
 
 from __future__ import annotations
@@ -69,23 +72,6 @@ class Sums(NamedTuple):
     values: Floats  # (chunks, 2, width), float64
     chunks: int
     rows: int  # values of each channel in x
-
-
-class Affine(NamedTuple):
-    """y = (x - centre) * scale + offset for each lane: arrays (width,)."""
-
-    centre: Floats
-    scale: Floats
-    offset: Floats
-
-
-class Slopes(NamedTuple):
-    """dx = dy * scale + (x - centre) * slope + offset for each lane: arrays (width,)."""
-
-    centre: Floats
-    scale: Floats
-    slope: Floats
-    offset: Floats
 
 
 class Passed(NamedTuple):
@@ -226,7 +212,7 @@ def _of_channel(sums, start, width, channel, C):
 
 
 @parallel_kernel
-def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Affine,
+def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Floats,
              worker: int, workers: int) -> None:
     """From sums of `moments`: mean and inverse_std (C,), moved running statistics, and what `normalise` needs."""
     width, C, values, rows = len(sums.centre), len(norm.gamma), sums.values, sums.rows
@@ -242,28 +228,29 @@ def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std
         running.var[channel] += running.momentum * (variance * rows / (rows - 1) - running.var[channel])
         factor = norm.gamma[channel] / math.sqrt(variance + norm.eps)
         for lane in range(channel, width, C):
-            affine.centre[lane] = mean[channel]
-            affine.scale[lane] = factor
-            affine.offset[lane] = norm.beta[channel] + (mean[channel] - exact_mean) * factor
+            affine[lane] = mean[channel]
+            affine[width + lane] = factor
+            affine[2 * width + lane] = norm.beta[channel] + (mean[channel] - exact_mean) * factor
 
 
 @parallel_kernel
-def inference(norm: Norm, mean: Floats, var: Floats, inverse_std: Floats, affine: Affine,
+def inference(norm: Norm, mean: Floats, var: Floats, inverse_std: Floats, affine: Floats,
               worker: int, workers: int) -> None:
     """From running statistics: inverse_std (C,), and what `normalise` needs."""
-    width, C = len(affine.scale), len(norm.gamma)
+    width, C = len(affine) // 3, len(norm.gamma)
     for channel in range(C):
         factor = 1 / math.sqrt(var[channel] + norm.eps)
         inverse_std[channel] = factor
         for lane in range(channel, width, C):
-            affine.centre[lane] = mean[channel]
-            affine.scale[lane] = norm.gamma[channel] * factor
-            affine.offset[lane] = norm.beta[channel]
+            affine[lane] = mean[channel]
+            affine[width + lane] = norm.gamma[channel] * factor
+            affine[2 * width + lane] = norm.beta[channel]
 
 
 @kernel
 def _normalise(x, affine, limit, y, first, count):
-    start, centre, scale, offset = unsigned(first), affine.centre, affine.scale, affine.offset
+    start, width = unsigned(first), len(affine) // 3
+    centre, scale, offset = affine[:width], affine[width:2 * width], affine[2 * width:]
     for lane in range(unsigned(count)):
         value = (x[start + lane] - centre[lane]) * scale[lane] + offset[lane]
         y[start + lane] = limit if value < limit else value
@@ -271,16 +258,17 @@ def _normalise(x, affine, limit, y, first, count):
 
 @ordered_kernel
 def _normalise_and_add(x, affine, residual, limit, y, first, count):
-    start, centre, scale, offset = unsigned(first), affine.centre, affine.scale, affine.offset
+    start, width = unsigned(first), len(affine) // 3
+    centre, scale, offset = affine[:width], affine[width:2 * width], affine[2 * width:]
     for lane in range(unsigned(count)):
         value = ((x[start + lane] - centre[lane]) * scale[lane] + offset[lane]) + residual[start + lane]
         y[start + lane] = limit if value < limit else value
 
 
 @parallel_kernel
-def normalise(x: Floats, affine: Affine, residual: Floats, relu: bool, y: Floats, worker: int, workers: int) -> None:
+def normalise(x: Floats, affine: Floats, residual: Floats, relu: bool, y: Floats, worker: int, workers: int) -> None:
     """y = (x - centre) * scale + offset + residual, which may be empty, or 0 where that is below 0 with `relu`."""
-    width, limit = len(affine.scale), _limit(x, relu)
+    width, limit = len(affine) // 3, _limit(x, relu)
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
         if len(residual) > 0:
@@ -290,7 +278,7 @@ def normalise(x: Floats, affine: Affine, residual: Floats, relu: bool, y: Floats
 
 
 @parallel_kernel
-def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats, dbeta: Floats, slopes: Slopes,
+def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats, dbeta: Floats, slopes: Floats,
                  worker: int, workers: int) -> None:
     """From sums of `products`: dgamma and dbeta (C,), and what `gradient` needs besides the centre."""
     width, C, values, rows = len(sums.centre), len(gamma), sums.values, sums.rows
@@ -303,27 +291,28 @@ def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats,
         dgamma[channel] = product
         factor = gamma[channel] * inverse
         for lane in range(channel, width, C):
-            slopes.scale[lane] = factor
-            slopes.slope[lane] = -factor * inverse * product / rows
-            slopes.offset[lane] = -factor * total / rows
+            slopes[lane] = factor
+            slopes[width + lane] = -factor * inverse * product / rows
+            slopes[2 * width + lane] = -factor * total / rows
 
 
 @kernel
-def _gradient(x, passed, slopes, dx, first, count):
+def _gradient(x, passed, centre, slopes, dx, first, count):
     start, dy, y, limit = unsigned(first), passed.dy, passed.y, _limit(x, passed.relu)
-    centre, scale, slope, offset = slopes.centre, slopes.scale, slopes.slope, slopes.offset
+    width = len(centre)
+    scale, slope, offset = slopes[:width], slopes[width:2 * width], slopes[2 * width:]
     for lane in range(unsigned(count)):
         i = start + lane
         dx[i] = _element(dy, y, i, limit) * scale[lane] + (x[i] - centre[lane]) * slope[lane] + offset[lane]
 
 
 @parallel_kernel
-def gradient(x: Floats, passed: Passed, slopes: Slopes, dx: Floats, worker: int, workers: int) -> None:
+def gradient(x: Floats, passed: Passed, centre: Floats, slopes: Floats, dx: Floats, worker: int, workers: int) -> None:
     """dx = dy * scale + (x - centre) * slope + offset, with dy as far as it passes."""
-    width = len(slopes.scale)
+    width = len(centre)
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
-        _gradient(x, passed, slopes, dx, first, min(width, end - first))
+        _gradient(x, passed, centre, slopes, dx, first, min(width, end - first))
 
 
 @kernel
@@ -343,16 +332,16 @@ def _sum(lanes, first, count):
 
 
 @parallel_kernel
-def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: Affine, y: Floats,
+def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: Floats, y: Floats,
                worker: int, workers: int) -> None:
     """y = (x - mean) * inverse_std * gamma + beta for x (N, size), whole pixels.
 
-    Working memory (workers, ...): sums (3, width) of float64, shifts among them, and arrays (width,).
+    Each worker has sums (3, width) of float64, shifts among them, and as many elements of workspace.
     """
-    lanes = len(workspace.centre) // workers
-    start, own = 3 * worker * lanes, slice(worker * lanes, (worker + 1) * lanes)
-    shift, values = sums[start:start + lanes], sums[start + lanes:start + 3 * lanes]
-    affine = Affine(workspace.centre[own], workspace.scale[own], workspace.offset[own])
+    lanes, own = len(sums) // (3 * workers), len(sums) // workers * worker
+    shift, values = sums[own:own + lanes], sums[own + lanes:own + 3 * lanes]
+    affine = workspace[own:own + 3 * lanes]
+    scale, offset = affine[lanes:2 * lanes], affine[2 * lanes:]
     C, N = len(norm.gamma), len(groups.mean) // groups.count
     size, width = len(x) // N, C // groups.count
     count = size // groups.count
@@ -372,28 +361,29 @@ def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: A
             groups.mean[part] = exact_mean
             groups.inverse_std[part] = 1 / math.sqrt((0.0 if variance < 0 else variance) + norm.eps)
             mean, factor = groups.mean[part], np.float64(groups.inverse_std[part])
-            _put(affine.centre, first, width, mean)
+            _put(affine, first, width, mean)
             for channel in range(unsigned(first), unsigned(first + width)):
-                affine.scale[channel] = norm.gamma[channel] * factor
-                affine.offset[channel] = norm.beta[channel] + (mean - exact_mean) * affine.scale[channel]
-        repeat(affine.centre, 0, lanes, C)
-        repeat(affine.scale, 0, lanes, C)
-        repeat(affine.offset, 0, lanes, C)
+                scale[channel] = norm.gamma[channel] * factor
+                offset[channel] = norm.beta[channel] + (mean - exact_mean) * scale[channel]
+        repeat(affine, 0, lanes, C)
+        repeat(scale, 0, lanes, C)
+        repeat(offset, 0, lanes, C)
         for first in range(begin, end, lanes):
             _normalise(x, affine, x.dtype.type(math.nan), y, first, min(lanes, end - first))
 
 
 @parallel_kernel
-def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: Slopes, dx: Floats, products: Floats,
-                        worker: int, workers: int) -> None:
+def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: Floats, dx: Floats,
+                        products: Floats, worker: int, workers: int) -> None:
     """dx (N, size), also through mean and inverse_std.
 
-    products (N, 2, C) = sums over an image of dy, and of dy times the normalised x. Working memory (workers, ...): sums
-    (2, width) of float64, and arrays (width,).
+    products (N, 2, C) = sums over an image of dy, and of dy times the normalised x. Each worker has sums (2, width) of
+    float64 and workspace (4, width).
     """
-    lanes = len(workspace.centre) // workers
-    own, values = slice(worker * lanes, (worker + 1) * lanes), sums[2 * worker * lanes:2 * (worker + 1) * lanes]
-    slopes = Slopes(workspace.centre[own], workspace.scale[own], workspace.slope[own], workspace.offset[own])
+    lanes = len(sums) // (2 * workers)
+    values, own = sums[2 * worker * lanes:2 * (worker + 1) * lanes], workspace[4 * worker * lanes:4 * (worker + 1) * lanes]
+    centre, slopes = own[:lanes], own[lanes:]
+    scale, slope, offset = own[lanes:2 * lanes], own[2 * lanes:3 * lanes], own[3 * lanes:]
     x, gamma, groups, passed = forward.x, forward.gamma, forward.groups, Passed(dy, None, False)
     C, N = len(gamma), len(forward.mean) // groups
     size, width = len(dy) // N, C // groups
@@ -401,27 +391,27 @@ def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: S
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         begin, end = n * size, (n + 1) * size
         for group in range(groups):
-            _put(slopes.centre, group * width, width, forward.mean[n * groups + group])
-        repeat(slopes.centre, 0, lanes, C)
-        _sum_products(x, passed, slopes.centre, begin, end, values)
+            _put(centre, group * width, width, forward.mean[n * groups + group])
+        repeat(centre, 0, lanes, C)
+        _sum_products(x, passed, centre, begin, end, values)
         fold(values, 0, lanes, C)
         fold(values, lanes, lanes, C)
         for group in range(groups):
             inverse = np.float64(forward.inverse_std[n * groups + group])
             total, product = 0.0, 0.0
             for channel in range(unsigned(group * width), unsigned((group + 1) * width)):
-                slopes.scale[channel] = gamma[channel] * inverse
+                scale[channel] = gamma[channel] * inverse
                 products[unsigned(2 * n * C) + channel] = values[channel]
                 products[unsigned((2 * n + 1) * C) + channel] = values[unsigned(lanes) + channel] * inverse
                 total += gamma[channel] * values[channel]
                 product += gamma[channel] * values[unsigned(lanes) + channel]
-            _put(slopes.slope, group * width, width, -inverse * inverse * inverse * product / count)
-            _put(slopes.offset, group * width, width, -inverse * total / count)
-        repeat(slopes.scale, 0, lanes, C)
-        repeat(slopes.slope, 0, lanes, C)
-        repeat(slopes.offset, 0, lanes, C)
+            _put(slope, group * width, width, -inverse * inverse * inverse * product / count)
+            _put(offset, group * width, width, -inverse * total / count)
+        repeat(scale, 0, lanes, C)
+        repeat(slope, 0, lanes, C)
+        repeat(offset, 0, lanes, C)
         for first in range(begin, end, lanes):
-            _gradient(x, passed, slopes, dx, first, min(lanes, end - first))
+            _gradient(x, passed, centre, slopes, dx, first, min(lanes, end - first))
 
 
 @kernel

@@ -96,9 +96,9 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     """
     job, x, gamma, beta, old_mean, old_var, momentum, eps, residual = of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
-    flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), len(job.channel)
+    flat, dtype, workers = x.ravel(), x.dtype, threads.workers(x.size)
     norm, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype)
-    affine = kernels.Affine(np.empty(width, dtype), np.empty(width, dtype), np.empty(width, dtype))
+    affine = np.empty(3 * len(job.channel), dtype)
     if training:
         sums, mean = _sums(job, flat[job.channel].astype(np.float64)), np.empty(job.C, dtype)
         kernels.moments(flat, sums, min(job.chunks, workers))
@@ -168,15 +168,15 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), len(job.channel)
     sums = _sums(job, mean[job.channel])
     passed = kernels.Passed(dy.ravel(), flat if y is None else y.ravel(), y is not None)
-    slopes = kernels.Slopes(sums.centre, np.empty(width, dtype), np.empty(width, dtype), np.empty(width, dtype))
+    slopes = np.empty(3 * width, dtype)
     kernels.products(flat, passed, sums, min(job.chunks, workers))
     kernels.coefficients(sums, gamma, inverse_std, dgamma, dbeta, slopes, 1)
     dx = buffers.empty(x.shape, dtype)
     if training:
-        kernels.gradient(flat, passed, slopes, dx.ravel(), workers)
+        kernels.gradient(flat, passed, sums.centre, slopes, dx.ravel(), workers)
     else:
-        zero = np.zeros_like(slopes.scale)
-        affine = kernels.Affine(zero, slopes.scale, zero)
+        affine = np.zeros(3 * width, dtype)
+        affine[width:2 * width] = slopes[:width]
         kernels.normalise(through_relu("batch_norm_backward", dy, y).ravel(), affine, arrays.NOTHING[dtype], False,
                           dx.ravel(), workers)
     return dx, dgamma, dbeta
@@ -372,8 +372,8 @@ def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarra
     else:
         workers = min(len(x), threads.workers(x.size))
         lanes = workers * len(arrays.channel_of_lane(x.shape[-1]))
-        affine = kernels.Affine(*np.empty((3, lanes), x.dtype))
-        kernels.group_norm(x.ravel(), norm, statistics, np.empty(3 * lanes), affine, y.ravel(), workers)
+        kernels.group_norm(x.ravel(), norm, statistics, np.empty(3 * lanes), np.empty(3 * lanes, x.dtype), y.ravel(),
+                           workers)
     return y, (mean, inverse_std)
 
 
@@ -391,7 +391,7 @@ def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np
     else:
         sums, workers = np.empty((N, 2, C)), min(N, threads.workers(x.size))
         lanes = workers * len(arrays.channel_of_lane(C))
-        slopes = kernels.Slopes(*np.empty((4, lanes), x.dtype))
-        kernels.group_norm_backward(dy.ravel(), forward, np.empty(2 * lanes), slopes, dx.ravel(), sums.ravel(), workers)
+        kernels.group_norm_backward(dy.ravel(), forward, np.empty(2 * lanes), np.empty(4 * lanes, x.dtype), dx.ravel(),
+                                    sums.ravel(), workers)
     dbeta, dgamma = sums.sum(axis=0).astype(x.dtype)
     return dx, dgamma, dbeta
