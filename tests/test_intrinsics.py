@@ -122,27 +122,23 @@ def test_lanes(dtype):
         require_same(lanes_in_turn, whole_numbers(dtype, 200), unwritten(dtype, 800), count)
 
 
-def maxima(x, y, argmax, count):
-    I.lanes_first_maximum(x, 10, (0, 0), (30, 1), (60, 2), (90, 3), y, argmax, 5, count)
-    I.lanes_next_maximum(x, 130, (0, 4), (30, 5), (60, 6), (90, 7), y, argmax, 5, count)
-    I.lanes_first_maximum(x, 10, (0, 0), (30, 1), (60, 2), (90, 3), y, argmax, 105, count)
-
-
-def routed(dy, argmax, y, floor, dx, count):
-    I.lanes_route(dy, argmax, y, y.dtype.type(floor), 3, dx, 1, (0, 0), (100, 1), (200, 2), (300, 3), count)
+def compared(x, numbers, y, places, count):
+    a, b = I.lanes_load(x, 3, 99), I.lanes_load(x, 60, count)
+    for place, mask in enumerate((a < b, a <= b, a > b, a >= b, a == b, a != b, ~(a < b), (a <= b) & (b <= a), a < 1.0)):
+        I.lanes_store(I.where(mask, a, b), y, 100 * place, 99)
+        I.lanes_store(I.where(mask, 2, I.integers_load(a, numbers, 5, count)), places, 100 * place, 99)
+        I.lanes_store(I.where(mask, I.integers_fill(b, -7), 3), places, 100 * place + 50, count)
+    of_numbers = I.integers_load(a, numbers, 8, count)
+    for place, mask in enumerate((of_numbers == 2, of_numbers != 2, of_numbers < 2, of_numbers <= 2)):
+        I.lanes_store(I.where(mask, 0.5, b), y, 1000 + 100 * place, 99)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_lanes_of_maxima_and_their_gradient(dtype):
-    x = whole_numbers(dtype, 300) // 4  # many are equal
-    x[::7] = np.nan
-    lanes = I.lanes_of(x)
-    for count in (1, lanes - 1, lanes + 1):
-        argmax = np.full(200, -1, np.int32)
-        require_same(maxima, x, unwritten(dtype, 200), argmax, count)
-        for floor in (0.0, math.nan):
-            numbers = np.random.default_rng(3).integers(-1, 4, 200).astype(np.int32)
-            require_same(routed, whole_numbers(dtype, 200), numbers, x[:200].copy(), floor, unwritten(dtype), count)
+def test_comparisons(dtype):
+    x, numbers = whole_numbers(dtype, 300) // 4, whole_numbers(np.int32, 100, 1)  # many are equal
+    x[::7], x[::11] = np.nan, -0.0
+    for count in (-1, 1, I.lanes_of(x) - 1, 99):
+        require_same(compared, x, numbers, unwritten(dtype), np.full(2000, -1, np.int32), count)
 
 
 # Planes and filters --------------------------------------------------------------------------------------------------------
@@ -234,10 +230,10 @@ def rows_in_turn(x, index, y, first, count, lanes):
     I.rows_store(values, y, goals, 1, lanes)
     I.rows_store(I.rows_spread(x, sums), y, goals, 401, 99)
     I.rows_store(I.rows_spread(x, largest), y, goals, 801, 99)
-    picked = I.column_pick(x, positions, index, first, count, 3)
-    I.rows_store(I.rows_spread(x, picked), y, goals, 1201, 99)
-    weighed = I.rows_weigh(values, I.rows_fill(x, np.inf))
-    I.rows_store(weighed, y, goals, 1601, lanes)
+    index_of_row = I.column_load(index, I.rows_at(x, first, count, 1), 0)
+    index_of_row = I.where(index_of_row == 3, 0, index_of_row)
+    I.rows_store(I.rows_spread(x, I.column_load(x, positions, index_of_row)), y, goals, 1201, 99)
+    I.rows_store(I.where(values != 0.0, values * I.rows_fill(x, np.inf), 0.0), y, goals, 1601, lanes)
     mixed = (values + x.dtype.type(1)) * (values - I.rows_spread(x, sums)) / I.rows_fill(x, 4)
     I.rows_store(mixed, y, goals, 2001, lanes)
     y[2500] = I.rows_together(x)

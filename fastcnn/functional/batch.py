@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import shapes
 from ..kernels import batch as kernels
+from ..kernels.batch import Colours, Picks
 from ..kernels.jit import threads
 from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, same_shape
@@ -24,6 +25,12 @@ _BYTE = np.dtype(np.uint8)
 _FARTHEST = 1e6  # so that no place in an image overflows
 _LARGEST = 1e38  # of what multiplies an image or is added to it
 _GRAIN = 1 << 15  # elements that are worth a thread of their own
+
+
+class _Size(NamedTuple):
+    H: int
+    W: int
+    C: int
 
 
 def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, out: Any = None) -> np.ndarray:
@@ -65,10 +72,10 @@ def augment(images: Any, index: Any, changes: Any, mean: Any, std: Any, *, dtype
     chosen = _index("augment", index, M)
     scale, offset = _scale_and_offset("augment", mean, std, C, unit, dtype)
     batch = arrays.as_output("augment", out, (len(chosen), H, W, C), scale.dtype)
-    places, records = _used(chosen, changes, M)
     workers = threads.workers(batch.size, _GRAIN)
-    scratch = buffers.workspace("augment", workers * ((H + 2) * (W + 2) + H * W) * C, scale.dtype)
-    kernels.augment(images.reshape(-1), places, H, W, C, records, low, high, scale, offset, scratch, batch.reshape(-1),
+    kernels.augment(images.reshape(-1), _picks(chosen, changes, M), arrays.record(_Size(H, W, C)),
+                    Colours(scale, offset, low, high),
+                    buffers.workspace("augment", workers * ((H + 2) * (W + 2) + H * W) * C, scale.dtype), batch.reshape(-1),
                     workers)
     return batch
 
@@ -89,8 +96,8 @@ def _require_images(function: str, name: str, places: np.ndarray, M: int) -> Non
         raise ValueError(f"{function}: {name}[{first}] is {places[first]}, expected 0 to {M - 1}")
 
 
-def _used(chosen: np.ndarray, changes: Any, M: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return places and records of the chosen images and, where any is mixed, behind them those of the partners."""
+def _picks(chosen: np.ndarray, changes: Any, M: int) -> Picks:
+    """Return index and records of the chosen images and, where any is mixed, behind them those of the partners."""
     table = np.asarray(changes)
     if not np.can_cast(table.dtype, CHANGE, "equiv"):
         raise DTypeError(f"augment: changes has dtype {table.dtype}, expected functional.CHANGE")
@@ -104,7 +111,7 @@ def _used(chosen: np.ndarray, changes: Any, M: int) -> tuple[np.ndarray, np.ndar
         records = np.require(table[chosen], CHANGE, ["C", "A", "W"])
     for name in ("matrix", "shift", "gain", "lift"):
         _require_within(name, records[name], -_FARTHEST, _FARTHEST)
-    return chosen, records
+    return Picks(chosen, records)
 
 
 def _require_within(name: str, values: np.ndarray, least: float, most: float) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import pool as kernels
 from ..kernels.jit import threads
+from ..kernels.pool import Maxima
 from ..runtime import buffers
 from ..shapes import Padding, Pair, ShapeError, Window
 from . import arrays, resample
@@ -35,11 +36,21 @@ class Job(NamedTuple):
 
     w: Window
     window: np.ndarray  # as a record
-    distances: np.ndarray  # of a window's elements
     is_disjoint: bool  # whether no two windows share a pixel, and all lie inside the image
     y_shape: tuple[int, int, int, int]
     rows: _Reach
     columns: _Reach
+
+
+class _Parts(NamedTuple):
+    """Images and how many parts each has: rows and columns of them."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    P: int
+    Q: int
 
 
 @arrays.remembered
@@ -47,7 +58,7 @@ def _max_job(name: str, *arguments: Any) -> Job:
     """Job for the arguments of `shapes.pool2d`, of which the shape is that of the argument `name`."""
     w = _geometry(*arguments)
     shapes.numbered(arguments[0], name, w.H, w.W)
-    return Job(w, arrays.record(w), _distances(w), _disjoint(w), (w.N, w.P, w.Q, w.C), _rows(w), _columns(w))
+    return Job(w, arrays.record(w), _disjoint(w), (w.N, w.P, w.Q, w.C), _rows(w), _columns(w))
 
 
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
@@ -58,8 +69,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     gives max(y, 0) in the same pass: what pooling max(x, 0) gives.
     """
     x, job, y, argmax = of_max_pool2d(x, (kernel_size, stride, padding, dilation, ceil_mode))
-    kernels.max_pool2d(x.ravel(), job.window, job.distances, arrays.floor(relu), y.ravel(), argmax.ravel(),
-                       threads.workers(x.size, _GRAIN))
+    kernels.max_pool2d(x.ravel(), job.window, bool(relu), y.ravel(), argmax.ravel(), threads.workers(x.size, _GRAIN))
     return y, argmax
 
 
@@ -71,13 +81,6 @@ def of_max_pool2d(x: Any, window: tuple[Any, ...]) -> tuple[np.ndarray, Job, np.
     x = arrays.as_floats("max_pool2d", "x", x)
     job = _max_job("x", "max_pool2d", x.shape, *window)
     return x, job, buffers.empty(job.y_shape, x.dtype), buffers.empty(job.y_shape, arrays.INT32)
-
-
-def _distances(w: Window) -> np.ndarray:
-    """Distances of a window's elements from its first, in pixels; the last one is repeated to a multiple of four."""
-    r, s = np.ogrid[:w.R, :w.S]
-    distances = (r * w.dilation_rows * w.W + s * w.dilation_columns).ravel()
-    return np.pad(distances, (0, -distances.size % 4), mode="edge")
 
 
 def _rows(w: Window) -> _Reach:
@@ -197,13 +200,13 @@ def _named(reach: _Reach, number: int) -> str:
 def _routed(dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None, job: Job | None,
             ) -> np.ndarray:
     N, H, W, C = x_shape
-    dx, flat_dy = buffers.empty((N, H, W, C), dy.dtype), dy.ravel()
-    given = flat_dy, argmax.ravel(), flat_dy if y is None else y.ravel(), arrays.floor(y is not None)
+    dx = buffers.empty((N, H, W, C), dy.dtype)
+    maxima = Maxima(arrays.NOTHING[dy.dtype] if y is None else y.ravel(), argmax.ravel(), y is not None)
     workers = min(N, threads.workers(dx.size, _GRAIN))
     if job is not None and job.is_disjoint:
-        kernels.max_pool2d_backward_disjoint(*given, job.window, job.distances, dx.ravel(), workers)
+        kernels.max_pool2d_backward_disjoint(dy.ravel(), maxima, job.window, dx.ravel(), workers)
     else:
-        kernels.max_pool2d_backward(*given, N, H * W, C, dx.ravel(), workers)
+        kernels.max_pool2d_backward(dy.ravel(), maxima, H * W, C, dx.ravel(), workers)
     return dx
 
 
@@ -309,7 +312,7 @@ def _adaptive_max(function: str, x: Any, output_size: Pair) -> tuple[np.ndarray,
     shapes.numbered(function, "x", H, W)
     P, Q = shapes.pair(function, "output_size", output_size)
     y, argmax = buffers.empty((N, P, Q, C), x.dtype), buffers.empty((N, P, Q, C), arrays.INT32)
-    kernels.adaptive_max_pool2d(x.ravel(), H, W, C, P, Q, y.ravel(), argmax.ravel(),
+    kernels.adaptive_max_pool2d(x.ravel(), arrays.record(_Parts(N, H, W, C, P, Q)), y.ravel(), argmax.ravel(),
                                 threads.workers(x.size, _GRAIN))
     return y, argmax
 

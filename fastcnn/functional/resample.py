@@ -11,6 +11,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import resample as kernels
 from ..kernels.jit import threads
+from ..kernels.resample import Table
 from ..runtime import buffers
 from ..shapes import Padding, Pair
 from . import arrays
@@ -28,14 +29,6 @@ def _require_addresses(function: str, shape: tuple[int, ...]) -> None:
         raise MemoryError(f"{function}: the large images have shape {shape}, {count} bytes, expected at most {_ADDRESSES}")
 
 
-class Table(NamedTuple):
-    """Along one axis: sources and weights of output p lie from starts[p] to starts[p + 1]."""
-
-    starts: np.ndarray
-    sources: np.ndarray
-    weights: np.ndarray
-
-
 class Axis(NamedTuple):
     """How the outputs along one axis follow from the inputs, and the gradients of inputs from those of outputs."""
 
@@ -46,13 +39,13 @@ class Axis(NamedTuple):
 def _axis(outputs: int, inputs: int, target: np.ndarray, source: np.ndarray, weight: Any = 1.0) -> Axis:
     """Make the tables of pairs of an output and an input."""
     weights = np.broadcast_to(np.asarray(weight, np.float64), target.shape)
-    return Axis(_table(outputs, target, source, weights), _table(inputs, source, target, weights))
+    return Axis(_table(outputs, inputs, target, source, weights), _table(inputs, outputs, source, target, weights))
 
 
-def _table(outputs: int, target: np.ndarray, source: np.ndarray, weight: np.ndarray) -> Table:
+def _table(outputs: int, inputs: int, target: np.ndarray, source: np.ndarray, weight: np.ndarray) -> Table:
     order = np.argsort(target, kind="stable")
     starts = np.searchsorted(target[order], np.arange(outputs + 1))
-    return Table(starts.astype(np.int64), source[order].astype(np.int64), weight[order])
+    return Table(starts.astype(np.int64), source[order].astype(np.int64), weight[order], inputs)
 
 
 @functools.lru_cache(maxsize=256)
@@ -90,13 +83,13 @@ def averaged(size: int, outputs: int) -> Axis:
     return _axis(outputs, size, target, source, (1 / counts).repeat(counts))
 
 
-def apply(x: np.ndarray, rows: Table, columns: Table, fill: float = 0.0) -> np.ndarray:
+def apply(x: np.ndarray, rows: Table, columns: Table) -> np.ndarray:
     """Return y (N, P, Q, C) for x (N, H, W, C)."""
-    N, H, W, C = x.shape
+    N, _, W, C = x.shape
     y = buffers.empty((N, len(rows.starts) - 1, len(columns.starts) - 1, C), x.dtype)
     workers = threads.workers(max(x.size, y.size), _GRAIN)
-    kernels.resample(x.reshape(-1), H, W, C, *rows, *columns, fill, buffers.workspace("resample", workers * W * C, x.dtype),
-                     y.reshape(-1), workers)
+    kernels.resample(x.reshape(-1), C, rows, columns, buffers.workspace("resample", workers * W * C, x.dtype), y.reshape(-1),
+                     workers)
     return y
 
 
@@ -116,7 +109,8 @@ def pad2d(x: Any, padding: Padding, *, mode: str = "constant", value: float = 0.
     """
     x = arrays.as_floats("pad2d", "x", x)
     rows, columns = _padding("pad2d", shapes.images("pad2d", "x", x.shape), padding, mode)
-    return apply(x, rows.forward, columns.forward, _fill(value))
+    fill = _fill(value)
+    return apply(x, rows.forward._replace(fill=fill), columns.forward._replace(fill=fill))
 
 
 def _fill(value: Any) -> float:
