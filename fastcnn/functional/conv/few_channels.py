@@ -87,7 +87,7 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
         direct.backward_input(dy, weight, residual, w, dx)
         return
     flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
-    forward(dy, flipped, arrays.NO_EPILOGUE[dy.dtype]._replace(residual=residual), _input_window(w), dx)
+    forward(dy, flipped, Epilogue(arrays.NOTHING[dy.dtype], residual, False), _input_window(w), dx)
 
 
 @functools.lru_cache(maxsize=1024)
