@@ -124,8 +124,8 @@ def _forward_row(walk, weight, bias, k, source, target, lowest):
 
 
 @parallel_kernel
-def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Floats, worker: int,
-                         workers: int) -> None:
+def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Floats,
+                         worker: int, workers: int) -> None:
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * weight[r, s, c, k], strided, dilated, padded.
 
     `weight` (R, S, C, channels) is padded with zeros to a multiple of 8 channels. Where there is a residual, adding it, and
