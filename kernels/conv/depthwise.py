@@ -9,19 +9,19 @@ prefetched: the hardware alone does not keep up (measured, 10%).
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.scalar import unsigned
-from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_not_below, lanes_of, lanes_store
+from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_not_below, lanes_of, lanes_store, lanes_zero
 from ..vector.strips import (
     entries,
     lanes_multiply_add,
     pixels_at,
     pixels_load,
     pixels_multiply_add,
+    pixels_relu,
     pixels_start,
     pixels_store,
     taps_at,
@@ -86,7 +86,6 @@ class Operands(NamedTuple):
     x: Floats
     weight: Floats
     epilogue: Epilogue
-    lowest: float  # limit of the results: 0 with ReLU, else NaN
     y: Floats
 
 
@@ -133,7 +132,7 @@ def _pixels(o, run, taps, at, ahead, begin, end):
             c = min(channel, end - lanes)
             sources = pixels_at(at.source + pixel * run.step + c, run.step)
             tile_prefetch(o.x, sources[:PIXELS], ahead)
-            tile = pixels_start(bias, c, len(bias) - c)
+            tile = pixels_start(lanes_load(bias, c, lanes) if len(bias) > 0 else lanes_zero(o.x))
             if run.together:
                 for t in range(taps.first, taps.last, 3):
                     numbers = entries(taps.numbers, t, THREE)
@@ -145,22 +144,35 @@ def _pixels(o, run, taps, at, ahead, begin, end):
             targets = pixels_at(at.target + pixel * run.target_step + c, run.target_step)
             if len(residual) > 0:
                 tile = tile + pixels_load(residual, targets)
-            pixels_store(tile, o.y, targets, o.lowest)
+            if o.epilogue.relu:
+                tile = pixels_relu(tile)
+            pixels_store(tile, o.y, targets)
+
+
+@kernel
+def _vector(o, taps, at, c, count):
+    """One vector of one pixel: `count` channels from c on."""
+    bias, residual = o.epilogue.bias, o.epilogue.residual
+    total = lanes_load(bias, c, count) if len(bias) > 0 else lanes_zero(o.x)
+    for t in range(taps.first, taps.last):
+        source, weight = at.source + taps.offsets[t] + c, at.weight + taps.numbers[t] + c
+        total = lanes_multiply_add(total, o.x, source, o.weight, weight, count)
+    if len(residual) > 0:
+        total = lanes_add(total, residual, at.target + c, count)
+    if o.epilogue.relu:
+        total = lanes_not_below(total, 0.0)
+    lanes_store(total, o.y, at.target + c, count)
 
 
 @kernel
 def _pixel(o, taps, at, begin, end):
-    """One pixel."""
-    bias, residual = o.epilogue.bias, o.epilogue.residual
-    for c in range(begin, end, lanes_of(o.x)):
-        count = end - c
-        total = lanes_load(bias, c, min(count, len(bias) - c))
-        for t in range(taps.first, taps.last):
-            total = lanes_multiply_add(total, o.x, at.source + taps.offsets[t] + c, o.weight,
-                                       at.weight + taps.numbers[t] + c, count)
-        if len(residual) > 0:
-            total = lanes_add(total, residual, at.target + c, count)
-        lanes_store(lanes_not_below(total, o.lowest), o.y, at.target + c, count)
+    """One pixel: whole vectors, which need no masks, and then the rest."""
+    lanes = lanes_of(o.x)
+    whole = end - (end - begin) % lanes
+    for c in range(begin, whole, lanes):
+        _vector(o, taps, at, c, lanes)
+    if whole < end:
+        _vector(o, taps, at, whole, end - whole)
 
 
 @kernel
@@ -185,7 +197,7 @@ def _run(o, walk, run, band, begin, end):
 def convolve(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Walk, worker: int, workers: int) -> None:
     """y[n, i, j, c] = the sum over the taps inside of x[n, row, column, c] * weight[tap, c], and the epilogue."""
     w, height = walk.geometry[0], len(walk.rows)
-    operands = Operands(x, weight, epilogue, 0.0 if epilogue.relu else math.nan, y)
+    operands = Operands(x, weight, epilogue, y)
     number, stop = w.N * height * worker // workers, w.N * height * (worker + 1) // workers
     while number < stop:
         n, i = divmod(number, height)

@@ -15,7 +15,6 @@ from .simd import (
     TAPS,
     Tile,
     array_data,
-    broadcast,
     lane_offset,
     lanes_below,
     lanes_load,
@@ -79,22 +78,19 @@ def pixels_at(typing, start, step):
 
 
 @operation
-def pixels_start(bias, offset, count):
-    """Tile of one vector for each of PIXELS pixels: bias[offset : offset + count], at most all lanes, then zeros."""
-    return np.tile(lanes_load(bias, offset, count), (PIXELS, 1))
+def pixels_start(vector):
+    """Tile of the same vector for each of PIXELS pixels."""
+    return np.tile(vector, (PIXELS, 1))
 
 
 @pixels_start.in_llvm
-def pixels_start(typing, bias, offset, count):
-    tile = Tile(PIXELS, 1, bias.dtype)
+def pixels_start(typing, vector):
+    tile = Tile(PIXELS, 1, vector.element)
 
     def generate(context, builder, signature, args):
-        bias, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[0], bias), offset, tile.vector)
-        row = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), tile.vector)
-        return _tile(builder, tile, [row] * tile.rows)
+        return _tile(builder, tile, [builder.extract_value(args[0], 0)] * tile.rows)
 
-    return tile(bias, types.intp, types.intp), generate
+    return tile(vector), generate
 
 
 @operation
@@ -148,24 +144,38 @@ def pixels_multiply_add(typing, tile, x, positions, offset, w, w_start, places):
 
 
 @operation
-def pixels_store(tile, y, positions, lowest):
-    """Write the vector of each pixel to its position in y, with `lowest` in place of what is below it, unless it is NaN."""
+def pixels_relu(tile):
+    """The tile with 0 in place of what is below it; NaN stays NaN."""
+    return limited(tile, 0)
+
+
+@pixels_relu.in_llvm
+def pixels_relu(typing, tile):
+    def generate(context, builder, signature, args):
+        zero = ir.Constant(tile.vector, None)
+        return _tile(builder, tile, [not_below(builder, builder.extract_value(args[0], p), zero) for p in range(tile.rows)])
+
+    return tile(tile), generate
+
+
+@operation
+def pixels_store(tile, y, positions):
+    """Write the vector of each pixel to its position in y."""
     for vector, position in zip(tile, positions[:PIXELS], strict=True):
-        inside(y, position, len(vector))[:] = limited(vector, lowest)
+        lanes_store(vector, y, position, len(vector))
 
 
 @pixels_store.in_llvm
-def pixels_store(typing, tile, y, positions, lowest):
+def pixels_store(typing, tile, y, positions):
     def generate(context, builder, signature, args):
-        value, y_array, positions, lowest = args
+        value, y_array, positions = args
         data = array_data(context, builder, signature.args[1], y_array)
-        limit = broadcast(builder, lowest, tile.vector)
         for p in range(tile.rows):
             target = vector_at(builder, data, builder.extract_value(positions, p), tile.vector)
-            builder.store(not_below(builder, builder.extract_value(value, p), limit), target, align=4)
+            builder.store(builder.extract_value(value, p), target, align=4)
         return context.get_dummy_value()
 
-    return types.void(tile, y, positions, tile.element), generate
+    return types.void(tile, y, positions), generate
 
 
 @operation

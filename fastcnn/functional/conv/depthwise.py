@@ -81,8 +81,7 @@ def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats)
 
 def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
     """Write the gradient of x, plus the residual, to dx."""
-    epilogue = arrays.NO_EPILOGUE[dy.dtype]
-    _convolve(dy, weight, epilogue._replace(residual=residual) if len(residual) else epilogue, _input_plan(w), dx)
+    _convolve(dy, weight, Epilogue(arrays.NOTHING[dy.dtype], residual, False), _input_plan(w), dx)
 
 
 def _convolve(x: Floats, weight: Floats, epilogue: Epilogue, plan: Plan[Walk], y: Floats) -> None:

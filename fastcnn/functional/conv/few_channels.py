@@ -16,7 +16,7 @@ from ...kernels.vector import simd
 from ...runtime import buffers, packed
 from ...shapes import Window
 from .. import arrays
-from . import direct, products
+from . import direct, pointwise, products
 from .algorithm import Cost, Fit, Plan, fits_if, multiply_adds
 from .products import round_up
 
@@ -32,7 +32,8 @@ def fits(w: Window) -> Fit:
 
 def cost(w: Window) -> Cost:
     """Finite where vectors of pixels are better filled than vectors of channels (measured)."""
-    pays = fits_if((max(w.C, w.K) <= 8, f"{max(w.C, w.K)} channels fill vectors as well as pixels do"),
+    pays = fits_if((not pointwise.fits(w), "a 1x1 filter is a matrix, for products of whole rows of pixels"),
+                   (max(w.C, w.K) <= 8, f"{max(w.C, w.K)} channels fill vectors as well as pixels do"),
                    (w.Q >= 20, f"rows of {w.Q} pixels fill no vectors"),
                    (w.stride_columns == 1, f"columns with stride {w.stride_columns} do not lie side by side"))
     return Cost(0.6, "vectors of pixels are fuller than those of channels") if pays else Cost(math.inf, pays.why_not)
@@ -40,7 +41,7 @@ def cost(w: Window) -> Cost:
 
 def pays_for_weight(w: Window) -> bool:
     """Whether the gradient of the weight is faster here than directly (measured)."""
-    return bool(fits(w)) and (96 if w.K <= 16 else 32) >= w.C * w.K
+    return w.groups == 1 and (96 if w.K <= 16 else 32) >= w.C * w.K
 
 
 @functools.lru_cache(maxsize=1024)
@@ -87,7 +88,7 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
         direct.backward_input(dy, weight, residual, w, dx)
         return
     flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
-    forward(dy, flipped, arrays.NO_EPILOGUE[dy.dtype]._replace(residual=residual), _input_window(w), dx)
+    forward(dy, flipped, Epilogue(arrays.NOTHING[dy.dtype], residual, False), _input_window(w), dx)
 
 
 @functools.lru_cache(maxsize=1024)
