@@ -149,6 +149,14 @@ def _load3(grid, j, count):
 
 
 @inline_kernel
+def _load4(grid, j, count):
+    """Column j of four rows."""
+    array, at, row = grid.array, grid.at + j * grid.step, grid.row
+    return (lanes_load(array, at, count), lanes_load(array, at + row, count),
+            lanes_load(array, at + 2 * row, count), lanes_load(array, at + 3 * row, count))
+
+
+@inline_kernel
 def _load6(grid, j, count):
     """Column j of six rows."""
     array, at, row = grid.array, grid.at + j * grid.step, grid.row
@@ -205,13 +213,13 @@ def _transform_block(pixels, target, count):
                   target, 3, count)
 
 
-@kernel
-def _copy_block(image, h, column, c, target):
-    """target = the 6x6 pixels from (h, column) on, one vector of channels from c on, zeros outside the image."""
-    for i in range(6):
-        for j in range(6):
-            to = target.at + i * target.row + j * target.step
-            lanes_store(_load_pixel(image, h + i, column + j, c), target.array, to, target.step)
+@inline_kernel
+def _copy_pixels(size, image, h, column, c, target):
+    """target = size x size pixels from (h, column) on, one vector of channels from c on, zeros outside the image."""
+    lanes = lanes_of(target.array)
+    for i in range(size):
+        for j in range(size):
+            lanes_store(_load_pixel(image, h + i, column + j, c), target.array, target.at + (6 * i + j) * lanes, lanes)
 
 
 @kernel
@@ -241,7 +249,7 @@ def _transform_inputs(x, w, first, count, columns, work):
                 pixels = Grid(x, image.at + (h * w.W + column) * w.C + c, w.W * w.C, w.C)
                 _transform_block(pixels, target, w.C - c)
             else:
-                _copy_block(image, h, column, c, work)
+                _copy_pixels(6, image, h, column, c, work)
                 _transform_block(work, target, w.C - c)
 
 
@@ -437,19 +445,12 @@ def winograd_filter(weight: Floats, layouts: Geometry, panels: Floats, workspace
         task = next_task(workspace.counter)
 
 
-@inline_kernel
-def _gradients(image, p, q, k):
-    """A dy for the column of four output pixels from (p, q) on, one vector of channels."""
-    return _gradient_column((_load_pixel(image, p, q, k), _load_pixel(image, p + 1, q, k), _load_pixel(image, p + 2, q, k),
-                             _load_pixel(image, p + 3, q, k)))
-
-
 @kernel
-def _gradient_block(image, p, q, k, target):
-    """target = A dy A^T for one output block and one vector of channels from k on."""
+def _gradient_block(pixels, target, count):
+    """target = A dy A^T for 4x4 pixels dy, `count` channels of a vector, then zeros."""
     lanes = lanes_of(target.array)
-    a, b = _gradients(image, p, q, k), _gradients(image, p, q + 1, k)
-    c, d = _gradients(image, p, q + 2, k), _gradients(image, p, q + 3, k)
+    a, b = _gradient_column(_load4(pixels, 0, count)), _gradient_column(_load4(pixels, 1, count))
+    c, d = _gradient_column(_load4(pixels, 2, count)), _gradient_column(_load4(pixels, 3, count))
     _store6(_gradient_column((a[0], b[0], c[0], d[0])), target, 0, lanes)
     _store6(_gradient_column((a[1], b[1], c[1], d[1])), target, 1, lanes)
     _store6(_gradient_column((a[2], b[2], c[2], d[2])), target, 2, lanes)
@@ -459,25 +460,32 @@ def _gradient_block(image, p, q, k, target):
 
 
 @kernel
-def _transform_gradients(dy, w, first, count, k, gradients):
-    """gradients = A dy A^T for the output blocks first to first + count, one panel of channels from k on."""
+def _transform_gradients(dy, w, first, count, k, gradients, work):
+    """gradients = A dy A^T for the output blocks first to first + count, one panel from k on; `work` holds a block of dy."""
     for t in range(count):
         n, p, q = _block_position(w, first + t)
         image = Image(dy, n * w.P * w.Q * w.K, w.P, w.Q, w.K)
         for lane in range(0, gradients.step, lanes_of(dy)):
-            _gradient_block(image, p, q, k + lane, _from(gradients, 0, 6 * t, lane))
+            target = _from(gradients, 0, 6 * t, lane)
+            if p + 4 <= w.P and q + 4 <= w.Q:
+                pixels = Grid(dy, image.at + (p * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K)
+                _gradient_block(pixels, target, w.K - k - lane)
+            else:
+                _copy_pixels(4, image, p, q, k + lane, work)
+                _gradient_block(work, target, lanes_of(dy))
 
 
 @kernel
 def _correlations(columns, gradients, count, partial, start, width):
     """partial[e, c, k] += sum over t of columns[e, t, c] * gradients[e, t, k], for one panel of output channels."""
-    C, lanes = columns.step, len(width) * lanes_of(partial)
+    floats, C, lanes = columns.array, columns.step, len(width) * lanes_of(partial)
     for e in range(ELEMENTS):
-        x, dy = _from(columns, e // 6, e % 6, 0), _from(gradients, e // 6, e % 6, 0)
+        dy = gradients.at + e // 6 * gradients.row + e % 6 * lanes
         for c in range(0, C, rows_of(width)):
             tile = tile_load(partial, start, width)
+            x = columns.at + e // 6 * columns.row + e % 6 * C + c
             for t in range(count):
-                tile = tile_multiply_add(tile, x.array, x.at + c, 6 * t * C, dy.array, dy.at + 6 * t * lanes)
+                tile = tile_multiply_add(tile, floats, x, 6 * t * C, floats, dy + 6 * t * lanes)
             tile_store(tile, partial, start, lanes)
             start += rows_of(width) * lanes
 
@@ -501,7 +509,7 @@ def _weight_task(x, dy, partial, walk, workspace, worker, task):
         count = min(w.band, last - first)
         _transform_inputs(x, w, first, count, columns, work)
         for k in range(k_first, k_last, lanes):
-            _transform_gradients(dy, w, first, count, k, gradients)
+            _transform_gradients(dy, w, first, count, k, gradients, work)
             _correlations(columns, gradients, count, partial, base + k * sums, walk.width)
 
 
