@@ -30,18 +30,15 @@ from .vector.simd import lanes_of, lanes_store, where
 CHUNK = 4096  # elements whose losses are added up by one worker
 
 
-class Labels(NamedTuple):
-    """The class of each row, `index` (N,); a row whose label is `ignored` counts for nothing."""
-
-    index: Integers
-    ignored: int
-
-
 class Classes(NamedTuple):
-    """What the classes count: `weight` (K,), and `smoothing`, the share of each target that goes to all of them alike."""
+    """What the classes count: `weight` (K,), and `smoothing`, the share of each target that goes to all of them alike.
+
+    A row whose label is `ignored` counts for nothing.
+    """
 
     weight: Floats
     smoothing: float
+    ignored: int
 
 
 @inline_kernel
@@ -59,8 +56,8 @@ def _entropy_of_labels(logits, first, last, labels, classes, scale, losses, dlog
     weight, K = classes.weight, len(classes.weight)
     rest, share_of_all = logits.dtype.type(1 - classes.smoothing), logits.dtype.type(classes.smoothing / K)
     lanes, rows, every = lanes_of(logits), rows_at(logits, first, last - first, K), rows_at(weight, 0, 1, 0)
-    label = column_load(labels.index, rows_at(logits, first, last - first, 1), 0)
-    label = where(label == labels.ignored, 0, label)
+    label = column_load(labels, rows_at(logits, first, last - first, 1), 0)
+    label = where(label == classes.ignored, 0, label)
     top = largest(logits, rows, K)
     shift, powers = rows_spread(logits, top), rows_fill(logits, ZERO)
     for i in range(0, K, lanes):
@@ -86,8 +83,8 @@ def _entropy_of_labels(logits, first, last, labels, classes, scale, losses, dlog
         slope = rows_load(dlogits, rows, i, K - i, ZERO) * share - rows_load(weight, every, i, K - i, ZERO) * share_of_all
         rows_store(slope * scale, dlogits, rows, i, K - i)
     for n in range(first, last):
-        if labels.index[n] != labels.ignored:
-            dlogits[unsigned(n * K + labels.index[n])] -= weight[unsigned(labels.index[n])] * rest * scale
+        if labels[n] != classes.ignored:
+            dlogits[unsigned(n * K + labels[n])] -= weight[unsigned(labels[n])] * rest * scale
         else:
             losses[n] = 0
             for i in row(n, K):
@@ -95,8 +92,8 @@ def _entropy_of_labels(logits, first, last, labels, classes, scale, losses, dlog
 
 
 @parallel_kernel
-def cross_entropy_of_labels(logits: Floats, labels: Labels, classes: Classes, scale: float, losses: Floats, dlogits: Floats,
-                            worker: int, workers: int) -> None:
+def cross_entropy_of_labels(logits: Floats, labels: Integers, classes: Classes, scale: float, losses: Floats,
+                            dlogits: Floats, worker: int, workers: int) -> None:
     """Losses (N,) and scaled gradient (N, K)."""
     N, step, factor = len(losses), rows_together(logits), logits.dtype.type(scale)
     begin, end = N * worker // workers, N * (worker + 1) // workers
@@ -192,18 +189,18 @@ def huber_loss(prediction, target, delta):
 
 
 @parallel_kernel
-def nll_loss(log_probabilities: Floats, labels: Labels, weight: Floats, scale: float, losses: Floats, gradient: Floats,
+def nll_loss(log_probabilities: Floats, labels: Integers, classes: Classes, scale: float, losses: Floats, gradient: Floats,
              worker: int, workers: int) -> None:
     """Losses (N,) and scaled gradient (N, K)."""
-    index, N, K = labels.index, len(losses), len(weight)
+    weight, N, K = classes.weight, len(labels), len(classes.weight)
     factor = gradient.dtype.type(scale)
     begin, end = N * worker // workers, N * (worker + 1) // workers
     for i in range(unsigned(begin * K), unsigned(end * K)):
         gradient[i] = 0
     for n in range(begin, end):
         losses[n] = 0
-        if index[n] != labels.ignored:
-            share, at = weight[unsigned(index[n])], unsigned(n * K + index[n])
+        if labels[n] != classes.ignored:
+            share, at = weight[unsigned(labels[n])], unsigned(n * K + labels[n])
             losses[n] = -share * log_probabilities[at]
             gradient[at] = -share * factor
 

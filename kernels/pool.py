@@ -18,7 +18,6 @@ from .vector.scalar import ZERO, quotient, unsigned
 from .vector.simd import (
     integers_fill,
     integers_load,
-    lanes_add,
     lanes_fill,
     lanes_load,
     lanes_of,
@@ -206,7 +205,7 @@ def _mean_of_window(x, image, w, p, q, count_padding, y, target):
         for h in range(first_row, last_row):
             source = image + h * w.W * w.C + channel
             for column in range(first_column, last_column):
-                total = lanes_add(total, x, source + column * w.C, w.C - channel)
+                total = total + lanes_load(x, source + column * w.C, w.C - channel)
         lanes_store(total / divisor, y, target + channel, w.C - channel)
 
 
@@ -250,7 +249,7 @@ def _shares(dy, w, n, p_first, p_last, count_padding, line, start):
             for p in range(p_first, p_last):
                 source = ((n * w.P + p) * w.Q + q) * w.C + channel
                 if alike:
-                    total = lanes_add(total, dy, source, w.C - channel)
+                    total = total + lanes_load(dy, source, w.C - channel)
                 else:
                     divisor = dy.dtype.type(_height(w, p, count_padding) * columns)
                     total = total + lanes_load(dy, source, w.C - channel) / divisor
@@ -271,7 +270,7 @@ def _sum_of_shares(line, start, w, dx, target):
         for channel in range(0, w.C, lanes_of(dx)):
             total = lanes_zero(dx)
             for q in range(q_first, q_last):
-                total = lanes_add(total, line, start + q * w.C + channel, w.C - channel)
+                total = total + lanes_load(line, start + q * w.C + channel, w.C - channel)
             lanes_store(total, dx, target + column * w.C + channel, w.C - channel)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import loss as kernels
 from ..kernels.jit import threads
-from ..kernels.loss import Classes, Labels
+from ..kernels.loss import Classes
 from ..runtime import buffers
 from . import arrays
 from .optim import sum_of_squares
@@ -23,8 +23,16 @@ _LEAST_DELTA = 1e-30
 
 
 @functools.lru_cache(maxsize=64)
-def _ones(K: int, dtype: np.dtype) -> np.ndarray:
-    return np.ones(K, dtype)
+def _unweighted(K: int, dtype: np.dtype, smoothing: float, ignored: int) -> Classes:
+    return Classes(np.ones(K, dtype), smoothing, ignored)
+
+
+def _classes(rows: np.ndarray, weight: np.ndarray | None, smoothing: float, ignore_index: int | None) -> Classes:
+    """Return what the classes of rows (N, K) count."""
+    ignored = _NO_LABEL if ignore_index is None else int(ignore_index)
+    if weight is None:
+        return _unweighted(rows.shape[1], rows.dtype, smoothing, ignored)
+    return Classes(weight, smoothing, ignored)
 
 
 def cross_entropy(logits: Any, labels: Any, *, class_weight: Any = None, label_smoothing: float = 0.0,
@@ -74,15 +82,16 @@ def cross_entropy(logits: Any, labels: Any, *, class_weight: Any = None, label_s
     smoothing = shapes.real("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
     losses, dlogits = buffers.empty((N,), logits.dtype), buffers.empty((N, K), logits.dtype)
     labels = np.asarray(labels)
-    classes, workers = Classes(weight, smoothing), threads.workers(logits.size, 2048)
+    workers = threads.workers(logits.size, 2048)
     if labels.ndim == 2:
         target = _probabilities(labels, logits, ignore_index)
         total = float(N)
-        kernels.cross_entropy_of_probabilities(logits.ravel(), target.ravel(), classes, 1 / total, losses, dlogits.ravel(),
-                                               workers)
+        kernels.cross_entropy_of_probabilities(logits.ravel(), target.ravel(), _classes(logits, weight, smoothing, None),
+                                               1 / total, losses, dlogits.ravel(), workers)
     else:
         index = _labels("cross_entropy", labels, N, K, ignore_index, "N of logits, or the shape of logits")
-        total = _total_weight(index, None if class_weight is None else weight)
+        classes = _classes(logits, weight, smoothing, ignore_index)
+        total = _total_weight(index, weight, classes.ignored)
         kernels.cross_entropy_of_labels(logits.ravel(), index, classes, 1 / total if total else 0.0, losses,
                                         dlogits.ravel(), workers)
     return float(losses.sum(dtype=np.float64)) / total if total else 0.0, dlogits
@@ -96,10 +105,10 @@ def _rows(function: str, name: str, value: Any) -> np.ndarray:
     return array
 
 
-def _class_weight(function: str, name: str, rows: np.ndarray, class_weight: Any) -> np.ndarray:
-    """Return weights (K,) that fit rows (N, K), ones for None."""
+def _class_weight(function: str, name: str, rows: np.ndarray, class_weight: Any) -> np.ndarray | None:
+    """Return weights (K,) that fit rows (N, K), or None for None."""
     if class_weight is None:
-        return _ones(rows.shape[1], rows.dtype)
+        return None
     _, weight = arrays.floats(function, **{name: rows, "class_weight": class_weight})
     shapes.same_shape(function, "class_weight", weight.shape, rows.shape[1:], f"K of {name}")
     if not (np.isfinite(weight).all() and weight.min() >= 0):
@@ -121,7 +130,7 @@ def _probabilities(labels: np.ndarray, logits: np.ndarray, ignore_index: int | N
     return arrays.floats("cross_entropy", logits=logits, labels=labels)[1]
 
 
-def _labels(function: str, labels: Any, N: int, K: int, ignore_index: int | None, why: str) -> Labels:
+def _labels(function: str, labels: Any, N: int, K: int, ignore_index: int | None, why: str) -> np.ndarray:
     """Check labels (N,): integers from 0 to K - 1, or ignore_index."""
     index = arrays.as_integers(function, "labels", labels, arrays.INT64)
     shapes.same_shape(function, "labels", index.shape, (N,), why)
@@ -133,12 +142,11 @@ def _labels(function: str, labels: Any, N: int, K: int, ignore_index: int | None
             first = int(bad.argmax())
             also = "" if ignore_index is None else f" or ignore_index ({ignore_index})"
             raise ValueError(f"{function}: labels[{first}] is {index[first]}, expected 0 to {K - 1}{also}")
-    return Labels(index, _NO_LABEL if ignore_index is None else int(ignore_index))
+    return index
 
 
-def _total_weight(labels: Labels, weight: np.ndarray | None) -> float:
+def _total_weight(index: np.ndarray, weight: np.ndarray | None, ignored: int) -> float:
     """Sum of the weights of all labels that count."""
-    index, ignored = labels
     if ignored != _NO_LABEL:
         index = index[index != ignored]
     return float(len(index) if weight is None else weight[index].sum(dtype=np.float64))
@@ -289,9 +297,10 @@ def nll_loss(log_probabilities: Any, labels: Any, *, class_weight: Any = None, i
     N, K = rows.shape
     weight = _class_weight("nll_loss", "log_probabilities", rows, class_weight)
     index = _labels("nll_loss", labels, N, K, ignore_index, "N of log_probabilities")
-    total = _total_weight(index, None if class_weight is None else weight)
+    classes = _classes(rows, weight, 0.0, ignore_index)
+    total = _total_weight(index, weight, classes.ignored)
     losses, gradient = buffers.empty((N,), rows.dtype), buffers.empty((N, K), rows.dtype)
-    kernels.nll_loss(rows.ravel(), index, weight, 1 / total if total else 0.0, losses, gradient.ravel(),
+    kernels.nll_loss(rows.ravel(), index, classes, 1 / total if total else 0.0, losses, gradient.ravel(),
                      threads.workers(rows.size, 8192))
     return float(losses.sum(dtype=np.float64)) / total if total else 0.0, gradient
 
@@ -329,7 +338,7 @@ def hinge_loss(scores: Any, labels: Any, *, margin: float = 1.0) -> tuple[float,
     """
     scores = _rows("hinge_loss", "scores", scores)
     N, K = scores.shape
-    index, _ = _labels("hinge_loss", labels, N, K, None, "N of scores")
+    index = _labels("hinge_loss", labels, N, K, None, "N of scores")
     room = shapes.real("hinge_loss", "margin", margin, 0)
     losses, gradient = buffers.empty((N,), scores.dtype), buffers.empty((N, K), scores.dtype)
     kernels.hinge_loss(scores.ravel(), index, room, 1 / scores.size, losses, gradient.ravel(),

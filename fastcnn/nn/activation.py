@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import functional
 from ..shapes import ShapeError, real
-from .deferred import Deferred
+from .lazy import Lazy
 from .module import Layer
 from .parameter import Parameter
 
@@ -20,20 +20,18 @@ __all__ = ["ELU", "GELU", "SELU", "Hardswish", "LeakyReLU", "LogSoftmax", "Mish"
 class _FromOutput(Layer):
     """An activation whose derivative is a function of its output y, so that only y is kept."""
 
-    only_launches = True
-
     _forward: Callable[..., np.ndarray]
     _backward: Callable[..., np.ndarray]
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y = type(self)._forward(x)
-        self._keep(y)
+        self._save(y)
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx like x."""
-        return type(self)._backward(dy, self._take())
+        return type(self)._backward(dy, self._take_saved())
 
 
 class _FromInput(_FromOutput):
@@ -41,7 +39,7 @@ class _FromInput(_FromOutput):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
-        self._keep(x)
+        self._save(x)
         return type(self)._forward(x)
 
 
@@ -135,8 +133,6 @@ class LeakyReLU(Layer):
         As in `functional.leaky_relu`.
     """
 
-    only_launches = True
-
     def __init__(self, slope: float = 0.01) -> None:
         """Check the slope."""
         self.slope = real("LeakyReLU", "slope", slope, 0.0)
@@ -144,19 +140,19 @@ class LeakyReLU(Layer):
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y = functional.leaky_relu(x, self.slope)
-        self._keep(y)
+        self._save(y)
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx like x."""
-        return functional.leaky_relu_backward(dy, self._take(), self.slope)
+        return functional.leaky_relu_backward(dy, self._take_saved(), self.slope)
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
         return f"LeakyReLU({self.slope})"
 
 
-class PReLU(Deferred):
+class PReLU(Lazy):
     """Return x where it is above zero, else slope * x, with a slope that is trained.
 
     Parameters
@@ -178,8 +174,6 @@ class PReLU(Deferred):
     slope: Parameter
     channels: int | None
     _size = "channels"
-    only_launches = True
-
     def __init__(self, channels: int | None = 1, *, init: float = 0.25) -> None:
         """Check the arguments and set the slopes."""
         self._init = real("PReLU", "init", init, 0.0)
@@ -190,12 +184,12 @@ class PReLU(Deferred):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
-        self._keep(x)
+        self._save(x)
         return functional.prelu(x, self.slope.data)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradient of the slopes; return dx like x."""
-        dx, self.slope.grad = functional.prelu_backward(dy, self._take(), self.slope.data)
+        dx, self.slope.grad = functional.prelu_backward(dy, self._take_saved(), self.slope.data)
         return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -218,20 +212,18 @@ class Softplus(Layer):
         As in `functional.softplus`.
     """
 
-    only_launches = True
-
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         """Check the numbers."""
         self.beta, self.threshold = functional.activation.softplus_options("Softplus", beta, threshold)
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
-        self._keep(x)
+        self._save(x)
         return functional.softplus(x, self.beta, self.threshold)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx like x."""
-        return functional.softplus_backward(dy, self._take(), self.beta, self.threshold)
+        return functional.softplus_backward(dy, self._take_saved(), self.beta, self.threshold)
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
-from ..runtime import packed
 from ..shapes import Padding, Pair, ShapeError
-from .deferred import Deferred
 from .initialise import he_normal
+from .lazy import Lazy
+from .mode import changed
 from .module import Module
-from .parameter import Parameter, changes
+from .parameter import Parameter
 
 __all__ = ["Conv2D", "ConvTranspose2D"]
 
 
-class _Convolution(Deferred):
+class _Convolution(Lazy):
     """What both layers share: filters `weight` and `bias`, made for a number of input channels."""
 
     weight: Parameter
@@ -82,10 +82,8 @@ class Conv2D(_Convolution):
     (3, 3, 3, 16)
     """
 
-    only_launches = True
-
-    rectifies = "after"
-    adds = True
+    forward_options = "relu", "add"
+    backward_options = "need_dx", "add"
 
     def __init__(
         self,
@@ -123,19 +121,14 @@ class Conv2D(_Convolution):
 
         After one with `add`, backward takes the gradient of the sum before ReLU.
         """
-        y = self.apply(x, self.weight.data, None if self.bias is None else self.bias.data, relu, add)
-        self._keep((x, y if relu and add is None else None))
+        y = functional.conv2d(x, self.weight.data, None if self.bias is None else self.bias.data, algorithm=self.algorithm,
+                              relu=relu, add=add, **self._geometry)
+        self._save((x, y if relu and add is None else None))
         return y
-
-    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool, add: Any = None) -> np.ndarray:
-        """Return what this layer would make of x with other weights."""
-        if not self.training:
-            packed.promise(weight)
-        return functional.conv2d(x, weight, bias, algorithm=self.algorithm, relu=relu, add=add, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, plus `add`, or None without `need_dx`."""
-        x, y = self._take()
+        x, y = self._take_saved()
         trained = not self.frozen
         dx, _, _ = functional.conv2d_backward(
             dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=trained,
@@ -203,6 +196,8 @@ class ConvTranspose2D(_Convolution):
     (8, 32, 32, 3)
     """
 
+    backward_options = ("need_dx",)
+
     def __init__(
         self,
         in_channels: int | None,
@@ -236,14 +231,15 @@ class ConvTranspose2D(_Convolution):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, out_channels)."""
-        self._keep(x)
+        self._save(x)
         return functional.conv_transpose2d(x, self.weight.data, None if self.bias is None else self.bias.data,
                                            algorithm=self.algorithm, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
+        x = self._take_saved()
         dx, dweight, dbias = functional.conv_transpose2d_backward(
-            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
+            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
             need_dbias=self.bias is not None and not self.frozen, **self._geometry
         )
         if not self.frozen:
@@ -281,7 +277,7 @@ def set_algorithm(function: str, model: Module, algorithm: str) -> None:
     for _, layer in model.named_modules():
         if isinstance(layer, _Convolution):
             layer.algorithm = algorithm
-    changes.note()
+    changed()
 
 
 def _known(function: str, algorithm: str) -> str:

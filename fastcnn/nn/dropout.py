@@ -31,8 +31,6 @@ class Dropout(Layer):
     array([[1., 2.]], dtype=float32)
     """
 
-    only_launches = True
-
     _forward, _backward = staticmethod(functional.dropout), staticmethod(functional.dropout_backward)
 
     def __init__(self, p: float = 0.5) -> None:
@@ -43,16 +41,16 @@ class Dropout(Layer):
     def forward(self, x: Any) -> Any:
         """Return y like x."""
         if not self.training or self.p == 0:
-            self._keep(False)
+            self._save(False)
             return x
         y, mask = self._forward(x, self.p, seed=mix(self.key, self.step))
         self.step += 1
-        self._keep(mask)
+        self._save(mask)
         return y
 
     def backward(self, dy: Any) -> Any:
         """Return dx like x."""
-        mask = self._take()
+        mask = self._take_saved()
         return self._backward(dy, mask, self.p) if isinstance(mask, np.ndarray) else dy
 
     def __repr__(self) -> str:

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
-from ..runtime import packed
 from ..shapes import ShapeError
-from .deferred import Deferred
 from .initialise import he_normal
+from .lazy import Lazy
 from .module import Layer
 from .parameter import Parameter
 
 __all__ = ["Flatten", "Identity", "Linear", "Reshape"]
 
 
-class Linear(Deferred):
+class Linear(Lazy):
     """Multiply x (N, in_features) by a weight and add a bias.
 
     Parameters
@@ -45,9 +44,8 @@ class Linear(Deferred):
     bias: Parameter | None
     in_features: int | None
     _size = "in_features"
-    only_launches = True
-
-    rectifies = "after"
+    forward_options = ("relu",)
+    backward_options = ("need_dx",)
 
     def __init__(self, in_features: int | None, out_features: int, *, bias: bool = True) -> None:
         """Check the sizes and draw the weights."""
@@ -61,19 +59,13 @@ class Linear(Deferred):
 
     def forward(self, x: Any, relu: bool = False) -> np.ndarray:
         """Return y (N, out_features), or max(y, 0) with `relu`."""
-        y = self.apply(x, self.weight.data, None if self.bias is None else self.bias.data, relu)
-        self._keep((x, y if relu else None))
+        y = functional.linear(x, self.weight.data, None if self.bias is None else self.bias.data, relu=relu)
+        self._save((x, y if relu else None))
         return y
-
-    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
-        """Return what this layer would make of x with other weights."""
-        if not self.training:
-            packed.promise(weight)
-        return functional.linear(x, weight, bias, relu=relu)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
-        x, y = self._take()
+        x, y = self._take_saved()
         out = self.weight.grad, None if self.bias is None else self.bias.grad
         dx, _, _ = functional.linear_backward(dy, x, self.weight.data, need_dx=need_dx, need_dweight=not self.frozen, y=y,
                                                out=out)
@@ -97,19 +89,17 @@ class Linear(Deferred):
 class _View(Layer):
     """x (N, ...) in another shape, row-major; no copy."""
 
-    only_launches = True
-
     is_view = True
 
     def forward(self, x: Any) -> np.ndarray:
         """Return x in the new shape."""
         x = np.asarray(x)
-        self._keep(x.shape)
+        self._save(x.shape)
         return x.reshape(self.output_shape(x.shape))
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dy in the shape of x."""
-        dx: np.ndarray = np.asarray(dy).reshape(self._take())
+        dx: np.ndarray = np.asarray(dy).reshape(self._take_saved())
         return dx
 
 
@@ -166,8 +156,6 @@ class Reshape(_View):
 
 class Identity(Layer):
     """Return x itself."""
-
-    only_launches = True
 
     is_view = True
 

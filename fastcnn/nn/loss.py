@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import functional
 from ..shapes import DTypeError, ShapeError, integer, real
-from .module import is_keeping, no_forward
+from .mode import mode
+from .module import no_forward
 from .parameter import Parameter, distinct
 
 __all__ = ["L2", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeLoss", "HuberLoss", "L1Loss", "Loss", "MSELoss",
@@ -32,7 +33,7 @@ class Loss:
     def forward(self, prediction: Any, target: Any) -> float:
         """Return the mean loss as a float."""
         loss, gradient = self._evaluate(prediction, target)
-        if is_keeping():
+        if mode.saves:
             self._gradient = gradient
         return float(loss)
 

@@ -8,13 +8,14 @@ import numpy as np
 
 from .. import functional, shapes
 from ..shapes import ShapeError, real
-from .deferred import Deferred
-from .parameter import Parameter, changes
+from .lazy import Lazy
+from .mode import mode
+from .parameter import Parameter
 
 __all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
 
 
-class _Norm(Deferred):
+class _Norm(Lazy):
     """What all three share: deviation `gamma` and mean `beta` of each channel."""
 
     gamma: Parameter
@@ -25,6 +26,22 @@ class _Norm(Deferred):
     def _make(self, size: int) -> None:
         self.gamma = Parameter(np.ones(size, np.float32), "gamma")
         self.beta = Parameter(np.zeros(size, np.float32), "beta")
+
+
+class _Statistic:
+    """A running statistic of a BatchNorm: an array that is no more to be written to in an `inference` block than weights."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, norm: BatchNorm, owner: type) -> np.ndarray:
+        if self._name not in vars(norm):
+            raise AttributeError(self._name)
+        array: np.ndarray = vars(norm)[self._name]
+        return array if mode.hook is None else mode.hook.view(array)
+
+    def __set__(self, norm: BatchNorm, array: np.ndarray) -> None:
+        vars(norm)[self._name] = array
 
 
 class BatchNorm(_Norm):
@@ -63,11 +80,10 @@ class BatchNorm(_Norm):
     array([0.2], dtype=float32)
     """
 
-    only_launches = True
-
     buffers = ("running_mean", "running_var")
-    rectifies = "after"
-    adds = True
+    running_mean, running_var = _Statistic(), _Statistic()
+    forward_options = "relu", "add"
+    backward_options = ("need_dx",)
 
     def __init__(self, channels: int | None, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         """Start with gamma 1, beta 0, running mean 0 and variance 1."""
@@ -98,14 +114,12 @@ class BatchNorm(_Norm):
             relu=relu,
             add=add,
         )
-        if training:
-            changes.note()
-        self._keep((x, saved, training, y if relu and add is None else None))
+        self._save((x, saved, training, y if relu and add is None else None))
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of gamma and beta; return dx, or None without `need_dx`."""
-        x, saved, training, y = self._take()
+        x, saved, training, y = self._take_saved()
         dx, _, _ = functional.batch_norm_backward(
             dy, x, self.gamma.data, saved, training=training, y=y, out=(self.gamma.grad, self.beta.grad)
         )
@@ -141,8 +155,6 @@ class GroupNorm(_Norm):
     Wu and He, "Group Normalization", ECCV 2018, section 3.
     """
 
-    only_launches = True
-
     def __init__(self, groups: int, channels: int | None, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
         self.groups = shapes.integer("GroupNorm", "groups", groups, 1)
@@ -157,12 +169,12 @@ class GroupNorm(_Norm):
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y, saved = functional.group_norm(x, self.gamma.data, self.beta.data, self.groups, eps=self.eps)
-        self._keep((x, saved))
+        self._save((x, saved))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradients of gamma and beta; return dx like x."""
-        x, saved = self._take()
+        x, saved = self._take_saved()
         dx, self.gamma.grad, self.beta.grad = functional.group_norm_backward(dy, x, self.gamma.data, saved, self.groups)
         return dx
 
@@ -194,8 +206,6 @@ class LayerNorm(_Norm):
     Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3.
     """
 
-    only_launches = True
-
     def __init__(self, channels: int | None, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
         self.eps = real("LayerNorm", "eps", eps, 0.0)
@@ -204,12 +214,12 @@ class LayerNorm(_Norm):
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y, saved = functional.layer_norm(x, self.gamma.data, self.beta.data, eps=self.eps)
-        self._keep((x, saved))
+        self._save((x, saved))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradients of gamma and beta; return dx like x."""
-        x, saved = self._take()
+        x, saved = self._take_saved()
         dx, self.gamma.grad, self.beta.grad = functional.layer_norm_backward(dy, x, self.gamma.data, saved)
         return dx
 

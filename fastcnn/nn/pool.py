@@ -17,8 +17,6 @@ __all__ = ["AdaptiveAvgPool2D", "AdaptiveMaxPool2D", "AvgPool2D", "GlobalAvgPool
 class _Pool2D(Layer):
     """What maximum and average share: the window, and what it makes of a shape."""
 
-    only_launches = True
-
     def __init__(self, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, ceil_mode: bool) -> None:
         name = type(self).__name__
         self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
@@ -74,7 +72,7 @@ class MaxPool2D(_Pool2D):
     (8, 16, 16, 3)
     """
 
-    rectifies = "before"
+    forward_options = ("relu",)
 
     def __init__(
         self,
@@ -93,12 +91,12 @@ class MaxPool2D(_Pool2D):
         """Return y (N, P, Q, C), or max(y, 0) with `relu`."""
         y, argmax = functional.max_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding,
                                           dilation=self.dilation, ceil_mode=self.ceil_mode, relu=relu)
-        self._keep((argmax, np.shape(x), y if relu else None))
+        self._save((argmax, np.shape(x), y if relu else None))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        argmax, x_shape, y = self._take()
+        argmax, x_shape, y = self._take_saved()
         return functional.pool.max_pool2d_backward_of_own(dy, argmax, x_shape, y, self._window)
 
 
@@ -132,27 +130,25 @@ class AvgPool2D(_Pool2D):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.avg_pool2d(x, self.kernel_size, **self._window)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.avg_pool2d_backward(dy, self._take(), self.kernel_size, **self._window)
+        return functional.avg_pool2d_backward(dy, self._take_saved(), self.kernel_size, **self._window)
 
 
 class GlobalAvgPool2D(Layer):
     """Average each channel of an image: x (N, H, W, C) to y (N, C)."""
 
-    only_launches = True
-
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.global_avg_pool2d(x)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.global_avg_pool2d_backward(dy, self._take())
+        return functional.global_avg_pool2d_backward(dy, self._take_saved())
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, C)."""
@@ -167,12 +163,12 @@ class GlobalMaxPool2D(GlobalAvgPool2D):
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, C)."""
         y, argmax = functional.global_max_pool2d(x)
-        self._keep((argmax, np.shape(x)))
+        self._save((argmax, np.shape(x)))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.global_max_pool2d_backward(dy, *self._take())
+        return functional.global_max_pool2d_backward(dy, *self._take_saved())
 
 
 class AdaptiveAvgPool2D(Layer):
@@ -189,20 +185,18 @@ class AdaptiveAvgPool2D(Layer):
     (8, 7, 7, 3)
     """
 
-    only_launches = True
-
     def __init__(self, output_size: Pair) -> None:
         """Check the size."""
         self.output_size = shapes.pair(type(self).__name__, "output_size", output_size)
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.adaptive_avg_pool2d(x, self.output_size)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.adaptive_avg_pool2d_backward(dy, self._take())
+        return functional.adaptive_avg_pool2d_backward(dy, self._take_saved())
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, P, Q, C)."""
@@ -220,9 +214,9 @@ class AdaptiveMaxPool2D(AdaptiveAvgPool2D):
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, C)."""
         y, argmax = functional.adaptive_max_pool2d(x, self.output_size)
-        self._keep((argmax, np.shape(x)))
+        self._save((argmax, np.shape(x)))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.adaptive_max_pool2d_backward(dy, *self._take())
+        return functional.adaptive_max_pool2d_backward(dy, *self._take_saved())

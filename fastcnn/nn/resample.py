@@ -40,12 +40,12 @@ class Pad2D(Layer):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, H + top + bottom, W + left + right, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.pad2d(x, self.padding, mode=self.mode, value=self.value)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.pad2d_backward(dy, self._take(), self.padding, mode=self.mode)
+        return functional.pad2d_backward(dy, self._take_saved(), self.padding, mode=self.mode)
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, H + top + bottom, W + left + right, C)."""
@@ -80,12 +80,12 @@ class Upsample2D(Layer):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, H * rows, W * columns, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.upsample2d(x, self.scale, mode=self.mode)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.upsample2d_backward(dy, self._take(), self.scale, mode=self.mode)
+        return functional.upsample2d_backward(dy, self._take_saved(), self.scale, mode=self.mode)
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, H * rows, W * columns, C)."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from .. import functional
 from ..nn import Parameter
-from ..nn.parameter import changes, distinct
+from ..nn.mode import changed
+from ..nn.parameter import distinct
 from ..shapes import ShapeError, real
 
 __all__ = ["MaxNorm"]
@@ -54,5 +55,5 @@ class MaxNorm:
     def __call__(self) -> None:
         """Scale down what is above the norm."""
         for parameter in self.parameters:
-            functional.clip_norms(parameter.data, self.limit)
-        changes.note()
+            functional.clip_norms(parameter._data, self.limit)
+        changed()

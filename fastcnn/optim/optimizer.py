@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..nn.parameter import Flat, changes, flatten
+from ..nn.mode import changed
+from ..nn.parameter import Flat, flatten
 from ..shapes import CheckpointError, ShapeError, real
 from .groups import Parameters, collect
 
@@ -102,7 +103,7 @@ class Optimizer:
             decay = self.weight_decay if group.weight_decay is None else group.weight_decay
             self._update(flat.data[part], flat.grad[part], [self.state[name][part] for name in self.slots],
                          lr=rate, weight_decay=decay, scale=scale, zero=zero)
-        changes.note()
+        changed()
 
     def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
         """Update the data (n,) of a group by its gradient and state, the arrays of `slots`.

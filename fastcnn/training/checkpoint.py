@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ from ..nn.initialise import drawing_at_most
 from ..shapes import CheckpointError, DTypeError, integer
 from .answers import ACTIVATIONS
 from .callbacks import Callback, Record
-from .files import StrPath, Tensors, read_tensors, write_tensors
+from .files import Tensors, read_tensors, write_tensors
+from .writing import StrPath
 
 if TYPE_CHECKING:
     from .loop import Run
@@ -239,7 +240,7 @@ def _read(function: str, path: StrPath) -> tuple[Tensors, dict[str, Any]]:
     description.setdefault("output_activation", None)  # not in files of earlier versions
     wrong = [name for name, fits in _FIELDS.items() if name not in description or not fits(description[name])]
     if wrong:
-        raise CheckpointError(f"{function}: {path} is damaged: its metadata has unfit {', '.join(wrong)}")
+        raise CheckpointError(f"{function}: {path} is damaged: its metadata has no valid {', '.join(wrong)}")
     return tensors, description
 
 
@@ -273,7 +274,7 @@ def _is_list(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(type(element) is kind for element in value)
 
 
-_FIELDS = {
+_FIELDS: dict[str, Callable[[Any], bool]] = {
     "kind": lambda value: value in ("model", "checkpoint"),
     "origin": _is_origin,
     "classes": lambda value: _is_list(value, str),

@@ -1,4 +1,4 @@
-"""A model in use: loss and accuracy on a data set, and probabilities for images."""
+"""A model in evaluation: loss and accuracy on a data set, and probabilities for images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..nn import Module, in_use
+from ..nn import Module, evaluation
 from ..shapes import Caller, DTypeError, integer
 from . import answers
 from .batches import Batches, as_input, checked_images, input_dtype, warn_of_range
@@ -112,7 +112,7 @@ def score(
         model.build(batches.images.shape[1:])
     total, right, dtype = 0.0, 0.0, input_dtype(model)
     parts: list[np.ndarray] = []
-    with in_use():
+    with evaluation():
         for start in range(0, len(batches), batch_size):
             before_batch()
             index = np.arange(start, min(start + batch_size, len(batches)))
@@ -183,7 +183,7 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
         model.build(array.shape[1:])
     normalisation, dtype, activation = model.normalisation, input_dtype(model), ""
     parts = []
-    with in_use():
+    with evaluation():
         for start in range(0, len(array), size):
             with given:
                 x = as_input(array, np.arange(start, min(start + size, len(array))), normalisation, dtype)

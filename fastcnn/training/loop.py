@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalisation, in_use
+from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalisation, evaluation
 from ..nn.initialise import mix
 from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
@@ -24,11 +24,11 @@ from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
 from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output, shared_parameters
 from .evaluation import Measures, Metrics, checked_loss, checked_metrics, score
-from .files import StrPath
 from .history import KEYS, History
 from .interrupt import Interrupt, StoppedError, interruptible
 from .progress import progress_callback
 from .settings import described, require_like
+from .writing import StrPath
 
 
 def fit(
@@ -322,10 +322,10 @@ class Run:
     def _first_forward(self, x: np.ndarray) -> Any:
         """Return the outputs for the first inputs and take note of what they mean; ValueError: the loss takes others.
 
-        UserWarning: the loss takes others than the model in use gives, which validation measures.
+        UserWarning: the loss takes others than the model gives in eval mode, which validation measures.
         """
         prediction = answers.forward_of_training(self.model, x, self.loss)
-        with in_use():
+        with evaluation():
             self.activation = self.model.output_activation = answers.of_model(self.model, x, self.loss)
         unsuited = answers.unsuited(self.loss, self.model, self.activation)
         if unsuited and self.validation is not None:

@@ -117,8 +117,8 @@ def suffix(vector: Any) -> str:
 def lanes_below(builder: Any, count: Any, lanes: int) -> Any:
     """Mask of the lanes whose number is below `count`.
 
-    Where masks have registers of their own it is the bits of 2 ** count - 1. Elsewhere a mask is a vector, which a comparison
-    makes in three instructions, bits in ten (measured: pooling of few channels is up to 1.1 times faster).
+    Where masks have registers of their own it is the bits of 2 ** count - 1. Elsewhere a mask is a vector, which takes three
+    instructions by a comparison and ten from bits (measured: pooling of few channels gains 10 %).
     """
     full = INT64(lanes)
     clipped = builder.select(builder.icmp_signed("<", count, full), count, full)
@@ -145,6 +145,18 @@ def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
         builder.module, ir.FunctionType(ir.VoidType(), [value.type, pointer.type, INDEX, mask.type]),
         f"llvm.masked.store.{suffix(value.type)}.p0")
     builder.call(declared, [value, pointer, INDEX(4), mask])
+
+
+def _one_vector(builder: Any, vector: Any) -> Any:
+    """A vector as the value of a tile."""
+    return builder.insert_value(ir.Constant(ir.ArrayType(vector.type, 1), ir.Undefined), vector, 0)
+
+
+def _first_lanes(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, count: Any, lanes: int) -> Any:
+    """The vector array[offset : offset + count], then zeros."""
+    vector = ir.VectorType(_SCALARS[array_type.dtype], lanes)
+    pointer = vector_at(builder, array_data(context, builder, array_type, array), offset, vector)
+    return masked_load(builder, pointer, lanes_below(builder, count, lanes), vector)
 
 
 def not_below(builder: Any, value: Any, floor: Any) -> Any:
@@ -235,10 +247,7 @@ def lanes_load(typing, array, offset, count):
     tile = Tile(1, 1, array.dtype)
 
     def generate(context, builder, signature, args):
-        array, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[0], array), offset, tile.vector)
-        loaded = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), tile.vector)
-        return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), loaded, 0)
+        return _one_vector(builder, _first_lanes(context, builder, signature.args[0], *args, tile.lanes))
 
     return tile(array, types.intp, types.intp), generate
 
@@ -260,7 +269,7 @@ def lanes_fill(typing, array, value, count):
         number = context.cast(builder, value, signature.args[1], tile.element)
         filled = builder.select(lanes_below(builder, count, tile.lanes), broadcast(builder, number, tile.vector),
                                 ir.Constant(tile.vector, None))
-        return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), filled, 0)
+        return _one_vector(builder, filled)
 
     return tile(array, value, types.intp), generate
 
@@ -281,8 +290,8 @@ def integers_fill(typing, tile, value):
     integers = _integers_of(tile)
 
     def generate(context, builder, signature, args):
-        filled = broadcast(builder, context.cast(builder, args[1], signature.args[1], integers.element), integers.vector)
-        return builder.insert_value(ir.Constant(ir.ArrayType(integers.vector, 1), ir.Undefined), filled, 0)
+        number = context.cast(builder, args[1], signature.args[1], integers.element)
+        return _one_vector(builder, broadcast(builder, number, integers.vector))
 
     return integers(tile, value), generate
 
@@ -299,14 +308,10 @@ def integers_load(tile, array, offset, count):
 @integers_load.in_llvm
 def integers_load(typing, tile, array, offset, count):
     integers = _integers_of(tile)
-    stored = ir.VectorType(_SCALARS[array.dtype], tile.lanes)
 
     def generate(context, builder, signature, args):
-        _, array, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, stored)
-        loaded = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), stored)
-        return builder.insert_value(ir.Constant(ir.ArrayType(integers.vector, 1), ir.Undefined),
-                                    _converted(builder, loaded, integers.vector), 0)
+        loaded = _first_lanes(context, builder, signature.args[1], *args[1:], tile.lanes)
+        return _one_vector(builder, _converted(builder, loaded, integers.vector))
 
     return integers(tile, array, types.intp, types.intp), generate
 
@@ -353,10 +358,8 @@ def lanes_add(vector, array, offset, count):
 @lanes_add.in_llvm
 def lanes_add(typing, tile, array, offset, count):
     def generate(context, builder, signature, args):
-        value, array, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, tile.vector)
-        loaded = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), tile.vector)
-        return builder.insert_value(value, builder.fadd(builder.extract_value(value, 0), loaded), 0)
+        loaded = _first_lanes(context, builder, signature.args[1], *args[1:], tile.lanes)
+        return _one_vector(builder, builder.fadd(builder.extract_value(args[0], 0), loaded))
 
     return tile(tile, array, types.intp, types.intp), generate
 

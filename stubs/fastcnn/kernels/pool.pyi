@@ -6,7 +6,7 @@ from .arguments import Floats, Geometry, Indices
 from .jit.compile import inline_kernel, kernel, parallel_kernel
 from .lanes import fold, repeat
 from .vector.scalar import ZERO, quotient, unsigned
-from .vector.simd import integers_fill, integers_load, lanes_add, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_zero, where
+from .vector.simd import integers_fill, integers_load, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_zero, where
 class Maxima(NamedTuple):
     y: Floats
     argmax: Indices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..runtime.forks import hold_over_forks
 from ..shapes import ShapeError, integer
 from . import initialise  # whose lock is taken while parameters are made  # noqa: F401
 from .inspect.trace import input_sizes, walk
+from .mode import changed
 from .module import Layer, Module
 from .parameter import Parameter
 
@@ -18,11 +20,10 @@ _making = threading.RLock()  # one thread makes parameters, others that bring a 
 hold_over_forks(_making)
 
 
-class Deferred(Layer):
+class Lazy(Layer):
     """A layer whose parameters depend on the channels of its input: made at once, or with the first input.
 
     A subclass names the argument that may be None in `_size`, hands it to `_expect`, and makes the parameters in `_make`.
-    While they wait, `forward` is another function, so that waiting costs nothing afterwards.
     """
 
     _size = "in_channels"
@@ -47,43 +48,40 @@ class Deferred(Layer):
         for name, _ in super()._members(Parameter):
             delattr(self, name)
         setattr(self, self._size, None)
-        vars(self)["forward"] = self._first_forward
+        self.waiting = True
 
     @property
-    def waits(self) -> bool:
-        """Whether the parameters wait for the first input."""
-        return vars(self).get(self._size) is None
+    def is_built(self) -> bool:
+        """Whether the parameters are made, perhaps by a first forward that still runs."""
+        return vars(self).get(self._size) is not None
 
     def infer(self, x_shape: tuple[int, ...]) -> None:
         """Make the parameters for an input of that shape, where they wait for one."""
-        if self.waits:
+        if not self.is_built:
             self._settle(x_shape[-1] if x_shape else 0)
 
-    def _first_forward(self, x: Any, *arguments: Any, **options: Any) -> Any:
-        """Return forward(x), whose parameters are made for it; where x does not fit, they go on waiting."""
+    def _first_forward(self, run: Callable[..., Any], x: Any, *arguments: Any, **options: Any) -> Any:
+        """Return run(x) with parameters that are made for x; where x does not fit, they go on waiting."""
         with _making:
-            waited = self.waits
+            was_built = self.is_built
             self.infer(np.shape(x))
             try:
-                y = type(self).forward(self, x, *arguments, **options)
+                y = run(x, *arguments, **options)
             except Exception:
-                if waited:
+                if not was_built:
                     self._wait()
                 raise
-            self._end_waiting()
+            self.waiting = False
             return y
 
-    def _end_waiting(self) -> None:
-        if vars(self).get("forward") == self._first_forward:
-            del vars(self)["forward"]
-
-    def _settle_as(self, other: Deferred) -> None:
+    def _settle_as(self, other: Lazy) -> None:
         """Take over the parameters that another layer of the same arguments has made."""
-        vars(self).update((name, value) for name, value in vars(other).items() if name != "forward")
-        self._end_waiting()
+        made = {name: value for name, value in vars(other).items() if name not in ("forward", "backward")}
+        vars(self).update(made, waiting=False)
+        changed()
 
     def _members(self, kind: type) -> list[tuple[str, Any]]:
-        if kind is Parameter and self.waits:
+        if kind is Parameter and not self.is_built:
             raise RuntimeError(self._advice("its parameters"))
         return super()._members(kind)
 
@@ -91,7 +89,7 @@ class Deferred(Layer):
 
         def __getattr__(self, name: str) -> Any:
             """Raise AttributeError, which for a waiting layer says what to do."""
-            if name.startswith("__") or not self.waits:
+            if name.startswith("__") or self.is_built:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             raise AttributeError(self._advice(name))
 
@@ -119,5 +117,5 @@ def build(model: Module, input_shape: tuple[int, ...]) -> None:
             layer._settle_as(made[name])  # type: ignore[arg-type]
 
 
-def _waiting(model: Module) -> dict[str, Deferred]:
-    return {name: module for name, module in model.named_modules() if isinstance(module, Deferred) and module.waits}
+def _waiting(model: Module) -> dict[str, Lazy]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, Lazy) and not module.is_built}
