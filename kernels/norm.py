@@ -9,8 +9,8 @@ of x, whose number follows from the shape, are summed apart and then added in or
 depend on the number of workers. x is shifted by its first row before it is squared: the variance stays exact
 where the mean is large.
 
-For each lane, `affine` (3, width) has the centre, scale and offset of y = (x - centre) * scale + offset, and `slopes`
-(3, width) the scale, slope and offset of dx = dy * scale + (x - centre) * slope + offset.
+An array `affine` (3, width) has the arrays of `Affine`, `slopes` (3, width) those of `Slopes` behind the centre: it costs
+less to make in Python than a record of several.
 """
 
 from __future__ import annotations
@@ -72,6 +72,23 @@ class Sums(NamedTuple):
     values: Floats  # (chunks, 2, width), float64
     chunks: int
     rows: int  # values of each channel in x
+
+
+class Affine(NamedTuple):
+    """y = (x - centre) * scale + offset for each lane: arrays (width,)."""
+
+    centre: Floats
+    scale: Floats
+    offset: Floats
+
+
+class Slopes(NamedTuple):
+    """dx = dy * scale + (x - centre) * slope + offset for each lane: arrays (width,)."""
+
+    centre: Floats
+    scale: Floats
+    slope: Floats
+    offset: Floats
 
 
 class Passed(NamedTuple):
@@ -249,8 +266,7 @@ def inference(norm: Norm, mean: Floats, var: Floats, inverse_std: Floats, affine
 
 @kernel
 def _normalise(x, affine, limit, y, first, count):
-    start, width = unsigned(first), len(affine) // 3
-    centre, scale, offset = affine[:width], affine[width:2 * width], affine[2 * width:]
+    start, centre, scale, offset = unsigned(first), affine.centre, affine.scale, affine.offset
     for lane in range(unsigned(count)):
         value = (x[start + lane] - centre[lane]) * scale[lane] + offset[lane]
         y[start + lane] = limit if value < limit else value
@@ -258,8 +274,7 @@ def _normalise(x, affine, limit, y, first, count):
 
 @ordered_kernel
 def _normalise_and_add(x, affine, residual, limit, y, first, count):
-    start, width = unsigned(first), len(affine) // 3
-    centre, scale, offset = affine[:width], affine[width:2 * width], affine[2 * width:]
+    start, centre, scale, offset = unsigned(first), affine.centre, affine.scale, affine.offset
     for lane in range(unsigned(count)):
         value = ((x[start + lane] - centre[lane]) * scale[lane] + offset[lane]) + residual[start + lane]
         y[start + lane] = limit if value < limit else value
@@ -269,12 +284,13 @@ def _normalise_and_add(x, affine, residual, limit, y, first, count):
 def normalise(x: Floats, affine: Floats, residual: Floats, relu: bool, y: Floats, worker: int, workers: int) -> None:
     """y = (x - centre) * scale + offset + residual, which may be empty, or 0 where that is below 0 with `relu`."""
     width, limit = len(affine) // 3, _limit(x, relu)
+    line = Affine(affine[:width], affine[width:2 * width], affine[2 * width:])
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
         if len(residual) > 0:
-            _normalise_and_add(x, affine, residual, limit, y, first, min(width, end - first))
+            _normalise_and_add(x, line, residual, limit, y, first, min(width, end - first))
         else:
-            _normalise(x, affine, limit, y, first, min(width, end - first))
+            _normalise(x, line, limit, y, first, min(width, end - first))
 
 
 @parallel_kernel
@@ -297,10 +313,9 @@ def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats,
 
 
 @kernel
-def _gradient(x, passed, centre, slopes, dx, first, count):
+def _gradient(x, passed, slopes, dx, first, count):
     start, dy, y, limit = unsigned(first), passed.dy, passed.y, _limit(x, passed.relu)
-    width = len(centre)
-    scale, slope, offset = slopes[:width], slopes[width:2 * width], slopes[2 * width:]
+    centre, scale, slope, offset = slopes.centre, slopes.scale, slopes.slope, slopes.offset
     for lane in range(unsigned(count)):
         i = start + lane
         dx[i] = _element(dy, y, i, limit) * scale[lane] + (x[i] - centre[lane]) * slope[lane] + offset[lane]
@@ -310,9 +325,10 @@ def _gradient(x, passed, centre, slopes, dx, first, count):
 def gradient(x: Floats, passed: Passed, centre: Floats, slopes: Floats, dx: Floats, worker: int, workers: int) -> None:
     """dx = dy * scale + (x - centre) * slope + offset, with dy as far as it passes."""
     width = len(centre)
+    line = Slopes(centre, slopes[:width], slopes[width:2 * width], slopes[2 * width:])
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
-        _gradient(x, passed, centre, slopes, dx, first, min(width, end - first))
+        _gradient(x, passed, line, dx, first, min(width, end - first))
 
 
 @kernel
@@ -340,8 +356,8 @@ def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: F
     """
     lanes, own = len(sums) // (3 * workers), len(sums) // workers * worker
     shift, values = sums[own:own + lanes], sums[own + lanes:own + 3 * lanes]
-    affine = workspace[own:own + 3 * lanes]
-    scale, offset = affine[lanes:2 * lanes], affine[2 * lanes:]
+    centre, scale = workspace[own:own + lanes], workspace[own + lanes:own + 2 * lanes]
+    offset = workspace[own + 2 * lanes:own + 3 * lanes]
     C, N = len(norm.gamma), len(groups.mean) // groups.count
     size, width = len(x) // N, C // groups.count
     count = size // groups.count
@@ -361,15 +377,15 @@ def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: F
             groups.mean[part] = exact_mean
             groups.inverse_std[part] = 1 / math.sqrt((0.0 if variance < 0 else variance) + norm.eps)
             mean, factor = groups.mean[part], np.float64(groups.inverse_std[part])
-            _put(affine, first, width, mean)
+            _put(centre, first, width, mean)
             for channel in range(unsigned(first), unsigned(first + width)):
                 scale[channel] = norm.gamma[channel] * factor
                 offset[channel] = norm.beta[channel] + (mean - exact_mean) * scale[channel]
-        repeat(affine, 0, lanes, C)
+        repeat(centre, 0, lanes, C)
         repeat(scale, 0, lanes, C)
         repeat(offset, 0, lanes, C)
         for first in range(begin, end, lanes):
-            _normalise(x, affine, x.dtype.type(math.nan), y, first, min(lanes, end - first))
+            _normalise(x, Affine(centre, scale, offset), x.dtype.type(math.nan), y, first, min(lanes, end - first))
 
 
 @parallel_kernel
@@ -382,8 +398,7 @@ def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: F
     """
     lanes = len(sums) // (2 * workers)
     values, own = sums[2 * worker * lanes:2 * (worker + 1) * lanes], workspace[4 * worker * lanes:4 * (worker + 1) * lanes]
-    centre, slopes = own[:lanes], own[lanes:]
-    scale, slope, offset = own[lanes:2 * lanes], own[2 * lanes:3 * lanes], own[3 * lanes:]
+    centre, scale, slope, offset = own[:lanes], own[lanes:2 * lanes], own[2 * lanes:3 * lanes], own[3 * lanes:]
     x, gamma, groups, passed = forward.x, forward.gamma, forward.groups, Passed(dy, None, False)
     C, N = len(gamma), len(forward.mean) // groups
     size, width = len(dy) // N, C // groups
@@ -411,7 +426,7 @@ def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: F
         repeat(slope, 0, lanes, C)
         repeat(offset, 0, lanes, C)
         for first in range(begin, end, lanes):
-            _gradient(x, passed, centre, slopes, dx, first, min(lanes, end - first))
+            _gradient(x, passed, Slopes(centre, scale, slope, offset), dx, first, min(lanes, end - first))
 
 
 @kernel

@@ -32,6 +32,15 @@ class Sums(NamedTuple):
     values: Floats
     chunks: int
     rows: int
+class Affine(NamedTuple):
+    centre: Floats
+    scale: Floats
+    offset: Floats
+class Slopes(NamedTuple):
+    centre: Floats
+    scale: Floats
+    slope: Floats
+    offset: Floats
 class Passed(NamedTuple):
     dy: Floats
     y: Floats
