@@ -1,12 +1,11 @@
 # Written by `python -m tests.stubs`.
 from typing import Any
-import math
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.scalar import unsigned
-from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_not_below, lanes_of, lanes_store
-from ..vector.strips import entries, lanes_multiply_add, pixels_at, pixels_load, pixels_multiply_add, pixels_start, pixels_store, taps_at, taps_load, taps_multiply_add, taps_store
+from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_not_below, lanes_of, lanes_store, lanes_zero
+from ..vector.strips import entries, lanes_multiply_add, pixels_at, pixels_load, pixels_multiply_add, pixels_relu, pixels_start, pixels_store, taps_at, taps_load, taps_multiply_add, taps_store
 from ..vector.tile import tile_prefetch
 BAND: int
 CHANNELS: int
@@ -39,7 +38,6 @@ class Operands(NamedTuple):
     x: Floats
     weight: Floats
     epilogue: Epilogue
-    lowest: float
     y: Floats
 class Gradients(NamedTuple):
     x: Floats
