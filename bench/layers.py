@@ -30,7 +30,7 @@ def _contest(name: str, shape: Shape, ours: Callable[..., Any], peer: Callable[.
     peers = {layout: _peer(peer, shape, arrays, layout) for layout in LAYOUTS}
     geometry = {"stride": shape.stride, "padding": shape.padding, "dilation": shape.dilation, "groups": shape.groups}
     x, weight, _ = arrays
-    kind = functional.conv.algorithm_of(x.shape, weight.shape, **geometry)
+    kind = functional.conv.choose(x.shape, weight.shape, **geometry).name
     return Contest(name, partial(ours, *arrays, **geometry), peers, shape.flops, lambda y: y.permute(axes).numpy(), kind,
                    shape.is_wide)
 

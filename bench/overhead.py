@@ -22,7 +22,7 @@ _ROUNDS = 300
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "Conv2D, direct": (lambda: nn.Conv2D(2, 3, 3), (1, 4, 4, 2)),
     "Conv2D, 1x1": (lambda: nn.Conv2D(2, 3, 1), (1, 4, 4, 2)),
-    "Conv2D, narrow": (lambda: nn.Conv2D(1, 2, 3), (1, 4, 22, 1)),
+    "Conv2D, few channels": (lambda: nn.Conv2D(1, 2, 3), (1, 4, 22, 1)),
     "Conv2D, winograd": (lambda: nn.Conv2D(16, 16, 3, padding=1), (1, 4, 4, 16)),
     "Conv2D, depthwise": (lambda: nn.Conv2D(2, 2, 3, groups=2), (1, 4, 4, 2)),
     "Linear": (lambda: nn.Linear(4, 5), (1, 4)),

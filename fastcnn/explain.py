@@ -1,4 +1,4 @@
-"""Looking into a network in use: what its layers give, which pixels an answer depends on, which regions speak for it.
+"""Looking into a network: what its layers give, which pixels an answer depends on, which regions speak for it.
 
 Each works on a copy of the model in eval mode, so that the model keeps its gradients and statistics.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .nn import Module, inference
-from .nn.inspect.trace import watched
+from .nn.inspect.trace import traced
 from .nn.pool import _Pool2D
 from .shapes import Caller, ShapeError, integer, suggestion
 from .training.batches import as_input, checked_images, input_dtype, warn_of_range
@@ -38,8 +38,8 @@ def outputs_of(function: str, model: Module, images: Any) -> dict[str, np.ndarra
         outputs[name] = np.array(y)  # layers use their memory again
         return y
 
-    with inference(), Caller(function, f"images have shape {x.shape}"):
-        watched(used, keep).forward(x)
+    with inference(), traced(used, keep), Caller(function, f"images have shape {x.shape}"):
+        used.forward(x)
     return outputs
 
 
@@ -84,10 +84,10 @@ def grad_cam(
         gradients[name] = np.array(dy)
         return backward(dy)
 
-    twin = watched(used, keep, keep_gradient)
-    with Caller("grad_cam", f"images have shape {x.shape}"):
-        scores = twin.forward(x)
-    twin.backward(_one_hot("grad_cam", scores, target))
+    with traced(used, keep, keep_gradient):
+        with Caller("grad_cam", f"images have shape {x.shape}"):
+            scores = used.forward(x)
+        used.backward(_one_hot("grad_cam", scores, target))
     chosen = next(reversed(maps), None) if layer is None else layer
     if chosen is None or chosen not in maps:
         raise ValueError(f"grad_cam: layer is {layer!r}, expected one that gives images: {', '.join(maps) or 'none here'}"

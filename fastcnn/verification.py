@@ -26,6 +26,7 @@ from unittest import mock
 import numpy as np
 
 from . import functional, reference
+from .functional.conv import problem
 from .kernels.jit import threads
 from .registry import LINEAR, ROWS, Arguments, Case, Draw, Fault, Row
 from .runtime import buffers
@@ -42,6 +43,8 @@ GUARD, GUARDED = 512, 0xA5
 # Drawn cases of a row that `fastcnn verify` looks at where no number is given; the tests look at more.
 FEW, USUAL = 10, 100
 _DRAWN = "drawn "
+# Operations whose cases can be said by the word of a convolution.
+SHAPED = "conv2d", "conv2d_backward"
 
 Results = dict[str, Any]
 Each = Callable[[np.ndarray], np.ndarray]
@@ -142,6 +145,22 @@ def drawn_case(row: Row, number: int) -> Case:
     """Draw the case of a row that belongs to a number."""
     assert row.drawer is not None, f"{row.name} has no drawer"
     return Case(f"{_DRAWN}{number}", row.drawer(Random(f"{row.name} {number}")), telling=False)
+
+
+def shaped_case(row: Row, text: str) -> Case:
+    """Return the case of a row of convolution that a word says, as a plan prints it; ShapeError: it is none."""
+    given = problem.parse(text)
+    return Case(text, {"x": given.x, "weight": given.weight, **given.geometry}, telling=False)
+
+
+def shaped(row: Row, text: str) -> Iterator[Trial]:
+    """Give the trials of a convolution that a word says, for a row of convolution whose algorithm fits it."""
+    if row.operation not in SHAPED:
+        return
+    case, window = shaped_case(row, text), problem.parse(text).window("verify")
+    if row.algorithm is None or row.algorithm in [one.name for one in functional.conv.candidates(window) if one.fit]:
+        for check in ["integers"] * row.exact + ["normal", "workers"] + _differentiated(row):
+            yield from (Trial(row, case, check, dtype) for dtype in FLOAT_TYPES[check in ("gradient", "adjoint"):])
 
 
 def drawn(row: Row, numbers: Iterable[int]) -> Iterator[Trial]:
@@ -671,12 +690,13 @@ class Report:
 
 
 def run(progress: Callable[[Outcome], object] = print, fail: Callable[[str], object] = print, *,
-        rows: tuple[Row, ...] = ROWS, everything: bool = False, cases: int | None = None) -> Report:
+        rows: tuple[Row, ...] = ROWS, everything: bool = False, cases: int | None = None,
+        shape: str | None = None) -> Report:
     """Make a representative part of the checks, or `everything` that the test makes.
 
     `cases` is how many drawn cases of each row are tried, in both element types; None means a few in float32, or as many as
-    the test tries. `fail` gets what each failure says, at once; `progress` each row's outcome when it is done, or ended by
-    Ctrl-C.
+    the test tries. `shape`, the word of a convolution, is tried alone, in the rows of convolution. `fail` gets what each
+    failure says, at once; `progress` each row's outcome when it is done, or ended by Ctrl-C.
     """
     start = time.perf_counter()
     usual = range(USUAL) if everything else range(0, 2 * FEW, 2)
@@ -684,8 +704,12 @@ def run(progress: Callable[[Outcome], object] = print, fail: Callable[[str], obj
     outcomes = []
     for row in rows:
         named = checks_of(row) if everything else representative(row)
+        checks = itertools.chain(named, drawn(row, numbers)) if shape is None else shaped(row, shape)
+        first = next(checks, None)
+        if first is None:  # a row of another operation than the shape's, or an algorithm that does not fit it
+            continue
         with _outcome(row.name, progress) as outcome:
-            _make(itertools.chain(named, drawn(row, numbers)), outcome, fail)
+            _make(itertools.chain([first], checks), outcome, fail)
         outcomes.append(outcome)
     return Report(outcomes, time.perf_counter() - start)
 
@@ -734,4 +758,6 @@ def repeat(row: str, case: str, check: str, dtype: str) -> float:
     for one in itertools.chain.from_iterable(map(checks_of, known)):
         if one.names == wanted:
             return one.run()
+    if known and known[0].operation in SHAPED and check in CHECKS:
+        return Trial(known[0], shaped_case(known[0], case), check, dtype).run()
     raise ValueError(f"repeat: no check {wanted!r}, expected names as a failure prints them")

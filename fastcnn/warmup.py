@@ -20,7 +20,7 @@ from .kernels.jit.notice import notice
 _CLEAR = "\r\x1b[2K"
 
 
-class Compilation(event.Listener):
+class Compilation(event.Listener):  # type: ignore[misc]
     """Listens to Numba: how many kernels were compiled, in how many seconds; what they call is compiled with them."""
 
     def __init__(self, silent: bool = False) -> None:

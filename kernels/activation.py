@@ -4,11 +4,14 @@ An activation is written as a function of one element, which a decorator turns i
 Formulas and sources: fastcnn/reference/activation.py.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 
 from . import elementary
+from .arguments import Floats
 from .elementary import exp, exp_or_zero, exp_to_one, log1p_unit, log_from_one, normal_density, normal_distribution
 from .jit.compile import inline_kernel, interleaved_kernel, kernel, parallel_kernel
 from .vector.rows import rows_at, rows_fill, rows_largest, rows_load, rows_spread, rows_store, rows_sum, rows_together
@@ -17,7 +20,7 @@ from .vector.simd import lanes_of
 
 THREE, SIX = np.float32(3), np.float32(6)
 _selu_scale = constant(1.0507009873554805, 1.0507009873554805)
-_selu_floor = constant(1.0507009873554805 * 1.6732632423543772, 1.0507009873554805 * 1.6732632423543772)
+_selu_scale_alpha = constant(1.0507009873554805 * 1.6732632423543772, 1.0507009873554805 * 1.6732632423543772)
 
 
 def named(function, name):
@@ -31,7 +34,7 @@ def _forward(scalar):
     name = scalar.__name__
     of_element = inline_kernel(named(scalar, f"{name}_of_element"))
 
-    def loop(x, y, parameter, worker, workers):
+    def loop(x: Floats, y: Floats, parameter: float, worker: int, workers: int) -> None:
         constant = x.dtype.type(parameter)
         for i in positions(len(x), worker, workers):
             y[i] = of_element(x[i], constant)
@@ -44,7 +47,7 @@ def _backward(scalar):
     name = scalar.__name__
     of_element = inline_kernel(named(scalar, f"{name}_of_element"))
 
-    def loop(dy, saved, dx, parameter, worker, workers):
+    def loop(dy: Floats, saved: Floats, dx: Floats, parameter: float, worker: int, workers: int) -> None:
         constant = dy.dtype.type(parameter)
         for i in positions(len(dy), worker, workers):
             dx[i] = of_element(dy[i], saved[i], constant)
@@ -59,7 +62,7 @@ def relu(x, _):
 
 
 @parallel_kernel
-def rectify(y, worker, workers):
+def rectify(y: Floats, worker: int, workers: int) -> None:
     """ReLU in place: with two names for one array, the loop of `relu` would not vectorise."""
     for i in positions(len(y), worker, workers):
         y[i] = ZERO if y[i] < ZERO else y[i]
@@ -160,13 +163,13 @@ def silu_backward(dy, x, _):
 @_forward
 def selu(x, _):
     """x above zero, else alpha (exp(x) - 1), times a scale."""
-    return _selu_scale(x) * x if x > ZERO else _selu_floor(x) * elementary.expm1(ZERO if x > ZERO else x)
+    return _selu_scale(x) * x if x > ZERO else _selu_scale_alpha(x) * elementary.expm1(ZERO if x > ZERO else x)
 
 
 @_backward
 def selu_backward(dy, y, _):
     """y' is the scale above zero, else y + scale alpha."""
-    return dy * (y + _selu_floor(y)) if y <= ZERO else dy * _selu_scale(y)
+    return dy * (y + _selu_scale_alpha(y)) if y <= ZERO else dy * _selu_scale(y)
 
 
 @_forward
@@ -209,7 +212,7 @@ def mish_backward(dy, x, _):
 
 
 @interleaved_kernel
-def softplus(x, y, beta, threshold, worker, workers):
+def softplus(x: Floats, y: Floats, beta: float, threshold: float, worker: int, workers: int) -> None:
     """y = log(1 + exp(beta x)) / beta, and x where beta x is above the threshold."""
     factor, inverse, limit = x.dtype.type(beta), x.dtype.type(1 / beta), x.dtype.type(threshold)
     for i in positions(len(x), worker, workers):
@@ -219,7 +222,8 @@ def softplus(x, y, beta, threshold, worker, workers):
 
 
 @interleaved_kernel
-def softplus_backward(dy, x, dx, beta, threshold, worker, workers):
+def softplus_backward(dy: Floats, x: Floats, dx: Floats, beta: float, threshold: float,
+                      worker: int, workers: int) -> None:
     """dx = dy sigmoid(beta x), and dy where beta x is above the threshold."""
     factor, limit = x.dtype.type(beta), x.dtype.type(threshold)
     for i in positions(len(x), worker, workers):
@@ -228,7 +232,7 @@ def softplus_backward(dy, x, dx, beta, threshold, worker, workers):
 
 
 @parallel_kernel
-def prelu(x, slope, y, worker, workers):
+def prelu(x: Floats, slope: Floats, y: Floats, worker: int, workers: int) -> None:
     """y = x above zero, else slope * x; slope (width,) repeats those of the channels along runs of whole pixels."""
     width = len(slope)
     begin, end = runs(len(x), width, worker, workers)
@@ -240,7 +244,8 @@ def prelu(x, slope, y, worker, workers):
 
 
 @parallel_kernel
-def prelu_backward(dy, x, slope, dx, sums, chunks, worker, workers):
+def prelu_backward(dy: Floats, x: Floats, slope: Floats, dx: Floats, sums: Floats, chunks: int,
+                   worker: int, workers: int) -> None:
     """dx = dy above zero, else slope * dy; sums (chunks, width) = sum of dy x below zero, for each lane."""
     width = len(slope)
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
@@ -272,7 +277,7 @@ def largest(x, rows, K):
 
 
 @parallel_kernel
-def softmax(x, y, K, worker, workers):
+def softmax(x: Floats, y: Floats, K: int, worker: int, workers: int) -> None:
     """y = exp(x) / sum of exp(x) in each row of x, y (N, K), shifted by the row's maximum."""
     N, lanes = len(x) // K, lanes_of(x)
     begin, end = N * worker // workers, N * (worker + 1) // workers
@@ -290,7 +295,7 @@ def softmax(x, y, K, worker, workers):
 
 
 @parallel_kernel
-def softmax_backward(dy, y, dx, K, worker, workers):
+def softmax_backward(dy: Floats, y: Floats, dx: Floats, K: int, worker: int, workers: int) -> None:
     """dx = y (dy - <dy, y>) in each row of dy, y, dx (N, K); little arithmetic, for which row after row is faster."""
     N = len(y) // K
     for n in range(N * worker // workers, N * (worker + 1) // workers):
@@ -311,7 +316,7 @@ def sum_of_exp(x, rows, K, shift):
 
 
 @parallel_kernel
-def log_softmax(x, y, K, worker, workers):
+def log_softmax(x: Floats, y: Floats, K: int, worker: int, workers: int) -> None:
     """y = x - log of the sum of exp(x) in each row of x, y (N, K), shifted by the row's maximum."""
     N, lanes = len(x) // K, lanes_of(x)
     begin, end = N * worker // workers, N * (worker + 1) // workers
@@ -324,7 +329,7 @@ def log_softmax(x, y, K, worker, workers):
 
 
 @parallel_kernel
-def log_softmax_backward(dy, y, dx, K, worker, workers):
+def log_softmax_backward(dy: Floats, y: Floats, dx: Floats, K: int, worker: int, workers: int) -> None:
     """dx = dy - exp(y) sum(dy) in each row of dy, y, dx (N, K)."""
     N, lanes = len(y) // K, lanes_of(y)
     begin, end = N * worker // workers, N * (worker + 1) // workers

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64, contiguous; flat where a kernel says nothing else
 Integers: TypeAlias = NDArray[np.int64]
+Indices: TypeAlias = NDArray[np.int32]  # positions of pixels in an image, -1 for none
 Bytes: TypeAlias = NDArray[np.uint8]
+Booleans: TypeAlias = NDArray[np.bool_]
 Geometry: TypeAlias = NDArray[np.void]  # one record (1,) of integers, such as those of a window
 Width: TypeAlias = tuple[int, ...]  # an element for each vector of a tile's row: its length chooses among compiled tiles
 

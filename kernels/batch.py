@@ -1,9 +1,35 @@
 """Batches of normalised images out of a data set of bytes, as they are or changed at random."""
 
-import math
+from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
+from .arguments import Bytes, Floats, Geometry, Integers
 from .jit.compile import inline_kernel, kernel, parallel_kernel
 from .vector.scalar import ONE, ZERO, unsigned
+
+
+class Colours(NamedTuple):
+    """How values become a batch: those below `low` or above `high` are cut off, the result is value * scale + offset.
+
+    scale and offset repeat with their own length.
+    """
+
+    scale: Floats
+    offset: Floats
+    low: float
+    high: float
+
+
+class Picks(NamedTuple):
+    """What becomes an image of the batch: the image at an index, changed as a record says.
+
+    Both have one element for each image of the batch; where any is mixed, those of the partners follow.
+    """
+
+    index: Integers
+    changes: Geometry  # records of functional.batch.CHANGE
 
 
 @kernel
@@ -17,7 +43,8 @@ def _normalise(images, source, scale, offset, batch, target, count):
 
 
 @parallel_kernel
-def gather(images, index, pixels, scale, offset, batch, worker, workers):
+def gather(images: Bytes, index: Integers, pixels: int, scale: Floats, offset: Floats, batch: Floats, worker: int,
+           workers: int) -> None:
     """batch (N, pixels) = images[index] * scale + offset, for images (M, pixels) of bytes."""
     N = len(index)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
@@ -29,28 +56,28 @@ def gather(images, index, pixels, scale, offset, batch, worker, workers):
 
 
 @kernel
-def _blacken(scratch, framed, H, W, C, offset):
-    """Make all that is framed black."""
-    period, count = len(offset), (H + 2) * (W + 2) * C
+def _blacken(workspace, framed, count, offset):
+    """Make `count` elements of a frame black."""
+    period = len(offset)
     for first in range(0, count, period):
         write = unsigned(framed + first)
         for i in range(unsigned(min(period, count - first))):
-            scratch[write + i] = offset[i]
+            workspace[write + i] = offset[i]
 
 
 @kernel
-def _colour(images, source, H, W, C, change, low, high, scale, offset, scratch, framed):
+def _colour(images, source, size, change, colours, workspace, framed):
     """The inside of the frame = an image with brightness and contrast changed, normalised."""
-    real = scratch.dtype.type
-    gain, lift, least, most = real(change.gain), real(change.lift), real(low), real(high)
-    period, width = len(scale), W * C
-    for p in range(H):
-        row, inside = source + p * width, framed + ((p + 1) * (W + 2) + 1) * C
+    real, scale, offset = workspace.dtype.type, colours.scale, colours.offset
+    gain, lift, least, most = real(change.gain), real(change.lift), real(colours.low), real(colours.high)
+    period, width = len(scale), size.W * size.C
+    for p in range(size.H):
+        row, inside = source + p * width, framed + ((p + 1) * (size.W + 2) + 1) * size.C
         for first in range(0, width, period):
             read, write = unsigned(row + first), unsigned(inside + first)
             for i in range(unsigned(min(period, width - first))):
                 value = real(images[read + i]) * gain + lift
-                scratch[write + i] = min(max(value, least), most) * scale[i] + offset[i]
+                workspace[write + i] = min(max(value, least), most) * scale[i] + offset[i]
 
 
 @inline_kernel
@@ -62,24 +89,24 @@ def _is_move(change):
 
 
 @kernel
-def _copy(scratch, source, target, count):
+def _copy(workspace, source, target, count):
     """Copy `count` elements."""
     read, write = unsigned(source), unsigned(target)
     for i in range(unsigned(count)):
-        scratch[write + i] = scratch[read + i]
+        workspace[write + i] = workspace[read + i]
 
 
 @kernel
-def _copy_mirrored(scratch, source, C, target, count):
+def _copy_mirrored(workspace, source, C, target, count):
     """Copy `count` pixels that lie from right to left, the first of them at `source`."""
     for q in range(count):
         read, write = unsigned(source - q * C), unsigned(target + q * C)
         for c in range(unsigned(C)):
-            scratch[write + c] = scratch[read + c]
+            workspace[write + c] = workspace[read + c]
 
 
 @kernel
-def _move(scratch, framed, H, W, C, change, image):
+def _move(workspace, framed, H, W, C, change, image):
     """Take pixels that lie shift[0] rows and shift[1] columns away, perhaps mirrored.
 
     Columns before `first` and from `last` on come from outside: they are those of the first framed row, which is black.
@@ -90,21 +117,21 @@ def _move(scratch, framed, H, W, C, change, image):
     for p in range(H):
         row = framed + (min(max(p + down + 1, 0), H + 1) * (W + 2) + 1) * C
         target = image + p * W * C
-        _copy(scratch, framed, target, first * C)
+        _copy(workspace, framed, target, first * C)
         if mirrored:
-            _copy_mirrored(scratch, row + (right + W - 1 - first) * C, C, target + first * C, last - first)
+            _copy_mirrored(workspace, row + (right + W - 1 - first) * C, C, target + first * C, last - first)
         else:
-            _copy(scratch, row + (right + first) * C, target + first * C, (last - first) * C)
-        _copy(scratch, framed, target + last * C, (W - last) * C)
+            _copy(workspace, row + (right + first) * C, target + first * C, (last - first) * C)
+        _copy(workspace, framed, target + last * C, (W - last) * C)
 
 
 @kernel
-def _warp(scratch, framed, H, W, C, change, image):
+def _warp(workspace, framed, H, W, C, change, image):
     """Take what lies at the places matrix @ (p, q) + shift, by bilinear interpolation.
 
     A place beyond the black border is as black as the border itself.
     """
-    real, matrix = scratch.dtype.type, change.matrix
+    real, matrix = workspace.dtype.type, change.matrix
     middle, centre = (H - 1) / 2, (W - 1) / 2
     pixel, line = unsigned(C), unsigned((W + 2) * C)
     for p in range(H):
@@ -118,13 +145,13 @@ def _warp(scratch, framed, H, W, C, change, image):
             up, left = ONE - down, ONE - right
             read, write = unsigned(framed + (row * (W + 2) + column) * C), unsigned(image + (p * W + q) * C)
             for c in range(read, read + pixel):  # from 0, LLVM would make vectors of these few steps, at thrice the time
-                upper = scratch[c] * left + scratch[c + pixel] * right
-                lower = scratch[c + line] * left + scratch[c + line + pixel] * right
-                scratch[write + c - read] = upper * up + lower * down
+                upper = workspace[c] * left + workspace[c + pixel] * right
+                lower = workspace[c + line] * left + workspace[c + line + pixel] * right
+                workspace[write + c - read] = upper * up + lower * down
 
 
 @kernel
-def _cut(scratch, H, W, C, change, image):
+def _cut(workspace, H, W, C, change, image):
     """Set the part of a hole that lies in the image to zero, which is the mean."""
     hole = change.hole
     left = min(max(hole[2], 0), W)
@@ -132,37 +159,36 @@ def _cut(scratch, H, W, C, change, image):
     for p in range(max(hole[0], 0), min(hole[1], H)):
         row = image + p * W * C
         for i in range(unsigned(row + left * C), unsigned(row + right * C)):
-            scratch[i] = ZERO
+            workspace[i] = ZERO
 
 
 @kernel
-def _add(scratch, image, share, batch, target, count, first):
+def _add(workspace, image, share, batch, target, count, first):
     """batch = share * image, or that much more where it is not the first."""
     read, write = unsigned(image), unsigned(target)
     for i in range(unsigned(count)):
         before = ZERO if first else batch[write + i]
-        batch[write + i] = before + scratch[read + i] * share
+        batch[write + i] = before + workspace[read + i] * share
 
 
 @parallel_kernel
-def augment(images, index, H, W, C, changes, low, high, scale, offset, scratch, batch, worker, workers):
-    """batch (N, H, W, C) = images[index] changed as `changes` say, normalised.
-
-    index and changes have one element for each image of the batch; where any is mixed, those of the partners follow.
-    Values before normalisation stay from low to high. scratch has room for a framed image and an image of each worker.
-    """
+def augment(images: Bytes | Floats, picks: Picks, sizes: Geometry, colours: Colours, workspace: Floats, batch: Floats,
+            worker: int, workers: int) -> None:
+    """batch (N, H, W, C) = picked images, changed and normalised. Workspace: a framed image and an image of each worker."""
+    size, changes = sizes[0], picks.changes
+    H, W, C = size.H, size.W, size.C
     pixels, room = H * W * C, (H + 2) * (W + 2) * C
     framed = worker * (room + pixels)
     image, N = framed + room, len(batch) // pixels
-    _blacken(scratch, framed, H, W, C, offset)
+    _blacken(workspace, framed, room, colours.offset)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         share = batch.dtype.type(changes[n].share)
         for m in range(n, n + 1 if share == ONE else n + N + 1, N):  # the image, then its partner
             change = changes[m]
-            _colour(images, index[m] * pixels, H, W, C, change, low, high, scale, offset, scratch, framed)
+            _colour(images, picks.index[m] * pixels, size, change, colours, workspace, framed)
             if _is_move(change):
-                _move(scratch, framed, H, W, C, change, image)
+                _move(workspace, framed, H, W, C, change, image)
             else:
-                _warp(scratch, framed, H, W, C, change, image)
-            _cut(scratch, H, W, C, change, image)
-            _add(scratch, image, share if m == n else ONE - share, batch, n * pixels, pixels, m == n)
+                _warp(workspace, framed, H, W, C, change, image)
+            _cut(workspace, H, W, C, change, image)
+            _add(workspace, image, share if m == n else ONE - share, batch, n * pixels, pixels, m == n)

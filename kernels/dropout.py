@@ -3,6 +3,9 @@
 Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3.
 """
 
+from __future__ import annotations
+
+from .arguments import Booleans, Floats
 from .jit.compile import inline_kernel, parallel_kernel
 from .vector.scalar import ZERO, positions, unsigned
 
@@ -26,7 +29,7 @@ def philox(block, key0, key1):
 
 
 @parallel_kernel
-def dropout_mask(mask, key0, key1, threshold, worker, workers):
+def dropout_mask(mask: Booleans, key0: int, key1: int, threshold: int, worker: int, workers: int) -> None:
     """mask[i] = word i % 4 of block i // 4 is at least `threshold`; mask is as long as whole blocks."""
     word0, word1, limit = unsigned(key0), unsigned(key1), unsigned(threshold)
     for block in positions(len(mask) // 4, worker, workers):
@@ -39,7 +42,7 @@ def dropout_mask(mask, key0, key1, threshold, worker, workers):
 
 
 @parallel_kernel
-def dropout(x, mask, scale, y, worker, workers):
+def dropout(x: Floats, mask: Booleans, scale: float, y: Floats, worker: int, workers: int) -> None:
     """y = x * scale where the mask kept the element, else 0: forward and, with dy for x, backward."""
     factor = x.dtype.type(scale)
     for i in positions(len(x), worker, workers):
@@ -47,7 +50,7 @@ def dropout(x, mask, scale, y, worker, workers):
 
 
 @parallel_kernel
-def dropout2d(x, pixels, C, mask, scale, y, worker, workers):
+def dropout2d(x: Floats, pixels: int, C: int, mask: Booleans, scale: float, y: Floats, worker: int, workers: int) -> None:
     """y = x * scale where mask (N, C) kept the channel of x (N, pixels, C), else 0."""
     factor = x.dtype.type(scale)
     rows = len(x) // C

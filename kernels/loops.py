@@ -12,14 +12,21 @@ of the output: each element is written by one thread, and its sum has one order 
 NUMBA_DISABLE_JIT=1 in the environment all of it runs as plain Python, for a debugger.
 """
 
+from __future__ import annotations
+
+from typing import TypeAlias
+
 import numpy as np
 from numba import prange
 
+from .arguments import Floats, Indices
 from .jit.compile import njit
+
+Pair: TypeAlias = tuple[int, int]
 
 
 @njit(parallel=True)
-def conv2d(x, weight, bias, stride, padding, dilation, y):
+def conv2d(x: Floats, weight: Floats, bias: Floats, stride: Pair, padding: Pair, dilation: Pair, y: Floats) -> None:
     """y[n, p, q, g, k] = bias[g, k] + sum over r, s, c of x[n, h, w, g, c] weight[r, s, c, g, k].
 
     padding = (top, left). Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016.
@@ -45,7 +52,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, y):
 
 
 @njit(parallel=True)
-def conv2d_backward_input(dy, weight, stride, padding, dilation, dx):
+def conv2d_backward_input(dy: Floats, weight: Floats, stride: Pair, padding: Pair, dilation: Pair, dx: Floats) -> None:
     """dx[n, h, w, g, c] = sum over k, and over the p, q, r, s that meet (h, w), of dy[n, p, q, g, k] weight[r, s, c, g, k].
 
     The loops are those of `conv2d`: each of its products sends dy back to the pixel that it came from.
@@ -70,7 +77,7 @@ def conv2d_backward_input(dy, weight, stride, padding, dilation, dx):
 
 
 @njit(parallel=True)
-def conv2d_backward_weight(dy, x, stride, padding, dilation, dweight):
+def conv2d_backward_weight(dy: Floats, x: Floats, stride: Pair, padding: Pair, dilation: Pair, dweight: Floats) -> None:
     """dweight[r, s, c, g, k] = sum over n, p, q of x[n, h, w, g, c] dy[n, p, q, g, k]. padding = (top, left)."""
     N, P, Q, G, K = dy.shape            # dy (N, P, Q, G, K)
     N, H, W, G, C = x.shape             # x (N, H, W, G, C)
@@ -93,7 +100,8 @@ def conv2d_backward_weight(dy, x, stride, padding, dilation, dweight):
 
 
 @njit(parallel=True)
-def max_pool2d(x, kernel_size, stride, padding, dilation, y, argmax):
+def max_pool2d(x: Floats, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, y: Floats,
+               argmax: Indices) -> None:
     """y[n, p, q, c] = max over r, s of x[n, h, w, c], and argmax = h W + w where it lies; -inf and -1 in padding alone.
 
     The first of several maxima counts, NaN is the largest. padding = (top, left).
@@ -120,7 +128,7 @@ def max_pool2d(x, kernel_size, stride, padding, dilation, y, argmax):
 
 
 @njit(parallel=True)
-def max_pool2d_backward(dy, argmax, dx):
+def max_pool2d_backward(dy: Floats, argmax: Indices, dx: Floats) -> None:
     """dx[n, h, w, c] = sum over the p, q whose argmax is h W + w of dy[n, p, q, c]; an argmax of -1 is no pixel."""
     N, _, W, C = dx.shape               # dx (N, H, W, C)
     _, P, Q, _ = dy.shape               # dy and argmax (N, P, Q, C)
@@ -135,7 +143,8 @@ def max_pool2d_backward(dy, argmax, dx):
 
 
 @njit(parallel=True)
-def avg_pool2d(x, kernel_size, stride, padding, count_include_pad, y):
+def avg_pool2d(x: Floats, kernel_size: Pair, stride: Pair, padding: tuple[Pair, Pair], count_include_pad: bool,
+               y: Floats) -> None:
     """y[n, p, q, c] = sum over r, s of x[n, h, w, c] / how many elements of the window count.
 
     Pixels count, and padding with count_include_pad; nothing beyond the padding. padding = ((top, bottom), (left, right)).
@@ -162,7 +171,8 @@ def avg_pool2d(x, kernel_size, stride, padding, count_include_pad, y):
 
 
 @njit(parallel=True)
-def avg_pool2d_backward(dy, kernel_size, stride, padding, count_include_pad, dx):
+def avg_pool2d_backward(dy: Floats, kernel_size: Pair, stride: Pair, padding: tuple[Pair, Pair], count_include_pad: bool,
+                        dx: Floats) -> None:
     """dx[n, h, w, c] = sum over the windows that see pixel (h, w) of dy[n, p, q, c] / how many elements of each count.
 
     What counts is said in `avg_pool2d`. padding = ((top, bottom), (left, right)).
@@ -193,7 +203,7 @@ def avg_pool2d_backward(dy, kernel_size, stride, padding, count_include_pad, dx)
 
 
 @njit(parallel=True)
-def batch_norm_statistics(x, mean, variance):
+def batch_norm_statistics(x: Floats, mean: Floats, variance: Floats) -> None:
     """mean = sum of x / M, variance = sum of (x - mean)^2 / M, over the M values of each channel."""
     M, C = x.shape                      # x (M, C): the rows are the pixels of all images
     for c in prange(C):                 # mean and variance (C,), float64
@@ -208,7 +218,7 @@ def batch_norm_statistics(x, mean, variance):
 
 
 @njit(parallel=True)
-def batch_norm(x, gamma, beta, mean, inverse_std, y):
+def batch_norm(x: Floats, gamma: Floats, beta: Floats, mean: Floats, inverse_std: Floats, y: Floats) -> None:
     """y = (x - mean) inverse_std gamma + beta, where inverse_std = 1 / sqrt(variance + eps).
 
     Ioffe and Szegedy, "Batch Normalization", ICML 2015, section 3.
@@ -220,7 +230,8 @@ def batch_norm(x, gamma, beta, mean, inverse_std, y):
 
 
 @njit(parallel=True)
-def batch_norm_backward(dy, x, gamma, saved, training, dgamma, dbeta, dx):
+def batch_norm_backward(dy: Floats, x: Floats, gamma: Floats, saved: tuple[Floats, Floats], training: bool, dgamma: Floats,
+                        dbeta: Floats, dx: Floats) -> None:
     """dgamma = sum of dy z, dbeta = sum of dy, where z = (x - mean) inverse_std and saved = (mean, inverse_std).
 
     dx = gamma inverse_std (dy - dbeta / M - z dgamma / M) in training, where mean and variance depend on x too;

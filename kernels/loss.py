@@ -3,15 +3,19 @@
 Each worker writes the losses of its own rows or chunks; these are added in order afterwards.
 """
 
+from __future__ import annotations
+
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from .activation import largest, named, row, sum_of_exp
+from .arguments import Floats, Integers
 from .elementary import exp_or_zero, exp_to_one, log1p_unit, log_from_one, sigmoid
 from .jit.compile import inline_kernel, parallel_kernel
 from .vector.rows import (
-    column_pick,
+    column_load,
     rows_at,
     rows_fill,
     rows_load,
@@ -19,22 +23,41 @@ from .vector.rows import (
     rows_store,
     rows_sum,
     rows_together,
-    rows_weigh,
 )
 from .vector.scalar import HALF, ONE, TWO, ZERO, positions, unsigned
-from .vector.simd import lanes_of, lanes_store
+from .vector.simd import lanes_of, lanes_store, where
 
 CHUNK = 4096  # elements whose losses are added up by one worker
 
 
+class Classes(NamedTuple):
+    """What the classes count: `weight` (K,), and `smoothing`, the share of each target that goes to all of them alike.
+
+    A row whose label is `ignored` counts for nothing.
+    """
+
+    weight: Floats
+    smoothing: float
+    ignored: int
+
+
 @inline_kernel
-def _entropy_of_labels(logits, first, last, labels, ignored, weight, rest, share_of_all, scale, losses, dlogits):
+def _product(weight, value):
+    """weight * value, but 0 where the weight is 0."""
+    return where(weight != ZERO, weight * value, ZERO)
+
+
+@inline_kernel
+def _entropy_of_labels(logits, first, last, labels, classes, scale, losses, dlogits):
     """Losses of rows first to last - 1, -sum(target * log_softmax(logits)), and their gradient.
 
-    The target is weight * share_of_all, and weight * rest more at the label.
+    The target is weight * smoothing / K, and weight * (1 - smoothing) more at the label.
     """
-    K, lanes, rows = len(weight), lanes_of(logits), rows_at(logits, first, last - first, len(weight))
-    every = rows_at(weight, 0, 1, 0)
+    weight, K = classes.weight, len(classes.weight)
+    rest, share_of_all = logits.dtype.type(1 - classes.smoothing), logits.dtype.type(classes.smoothing / K)
+    lanes, rows, every = lanes_of(logits), rows_at(logits, first, last - first, K), rows_at(weight, 0, 1, 0)
+    label = column_load(labels, rows_at(logits, first, last - first, 1), 0)
+    label = where(label == classes.ignored, 0, label)
     top = largest(logits, rows, K)
     shift, powers = rows_spread(logits, top), rows_fill(logits, ZERO)
     for i in range(0, K, lanes):
@@ -43,15 +66,15 @@ def _entropy_of_labels(logits, first, last, labels, ignored, weight, rest, share
         rows_store(power, dlogits, rows, i, K - i)
     total = rows_sum(powers)
     log_total = log_from_one(total)
-    mass = column_pick(weight, every, labels, first, last - first, ignored) * rest
-    loss = rows_weigh(mass, log_total - (column_pick(logits, rows, labels, first, last - first, ignored) - top))
+    mass = column_load(weight, every, label) * rest
+    loss = _product(mass, log_total - (column_load(logits, rows, label) - top))
     if share_of_all != ZERO:
         masses, parts = rows_fill(logits, ZERO), rows_fill(logits, ZERO)
         for i in range(0, K, lanes):
             target = rows_load(weight, every, i, K - i, ZERO) * share_of_all
             masses = masses + target
             below = rows_spread(logits, log_total) - (rows_load(logits, rows, i, K - i, ZERO) - shift)
-            parts = parts + rows_weigh(target, below)
+            parts = parts + _product(target, below)
         mass = mass + rows_sum(masses)
         loss = loss + rows_sum(parts)
     lanes_store(loss, losses, first, last - first)
@@ -60,7 +83,7 @@ def _entropy_of_labels(logits, first, last, labels, ignored, weight, rest, share
         slope = rows_load(dlogits, rows, i, K - i, ZERO) * share - rows_load(weight, every, i, K - i, ZERO) * share_of_all
         rows_store(slope * scale, dlogits, rows, i, K - i)
     for n in range(first, last):
-        if labels[n] != ignored:
+        if labels[n] != classes.ignored:
             dlogits[unsigned(n * K + labels[n])] -= weight[unsigned(labels[n])] * rest * scale
         else:
             losses[n] = 0
@@ -69,15 +92,13 @@ def _entropy_of_labels(logits, first, last, labels, ignored, weight, rest, share
 
 
 @parallel_kernel
-def cross_entropy_of_labels(logits, labels, ignored, weight, smoothing, scale, losses, dlogits, worker, workers):
-    """Losses (N,) and scaled gradient (N, K) for labels (N,); a row whose label is `ignored` counts for nothing."""
-    N, K, step = len(labels), len(weight), rows_together(logits)
-    rest, share_of_all = logits.dtype.type(1 - smoothing), logits.dtype.type(smoothing / K)
-    factor = logits.dtype.type(scale)
+def cross_entropy_of_labels(logits: Floats, labels: Integers, classes: Classes, scale: float, losses: Floats,
+                            dlogits: Floats, worker: int, workers: int) -> None:
+    """Losses (N,) and scaled gradient (N, K)."""
+    N, step, factor = len(losses), rows_together(logits), logits.dtype.type(scale)
     begin, end = N * worker // workers, N * (worker + 1) // workers
     for first in range(begin, end, step):
-        _entropy_of_labels(logits, first, min(first + step, end), labels, ignored, weight, rest, share_of_all, factor,
-                           losses, dlogits)
+        _entropy_of_labels(logits, first, min(first + step, end), labels, classes, factor, losses, dlogits)
 
 
 @inline_kernel
@@ -94,16 +115,17 @@ def _entropy(logits, first, last, K, scale, losses, dlogits):
     loss = rows_fill(logits, ZERO)
     for i in range(0, K, lanes):
         logit, target = rows_load(logits, rows, i, K - i, -math.inf) - shift, rows_load(dlogits, rows, i, K - i, ZERO)
-        loss = loss + rows_weigh(target, log_total - logit)
+        loss = loss + _product(target, log_total - logit)
         rows_store((exp_or_zero(logit) * share - target) * scale, dlogits, rows, i, K - i)
     lanes_store(rows_sum(loss), losses, first, last - first)
 
 
 @parallel_kernel
-def cross_entropy_of_probabilities(logits, target, weight, smoothing, scale, losses, dlogits, worker, workers):
+def cross_entropy_of_probabilities(logits: Floats, target: Floats, classes: Classes, scale: float, losses: Floats,
+                                   dlogits: Floats, worker: int, workers: int) -> None:
     """Losses (N,) and scaled gradient (N, K) for target probabilities (N, K)."""
-    N, K, step = len(losses), len(weight), rows_together(logits)
-    rest, share_of_all = logits.dtype.type(1 - smoothing), logits.dtype.type(smoothing / K)
+    weight, N, K, step = classes.weight, len(losses), len(classes.weight), rows_together(logits)
+    rest, share_of_all = logits.dtype.type(1 - classes.smoothing), logits.dtype.type(classes.smoothing / K)
     factor = logits.dtype.type(scale)
     begin, end = N * worker // workers, N * (worker + 1) // workers
     for first in range(begin, end, step):
@@ -121,7 +143,8 @@ def _by_element(term):
     name = term.__name__
     of_element = inline_kernel(named(term, f"{name}_of_element"))
 
-    def loop(prediction, target, parameter, scale, sums, gradient, worker, workers):
+    def loop(prediction: Floats, target: Floats, parameter: float, scale: float, sums: Floats, gradient: Floats,
+             worker: int, workers: int) -> None:
         chunks, factor = len(sums), gradient.dtype.type(scale)
         constant = gradient.dtype.type(parameter)
         for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
@@ -166,25 +189,27 @@ def huber_loss(prediction, target, delta):
 
 
 @parallel_kernel
-def nll_loss(log_probabilities, labels, ignored, weight, scale, losses, gradient, worker, workers):
-    """Losses (N,) and scaled gradient (N, K) for labels (N,); a row whose label is `ignored` counts for nothing."""
-    N, K = len(labels), len(weight)
+def nll_loss(log_probabilities: Floats, labels: Integers, classes: Classes, scale: float, losses: Floats, gradient: Floats,
+             worker: int, workers: int) -> None:
+    """Losses (N,) and scaled gradient (N, K)."""
+    weight, N, K = classes.weight, len(labels), len(classes.weight)
     factor = gradient.dtype.type(scale)
     begin, end = N * worker // workers, N * (worker + 1) // workers
     for i in range(unsigned(begin * K), unsigned(end * K)):
         gradient[i] = 0
     for n in range(begin, end):
         losses[n] = 0
-        if labels[n] != ignored:
+        if labels[n] != classes.ignored:
             share, at = weight[unsigned(labels[n])], unsigned(n * K + labels[n])
             losses[n] = -share * log_probabilities[at]
             gradient[at] = -share * factor
 
 
 @parallel_kernel
-def hinge_loss(scores, labels, K, margin, scale, losses, gradient, worker, workers):
+def hinge_loss(scores: Floats, labels: Integers, margin: float, scale: float, losses: Floats, gradient: Floats, worker: int,
+               workers: int) -> None:
     """Sums (N,) of what the label's score lacks of each other one plus the margin, and scaled gradient (N, K)."""
-    N = len(labels)
+    N, K = len(labels), len(scores) // len(labels)
     factor, room = scores.dtype.type(scale), scores.dtype.type(margin)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         own = unsigned(n * K) + unsigned(labels[n])
@@ -201,7 +226,7 @@ def hinge_loss(scores, labels, K, margin, scale, losses, gradient, worker, worke
 
 
 @parallel_kernel
-def l2_penalty(parameter, gradient, weight, worker, workers):
+def l2_penalty(parameter: Floats, gradient: Floats, weight: float, worker: int, workers: int) -> None:
     """gradient += weight * parameter."""
     factor = gradient.dtype.type(weight)
     for i in positions(len(parameter), worker, workers):

@@ -1,7 +1,10 @@
 """What this machine can do at best: multiply-adds in registers, and copies of memory."""
 
+from __future__ import annotations
+
 from numba import int64
 
+from .arguments import Floats, Width
 from .jit.compile import parallel_kernel
 from .vector.scalar import positions
 from .vector.simd import lanes_of
@@ -11,7 +14,7 @@ STEPS = 64  # outer products of one round
 
 
 @parallel_kernel
-def multiply_add(x, w, y, rounds, width, worker, workers):
+def multiply_add(x: Floats, w: Floats, y: Floats, rounds: int, width: Width, worker: int, workers: int) -> None:
     """Add `rounds` * STEPS outer products of x (rows of STEPS) and w (STEPS, one tile row) to a tile, which y receives."""
     lanes = len(width) * lanes_of(w)
     positions = tile_strided(int64(0), int64(STEPS), width)
@@ -23,7 +26,7 @@ def multiply_add(x, w, y, rounds, width, worker, workers):
 
 
 @parallel_kernel
-def negate(x, y, worker, workers):
+def negate(x: Floats, y: Floats, worker: int, workers: int) -> None:
     """y = -x: for a plain copy the compiler would call the C library, whose way around the caches is slower (measured)."""
     for i in positions(len(x), worker, workers):
         y[i] = -x[i]

@@ -8,12 +8,19 @@ to a channel is repeated in arrays (width,), and sums are kept for each of these
 of x, whose number follows from the shape, are summed apart and then added in order, so that the bits do not
 depend on the number of workers. x is shifted by its first row before it is squared: the variance stays exact
 where the mean is large.
+
+An array `affine` (3, width) has the arrays of `Affine`, `slopes` (3, width) those of `Slopes` behind the centre: it costs
+less to make in Python than a record of several.
 """
 
+from __future__ import annotations
+
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from .arguments import Floats
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
 from .vector.scalar import ZERO, runs, unsigned
@@ -21,98 +28,186 @@ from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_su
 
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
 _ROWS, _WIDTH = 16, 128  # rows whose gradients are taken together, of up to so many channels; fewer of longer ones
-ROOM = 2 * _ROWS  # elements for what is told of rows
+ROW_ELEMENTS = 2 * _ROWS  # of the workspace of `row_norm_backward`, for two numbers of each row
+
+
+class Norm(NamedTuple):
+    """Parameters of y = (x - mean) / sqrt(variance + eps) * gamma + beta."""
+
+    gamma: Floats  # (C,)
+    beta: Floats  # (C,)
+    eps: float
+
+
+class Running(NamedTuple):
+    """Running statistics (C,), which move by `momentum` towards those of a batch."""
+
+    mean: Floats
+    var: Floats
+    momentum: float
+
+
+class Groups(NamedTuple):
+    """Statistics of `count` groups of channels in each image: mean and inverse_std (N, count)."""
+
+    mean: Floats
+    inverse_std: Floats
+    count: int
+
+
+class Forward(NamedTuple):
+    """What a group norm read and gave, for the gradient: x (N, ...), gamma (C,), mean and inverse_std (N, groups)."""
+
+    x: Floats
+    gamma: Floats
+    mean: Floats
+    inverse_std: Floats
+    groups: int
+
+
+class Sums(NamedTuple):
+    """Two sums over x for each lane, of which the second is of products with x - centre, or of its square."""
+
+    centre: Floats  # (width,)
+    values: Floats  # (chunks, 2, width), float64
+    chunks: int
+    rows: int  # values of each channel in x
+
+
+class Affine(NamedTuple):
+    """y = (x - centre) * scale + offset for each lane: arrays (width,)."""
+
+    centre: Floats
+    scale: Floats
+    offset: Floats
+
+
+class Slopes(NamedTuple):
+    """dx = dy * scale + (x - centre) * slope + offset for each lane: arrays (width,)."""
+
+    centre: Floats
+    scale: Floats
+    slope: Floats
+    offset: Floats
+
+
+class Passed(NamedTuple):
+    """Gradient of the result y, flat: dy, but 0 where y is not above 0 with `relu`."""
+
+    dy: Floats
+    y: Floats  # any array of that size without `relu`, and None within kernels of which no ReLU is part
+    relu: bool
+
+
+@inline_kernel
+def _limit(x, relu):
+    """Lower limit of results with `relu`, and NaN, which limits nothing, without."""
+    return x.dtype.type(0.0 if relu else math.nan)
 
 
 @kernel
-def _add_moments(x, shift, first, count, sums, start):
+def _add_moments(x, shift, first, count, sums):
     """Add x and the square of x - shift to the two sums of `count` lanes."""
-    read, total, squares = unsigned(first), unsigned(start), unsigned(start + len(shift))
+    read, squares = unsigned(first), unsigned(len(shift))
     for lane in range(unsigned(count)):
         value = np.float64(x[read + lane])
-        sums[total + lane] += value
+        sums[lane] += value
         sums[squares + lane] += (value - shift[lane]) * (value - shift[lane])
 
 
 @kernel
-def _add_moments_of_four(x, shift, first, sums, start):
+def _add_moments_of_four(x, shift, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width = unsigned(len(shift))
-    read, total, squares = unsigned(first), unsigned(start), unsigned(start) + width
+    width, read = unsigned(len(shift)), unsigned(first)
     for lane in range(width):
         at, centre = read + lane, shift[lane]
         a, b = np.float64(x[at]), np.float64(x[at + width])
         c, d = np.float64(x[at + width + width]), np.float64(x[at + width + width + width])
-        sums[total + lane] += (a + b) + (c + d)
-        sums[squares + lane] += (((a - centre) * (a - centre) + (b - centre) * (b - centre))
-                                 + ((c - centre) * (c - centre) + (d - centre) * (d - centre)))
-
-
-@parallel_kernel
-def moments(x, shift, sums, chunks, worker, workers):
-    """sums (chunks, 2, width) = sum of x and of the square of x - shift."""
-    width = len(shift)
-    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
-        start = chunk * 2 * width
-        for i in range(unsigned(start), unsigned(start + 2 * width)):
-            sums[i] = 0
-        begin, end = runs(len(x), width, chunk, chunks)
-        fours = begin + (end - begin) // (4 * width) * (4 * width)
-        for first in range(begin, fours, 4 * width):
-            _add_moments_of_four(x, shift, first, sums, start)
-        for first in range(fours, end, width):
-            _add_moments(x, shift, first, min(width, end - first), sums, start)
-
-
-@inline_kernel
-def _above(dy, y, floor):
-    """dy, or zero where y is not above the floor; a floor that is NaN lets everything pass."""
-    return ZERO if y <= floor else dy
+        sums[lane] += (a + b) + (c + d)
+        sums[width + lane] += (((a - centre) * (a - centre) + (b - centre) * (b - centre))
+                               + ((c - centre) * (c - centre) + (d - centre) * (d - centre)))
 
 
 @kernel
-def _add_products(dy, x, y, floor, centre, first, count, sums, start):
+def _sum_moments(x, shift, begin, end, sums):
+    """sums (2, width) = sum of x and of the square of x - shift over whole pixels from begin to end."""
+    width = len(shift)
+    for i in range(unsigned(2 * width)):
+        sums[i] = 0
+    fours = begin + (end - begin) // (4 * width) * (4 * width)
+    for first in range(begin, fours, 4 * width):
+        _add_moments_of_four(x, shift, first, sums)
+    for first in range(fours, end, width):
+        _add_moments(x, shift, first, min(width, end - first), sums)
+
+
+@parallel_kernel
+def moments(x: Floats, sums: Sums, worker: int, workers: int) -> None:
+    """Sum of x and of the square of x - centre, for each chunk; the centre is float64."""
+    width, chunks = len(sums.centre), sums.chunks
+    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
+        begin, end = runs(len(x), width, chunk, chunks)
+        _sum_moments(x, sums.centre, begin, end, sums.values[chunk * 2 * width:(chunk + 1) * 2 * width])
+
+
+@inline_kernel
+def _element(dy, y, i, limit):
+    """Element i of dy, or zero where y, which may be None, is not above the limit."""
+    value = dy[i]  # read in any case: a load that is made in some lanes takes a mask, and up to half as long again
+    if y is None:
+        return value
+    return ZERO if y[i] <= limit else value
+
+
+@kernel
+def _add_products(x, passed, centre, first, count, sums):
     """Add dy and dy (x - centre) to the two sums of `count` lanes."""
-    read, total, products = unsigned(first), unsigned(start), unsigned(start + len(centre))
-    lowest = x.dtype.type(floor)
+    read, products = unsigned(first), unsigned(len(centre))
+    dy, y, limit = passed.dy, passed.y, _limit(x, passed.relu)
     for lane in range(unsigned(count)):
-        value = np.float64(_above(dy[read + lane], y[read + lane], lowest))
-        sums[total + lane] += value
+        value = np.float64(_element(dy, y, read + lane, limit))
+        sums[lane] += value
         sums[products + lane] += value * (np.float64(x[read + lane]) - centre[lane])
 
 
 @kernel
-def _add_products_of_four(dy, x, y, floor, centre, first, sums, start):
+def _add_products_of_four(x, passed, centre, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width, lowest = unsigned(len(centre)), x.dtype.type(floor)
-    read, total, products = unsigned(first), unsigned(start), unsigned(start) + width
+    width, read = unsigned(len(centre)), unsigned(first)
+    dy, y, limit = passed.dy, passed.y, _limit(x, passed.relu)
     for lane in range(width):
         i = read + lane
         j = i + width
         k = j + width
         m = k + width
-        a, b = np.float64(_above(dy[i], y[i], lowest)), np.float64(_above(dy[j], y[j], lowest))
-        c, d = np.float64(_above(dy[k], y[k], lowest)), np.float64(_above(dy[m], y[m], lowest))
+        a, b = np.float64(_element(dy, y, i, limit)), np.float64(_element(dy, y, j, limit))
+        c, d = np.float64(_element(dy, y, k, limit)), np.float64(_element(dy, y, m, limit))
         middle = np.float64(centre[lane])
-        sums[total + lane] += (a + b) + (c + d)
-        sums[products + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
-                                  + (c * (np.float64(x[k]) - middle) + d * (np.float64(x[m]) - middle)))
+        sums[lane] += (a + b) + (c + d)
+        sums[width + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
+                               + (c * (np.float64(x[k]) - middle) + d * (np.float64(x[m]) - middle)))
+
+
+@kernel
+def _sum_products(x, passed, centre, begin, end, sums):
+    """sums (2, width) = sum of dy and of dy (x - centre) over whole pixels from begin to end."""
+    width = len(centre)
+    for i in range(unsigned(2 * width)):
+        sums[i] = 0
+    fours = begin + (end - begin) // (4 * width) * (4 * width)
+    for first in range(begin, fours, 4 * width):
+        _add_products_of_four(x, passed, centre, first, sums)
+    for first in range(fours, end, width):
+        _add_products(x, passed, centre, first, min(width, end - first), sums)
 
 
 @parallel_kernel
-def products(dy, x, y, floor, centre, sums, chunks, worker, workers):
-    """sums (chunks, 2, width) = sum of dy and of dy (x - centre), without the dy whose y is not above the floor."""
-    width = len(centre)
+def products(x: Floats, passed: Passed, sums: Sums, worker: int, workers: int) -> None:
+    """Sum of dy, as far as it passes, and of dy (x - centre), for each chunk."""
+    width, chunks = len(sums.centre), sums.chunks
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
-        start = chunk * 2 * width
-        for i in range(unsigned(start), unsigned(start + 2 * width)):
-            sums[i] = 0
         begin, end = runs(len(x), width, chunk, chunks)
-        fours = begin + (end - begin) // (4 * width) * (4 * width)
-        for first in range(begin, fours, 4 * width):
-            _add_products_of_four(dy, x, y, floor, centre, first, sums, start)
-        for first in range(fours, end, width):
-            _add_products(dy, x, y, floor, centre, first, min(width, end - first), sums, start)
+        _sum_products(x, passed, sums.centre, begin, end, sums.values[chunk * 2 * width:(chunk + 1) * 2 * width])
 
 
 @kernel
@@ -134,102 +229,106 @@ def _of_channel(sums, start, width, channel, C):
 
 
 @parallel_kernel
-def training(sums, chunks, shift, rows, gamma, beta, momentum, eps, running_mean, running_var,
-             mean, inverse_std, centre, scale, offset, worker, workers):
-    """From sums of `moments`: mean and inverse_std (C,), moved running ones, and what `normalise` needs (width,)."""
-    width, C = len(shift), len(gamma)
-    _add_chunks(sums, chunks, width)
+def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Floats,
+             worker: int, workers: int) -> None:
+    """From sums of `moments`: mean and inverse_std (C,), moved running statistics, and what `normalise` needs."""
+    width, C, values, rows = len(sums.centre), len(norm.gamma), sums.values, sums.rows
+    _add_chunks(values, sums.chunks, width)
     for channel in range(C):
-        exact_mean = _of_channel(sums, 0, width, channel, C) / rows
-        shifted = exact_mean - shift[channel]
-        variance = _of_channel(sums, width, width, channel, C) / rows - shifted * shifted
+        exact_mean = _of_channel(values, 0, width, channel, C) / rows
+        shifted = exact_mean - sums.centre[channel]
+        variance = _of_channel(values, width, width, channel, C) / rows - shifted * shifted
         variance = 0.0 if variance < 0 else variance
         mean[channel] = exact_mean
-        inverse_std[channel] = 1 / math.sqrt(variance + eps)
-        running_mean[channel] += momentum * (exact_mean - running_mean[channel])
-        running_var[channel] += momentum * (variance * rows / (rows - 1) - running_var[channel])
-        factor = gamma[channel] / math.sqrt(variance + eps)
+        inverse_std[channel] = 1 / math.sqrt(variance + norm.eps)
+        running.mean[channel] += running.momentum * (exact_mean - running.mean[channel])
+        running.var[channel] += running.momentum * (variance * rows / (rows - 1) - running.var[channel])
+        factor = norm.gamma[channel] / math.sqrt(variance + norm.eps)
         for lane in range(channel, width, C):
-            centre[lane] = mean[channel]
-            scale[lane] = factor
-            offset[lane] = beta[channel] + (mean[channel] - exact_mean) * factor
+            affine[lane] = mean[channel]
+            affine[width + lane] = factor
+            affine[2 * width + lane] = norm.beta[channel] + (mean[channel] - exact_mean) * factor
 
 
 @parallel_kernel
-def inference(gamma, beta, mean, variance, eps, inverse_std, centre, scale, offset, worker, workers):
-    """inverse_std (C,) and what `normalise` needs (width,), from running statistics."""
-    width, C = len(scale), len(gamma)
+def inference(norm: Norm, mean: Floats, var: Floats, inverse_std: Floats, affine: Floats,
+              worker: int, workers: int) -> None:
+    """From running statistics: inverse_std (C,), and what `normalise` needs."""
+    width, C = len(affine) // 3, len(norm.gamma)
     for channel in range(C):
-        factor = 1 / math.sqrt(variance[channel] + eps)
+        factor = 1 / math.sqrt(var[channel] + norm.eps)
         inverse_std[channel] = factor
         for lane in range(channel, width, C):
-            centre[lane] = mean[channel]
-            scale[lane] = gamma[channel] * factor
-            offset[lane] = beta[channel]
+            affine[lane] = mean[channel]
+            affine[width + lane] = norm.gamma[channel] * factor
+            affine[2 * width + lane] = norm.beta[channel]
 
 
 @kernel
-def _normalise(x, centre, scale, offset, floor, y, first, count):
-    start, lowest = unsigned(first), x.dtype.type(floor)
+def _normalise(x, affine, limit, y, first, count):
+    start, centre, scale, offset = unsigned(first), affine.centre, affine.scale, affine.offset
     for lane in range(unsigned(count)):
         value = (x[start + lane] - centre[lane]) * scale[lane] + offset[lane]
-        y[start + lane] = lowest if value < lowest else value
+        y[start + lane] = limit if value < limit else value
 
 
 @ordered_kernel
-def _normalise_and_add(x, centre, scale, offset, addend, floor, y, first, count):
-    start, lowest = unsigned(first), x.dtype.type(floor)
+def _normalise_and_add(x, affine, residual, limit, y, first, count):
+    start, centre, scale, offset = unsigned(first), affine.centre, affine.scale, affine.offset
     for lane in range(unsigned(count)):
-        value = ((x[start + lane] - centre[lane]) * scale[lane] + offset[lane]) + addend[start + lane]
-        y[start + lane] = lowest if value < lowest else value
+        value = ((x[start + lane] - centre[lane]) * scale[lane] + offset[lane]) + residual[start + lane]
+        y[start + lane] = limit if value < limit else value
 
 
 @parallel_kernel
-def normalise(x, centre, scale, offset, addend, floor, y, worker, workers):
-    """y = (x - centre) * scale + offset + addend, which may be empty, but not below the floor; NaN is no floor."""
-    width = len(scale)
+def normalise(x: Floats, affine: Floats, residual: Floats, relu: bool, y: Floats, worker: int, workers: int) -> None:
+    """y = (x - centre) * scale + offset + residual, which may be empty, or 0 where that is below 0 with `relu`."""
+    width, limit = len(affine) // 3, _limit(x, relu)
+    line = Affine(affine[:width], affine[width:2 * width], affine[2 * width:])
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
-        if len(addend) > 0:
-            _normalise_and_add(x, centre, scale, offset, addend, floor, y, first, min(width, end - first))
+        if len(residual) > 0:
+            _normalise_and_add(x, line, residual, limit, y, first, min(width, end - first))
         else:
-            _normalise(x, centre, scale, offset, floor, y, first, min(width, end - first))
+            _normalise(x, line, limit, y, first, min(width, end - first))
 
 
 @parallel_kernel
-def coefficients(sums, chunks, rows, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, worker, workers):
-    """From sums of `products`: dgamma and dbeta (C,), and what `gradient` needs (width,)."""
-    width, C = len(scale), len(gamma)
-    _add_chunks(sums, chunks, width)
+def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats, dbeta: Floats, slopes: Floats,
+                 worker: int, workers: int) -> None:
+    """From sums of `products`: dgamma and dbeta (C,), and what `gradient` needs besides the centre."""
+    width, C, values, rows = len(sums.centre), len(gamma), sums.values, sums.rows
+    _add_chunks(values, sums.chunks, width)
     for channel in range(C):
         inverse = np.float64(inverse_std[channel])
-        total = _of_channel(sums, 0, width, channel, C)
-        product = _of_channel(sums, width, width, channel, C) * inverse
+        total = _of_channel(values, 0, width, channel, C)
+        product = _of_channel(values, width, width, channel, C) * inverse
         dbeta[channel] = total
         dgamma[channel] = product
         factor = gamma[channel] * inverse
         for lane in range(channel, width, C):
-            scale[lane] = factor
-            slope[lane] = -factor * inverse * product / rows
-            offset[lane] = -factor * total / rows
+            slopes[lane] = factor
+            slopes[width + lane] = -factor * inverse * product / rows
+            slopes[2 * width + lane] = -factor * total / rows
 
 
 @kernel
-def _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, count):
-    start, lowest = unsigned(first), x.dtype.type(floor)
+def _gradient(x, passed, slopes, dx, first, count):
+    start, dy, y, limit = unsigned(first), passed.dy, passed.y, _limit(x, passed.relu)
+    centre, scale, slope, offset = slopes.centre, slopes.scale, slopes.slope, slopes.offset
     for lane in range(unsigned(count)):
-        passed = _above(dy[start + lane], y[start + lane], lowest)
-        dx[start + lane] = (passed * scale[lane] + (x[start + lane] - centre[lane]) * slope[lane]
-                            + offset[lane])
+        i = start + lane
+        dx[i] = _element(dy, y, i, limit) * scale[lane] + (x[i] - centre[lane]) * slope[lane] + offset[lane]
 
 
 @parallel_kernel
-def gradient(dy, x, y, floor, centre, scale, slope, offset, dx, worker, workers):
-    """dx = dy * scale + (x - centre) * slope + offset, where dy counts as zero unless y is above the floor."""
-    width = len(scale)
+def gradient(x: Floats, passed: Passed, centre: Floats, slopes: Floats, dx: Floats, worker: int, workers: int) -> None:
+    """dx = dy * scale + (x - centre) * slope + offset, with dy as far as it passes."""
+    width = len(centre)
+    line = Slopes(centre, slopes[:width], slopes[width:2 * width], slopes[2 * width:])
     begin, end = runs(len(x), width, worker, workers)
     for first in range(begin, end, width):
-        _gradient(dy, x, y, floor, centre, scale, slope, offset, dx, first, min(width, end - first))
+        _gradient(x, passed, line, dx, first, min(width, end - first))
 
 
 @kernel
@@ -248,133 +347,86 @@ def _sum(lanes, first, count):
     return total
 
 
-@kernel
-def _image_moments(x, begin, end, shift, sums):
-    """sums (2, width) = sum of x and of the square of x - shift over the pixels of one image."""
-    width = len(shift)
-    for i in range(unsigned(2 * width)):
-        sums[i] = 0
-    fours = begin + (end - begin) // (4 * width) * (4 * width)
-    for first in range(begin, fours, 4 * width):
-        _add_moments_of_four(x, shift, first, sums, 0)
-    for first in range(fours, end, width):
-        _add_moments(x, shift, first, min(width, end - first), sums, 0)
-
-
 @parallel_kernel
-def group_norm(x, gamma, beta, size, groups, eps, shifts, lane_sums, centres, scales, offsets, y, mean, inverse_std,
-               worker, workers):
-    """y = (x - mean) * inverse_std * gamma + beta for x (N, size), whole pixels; mean and inverse_std (N, groups).
+def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: Floats, y: Floats,
+               worker: int, workers: int) -> None:
+    """y = (x - mean) * inverse_std * gamma + beta for x (N, size), whole pixels.
 
-    Room for one worker: shifts, centres, scales and offsets (width,), lane_sums (2, width).
+    Each worker has sums (3, width) of float64, shifts among them, and as many elements of workspace.
     """
-    C, N, lanes = len(gamma), len(x) // size, len(shifts) // workers
-    width, count = C // groups, size // groups
-    own = slice(worker * lanes, (worker + 1) * lanes)
-    shift, centre, scale, offset = shifts[own], centres[own], scales[own], offsets[own]
-    sums = lane_sums[2 * worker * lanes:2 * (worker + 1) * lanes]
+    lanes, own = len(sums) // (3 * workers), len(sums) // workers * worker
+    shift, values = sums[own:own + lanes], sums[own + lanes:own + 3 * lanes]
+    centre, scale = workspace[own:own + lanes], workspace[own + lanes:own + 2 * lanes]
+    offset = workspace[own + 2 * lanes:own + 3 * lanes]
+    C, N = len(norm.gamma), len(groups.mean) // groups.count
+    size, width = len(x) // N, C // groups.count
+    count = size // groups.count
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         begin, end = n * size, (n + 1) * size
-        for group in range(groups):
+        for group in range(groups.count):
             _put(shift, group * width, width, np.float64(x[begin + group * width]))
         repeat(shift, 0, lanes, C)
-        _image_moments(x, begin, end, shift, sums)
-        fold(sums, 0, lanes, C)
-        fold(sums, lanes, lanes, C)
-        for group in range(groups):
-            part, first = n * groups + group, group * width
-            exact_mean = _sum(sums, first, width) / count
+        _sum_moments(x, shift, begin, end, values)
+        fold(values, 0, lanes, C)
+        fold(values, lanes, lanes, C)
+        for group in range(groups.count):
+            part, first = n * groups.count + group, group * width
+            exact_mean = _sum(values, first, width) / count
             shifted = exact_mean - shift[first]
-            variance = _sum(sums, lanes + first, width) / count - shifted * shifted
-            mean[part] = exact_mean
-            inverse_std[part] = 1 / math.sqrt((0.0 if variance < 0 else variance) + eps)
-            _put(centre, first, width, mean[part])
-            rest, factor = mean[part] - exact_mean, np.float64(inverse_std[part])
+            variance = _sum(values, lanes + first, width) / count - shifted * shifted
+            groups.mean[part] = exact_mean
+            groups.inverse_std[part] = 1 / math.sqrt((0.0 if variance < 0 else variance) + norm.eps)
+            mean, factor = groups.mean[part], np.float64(groups.inverse_std[part])
+            _put(centre, first, width, mean)
             for channel in range(unsigned(first), unsigned(first + width)):
-                scale[channel] = gamma[channel] * factor
-                offset[channel] = beta[channel] + rest * scale[channel]
+                scale[channel] = norm.gamma[channel] * factor
+                offset[channel] = norm.beta[channel] + (mean - exact_mean) * scale[channel]
         repeat(centre, 0, lanes, C)
         repeat(scale, 0, lanes, C)
         repeat(offset, 0, lanes, C)
         for first in range(begin, end, lanes):
-            _normalise(x, centre, scale, offset, math.nan, y, first, min(lanes, end - first))
-
-
-@kernel
-def _add_slopes(dy, x, centre, first, count, sums):
-    """Add dy and dy (x - centre) to the two sums of `count` lanes."""
-    read, products = unsigned(first), unsigned(len(centre))
-    for lane in range(unsigned(count)):
-        slope = np.float64(dy[read + lane])
-        sums[lane] += slope
-        sums[products + lane] += slope * (np.float64(x[read + lane]) - centre[lane])
-
-
-@kernel
-def _add_slopes_of_four(dy, x, centre, first, sums):
-    """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width, read = unsigned(len(centre)), unsigned(first)
-    for lane in range(width):
-        i = read + lane
-        j = i + width
-        k = j + width
-        m = k + width
-        a, b, c, d = np.float64(dy[i]), np.float64(dy[j]), np.float64(dy[k]), np.float64(dy[m])
-        middle = np.float64(centre[lane])
-        sums[lane] += (a + b) + (c + d)
-        sums[width + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
-                               + (c * (np.float64(x[k]) - middle) + d * (np.float64(x[m]) - middle)))
-
-
-@kernel
-def _image_slopes(dy, x, begin, end, centre, sums):
-    """sums (2, width) = sum of dy and of dy (x - centre) over the pixels of one image."""
-    width = len(centre)
-    for i in range(unsigned(2 * width)):
-        sums[i] = 0
-    fours = begin + (end - begin) // (4 * width) * (4 * width)
-    for first in range(begin, fours, 4 * width):
-        _add_slopes_of_four(dy, x, centre, first, sums)
-    for first in range(fours, end, width):
-        _add_slopes(dy, x, centre, first, min(width, end - first), sums)
+            _normalise(x, Affine(centre, scale, offset), x.dtype.type(math.nan), y, first, min(lanes, end - first))
 
 
 @parallel_kernel
-def group_norm_backward(dy, x, gamma, mean, inverse_std, size, groups, lane_sums, centres, scales, slopes, offsets, dx,
-                        products, worker, workers):
-    """dx (N, size), also through mean and inverse_std (N, groups).
+def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: Floats, dx: Floats,
+                        products: Floats, worker: int, workers: int) -> None:
+    """dx (N, size), also through mean and inverse_std.
 
-    products (N, 2, C) = sums over an image of dy, and of dy times the normalised x. Room as for `group_norm`.
+    products (N, 2, C) = sums over an image of dy, and of dy times the normalised x. Each worker has sums (2, width) of
+    float64 and workspace (4, width).
     """
-    C, N, lanes = len(gamma), len(x) // size, len(centres) // workers
-    width, count = C // groups, size // groups
-    own = slice(worker * lanes, (worker + 1) * lanes)
-    centre, scale, slope, offset = centres[own], scales[own], slopes[own], offsets[own]
-    sums = lane_sums[2 * worker * lanes:2 * (worker + 1) * lanes]
+    lanes = len(sums) // (2 * workers)
+    values, own = sums[2 * worker * lanes:2 * (worker + 1) * lanes], workspace[4 * worker * lanes:4 * (worker + 1) * lanes]
+    centre, scale, slope, offset = own[:lanes], own[lanes:2 * lanes], own[2 * lanes:3 * lanes], own[3 * lanes:]
+    x, gamma, groups, passed = forward.x, forward.gamma, forward.groups, Passed(dy, None, False)
+    C, N = len(gamma), len(forward.mean) // groups
+    size, width = len(dy) // N, C // groups
+    count = size // groups
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         begin, end = n * size, (n + 1) * size
         for group in range(groups):
-            _put(centre, group * width, width, mean[n * groups + group])
+            _put(centre, group * width, width, forward.mean[n * groups + group])
         repeat(centre, 0, lanes, C)
-        _image_slopes(dy, x, begin, end, centre, sums)
-        fold(sums, 0, lanes, C)
-        fold(sums, lanes, lanes, C)
+        _sum_products(x, passed, centre, begin, end, values)
+        fold(values, 0, lanes, C)
+        fold(values, lanes, lanes, C)
         for group in range(groups):
-            inverse = np.float64(inverse_std[n * groups + group])
+            inverse = np.float64(forward.inverse_std[n * groups + group])
             total, product = 0.0, 0.0
             for channel in range(unsigned(group * width), unsigned((group + 1) * width)):
                 scale[channel] = gamma[channel] * inverse
-                products[unsigned(2 * n * C) + channel] = sums[channel]
-                products[unsigned((2 * n + 1) * C) + channel] = sums[unsigned(lanes) + channel] * inverse
-                total += gamma[channel] * sums[channel]
-                product += gamma[channel] * sums[unsigned(lanes) + channel]
+                products[unsigned(2 * n * C) + channel] = values[channel]
+                products[unsigned((2 * n + 1) * C) + channel] = values[unsigned(lanes) + channel] * inverse
+                total += gamma[channel] * values[channel]
+                product += gamma[channel] * values[unsigned(lanes) + channel]
             _put(slope, group * width, width, -inverse * inverse * inverse * product / count)
             _put(offset, group * width, width, -inverse * total / count)
         repeat(scale, 0, lanes, C)
         repeat(slope, 0, lanes, C)
         repeat(offset, 0, lanes, C)
         for first in range(begin, end, lanes):
-            _gradient(dy, x, x, math.nan, centre, scale, slope, offset, dx, first, min(lanes, end - first))
+            _gradient(x, passed, Slopes(centre, scale, slope, offset), dx, first, min(lanes, end - first))
 
 
 @kernel
@@ -391,14 +443,15 @@ def _row_moments(x, start, width):
 
 
 @parallel_kernel
-def row_norm(x, gamma, beta, groups, eps, y, mean, inverse_std, worker, workers):
-    """y = (x - mean) * inverse_std * gamma + beta for x (N, C), mean and inverse_std (N, groups)."""
-    width, parts = len(gamma) // groups, len(mean)
+def row_norm(x: Floats, norm: Norm, groups: Groups, y: Floats, worker: int, workers: int) -> None:
+    """y = (x - mean) * inverse_std * gamma + beta for x (N, C)."""
+    gamma, beta, mean, inverse_std = norm.gamma, norm.beta, groups.mean, groups.inverse_std
+    width, parts = len(gamma) // groups.count, len(mean)
     for part in range(parts * worker // workers, parts * (worker + 1) // workers):
-        start, channel = unsigned(part * width), unsigned(part % groups * width)
+        start, channel = unsigned(part * width), unsigned(part % groups.count * width)
         exact_mean, variance = _row_moments(x, part * width, width)
         mean[part] = exact_mean
-        inverse_std[part] = 1 / math.sqrt(variance + eps)
+        inverse_std[part] = 1 / math.sqrt(variance + norm.eps)
         middle, factor = mean[part], inverse_std[part]
         rest = x.dtype.type((np.float64(middle) - exact_mean) * np.float64(factor))
         for i in range(unsigned(width)):
@@ -407,18 +460,20 @@ def row_norm(x, gamma, beta, groups, eps, y, mean, inverse_std, worker, workers)
 
 
 @kernel
-def _row_slopes(dy, x, gamma, start, channel, width, mean, inverse_std):
-    """Means of dy * gamma, and of it times the normalised x, over one row of one group."""
-    total, products, lanes = 0.0, 0.0, lanes_of(x)
+def _row_slopes(dy, forward, row, group):
+    """Means of dy * gamma, and of it times the normalised x, over one group of one row."""
+    x, gamma, width, part = forward.x, forward.gamma, len(forward.gamma) // forward.groups, row * forward.groups + group
+    start, channel, mean, lanes = part * width, group * width, forward.mean[part], lanes_of(x)
+    total, products = 0.0, 0.0
     for first in range(0, width, _BLOCK * lanes):
-        part, product = lanes_zero(x), lanes_zero(x)
+        some, product = lanes_zero(x), lanes_zero(x)
         for i in range(first, min(width, first + _BLOCK * lanes), lanes):
             slope = lanes_load(dy, start + i, width - i) * lanes_load(gamma, channel + i, width - i)
-            part = part + slope
+            some = some + slope
             product = product + slope * (lanes_load(x, start + i, width - i) - lanes_fill(x, mean, lanes))
-        total += np.float64(lanes_sum(part))
+        total += np.float64(lanes_sum(some))
         products += np.float64(lanes_sum(product))
-    return total / width, products * np.float64(inverse_std) / width
+    return total / width, products * np.float64(forward.inverse_std[part]) / width
 
 
 @kernel
@@ -430,49 +485,49 @@ def _add(values, start, count, sums, goal):
 
 
 @kernel
-def _row_gradients(dy, x, gamma, mean, inverse_std, row, count, group, groups, room, begin, dx, sums, goal):
-    """dx of one group in `count` rows; dy and dy times the normalised x are added to the sums (2, C) from `goal` on.
+def _row_gradients(dy, forward, row, count, group, workspace, dx, sums):
+    """dx of one group in `count` rows; dy and dy times the normalised x are added to sums (2, C).
 
-    Room from `begin` on: offset and slope of each row, then two for each channel of the group.
+    Workspace: offset and slope of each row, then two numbers for each channel of the group.
     """
-    C = len(gamma)
-    width, part, lanes, line = C // groups, row * groups + group, lanes_of(x), begin + 2 * _ROWS
+    x, gamma, groups, lanes = forward.x, forward.gamma, forward.groups, lanes_of(forward.x)
+    C, line = len(gamma), 2 * _ROWS
+    width, part = C // groups, row * groups + group
     for k in range(count):
-        own = part + k * groups
-        room[begin + k], room[begin + _ROWS + k] = _row_slopes(dy, x, gamma, own * width, group * width, width, mean[own],
-                                                               inverse_std[own])
+        workspace[k], workspace[_ROWS + k] = _row_slopes(dy, forward, row + k, group)
     for i in range(0, width, lanes):
         tail, channel = width - i, group * width + i
         weight, total, products = lanes_load(gamma, channel, tail), lanes_zero(x), lanes_zero(x)
         for k in range(count):
             own = part + k * groups
-            at, factor = own * width + i, inverse_std[own]
+            at, factor = own * width + i, forward.inverse_std[own]
             value = lanes_load(dy, at, tail)
-            normalised = factor * (lanes_load(x, at, tail) - lanes_fill(x, mean[own], lanes))
+            normalised = factor * (lanes_load(x, at, tail) - lanes_fill(x, forward.mean[own], lanes))
             total, products = total + value, products + value * normalised
-            rest = value * weight - lanes_fill(x, room[begin + k], lanes) - room[begin + _ROWS + k] * normalised
+            rest = value * weight - lanes_fill(x, workspace[k], lanes) - workspace[_ROWS + k] * normalised
             lanes_store(factor * rest, dx, at, tail)
-        lanes_store(total, room, line + i, tail)
-        lanes_store(products, room, line + width + i, tail)
-    _add(room, line, width, sums, goal + group * width)
-    _add(room, line + width, width, sums, goal + C + group * width)
+        lanes_store(total, workspace, line + i, tail)
+        lanes_store(products, workspace, line + width + i, tail)
+    _add(workspace, line, width, sums, group * width)
+    _add(workspace, line + width, width, sums, C + group * width)
 
 
 @parallel_kernel
-def row_norm_backward(dy, x, gamma, mean, inverse_std, groups, room, dx, sums, chunks, worker, workers):
-    """dx (N, C), also through mean and inverse_std (N, groups).
+def row_norm_backward(dy: Floats, forward: Forward, workspace: Floats, dx: Floats, sums: Floats, chunks: int,
+                      worker: int, workers: int) -> None:
+    """dx (N, C), also through mean and inverse_std.
 
-    sums (chunks, 2, C) = sums of dy and of dy times the normalised x over some of the rows each. Room: ROOM and
-    two for each channel of a group, for each worker.
+    sums (chunks, 2, C) = sums of dy and of dy times the normalised x over some of the rows each. Workspace: ROW_ELEMENTS
+    and two for each channel of a group, for each worker.
     """
-    C, N, size = len(gamma), len(mean) // groups, len(room) // workers
+    C, N, size = len(forward.gamma), len(forward.mean) // forward.groups, len(workspace) // workers
+    own = workspace[worker * size:(worker + 1) * size]
     step = max(_ROWS // 4, min(_ROWS, _ROWS * _WIDTH // C))
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
-        goal = chunk * 2 * C
-        for i in range(unsigned(goal), unsigned(goal + 2 * C)):
-            sums[i] = 0
+        results = sums[chunk * 2 * C:(chunk + 1) * 2 * C]
+        for i in range(unsigned(2 * C)):
+            results[i] = 0
         last = N * (chunk + 1) // chunks
         for row in range(N * chunk // chunks, last, step):
-            for group in range(groups):
-                _row_gradients(dy, x, gamma, mean, inverse_std, row, min(step, last - row), group, groups, room,
-                               worker * size, dx, sums, goal)
+            for group in range(forward.groups):
+                _row_gradients(dy, forward, row, min(step, last - row), group, own, dx, results)

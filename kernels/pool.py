@@ -5,21 +5,44 @@ x (N, H, W, C) and y (N, P, Q, C) are flat; `window` is an array of one record w
 of the result has one writer. Inner loops run over the channels, which lie side by side.
 """
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 import numpy as np
 
-from .jit.compile import kernel, parallel_kernel
+from .arguments import Floats, Geometry, Indices
+from .jit.compile import inline_kernel, kernel, parallel_kernel
 from .lanes import fold, repeat
-from .vector.scalar import quotient, unsigned
+from .vector.scalar import ZERO, quotient, unsigned
 from .vector.simd import (
-    lanes_add,
-    lanes_first_maximum,
+    integers_fill,
+    integers_load,
+    lanes_fill,
     lanes_load,
-    lanes_next_maximum,
     lanes_of,
-    lanes_route,
     lanes_store,
     lanes_zero,
+    where,
 )
+
+
+class Maxima(NamedTuple):
+    """What max pooling gives: y (N, P, Q, C), the pixel h * W + w that each element is from, and whether ReLU follows."""
+
+    y: Floats
+    argmax: Indices
+    relu: bool
+
+
+class Grid(NamedTuple):
+    """Pixels of an image: `rows` x `columns` of them from pixel `first` on, `down` and `right` pixels apart."""
+
+    first: int
+    rows: int
+    columns: int
+    down: int
+    right: int
 
 
 @kernel
@@ -34,74 +57,39 @@ def _inside(start, dilation, extent, size):
 
 
 @kernel
-def _following(r, s, r_last, s_first, s_last):
-    """Filter element after (r, s) in row-major order; the last one is followed by itself."""
-    if s + 1 < s_last:
-        return r, s + 1
-    if r + 1 < r_last:
-        return r + 1, s_first
-    return r, s
-
-
-@kernel
-def _max_of_pixels(x, image, W, C, top, left, dilation_rows, dilation_columns, rows, columns, y, argmax, target):
-    """Largest of the filter elements in a range of rows and one of columns, the first of which meets pixel (top, left).
-
-    They are compared four at a time, so that a 2x2 window takes one pass.
-    """
-    r, r_last = rows
-    s_first, s_last = columns
-    s = s_first
-    count = (r_last - r) * (s_last - s_first)
-    if count == 0:
-        for i in range(unsigned(target), unsigned(target + C)):
-            y[i] = -np.inf
-            argmax[i] = -1
-    for first in range(0, count, 4):
-        a = (top + r * dilation_rows) * W + left + s * dilation_columns
-        r, s = _following(r, s, r_last, s_first, s_last)
-        b = (top + r * dilation_rows) * W + left + s * dilation_columns
-        r, s = _following(r, s, r_last, s_first, s_last)
-        c = (top + r * dilation_rows) * W + left + s * dilation_columns
-        r, s = _following(r, s, r_last, s_first, s_last)
-        d = (top + r * dilation_rows) * W + left + s * dilation_columns
-        r, s = _following(r, s, r_last, s_first, s_last)
-        for channel in range(0, C, lanes_of(x)):
-            if first == 0:
-                lanes_first_maximum(x, image + channel, (a * C, a), (b * C, b), (c * C, c), (d * C, d),
-                                    y, argmax, target + channel, C - channel)
-            else:
-                lanes_next_maximum(x, image + channel, (a * C, a), (b * C, b), (c * C, c), (d * C, d),
-                                   y, argmax, target + channel, C - channel)
-
-
-@kernel
-def _max_of_window(x, image, w, p, q, y, argmax, target):
-    """Output pixel (p, q)."""
+def _seen(w, p, q):
+    """The pixels that the window of output pixel (p, q) sees."""
     top, left = p * w.stride_rows - w.top, q * w.stride_columns - w.left
-    rows = _inside(top, w.dilation_rows, w.R, w.H)
-    columns = _inside(left, w.dilation_columns, w.S, w.W)
-    _max_of_pixels(x, image, w.W, w.C, top, left, w.dilation_rows, w.dilation_columns, rows, columns, y, argmax, target)
+    r, r_last = _inside(top, w.dilation_rows, w.R, w.H)
+    s, s_last = _inside(left, w.dilation_columns, w.S, w.W)
+    first = (top + r * w.dilation_rows) * w.W + left + s * w.dilation_columns
+    return Grid(first, r_last - r, s_last - s, w.dilation_rows * w.W, w.dilation_columns)
 
 
-@kernel
-def _max_of_inner_windows(x, image, pixel, stride, count, C, distances, y, argmax, target):
-    """`count` output pixels side by side whose windows lie inside the image; the first one begins at `pixel`.
+@inline_kernel
+def _following(grid, pixel, rest):
+    """The next pixel of a grid in row-major order, and how many are left in its row: one loop, which LLVM unrolls well."""
+    if rest > 1:
+        return pixel + grid.right, rest - 1
+    return pixel + grid.down - (grid.columns - 1) * grid.right, grid.columns
 
-    In one call for all of them: arrays are passed in memory, which takes longer than the maximum of a window.
-    """
-    for i in range(0, len(distances), 4):
-        a, b, c, d = distances[i], distances[i + 1], distances[i + 2], distances[i + 3]
-        for q in range(count):
-            first = pixel + q * stride
-            for channel in range(0, C, lanes_of(x)):
-                source, goal = image + first * C + channel, target + q * C + channel
-                if i == 0:
-                    lanes_first_maximum(x, source, (a * C, first + a), (b * C, first + b), (c * C, first + c),
-                                        (d * C, first + d), y, argmax, goal, C - channel)
-                else:
-                    lanes_next_maximum(x, source, (a * C, first + a), (b * C, first + b), (c * C, first + c),
-                                       (d * C, first + d), y, argmax, goal, C - channel)
+
+@inline_kernel
+def _find_largest(x, image, C, grid, maxima, target):
+    """First maximum of a grid's pixels in each of C channels; -inf and -1 where it has none. NaN is the largest."""
+    for channel in range(0, C, lanes_of(x)):
+        best = lanes_fill(x, -np.inf, lanes_of(x))
+        winner = integers_fill(best, grid.first if grid.rows * grid.columns > 0 else -1)
+        pixel, rest = grid.first, grid.columns
+        for _ in range(grid.rows * grid.columns):
+            value = lanes_load(x, image + pixel * C + channel, C - channel)
+            wins = ~(value <= best) & (best <= np.inf)  # comparisons with NaN are false
+            best, winner = where(wins, value, best), where(wins, pixel, winner)
+            pixel, rest = _following(grid, pixel, rest)
+        if maxima.relu:
+            best = where(best < ZERO, ZERO, best)
+        lanes_store(best, maxima.y, target + channel, C - channel)
+        lanes_store(winner, maxima.argmax, target + channel, C - channel)
 
 
 @kernel
@@ -112,51 +100,46 @@ def _inner(count, stride, before, reach, size):
 
 
 @parallel_kernel
-def max_pool2d(x, window, distances, floor, y, argmax, worker, workers):
+def max_pool2d(x: Floats, window: Geometry, relu: bool, y: Floats, argmax: Indices, worker: int, workers: int) -> None:
     """y = first maximum of each window, argmax = its position h * W + w; -inf and -1 where all is padding.
 
-    y does not fall below the floor; NaN is no floor. `distances` are those of the filter elements, in pixels, the last one
-    repeated to a multiple of four.
+    With `relu`, y = max(y, 0).
     """
-    lowest = x.dtype.type(floor)
-    w = window[0]
-    rows = w.N * w.P
+    w, maxima = window[0], Maxima(y, argmax, relu)
+    rows, Q, C, R, S = w.N * w.P, w.Q, w.C, w.R, w.S
+    stride, down, right = w.stride_columns, w.dilation_rows * w.W, w.dilation_columns
     p_first, p_last = _inner(w.P, w.stride_rows, w.top, (w.R - 1) * w.dilation_rows, w.H)
-    q_first, q_last = _inner(w.Q, w.stride_columns, w.left, (w.S - 1) * w.dilation_columns, w.W)
+    q_first, q_last = _inner(Q, stride, w.left, (S - 1) * right, w.W)
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
         n, p = divmod(row, w.P)
-        image = n * w.H * w.W * w.C
-        first, last = (q_first, q_last) if p_first <= p < p_last else (w.Q, w.Q)
-        for q in range(first):
-            _max_of_window(x, image, w, p, q, y, argmax, (row * w.Q + q) * w.C)
-        corner = (p * w.stride_rows - w.top) * w.W - w.left
-        _max_of_inner_windows(x, image, corner + first * w.stride_columns, w.stride_columns, last - first, w.C, distances,
-                              y, argmax, (row * w.Q + first) * w.C)
-        for q in range(last, w.Q):
-            _max_of_window(x, image, w, p, q, y, argmax, (row * w.Q + q) * w.C)
-        for i in range(unsigned(row * w.Q * w.C), unsigned((row + 1) * w.Q * w.C)):
-            y[i] = lowest if y[i] < lowest else y[i]
-
-
-@parallel_kernel
-def adaptive_max_pool2d(x, H, W, C, P, Q, y, argmax, worker, workers):
-    """y (N, P, Q, C) = first maximum of each part of x (N, H, W, C), argmax = its position h * W + w."""
-    rows = len(y) // (Q * C)
-    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
-        n, p = divmod(row, P)
-        top, bottom = H * p // P, (H * (p + 1) + P - 1) // P
+        image, corner = n * w.H * w.W * C, (p * w.stride_rows - w.top) * w.W - w.left
+        first, last = (q_first, q_last) if p_first <= p < p_last else (Q, Q)
         for q in range(Q):
-            left, right = W * q // Q, (W * (q + 1) + Q - 1) // Q
-            _max_of_pixels(x, n * H * W * C, W, C, top, left, 1, 1, (0, bottom - top), (0, right - left), y, argmax,
-                           (row * Q + q) * C)
+            grid = Grid(corner + q * stride, R, S, down, right) if first <= q < last else _seen(w, p, q)
+            _find_largest(x, image, C, grid, maxima, (row * Q + q) * C)
 
 
 @parallel_kernel
-def max_pool2d_backward(dy, argmax, y, floor, N, pixels, C, dx, worker, workers):
+def adaptive_max_pool2d(x: Floats, parts: Geometry, y: Floats, argmax: Indices, worker: int, workers: int) -> None:
+    """y (N, P, Q, C) = first maximum of each part of x (N, H, W, C), argmax = its position h * W + w."""
+    w, maxima = parts[0], Maxima(y, argmax, False)
+    rows = w.N * w.P
+    for row in range(rows * worker // workers, rows * (worker + 1) // workers):
+        n, p = divmod(row, w.P)
+        top, bottom = w.H * p // w.P, (w.H * (p + 1) + w.P - 1) // w.P
+        for q in range(w.Q):
+            left, right = w.W * q // w.Q, (w.W * (q + 1) + w.Q - 1) // w.Q
+            grid = Grid(top * w.W + left, bottom - top, right - left, w.W, 1)
+            _find_largest(x, n * w.H * w.W * w.C, w.C, grid, maxima, (row * w.Q + q) * w.C)
+
+
+@parallel_kernel
+def max_pool2d_backward(dy: Floats, maxima: Maxima, pixels: int, C: int, dx: Floats, worker: int, workers: int) -> None:
     """Add dy (N, outputs, C) to the pixels of dx (N, pixels, C) at argmax; -1 is nowhere.
 
-    Only dy whose y is above the floor count; a floor that is NaN lets all pass.
+    With `relu`, only dy whose y is above zero count.
     """
+    N = len(dx) // (pixels * C)
     outputs = len(dy) // (N * C)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
         image = unsigned(n * pixels * C)
@@ -165,19 +148,30 @@ def max_pool2d_backward(dy, argmax, y, floor, N, pixels, C, dx, worker, workers)
         for output in range(n * outputs, (n + 1) * outputs):
             first = unsigned(output * C)
             for channel in range(unsigned(C)):
-                pixel = argmax[first + channel]
-                if pixel >= 0 and not y[first + channel] <= floor:
+                pixel = maxima.argmax[first + channel]
+                if pixel >= 0 and not (maxima.relu and maxima.y[first + channel] <= ZERO):
                     dx[image + unsigned(pixel) * unsigned(C) + channel] += dy[first + channel]
 
 
-@parallel_kernel
-def max_pool2d_backward_disjoint(dy, argmax, y, floor, window, distances, dx, worker, workers):
-    """The same where no two windows share a pixel and all lie inside the image: each window writes all its pixels.
+@inline_kernel
+def _route(dy, maxima, source, grid, C, dx, image):
+    """dx of the pixels of a grid = dy of its window where argmax is the pixel, else 0."""
+    for channel in range(0, C, lanes_of(dy)):
+        slope = lanes_load(dy, source + channel, C - channel)
+        if maxima.relu:
+            slope = where(lanes_load(maxima.y, source + channel, C - channel) <= ZERO, ZERO, slope)
+        winner = integers_load(slope, maxima.argmax, source + channel, C - channel)
+        pixel, rest = grid.first, grid.columns
+        for _ in range(grid.rows * grid.columns):
+            lanes_store(where(winner == pixel, slope, ZERO), dx, image + pixel * C + channel, C - channel)
+            pixel, rest = _following(grid, pixel, rest)
 
-    `distances` are those of `max_pool2d`.
-    """
+
+@parallel_kernel
+def max_pool2d_backward_disjoint(dy: Floats, maxima: Maxima, window: Geometry, dx: Floats, worker: int,
+                                 workers: int) -> None:
+    """The same where no two windows share a pixel and all lie inside the image: each window writes all its pixels."""
     w = window[0]
-    lanes = lanes_of(dx)
     covered = w.P * w.R == w.H and w.Q * w.S == w.W
     for n in range(w.N * worker // workers, w.N * (worker + 1) // workers):
         image = n * w.H * w.W * w.C
@@ -185,15 +179,9 @@ def max_pool2d_backward_disjoint(dy, argmax, y, floor, window, distances, dx, wo
             for i in range(unsigned(image), unsigned(image + w.H * w.W * w.C)):
                 dx[i] = 0
         for p in range(w.P):
-            for i in range(0, len(distances), 4):
-                a, b, c, d = distances[i], distances[i + 1], distances[i + 2], distances[i + 3]
-                for q in range(w.Q):
-                    first = p * w.stride_rows * w.W + q * w.stride_columns
-                    source = ((n * w.P + p) * w.Q + q) * w.C
-                    for channel in range(0, w.C, lanes):
-                        lanes_route(dy, argmax, y, floor, source + channel, dx, image + first * w.C + channel,
-                                    (a * w.C, first + a), (b * w.C, first + b), (c * w.C, first + c), (d * w.C, first + d),
-                                    w.C - channel)
+            for q in range(w.Q):
+                grid = Grid(p * w.stride_rows * w.W + q * w.stride_columns, w.R, w.S, w.W, 1)
+                _route(dy, maxima, ((n * w.P + p) * w.Q + q) * w.C, grid, w.C, dx, image)
 
 
 @kernel
@@ -217,12 +205,12 @@ def _mean_of_window(x, image, w, p, q, count_padding, y, target):
         for h in range(first_row, last_row):
             source = image + h * w.W * w.C + channel
             for column in range(first_column, last_column):
-                total = lanes_add(total, x, source + column * w.C, w.C - channel)
+                total = total + lanes_load(x, source + column * w.C, w.C - channel)
         lanes_store(total / divisor, y, target + channel, w.C - channel)
 
 
 @parallel_kernel
-def avg_pool2d(x, window, count_padding, y, worker, workers):
+def avg_pool2d(x: Floats, window: Geometry, count_padding: bool, y: Floats, worker: int, workers: int) -> None:
     """y = mean of each window."""
     w = window[0]
     rows = w.N * w.P
@@ -261,7 +249,7 @@ def _shares(dy, w, n, p_first, p_last, count_padding, line, start):
             for p in range(p_first, p_last):
                 source = ((n * w.P + p) * w.Q + q) * w.C + channel
                 if alike:
-                    total = lanes_add(total, dy, source, w.C - channel)
+                    total = total + lanes_load(dy, source, w.C - channel)
                 else:
                     divisor = dy.dtype.type(_height(w, p, count_padding) * columns)
                     total = total + lanes_load(dy, source, w.C - channel) / divisor
@@ -282,13 +270,14 @@ def _sum_of_shares(line, start, w, dx, target):
         for channel in range(0, w.C, lanes_of(dx)):
             total = lanes_zero(dx)
             for q in range(q_first, q_last):
-                total = lanes_add(total, line, start + q * w.C + channel, w.C - channel)
+                total = total + lanes_load(line, start + q * w.C + channel, w.C - channel)
             lanes_store(total, dx, target + column * w.C + channel, w.C - channel)
 
 
 @parallel_kernel
-def avg_pool2d_backward(dy, window, count_padding, lines, dx, worker, workers):
-    """dx = for each pixel the sum over its windows of dy / number of elements that count. Room: lines (workers, Q, C)."""
+def avg_pool2d_backward(dy: Floats, window: Geometry, count_padding: bool, workspace: Floats, dx: Floats, worker: int,
+                        workers: int) -> None:
+    """dx = for each pixel the sum over its windows of dy / number of elements that count. workspace (workers, Q, C)."""
     w = window[0]
     rows, start = w.N * w.H, worker * w.Q * w.C
     known = -1, 0, 0
@@ -296,14 +285,14 @@ def avg_pool2d_backward(dy, window, count_padding, lines, dx, worker, workers):
         n, h = divmod(row, w.H)
         p_first, p_last = _covering(h, w.R, w.stride_rows, w.top, w.P)
         if known != (n, p_first, p_last):
-            _shares(dy, w, n, p_first, p_last, count_padding, lines, start)
+            _shares(dy, w, n, p_first, p_last, count_padding, workspace, start)
             known = n, p_first, p_last
-        _sum_of_shares(lines, start, w, dx, row * w.W * w.C)
+        _sum_of_shares(workspace, start, w, dx, row * w.W * w.C)
 
 
 @parallel_kernel
-def global_avg_pool2d(x, N, pixels, C, lanes, y, worker, workers):
-    """y (N, C) = mean over the pixels of x (N, pixels, C). Room: lanes (workers, width)."""
+def global_avg_pool2d(x: Floats, N: int, pixels: int, C: int, lanes: Floats, y: Floats, worker: int, workers: int) -> None:
+    """y (N, C) = mean over the pixels of x (N, pixels, C). Working memory: lanes (workers, width)."""
     divisor, width = y.dtype.type(pixels), len(lanes) // workers
     start = unsigned(worker * width)
     for n in range(N * worker // workers, N * (worker + 1) // workers):
@@ -320,8 +309,9 @@ def global_avg_pool2d(x, N, pixels, C, lanes, y, worker, workers):
 
 
 @parallel_kernel
-def global_avg_pool2d_backward(dy, N, pixels, C, lanes, dx, worker, workers):
-    """dx (N, pixels, C) = dy (N, C) / pixels. Room: lanes (workers, width)."""
+def global_avg_pool2d_backward(dy: Floats, N: int, pixels: int, C: int, lanes: Floats, dx: Floats, worker: int,
+                               workers: int) -> None:
+    """dx (N, pixels, C) = dy (N, C) / pixels. Working memory: lanes (workers, width)."""
     divisor, width, rows = dy.dtype.type(pixels), len(lanes) // workers, N * pixels
     start = unsigned(worker * width)
     row, last = rows * worker // workers, rows * (worker + 1) // workers

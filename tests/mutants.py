@@ -146,7 +146,7 @@ class Lines:
     def like(self, tests: list[str], path: str) -> list[str]:
         """The tests of this leg that are of the same groups, and those of the file's own."""
         place, groups = Path(path), set(map(group, tests))
-        own = f"tests/test_{place.stem}.py", f"tests/test_{place.parent.name}.py"
+        own = f"tests/test_{place.stem}.py", f"tests/{place.parent.name}/"
         return self._in_turns(test for test in self.seconds if group(test) in groups or test.startswith(own))
 
     def _in_turns(self, tests: Iterable[str]) -> list[str]:

@@ -16,8 +16,9 @@ import pytest
 
 import fastcnn
 from fastcnn import functional, nn, optim, registry, shapes, verification
-from fastcnn.functional.conv import direct, winograd
-from fastcnn.kernels import loops
+from fastcnn.functional.conv import direct, problem, winograd
+from fastcnn.kernels import arithmetic, loops
+from fastcnn.kernels.jit import compile as jit
 from fastcnn.nn.module import backward
 from fastcnn.runtime import caches
 
@@ -147,7 +148,7 @@ def test_auto_never_takes_the_textbook_kernels():
     for number in range(200):
         settings = verification.drawn_case(row, number).settings
         geometry = {name: settings[name] for name in ("stride", "padding", "dilation", "groups") if name in settings}
-        assert functional.conv.algorithm_of(settings["x"], settings["weight"], **geometry) != "loops"
+        assert functional.conv.choose(settings["x"], settings["weight"], **geometry).name != "loops"
 
 
 def test_textbook_kernels_are_compiled_when_they_are_called_alone():
@@ -207,3 +208,56 @@ def test_the_breakpoint_of_the_ladder_is_in_the_innermost_loop():
 
 def integers(*shape):
     return np.random.default_rng(0).integers(-8, 9, shape).astype(np.float32)
+
+
+# What is said of an algorithm
+
+@pytest.mark.parametrize(("word", "geometry"), [
+    ("n64h32w32c64k128r3s3pad1", {"padding": 1}),
+    ("n1h9w12c2k3r3s5stride2,1dilation1,2pad1,0", {"stride": (2, 1), "dilation": (1, 2), "padding": (1, 0)}),
+    ("n1h5w5c4k8r2s2pad0,1,1,2groups4", {"padding": ((0, 1), (1, 2)), "groups": 4}),
+])
+def test_a_convolution_is_written_as_one_word(word, geometry):
+    given = problem.parse(word)
+    assert str(given) == word
+    groups = geometry.get("groups", 1)
+    x, weight = np.zeros(given.x, np.float32), np.zeros(given.weight, np.float32)
+    assert weight.shape[2] * groups == x.shape[3]
+    chosen = functional.conv.choose(x.shape, weight.shape, **geometry)
+    assert chosen.y_shape == functional.conv2d(x, weight, **geometry).shape
+    assert problem.parse(str(chosen).split(":")[0]) == given == problem.of(chosen.window)
+
+
+@pytest.mark.parametrize("word", ["", "n1", "n1h2w2c2k1r1s1x3", "n1h2w2c2k1r1s1pad1,2,3", "n1h2w2c2k1r1s1groups0",
+                                  "n1h2w2c3k2r1s1groups2", "n1n1h2w2c2k1r1s1", "n1h2w2c2k1r1s1 and more"])
+def test_words_that_are_no_convolution(word):
+    with pytest.raises(fastcnn.ShapeError, match="convolution"):
+        problem.parse(word)
+
+
+def test_an_algorithm_that_does_not_fit_says_why():
+    (row,) = (row for row in registry.ROWS if row.name == "conv2d")
+    for number in range(100):
+        settings = verification.drawn_case(row, number).settings
+        geometry = {name: settings[name] for name in ("stride", "padding", "dilation", "groups") if name in settings}
+        chosen = functional.conv.choose(settings["x"], settings["weight"], **geometry)
+        found = functional.conv.candidates(chosen.window)
+        assert [one.name for one in found] == list(functional.conv.ALGORITHMS[1:])
+        for name, fit, cost in found:
+            assert bool(fit) == (cost is not None) == (not fit.why_not)
+            if cost is None:
+                with pytest.raises(fastcnn.ShapeError, match=re.escape(fit.why_not)):
+                    functional.conv.choose(settings["x"], settings["weight"], **geometry, algorithm=name)
+            else:
+                assert cost.why and cost.time > 0
+                assert cost.time >= {one.name: one.cost for one in found}[chosen.name].time
+
+
+def test_a_launch_with_other_types_than_were_compiled_is_refused(monkeypatch):
+    monkeypatch.setattr(jit, "CHECKED", True)
+    x, y = np.ones(8, np.float32), np.empty(8, np.float32)
+    for workers in (1, 2):
+        arithmetic.add(x, x, False, y, workers)
+        for wrong in (0, 0.0):
+            with pytest.raises(TypeError, match="add: launched with"):
+                arithmetic.add(x, x, wrong, y, workers)

@@ -12,6 +12,7 @@ from numba import types
 from fastcnn import functional, registry, verification
 from fastcnn.functional import conv
 from fastcnn.kernels.jit import compile as jit
+from tests import stubs
 
 HOUSE = Path(__file__).parents[1]
 PACKAGE, KERNELS = HOUSE / "fastcnn", HOUSE / "kernels"
@@ -216,6 +217,28 @@ def test_every_algorithm_has_rows():
 @pytest.mark.parametrize("row", registry.ROWS, ids=lambda row: row.name)
 def test_twins_and_rows_are_complete(row):
     verification.Complete(row).run()
+
+
+def test_stubs_are_those_of_the_source():
+    """mypy and editors see through them what `functional` gives to kernels."""
+    wanted = stubs.written()
+    found = {path: path.read_text(encoding="utf-8") for path in stubs.STUBS.rglob("*.pyi")}
+    assert found == wanted, "python -m tests.stubs writes them"
+
+
+def test_entries_say_their_types():
+    for path, node in KERNEL_FUNCTIONS:
+        if decorators(node) & ENTRIES:
+            assert all(argument.annotation for argument in node.args.args), f"{name(path)}: {node.name}"
+            assert ast.unparse(node.returns) == "None", f"{name(path)}: {node.name}"
+
+
+@pytest.mark.parametrize("path", sorted(KERNELS.rglob("*.py")), ids=name)
+def test_functions_of_kernels_have_few_parameters_and_lines(path):
+    for node in ast.walk(SOURCES[path]):
+        if isinstance(node, ast.FunctionDef):
+            assert len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs) <= 8, f"{name(path)}: {node.name}"
+            assert node.end_lineno - node.lineno < 60, f"{name(path)}: {node.name}"
 
 
 ENTERED = [f"{'.'.join(module_of(path))}.{node.name}" for path, node in KERNEL_FUNCTIONS

@@ -122,27 +122,23 @@ def test_lanes(dtype):
         require_same(lanes_in_turn, whole_numbers(dtype, 200), unwritten(dtype, 800), count)
 
 
-def maxima(x, y, argmax, count):
-    I.lanes_first_maximum(x, 10, (0, 0), (30, 1), (60, 2), (90, 3), y, argmax, 5, count)
-    I.lanes_next_maximum(x, 130, (0, 4), (30, 5), (60, 6), (90, 7), y, argmax, 5, count)
-    I.lanes_first_maximum(x, 10, (0, 0), (30, 1), (60, 2), (90, 3), y, argmax, 105, count)
-
-
-def routed(dy, argmax, y, floor, dx, count):
-    I.lanes_route(dy, argmax, y, y.dtype.type(floor), 3, dx, 1, (0, 0), (100, 1), (200, 2), (300, 3), count)
+def compared(x, numbers, y, places, count):
+    a, b = I.lanes_load(x, 3, 99), I.lanes_load(x, 60, count)
+    for place, mask in enumerate((a < b, a <= b, a > b, a >= b, a == b, a != b, ~(a < b), (a <= b) & (b <= a), a < 1.0)):
+        I.lanes_store(I.where(mask, a, b), y, 100 * place, 99)
+        I.lanes_store(I.where(mask, 2, I.integers_load(a, numbers, 5, count)), places, 100 * place, 99)
+        I.lanes_store(I.where(mask, I.integers_fill(b, -7), 3), places, 100 * place + 50, count)
+    of_numbers = I.integers_load(a, numbers, 8, count)
+    for place, mask in enumerate((of_numbers == 2, of_numbers != 2, of_numbers < 2, of_numbers <= 2)):
+        I.lanes_store(I.where(mask, 0.5, b), y, 1000 + 100 * place, 99)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_lanes_of_maxima_and_their_gradient(dtype):
-    x = whole_numbers(dtype, 300) // 4  # many are equal
-    x[::7] = np.nan
-    lanes = I.lanes_of(x)
-    for count in (1, lanes - 1, lanes + 1):
-        argmax = np.full(200, -1, np.int32)
-        require_same(maxima, x, unwritten(dtype, 200), argmax, count)
-        for floor in (0.0, math.nan):
-            numbers = np.random.default_rng(3).integers(-1, 4, 200).astype(np.int32)
-            require_same(routed, whole_numbers(dtype, 200), numbers, x[:200].copy(), floor, unwritten(dtype), count)
+def test_comparisons(dtype):
+    x, numbers = whole_numbers(dtype, 300) // 4, whole_numbers(np.int32, 100, 1)  # many are equal
+    x[::7], x[::11] = np.nan, -0.0
+    for count in (-1, 1, I.lanes_of(x) - 1, 99):
+        require_same(compared, x, numbers, unwritten(dtype), np.full(2000, -1, np.int32), count)
 
 
 # Planes and filters --------------------------------------------------------------------------------------------------------
@@ -153,6 +149,7 @@ def planes_of_two_vectors(bias, x, y, count, pixels, floor):
     I.planes_store(sums, y, 3, 9, pixels, count, bias.dtype.type(floor))
     I.planes_store(sums, y, 503, 11, 99, 99, bias.dtype.type(floor))
     I.zip_vectors(y, 1000, x, 1, 50)
+    I.lanes_store(I.by_turns(x, 2, count, 40, pixels), y, 1100, 99)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -165,7 +162,8 @@ def test_planes(dtype):
 
 def filter_products(x, taps, dy, y, counts, lines, run, fold):
     sums = I.filter_sums(x, 3, lines, run)
-    sums = I.filter_multiply_add(sums, x, 2, taps, 1, dy, 5, counts[0], 40, counts[1], fold)
+    gradient = I.lanes_load(dy, 5, counts[0]) if len(fold) == 1 else I.by_turns(dy, 5, counts[0], 40, counts[1])
+    sums = I.filter_multiply_add(sums, x, 2, I.entries(taps, 1, lines), gradient, fold)
     I.tile_store(sums, y, 1, 101)
 
 
@@ -181,32 +179,37 @@ def test_filter_products(dtype, fold):
 # Pixels and taps -----------------------------------------------------------------------------------------------------------
 
 
-def pixel_products(x, w, offsets, numbers, y):
-    sums = I.pixels_start(x, 3)
-    sums = I.pixels_multiply_add(sums, x, 5, 17, offsets, w, 2, numbers, 1)
-    I.pixels_prefetch(x, 5, 17)
-    I.pixels_store(sums, y, 1, 101)
-    sums = I.pixels_multiply_add_3(sums, x, 4, 13, offsets, w, 1, numbers, 2)
-    I.pixels_store(sums, y, 1001, 103)
+THREE = (0, 0, 0)
+
+
+def pixel_products(x, w, numbers, y):
+    sums = I.pixels_start(I.lanes_load(x, 3, 99))
+    sums = I.pixels_multiply_add(sums, x, I.pixels_at(5, 17), 3, w, 2, (numbers[1],))
+    I.pixels_store(sums, y, I.pixels_at(1, 101))
+    sums = I.pixels_multiply_add(sums, x, I.pixels_at(4, 13), 9, w, 1, I.entries(numbers, 2, THREE))
+    sums = I.pixels_relu(sums + I.pixels_load(x, I.pixels_at(2, 11)))
+    I.pixels_store(sums, y, I.pixels_at(1001, 103))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_pixel_products(dtype):
-    offsets, numbers = (np.random.default_rng(seed).permutation(30) for seed in (3, 4))
-    require_same(pixel_products, whole_numbers(dtype, 400), whole_numbers(dtype, 200, 1), offsets, numbers, unwritten(dtype))
+    numbers = np.random.default_rng(4).permutation(30)
+    require_same(pixel_products, whole_numbers(dtype, 400), whole_numbers(dtype, 200, 1), numbers, unwritten(dtype))
 
 
 def tap_products(x, dy, numbers, y, first, last, count):
-    sums = I.taps_load(x, 2, numbers, first, last, count)
-    sums = I.taps_multiply_add(sums, x, 3, numbers, first, last, dy, 7, count)
-    I.taps_store(sums, y, 5, numbers, first, last, count)
+    taps = I.taps_at(numbers, first, last)
+    sums = I.taps_load(x, 2, taps, count)
+    sums = I.taps_multiply_add(sums, x, (3,), taps, I.lanes_load(dy, 7, count), count)
+    I.taps_store(sums, y, 5, taps, count)
 
 
 def tap_products_of_whole_vectors(x, dy, numbers, y, first, last):
-    sums = I.taps_load(x, 2, numbers, first, last, None)
-    sums = I.taps_multiply_add(sums, x, 3, numbers, first, last, dy, 7, None)
-    sums = I.taps_multiply_add_3(sums, x, 1, 4, numbers, first, last, dy, 3, 11)
-    I.taps_store(sums, y, 5, numbers, first, last, None)
+    taps = I.taps_at(numbers, first, last)
+    sums = I.taps_load(x, 2, taps, None)
+    sums = I.taps_multiply_add(sums, x, (3,), taps, I.lanes_load(dy, 7, 99), None)
+    sums = I.taps_multiply_add(sums, x, I.pixels_at(1, 4), taps, I.pixels_load(dy, I.pixels_at(3, 11)), None)
+    I.taps_store(sums, y, 5, taps, None)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -214,7 +217,7 @@ def test_tap_products(dtype):
     x, dy = whole_numbers(dtype, 2000), whole_numbers(dtype, 200, 1)
     scattered = np.random.default_rng(2).permutation(20) * 50
     step = 4
-    in_threes = np.repeat(np.arange(6) * 100, 3) + np.tile(np.arange(3) * step, 6)  # as taps_multiply_add_3 wants them
+    in_threes = np.repeat(np.arange(6) * 100, 3) + np.tile(np.arange(3) * step, 6)  # as taps of several pixels lie
     for first, last in ((0, 9), (3, 18), (12, 15), (9, 15)):
         for count in (1, I.lanes_of(x) - 1, 99):
             require_same(tap_products, x, dy, scattered, unwritten(dtype), first, last, count)
@@ -234,10 +237,10 @@ def rows_in_turn(x, index, y, first, count, lanes):
     I.rows_store(values, y, goals, 1, lanes)
     I.rows_store(I.rows_spread(x, sums), y, goals, 401, 99)
     I.rows_store(I.rows_spread(x, largest), y, goals, 801, 99)
-    picked = I.column_pick(x, positions, index, first, count, 3)
-    I.rows_store(I.rows_spread(x, picked), y, goals, 1201, 99)
-    weighed = I.rows_weigh(values, I.rows_fill(x, np.inf))
-    I.rows_store(weighed, y, goals, 1601, lanes)
+    index_of_row = I.column_load(index, I.rows_at(x, first, count, 1), 0)
+    index_of_row = I.where(index_of_row == 3, 0, index_of_row)
+    I.rows_store(I.rows_spread(x, I.column_load(x, positions, index_of_row)), y, goals, 1201, 99)
+    I.rows_store(I.where(values != 0.0, values * I.rows_fill(x, np.inf), 0.0), y, goals, 1601, lanes)
     mixed = (values + x.dtype.type(1)) * (values - I.rows_spread(x, sums)) / I.rows_fill(x, 4)
     I.rows_store(mixed, y, goals, 2001, lanes)
     y[2500] = I.rows_together(x)

@@ -18,8 +18,8 @@ __all__ = ["UsageError", "main"]
 
 _USAGE, _PROBLEM, _INTERRUPTED = 2, 1, 130
 _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "profile": "use", "plot": "draw",
-            "bench": "check", "verify": "check",
-            "doctor": "check", "warmup": "check", "models": "catalogue"}
+            "bench": "check", "verify": "check", "explain": "check", "doctor": "check", "warmup": "check",
+            "models": "catalogue"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from dataclasses import asdict
 
 import numpy as np
 
-from .. import benchmark, extras, ladder, models, plot, verification
+from .. import benchmark, extras, functional, ladder, models, plot, verification
 from .. import doctor as examination
 from ..data import Split
+from ..functional.conv import problem
 from ..registry import ROWS, Row
 from ..shapes import suggestion
+from ..tables import Table
 from ..warmup import rehearse
 from .output import Output
 from .recipes import OPTIMIZERS, home_of
@@ -60,6 +63,10 @@ def _ladder(arguments: Namespace, output: Output) -> int:
 def verify(arguments: Namespace, output: Output) -> int:
     """Check operations against their references; 1 where one fails."""
     rows = _matching(arguments.patterns)
+    if arguments.shape is not None:
+        problem.parse(arguments.shape).window("verify")  # better refused now than by each row
+        if not {row.operation for row in rows} & set(verification.SHAPED):
+            raise UsageError(f"--shape is of a convolution, expected rows such as {' '.join(verification.SHAPED)}")
     use_threads(arguments.threads)
 
     def fail(text: str) -> None:
@@ -73,9 +80,27 @@ def verify(arguments: Namespace, output: Output) -> int:
             output.note(str(outcome))
 
     with output.compiling():
-        report = verification.run(show, fail, rows=rows, everything=arguments.all, cases=arguments.cases)
+        report = verification.run(show, fail, rows=rows, everything=arguments.all, cases=arguments.cases,
+                                  shape=arguments.shape)
     output.note(str(report))
     return int(not report.ok)
+
+
+def explain(arguments: Namespace, output: Output) -> int:
+    """Say which algorithm a convolution is computed by, and what speaks for and against each."""
+    given = problem.parse(arguments.shape)
+    window = given.window("explain")
+    chosen = functional.conv.choose(given.x, given.weight, **given.geometry)
+    records, rows = [], []
+    for name, fit, cost in functional.conv.candidates(window):
+        time = cost.time if cost is not None and math.isfinite(cost.time) else None
+        why = cost.why if cost is not None else fit.why_not
+        records.append({"algorithm": name, "fits": bool(fit), "time": time, "why": why, "chosen": name == chosen.name})
+        rows.append((name, "yes" if fit else "no", "" if time is None else f"{time:g}", why, "<" * (name == chosen.name)))
+    output.results(records, Table(("algorithm", "fits", "time", "why", ""), rows, right=(2,), wordy=(3,)))
+    output.note(f"{chosen}\ntime: about, as a share of that of the direct algorithm. check: fastcnn verify conv2d --shape "
+                f"{given}")
+    return 0
 
 
 def _matching(patterns: list[str]) -> tuple[Row, ...]:

@@ -150,7 +150,15 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cases", type=_natural, metavar="N", help="random cases of each row, in float32 and float64 "
                         "(10, in float32)")
     parser.add_argument("--all", action="store_true", help="every check that the tests make; compiles float64 too")
+    parser.add_argument("--shape", metavar="SHAPE", help="this convolution alone, written as in `fastcnn explain`")
     _threads(parser)
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("operation", choices=("conv",), metavar="conv", help="a convolution")
+    parser.add_argument("shape", metavar="SHAPE", help="sizes of images (n h w c), output channels (k), filter (r s), and "
+                        "where they differ from 1 and 0 stride, pad, dilation, groups: n64h32w32c64k128r3s3pad1, "
+                        "n1h224w224c3k64r7s7stride2pad3")
 
 
 def _patterns(parser: argparse.ArgumentParser) -> None:
@@ -290,6 +298,7 @@ _COMMANDS = {
     "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
     "bench": _Command(_bench, "[PATTERN ... | ladder]", "time the kernels against the reference"),
     "verify": _Command(_verify, "[PATTERN ...]", "check the kernels against the reference on this machine"),
+    "explain": _Command(_explain, "conv SHAPE", "which algorithm a convolution is computed by, and why"),
     "doctor": _Command(_doctor, "", "what this machine offers, and what to fix"),
     "warmup": _Command(_warmup, "[MODEL ...]", "compile kernels now, so that later starts need not"),
 }

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def kind_of(optimizer: str) -> type[Any]:
 
 def _schedule(settings: Settings) -> optim.Schedule:
     epochs = settings["planned" if "planned" in settings else "epochs"]  # those a run was begun with, if it got more later
-    makers = {
+    makers: dict[str, Callable[[], optim.Schedule]] = {
         "none": optim.Schedule,
         "step": lambda: optim.StepLR(-(-epochs // 3)),
         "multistep": lambda: optim.MultiStepLR([epochs // 2, epochs * 3 // 4]),
@@ -165,7 +165,7 @@ def _schedule(settings: Settings) -> optim.Schedule:
         "warmup": lambda: optim.WarmupLR(optim.CosineLR(), epochs=epochs / 10),
         "plateau": optim.PlateauLR,
     }
-    schedule: optim.Schedule = makers[settings["schedule"]]()
+    schedule = makers[settings["schedule"]]()
     return schedule
 
 

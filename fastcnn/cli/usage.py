@@ -14,7 +14,7 @@ class UsageError(ValueError):
 
 @contextlib.contextmanager
 def blaming(option: str, argument: str) -> Iterator[None]:
-    """Inside the `with` block, an unfit `argument` of a function is an unfit `option` of the command line: UsageError."""
+    """Inside the `with` block, an invalid `argument` of a function is an invalid `option` of the line: UsageError."""
     try:
         yield
     except (ValueError, DTypeError) as error:

@@ -34,11 +34,37 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, root: StrPath | None = None, download: bool = True) -> Dataset:
-    """Load a data set: `.train` and `.test` with uint8 images (N, H, W, C) and int64 labels (N,), `.classes`.
+    """Load a data set, and download it if it is missing.
 
-    Downloaded files are pinned by sha256; files that were there before are checked for structure. Raises
-    ValueError for an unknown name, FileNotFoundError for missing files when `download` is false,
-    DownloadError where no mirror gives a file, DataFormatError for a file that is not what it should be.
+    Parameters
+    ----------
+    name : str
+        "digits" (bundled), "mnist", "fashion-mnist", "cifar10" or "cifar100".
+    root : path, optional
+        Where data sets are, each in a folder of its name; by default the folder that FASTCNN_DATA names, else the cache.
+    download : bool
+
+    Returns
+    -------
+    dataset : Dataset
+        `.train` and `.test`, each with `.images` uint8 (N, H, W, C) and `.labels` int64 (N,), and `.classes`.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown.
+    FileNotFoundError
+        Files are missing and `download` is False.
+    DownloadError
+        No mirror has a file.
+    DataFormatError
+        A file is not what it should be: downloads are checked by sha256, other files by structure.
+
+    Examples
+    --------
+    >>> digits = data.load("digits")
+    >>> digits.train.images.shape, digits.test.labels[:3].tolist(), digits.classes[-1]
+    ((1442, 8, 8, 1), [5, 0, 9], '9')
     """
     one_of("load", "name", name, names())
     source = sources.SOURCES[name]

@@ -81,7 +81,7 @@ class _Resuming:
         self.file = file
         self.part = part
 
-    def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
+    def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         from tqdm import tqdm
 
         with (
@@ -156,21 +156,19 @@ class _Resuming:
 
 
 def _session() -> requests.Session:
-    """Give a session that goes nowhere but over https, also when redirected."""
+    """Give a session that leaves this machine over https alone, also when redirected."""
     import requests
     from requests.adapters import HTTPAdapter
 
-    class HttpsOnly(HTTPAdapter):
+    class LocalOnly(HTTPAdapter):
         def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-            address = urlsplit(str(request.url))
-            if address.scheme != "https" and address.hostname not in _LOCAL_HOSTS:
+            if urlsplit(str(request.url)).hostname not in _LOCAL_HOSTS:
                 raise _MirrorError(f"{request.url} is not https")
             return super().send(request, *args, **kwargs)
 
     session = requests.Session()
     session.max_redirects = 5
-    session.mount("https://", HttpsOnly())
-    session.mount("http://", HttpsOnly())
+    session.mount("http://", LocalOnly())
     return session
 
 

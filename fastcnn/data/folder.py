@@ -138,7 +138,7 @@ def from_folder(
     too. Hidden folders and files, those of the system, and other files than images are left out, and a warning counts
     them. `on_error` "skip" leaves out files that cannot be read as well, "raise" names them all. `max_pixels` is the largest
     image that is decoded. MissingExtraError: Pillow is not installed, the extra `image`. FileNotFoundError,
-    DataFormatError: no such folder, no image in a class, or a file that is no image. ValueError: an unfit argument.
+    DataFormatError: no such folder, no image in a class, or a file that is no image. ValueError: an invalid argument.
     """
     height, width = _size(size)
     reader = ImageReader("from_folder", (height, width, 1 if grey else 3), resize, max_pixels)

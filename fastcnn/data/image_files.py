@@ -55,7 +55,6 @@ class ImageReader:
         MissingExtraError: Pillow is not installed.
         """
         pillow, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
-        pillow.init()  # which knows TIFF and WebP then
         require_file(Path(path), partial(self._fault, path))
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a damaged note about the camera, and of sizes, which are checked here

@@ -112,7 +112,7 @@ class NpzFile:
         if dtype is None or len(items) != 3 or items["fortran_order"] not in ("True", "False"):
             raise self._fault(f"{name} has the header {text[:99]!r}", "that of an array of numbers or text")
         shape = tuple(int(size) for size in sizes if size)
-        if len(shape) > 8 or not all(size < 1 << 48 for size in shape) or not math.prod(shape) * np.dtype(dtype[1]).itemsize:
+        if len(shape) > 8 or not math.prod(shape) * np.dtype(dtype[1]).itemsize:
             raise self._fault(f"{name} has shape {shape} and type {dtype[1]}", "at least one element")
         return np.dtype(dtype[1]), items["fortran_order"] == "True", shape
 
@@ -128,10 +128,10 @@ class _Bounded(io.FileIO):
             raise zipfile.BadZipFile(f"an offset of {offset} bytes")
         return super().seek(offset, whence)
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read(self, size: int | None = None) -> bytes:
         if size is not None and size > _MOST_DIRECTORY:
             raise zipfile.BadZipFile(f"{size} bytes at once")
-        return super().read(-1 if size is None else size) or b""
+        return super().read(size)
 
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, UnicodeDecodeError, ValueError,

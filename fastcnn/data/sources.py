@@ -110,13 +110,9 @@ _CIFAR100 = """
 
 def _idx_files(mirrors: tuple[str, ...], facts: Sequence[tuple[int, str]]) -> tuple[RemoteFile, ...]:
     return tuple(
-        RemoteFile(name, size, sha256, tuple(mirror + name for mirror in mirrors))
+        RemoteFile(name, size, sha256, tuple(f"{mirror}{name}" for mirror in mirrors))
         for name, (size, sha256) in zip(_IDX_NAMES, facts, strict=True)
     )
-
-
-def _cifar_archive(name: str, size: int, sha256: str) -> RemoteFile:
-    return RemoteFile(name, size, sha256, (_CIFAR_MIRROR + name,))
 
 
 SOURCES: dict[str, IdxSource | CifarSource] = {
@@ -166,10 +162,11 @@ SOURCES: dict[str, IdxSource | CifarSource] = {
         classes=tuple(_FASHION.split(", ")),
     ),
     "cifar10": CifarSource(
-        archive=_cifar_archive(
+        archive=RemoteFile(
             "cifar-10-binary.tar.gz",
             170052171,
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            (f"{_CIFAR_MIRROR}cifar-10-binary.tar.gz",),
         ),
         inner_folder="cifar-10-batches-bin",
         train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
@@ -180,10 +177,11 @@ SOURCES: dict[str, IdxSource | CifarSource] = {
         classes=tuple(_CIFAR10.split()),
     ),
     "cifar100": CifarSource(
-        archive=_cifar_archive(
+        archive=RemoteFile(
             "cifar-100-binary.tar.gz",
             168513733,
             "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+            (f"{_CIFAR_MIRROR}cifar-100-binary.tar.gz",),
         ),
         inner_folder="cifar-100-binary",
         train=("train.bin",),

@@ -169,7 +169,7 @@ class _Table:
         """Keep one line, or say what is wrong with it."""
         number, cells = line
         if len(cells) != self.count + (self.column is not None):
-            raise self._unfit(number, len(cells))
+            raise self._wrong_row(number, len(cells))
         if self.column is not None:
             name = cells.pop(self.column).strip()
             if not name:
@@ -196,7 +196,7 @@ class _Table:
         raise DataFormatError(f"from_csv: {self.path} has {count} pixels in its first line, which make no square image, "
                               "expected a shape (H, W) or (H, W, C) for others")
 
-    def _unfit(self, number: int, came: int) -> DataFormatError:
+    def _wrong_row(self, number: int, came: int) -> DataFormatError:
         expected = f"{self.count} pixels" if self.label is None else f"{self.count + 1}: a label and {self.count} pixels"
         hint = "; label=None reads a table without labels" if came == self.count and self.label is not None else ""
         return DataFormatError(f"from_csv: {self.path}, line {number} has {came} values, expected {expected}{hint}")

@@ -1,4 +1,18 @@
-"""One function per operation: check the arguments, choose the algorithm, allocate, call the kernel."""
+"""One function per operation and one per gradient: check the arguments, choose the algorithm, allocate, call the kernel.
+
+Arrays are float32 or float64, one dtype for all arrays of a call, which the results have too; float16 becomes float32.
+Any memory layout is accepted. The gradient of `operation` is `operation_backward(dy, ...)`: dy is the gradient of the
+result, the other arguments are what `operation` was given or returned, and gradients come in the order of its arguments.
+
+Every function raises ShapeError (a ValueError) where shapes do not fit, DTypeError (a TypeError) where types do not, and
+ValueError where a number is out of range; the message says the argument, what came and what was expected. A section
+"Raises" says what is not obvious from the shapes.
+
+The examples assume
+
+>>> import numpy as np
+>>> from fastcnn import functional as F
+"""
 
 from types import ModuleType as _Module
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import shapes
 from ..kernels import batch as kernels
+from ..kernels.batch import Colours, Picks
 from ..kernels.jit import threads
 from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, same_shape
@@ -26,11 +27,40 @@ _LARGEST = 1e38  # of what multiplies an image or is added to it
 _GRAIN = 1 << 15  # elements that are worth a thread of their own
 
 
-def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, out: Any = None) -> np.ndarray:
-    """Pick images and return (image / 255 - mean) / std.
+class _Size(NamedTuple):
+    H: int
+    W: int
+    C: int
 
-    images uint8 (M, H, W, C), index integers (N,), mean and std (C,) -> (N, H, W, C) of `dtype`, by default
-    that of mean. ValueError: an index is not one of the M images, or std is not above 0.
+
+def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, out: Any = None) -> np.ndarray:
+    """Pick images of a data set and normalise them: y[n] = (images[index[n]] / 255 - mean) / std.
+
+    Parameters
+    ----------
+    images : (M, H, W, C) array of uint8
+    index : (N,) array of int
+    mean, std : (C,) array
+        On a scale on which a byte is a number from 0 to 1.
+    dtype : float32 or float64, optional
+        Of the result; by default that of mean.
+    out : (N, H, W, C) array, optional
+        Receives the result.
+
+    Returns
+    -------
+    y : (N, H, W, C) array
+
+    Raises
+    ------
+    ValueError
+        An index is not from 0 to M - 1, or std is not above 0.
+
+    Examples
+    --------
+    >>> images = np.array([0, 51, 255], np.uint8).reshape(3, 1, 1, 1)
+    >>> F.gather(images, [2, 1], mean=np.zeros(1), std=np.ones(1)).ravel()
+    array([1. , 0.2])
     """
     images = np.asarray(images)
     if images.dtype != _BYTE:
@@ -46,15 +76,48 @@ def gather(images: Any, index: Any, mean: Any, std: Any, *, dtype: Any = None, o
 
 
 def augment(images: Any, index: Any, changes: Any, mean: Any, std: Any, *, dtype: Any = None, out: Any = None) -> np.ndarray:
-    """Pick images, change each as its record says, and return (image / 255 - mean) / std.
+    """Pick images, change each as its record says, and normalise them: y = (image / 255 - mean) / std.
 
-    images uint8 (M, H, W, C), or floats, which are not divided by 255; index integers (N,); changes (M,) of dtype CHANGE;
-    mean and std (C,) -> (N, H, W, C) of `dtype`, by default that of mean. The fields of a record, in order of their effect:
-    values become value * `gain` + `lift`, and bytes stay from 0 to 255; pixel (row, column), counted from the middle, is
-    what lies at `matrix` @ (row, column) + `shift`, by bilinear interpolation and with zeros around the image; rows
-    `hole`[0] to hole[1] - 1 in columns hole[2] to hole[3] - 1 become the mean, as far as they lie in the image; and `share`
-    of the result is mixed with 1 - share of image `partner`, changed as its own record says but not mixed.
-    ShapeError, DTypeError, ValueError: an argument or a record in use is unfit.
+    Parameters
+    ----------
+    images : (M, H, W, C) array of uint8 or floats
+        Floats are not divided by 255.
+    index : (N,) array of int
+    changes : (M,) array of dtype `CHANGE`
+        A record for each image, see Notes.
+    mean, std : (C,) array
+    dtype : float32 or float64, optional
+        Of the result; by default that of mean.
+    out : (N, H, W, C) array, optional
+        Receives the result.
+
+    Returns
+    -------
+    y : (N, H, W, C) array
+
+    Raises
+    ------
+    ValueError
+        An index or partner is not from 0 to M - 1, std is not above 0, or a field of a record in use is out of range.
+
+    Notes
+    -----
+    The fields of a record, in the order in which they are applied:
+
+    - `gain`, `lift`: a value becomes value * gain + lift, and bytes are clipped to 0 to 255.
+    - `matrix`, `shift`: pixel (row, column), counted from the middle of the image, takes the value at
+      matrix @ (row, column) + shift, by bilinear interpolation, with zeros around the image.
+    - `hole`: rows hole[0] to hole[1] - 1 of columns hole[2] to hole[3] - 1 become the mean, as far as the image has them.
+    - `share`, `partner`: the result is share times this image plus 1 - share times image `partner`, which is changed as its
+      own record says but not mixed.
+
+    Examples
+    --------
+    >>> images = np.array([0, 51, 102], np.uint8).reshape(1, 1, 3, 1)
+    >>> changes = np.zeros(1, F.CHANGE)
+    >>> changes["gain"], changes["share"], changes["matrix"] = 1, 1, [[1, 0], [0, -1]]
+    >>> F.augment(images, [0], changes, mean=np.zeros(1), std=np.ones(1)).ravel()  # mirrored, left and right
+    array([0.4, 0.2, 0. ])
     """
     images = np.asarray(images)
     if images.dtype != _BYTE:
@@ -65,10 +128,10 @@ def augment(images: Any, index: Any, changes: Any, mean: Any, std: Any, *, dtype
     chosen = _index("augment", index, M)
     scale, offset = _scale_and_offset("augment", mean, std, C, unit, dtype)
     batch = arrays.as_output("augment", out, (len(chosen), H, W, C), scale.dtype)
-    places, records = _used(chosen, changes, M)
     workers = threads.workers(batch.size, _GRAIN)
-    scratch = buffers.workspace("augment", workers * ((H + 2) * (W + 2) + H * W) * C, scale.dtype)
-    kernels.augment(images.reshape(-1), places, H, W, C, records, low, high, scale, offset, scratch, batch.reshape(-1),
+    kernels.augment(images.reshape(-1), _picks(chosen, changes, M), arrays.record(_Size(H, W, C)),
+                    Colours(scale, offset, low, high),
+                    buffers.workspace("augment", workers * ((H + 2) * (W + 2) + H * W) * C, scale.dtype), batch.reshape(-1),
                     workers)
     return batch
 
@@ -89,8 +152,8 @@ def _require_images(function: str, name: str, places: np.ndarray, M: int) -> Non
         raise ValueError(f"{function}: {name}[{first}] is {places[first]}, expected 0 to {M - 1}")
 
 
-def _used(chosen: np.ndarray, changes: Any, M: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return places and records of the chosen images and, where any is mixed, behind them those of the partners."""
+def _picks(chosen: np.ndarray, changes: Any, M: int) -> Picks:
+    """Return index and records of the chosen images and, where any is mixed, behind them those of the partners."""
     table = np.asarray(changes)
     if not np.can_cast(table.dtype, CHANGE, "equiv"):
         raise DTypeError(f"augment: changes has dtype {table.dtype}, expected functional.CHANGE")
@@ -104,7 +167,7 @@ def _used(chosen: np.ndarray, changes: Any, M: int) -> tuple[np.ndarray, np.ndar
         records = np.require(table[chosen], CHANGE, ["C", "A", "W"])
     for name in ("matrix", "shift", "gain", "lift"):
         _require_within(name, records[name], -_FARTHEST, _FARTHEST)
-    return chosen, records
+    return Picks(chosen, records)
 
 
 def _require_within(name: str, values: np.ndarray, least: float, most: float) -> None:

@@ -19,10 +19,39 @@ _WORD = 0xFFFFFFFF
 
 
 def dropout(x: Any, p: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Set elements to 0 with probability p and scale the others by 1 / (1 - p) -> y, mask (True = kept).
+    """Set elements to 0 with probability p and divide the others by 1 - p.
 
-    Element i in row-major order depends on the seed (64 bits) and on i alone. Srivastava et al., "Dropout",
-    JMLR 15, 2014; random numbers by Philox4x32-10, see fastcnn/reference/dropout.py.
+    Element i in row-major order depends on the seed and on i alone. The random numbers are those of Philox4x32-10.
+
+    Parameters
+    ----------
+    x : (...) array
+    p : float
+        From 0 up to, but not including, 1.
+    seed : int
+        At least 0; 64 bits count.
+
+    Returns
+    -------
+    y : (...) array
+        x / (1 - p) where the mask is True, else 0.
+    mask : (...) array of bool
+        Which elements are kept.
+
+    Raises
+    ------
+    ValueError
+        `p` or `seed` is out of range.
+
+    References
+    ----------
+    Srivastava et al., "Dropout", JMLR 15, 2014.
+    Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+
+    Examples
+    --------
+    >>> F.dropout(np.array([1.0, 2.0, 3.0, 4.0]), 0.5, seed=0)
+    (array([0., 4., 6., 8.]), array([False,  True,  True,  True]))
     """
     x = arrays.as_floats("dropout", "x", x)
     shapes.at_least_1d("dropout", "x", x.shape)
@@ -40,7 +69,25 @@ def _mask(size: int, p: float, seed: int) -> np.ndarray:
 
 
 def dropout_backward(dy: Any, mask: Any, p: float) -> np.ndarray:
-    """Gradient of dropout: the same map as forward, dx = dy / (1 - p) where the mask kept the element."""
+    """Compute the gradient of `dropout`: dx = dy / (1 - p) where the mask is True, else 0.
+
+    Parameters
+    ----------
+    dy : (...) array
+    mask : (...) array of bool
+        From `dropout`.
+    p : float
+        As in `dropout`.
+
+    Returns
+    -------
+    dx : (...) array
+
+    Examples
+    --------
+    >>> F.dropout_backward(np.array([1.0, 2.0]), mask=np.array([True, False]), p=0.5)
+    array([2., 0.])
+    """
     dy = arrays.as_floats("dropout_backward", "dy", dy)
     shapes.at_least_1d("dropout_backward", "dy", dy.shape)
     p = shapes.real("dropout_backward", "p", p, 0, below=1)
@@ -63,10 +110,32 @@ def _scale(x: np.ndarray, mask: np.ndarray, p: float) -> np.ndarray:
 
 
 def dropout2d(x: Any, p: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Set whole channels of images to 0 with probability p and scale the others by 1 / (1 - p) -> y, mask (True = kept).
+    """Set whole channels of images to 0 with probability p and divide the others by 1 - p.
 
-    x (N, H, W, C) -> y like x, mask (N, C), drawn as that of dropout. Tompson et al., "Efficient Object Localization Using
-    Convolutional Networks", CVPR 2015, section 3.2.
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    p, seed : float, int
+        As in `dropout`.
+
+    Returns
+    -------
+    y : (N, H, W, C) array
+    mask : (N, C) array of bool
+        Which channels are kept, drawn as the mask of `dropout`.
+
+    References
+    ----------
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015, section 3.2.
+
+    Examples
+    --------
+    >>> y, mask = F.dropout2d(np.ones((1, 1, 2, 4)), 0.5, seed=0)
+    >>> mask
+    array([[False,  True,  True,  True]])
+    >>> y[0, 0]
+    array([[0., 2., 2., 2.],
+           [0., 2., 2., 2.]])
     """
     x = arrays.as_floats("dropout2d", "x", x)
     N, _, _, C = shapes.images("dropout2d", "x", x.shape)
@@ -76,7 +145,25 @@ def dropout2d(x: Any, p: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dropout2d_backward(dy: Any, mask: Any, p: float) -> np.ndarray:
-    """Gradient of dropout2d: the same map as forward, dx = dy / (1 - p) where the mask (N, C) kept the channel."""
+    """Compute the gradient of `dropout2d`: dx = dy / (1 - p) in the channels whose mask is True, else 0.
+
+    Parameters
+    ----------
+    dy : (N, H, W, C) array
+    mask : (N, C) array of bool
+        From `dropout2d`.
+    p : float
+        As in `dropout`.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Examples
+    --------
+    >>> F.dropout2d_backward(np.ones((1, 1, 1, 2)), mask=np.array([[True, False]]), p=0.5).ravel()
+    array([2., 0.])
+    """
     dy = arrays.as_floats("dropout2d_backward", "dy", dy)
     N, _, _, C = shapes.images("dropout2d_backward", "dy", dy.shape)
     p = shapes.real("dropout2d_backward", "p", p, 0, below=1)

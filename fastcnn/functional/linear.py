@@ -34,9 +34,27 @@ def _window(function: str, x: tuple[int, ...], weight: tuple[int, ...]) -> Windo
 
 
 def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np.ndarray | None = None) -> np.ndarray:
-    """y = x @ weight + bias for x (N, in), weight (in, out), bias (out,): y (N, out), or max(y, 0) with `relu`.
+    """Compute x @ weight + bias.
 
-    `out` receives y where given. ShapeError, DTypeError: arguments that do not fit.
+    Parameters
+    ----------
+    x : (N, C) array
+    weight : (C, K) array
+    bias : (K,) array, optional
+    relu : bool
+        Return max(y, 0), computed in the same pass.
+    out : (N, K) array, optional
+        Receives the result.
+
+    Returns
+    -------
+    y : (N, K) array
+        y[n, k] = bias[k] + sum over c of x[n, c] weight[c, k].
+
+    Examples
+    --------
+    >>> F.linear(np.array([[1.0, 2.0]]), np.array([[1.0, 0.0], [0.0, -3.0]]), np.array([0.5, 0.5]))
+    array([[ 1.5, -5.5]])
     """
     x, weight = arrays.floats("linear", x=x, weight=weight)
     w = _window("linear", x.shape, weight.shape)
@@ -49,10 +67,37 @@ def linear(x: Any, weight: Any, bias: Any = None, *, relu: bool = False, out: np
 def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_dweight: bool = True, y: Any = None,
                     out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Gradients (dx, dweight, dbias) of linear from dy (N, out); dx is None without `need_dx`.
+    """Compute the gradients of `linear`.
 
-    dweight and dbias are None without `need_dweight`. `y` is what linear gave with `relu`, and None without. `out` is two
-    arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
+    Parameters
+    ----------
+    dy : (N, K) array
+    x : (N, C) array
+    weight : (C, K) array
+    need_dx, need_dweight : bool
+        What to compute; dweight and dbias go together.
+    y : (N, K) array, optional
+        The result of `linear` with `relu`, else None.
+    out : pair of arrays or None
+        Arrays that receive dweight and dbias.
+
+    Returns
+    -------
+    dx : (N, C) array or None
+        dy @ weight.T
+    dweight : (C, K) array or None
+        x.T @ dy
+    dbias : (K,) array or None
+        dbias[k] = sum over n of dy[n, k].
+
+    Examples
+    --------
+    >>> dx, dweight, dbias = F.linear_backward(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.eye(2))
+    >>> dx, dbias
+    (array([[1., 2.]]), array([1., 2.]))
+    >>> dweight
+    array([[3., 6.],
+           [4., 8.]])
     """
     dy, x, weight = arrays.floats("linear_backward", dy=dy, x=x, weight=weight)
     w = _window("linear_backward", x.shape, weight.shape)

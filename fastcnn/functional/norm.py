@@ -13,7 +13,7 @@ from ..kernels.jit import threads
 from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer, real, same_shape
 from . import arrays
-from .activation import relu_backward
+from .activation import through_relu
 
 __all__ = ["batch_norm", "batch_norm_backward", "group_norm", "group_norm_backward", "layer_norm", "layer_norm_backward"]
 
@@ -31,44 +31,83 @@ class _Job(NamedTuple):
     C: int
     rows: int  # values in each channel
     channel: np.ndarray  # of each lane
-    width: int  # lanes
     chunks: int  # that are summed apart
-    sums: int  # elements of their sums
 
 
 @functools.lru_cache(maxsize=1024)
 def _job(function: str, shape: tuple[int, ...]) -> _Job:
     C, size = _channels(function, shape), math.prod(shape)
-    channel, chunks = arrays.channel_of_lane(C), arrays.chunks(size)
-    return _Job(C, size // C, channel, len(channel), chunks, chunks * 2 * len(channel))
+    return _Job(C, size // C, arrays.channel_of_lane(C), arrays.chunks(size))
+
+
+def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
+    """Memory for the sums of all chunks."""
+    values = buffers.workspace("norm", job.chunks * 2 * len(centre), arrays.FLOAT64)
+    return kernels.Sums(centre, values, job.chunks, job.rows)
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
                momentum: float = 0.1, eps: float = 1e-5, relu: bool = False, add: Any = None,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Give every channel mean beta and standard deviation gamma -> y like x, saved = (mean, inverse_std).
+    """Normalise each channel over the batch: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
 
-    x (N, H, W, C) or (N, C), all others (C,). Training uses mean and biased variance of the batch and moves the
-    running ones in place by `momentum` (the variance unbiased); otherwise the running ones are used:
-    y = (x - mean) / sqrt(variance + eps) * gamma + beta, running = (1 - momentum) running + momentum batch. `add`, an array
-    like x, is added to y and `relu` gives max(y, 0) in the same pass.
+    Training uses the mean and the biased variance of the batch, and updates the running ones in place:
+    running = (1 - momentum) running + momentum batch, with the unbiased variance. Otherwise the running ones are used.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) or (N, C) array
+    gamma, beta : (C,) array
+    running_mean, running_var : (C,) array
+        Updated in training.
+    training : bool
+    momentum : float
+        From 0 to 1.
+    eps : float
+        At least 0.
+    relu : bool
+        Return max(y, 0), computed in the same pass.
+    add : array like x, optional
+        Added to y in the same pass, before the ReLU.
+
+    Returns
+    -------
+    y : array like x
+    saved : (mean, inverse_std), (C,) arrays
+        What `batch_norm_backward` needs.
+
+    Raises
+    ------
+    ShapeError
+        In training a channel has one value only, or shapes do not fit.
+    DTypeError
+        In training `running_mean` or `running_var` cannot be written in place, or dtypes differ.
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> mean, variance = np.zeros(1), np.ones(1)
+    >>> y, _ = F.batch_norm(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), mean, variance, training=True, eps=0)
+    >>> y.ravel(), mean, variance
+    (array([-1.,  1.]), array([0.2]), array([1.1]))
     """
-    job, x, gamma, beta, old_mean, old_var, momentum, eps, addend = of_batch_norm(
+    job, x, gamma, beta, old_mean, old_var, momentum, eps, residual = of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
     flat, dtype, workers = x.ravel(), x.dtype, threads.workers(x.size)
-    centre, scale, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
-    inverse_std = np.empty(job.C, dtype)
+    norm, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype)
+    affine = np.empty(3 * len(job.channel), dtype)
     if training:
-        shift, mean = flat[job.channel].astype(np.float64), np.empty(job.C, dtype)
-        sums = buffers.workspace("norm", job.sums, arrays.FLOAT64)
-        kernels.moments(flat, shift, sums, job.chunks, min(job.chunks, workers))
-        kernels.training(sums, job.chunks, shift, job.rows, gamma, beta, momentum, eps, old_mean, old_var,
-                         mean, inverse_std, centre, scale, offset, 1)
+        sums, mean = _sums(job, flat[job.channel].astype(np.float64)), np.empty(job.C, dtype)
+        kernels.moments(flat, sums, min(job.chunks, workers))
+        kernels.training(sums, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
         mean = old_mean.copy()
-        kernels.inference(gamma, beta, old_mean, old_var, eps, inverse_std, centre, scale, offset, 1)
+        kernels.inference(norm, old_mean, old_var, inverse_std, affine, 1)
     y = buffers.empty(x.shape, dtype)
-    kernels.normalise(flat, centre, scale, offset, addend, arrays.floor(relu), y.ravel(), workers)
+    kernels.normalise(flat, affine, residual, bool(relu), y.ravel(), workers)
     return y, (mean, inverse_std)
 
 
@@ -81,7 +120,7 @@ def of_batch_norm(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var:
     if not gamma.shape == beta.shape == old_mean.shape == old_var.shape == (job.C,):
         for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", old_mean), ("running_var", old_var)):
             same_shape("batch_norm", name, array.shape, (job.C,), f"the channels of x{channels_last(x.shape, array.size)}")
-    eps, addend = real("batch_norm", "eps", eps, 0), arrays.as_residual("batch_norm", add, x.shape, x.dtype)
+    eps, residual = real("batch_norm", "eps", eps, 0), arrays.as_residual("batch_norm", add, x.shape, x.dtype)
     if training:
         momentum = real("batch_norm", "momentum", momentum, 0, 1)
         if job.rows == 1:
@@ -89,33 +128,56 @@ def of_batch_norm(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var:
                              "training (a batch size that leaves no single image at the end)")
         if old_mean is not running_mean or old_var is not running_var:
             arrays.in_place("batch_norm", running_mean=running_mean, running_var=running_var)
-    return job, x, gamma, beta, old_mean, old_var, momentum, eps, addend
+    return job, x, gamma, beta, old_mean, old_var, momentum, eps, residual
 
 
 def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
                         training: bool = True, y: Any = None,
                         out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients (dx, dgamma, dbeta) of batch_norm; in training also through mean and variance of the batch.
+    """Compute the gradients of `batch_norm`; in training also through mean and variance of the batch.
 
-    dy and x (N, H, W, C) or (N, C), gamma (C,), saved from batch_norm -> dx like x, dgamma (C,), dbeta (C,). `y` is
-    what batch_norm gave with `relu`, and None without. `out` is two arrays that receive dgamma and dbeta where given.
+    Parameters
+    ----------
+    dy, x : (N, H, W, C) or (N, C) array
+        Gradient of the result, and the input.
+    gamma : (C,) array
+    saved : (mean, inverse_std), (C,) arrays
+        From `batch_norm`.
+    training : bool
+        As in `batch_norm`.
+    y : array like x, optional
+        The result of `batch_norm` with `relu`, else None.
+    out : pair of arrays or None
+        Arrays that receive dgamma and dbeta.
+
+    Returns
+    -------
+    dx : array like x
+    dgamma, dbeta : (C,) array
+        Sums of dy (x - mean) inverse_std and of dy over all but the channels.
+
+    Examples
+    --------
+    >>> x, saved = np.array([[1.0], [3.0]]), (np.array([2.0]), np.array([1.0]))
+    >>> F.batch_norm_backward(np.array([[1.0], [2.0]]), x, np.ones(1), saved)
+    (array([[0.],
+           [0.]]), array([1.]), array([3.]))
     """
     job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
-    flat_dy, flat_x, dtype = dy.ravel(), x.ravel(), x.dtype
-    workers, floor = threads.workers(flat_x.size), arrays.floor(y is not None)
-    flat_y = flat_x if y is None else y.ravel()
-    centre, sums = mean[job.channel], buffers.workspace("norm", job.sums, arrays.FLOAT64)
-    scale, slope, offset = np.empty(job.width, dtype), np.empty(job.width, dtype), np.empty(job.width, dtype)
-    kernels.products(flat_dy, flat_x, flat_y, floor, centre, sums, job.chunks, min(job.chunks, workers))
-    kernels.coefficients(sums, job.chunks, job.rows, gamma, inverse_std, dgamma, dbeta, scale, slope, offset, 1)
+    flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), len(job.channel)
+    sums = _sums(job, mean[job.channel])
+    passed = kernels.Passed(dy.ravel(), flat if y is None else y.ravel(), y is not None)
+    slopes = np.empty(3 * width, dtype)
+    kernels.products(flat, passed, sums, min(job.chunks, workers))
+    kernels.coefficients(sums, gamma, inverse_std, dgamma, dbeta, slopes, 1)
     dx = buffers.empty(x.shape, dtype)
     if training:
-        kernels.gradient(flat_dy, flat_x, flat_y, floor, centre, scale, slope, offset, dx.ravel(), workers)
+        kernels.gradient(flat, passed, sums.centre, slopes, dx.ravel(), workers)
     else:
-        zero = np.zeros_like(scale)
-        passed = dy if y is None else relu_backward(dy, y)
-        kernels.normalise(passed.ravel(), zero, scale, zero, arrays.NOTHING[dtype], arrays.floor(False),
+        affine = np.zeros(3 * width, dtype)
+        affine[width:2 * width] = slopes[:width]
+        kernels.normalise(through_relu("batch_norm_backward", dy, y).ravel(), affine, arrays.NOTHING[dtype], False,
                           dx.ravel(), workers)
     return dx, dgamma, dbeta
 
@@ -152,10 +214,29 @@ def _both(function: str, saved: Any) -> tuple[Any, Any]:
 
 
 def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Give every row of x (..., C) mean 0 and deviation 1, then each element beta and gamma (C,) -> y, (mean, inverse_std).
+    """Normalise each row of the last axis: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
 
-    y = (x - mean) / sqrt(variance + eps) * gamma + beta, with mean and variance of the row.
+    Parameters
+    ----------
+    x : (..., C) array
+    gamma, beta : (C,) array
+    eps : float
+        At least 0.
+
+    Returns
+    -------
+    y : (..., C) array
+    saved : (mean, inverse_std), (...) arrays
+        What `layer_norm_backward` needs.
+
+    References
+    ----------
     Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3.
+
+    Examples
+    --------
+    >>> F.layer_norm(np.array([[1.0, 3.0]]), np.ones(2), np.zeros(2), eps=0)
+    (array([[-1.,  1.]]), (array([2.]), array([1.])))
     """
     x, gamma, beta = arrays.floats("layer_norm", x=x, gamma=gamma, beta=beta)
     y, (mean, inverse_std) = _group_norm("layer_norm", _of_rows("layer_norm", x), gamma, beta, 1, eps)
@@ -163,7 +244,28 @@ def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.
 
 
 def layer_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients (dx, dgamma, dbeta) of layer_norm, also through mean and variance; `saved` is from layer_norm."""
+    """Compute the gradients of `layer_norm`, also through mean and variance.
+
+    Parameters
+    ----------
+    dy, x : (..., C) array
+        Gradient of the result, and the input.
+    gamma : (C,) array
+    saved : (mean, inverse_std), (...) arrays
+        From `layer_norm`.
+
+    Returns
+    -------
+    dx : (..., C) array
+    dgamma, dbeta : (C,) array
+        Sums of dy (x - mean) inverse_std and of dy over all but the last axis.
+
+    Examples
+    --------
+    >>> saved = np.array([2.0]), np.array([1.0])
+    >>> F.layer_norm_backward(np.array([[1.0, 2.0]]), np.array([[1.0, 3.0]]), np.ones(2), saved)
+    (array([[0., 0.]]), array([-1.,  2.]), array([1., 2.]))
+    """
     function = "layer_norm_backward"
     mean, inverse_std = _both(function, saved)
     dy, x, gamma, mean, inverse_std = arrays.floats(function, dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)
@@ -182,11 +284,32 @@ def _of_rows(function: str, x: np.ndarray) -> np.ndarray:
 
 def group_norm(x: Any, gamma: Any, beta: Any, groups: int, *, eps: float = 1e-5,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Give each group of channels of every image mean 0 and deviation 1, then each channel beta and gamma (C,).
+    """Normalise each group of channels in each image: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
 
-    x (N, H, W, C) or (N, C) -> y like x, saved = (mean, inverse_std), each (N, groups): y = (x - mean) / sqrt(variance +
-    eps) * gamma + beta, with mean and variance of the group in its image. Wu and He, "Group Normalization",
-    ECCV 2018, section 3.
+    Parameters
+    ----------
+    x : (N, H, W, C) or (N, C) array
+    gamma, beta : (C,) array
+    groups : int
+        Divides C; group g has channels g C / groups up to (g + 1) C / groups.
+    eps : float
+        At least 0.
+
+    Returns
+    -------
+    y : array like x
+    saved : (mean, inverse_std), (N, groups) arrays
+        What `group_norm_backward` needs.
+
+    References
+    ----------
+    Wu and He, "Group Normalization", ECCV 2018, section 3.
+
+    Examples
+    --------
+    >>> y, (mean, _) = F.group_norm(np.array([[1.0, 3.0, 4.0, 8.0]]), np.ones(4), np.zeros(4), 2, eps=0)
+    >>> y, mean
+    (array([[-1.,  1., -1.,  1.]]), array([[2., 6.]]))
     """
     x, gamma, beta = arrays.floats("group_norm", x=x, gamma=gamma, beta=beta)
     return _group_norm("group_norm", x, gamma, beta, _groups("group_norm", x.shape, groups), eps)
@@ -194,7 +317,30 @@ def group_norm(x: Any, gamma: Any, beta: Any, groups: int, *, eps: float = 1e-5,
 
 def group_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], groups: int,
                         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients (dx, dgamma, dbeta) of group_norm, also through mean and variance; `saved` is from group_norm."""
+    """Compute the gradients of `group_norm`, also through mean and variance.
+
+    Parameters
+    ----------
+    dy, x : (N, H, W, C) or (N, C) array
+        Gradient of the result, and the input.
+    gamma : (C,) array
+    saved : (mean, inverse_std), (N, groups) arrays
+        From `group_norm`.
+    groups : int
+        As in `group_norm`.
+
+    Returns
+    -------
+    dx : array like x
+    dgamma, dbeta : (C,) array
+        Sums of dy (x - mean) inverse_std and of dy over all but the channels.
+
+    Examples
+    --------
+    >>> saved = np.array([[2.0]]), np.array([[1.0]])
+    >>> F.group_norm_backward(np.array([[1.0, 2.0]]), np.array([[1.0, 3.0]]), np.ones(2), saved, groups=1)
+    (array([[0., 0.]]), array([-1.,  2.]), array([1., 2.]))
+    """
     function = "group_norm_backward"
     mean, inverse_std = _both(function, saved)
     dy, x, gamma, mean, inverse_std = arrays.floats(function, dy=dy, x=x, gamma=gamma, mean=mean, inverse_std=inverse_std)
@@ -217,23 +363,18 @@ def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarra
                 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     for name, array in (("gamma", gamma), ("beta", beta)):
         same_shape(function, name, array.shape, x.shape[-1:], f"the channels of x{channels_last(x.shape, array.size)}")
-    small = real(function, "eps", eps, 0)
+    norm = kernels.Norm(gamma, beta, real(function, "eps", eps, 0))
     y = buffers.empty(x.shape, x.dtype)
     mean, inverse_std = (buffers.empty((len(x), groups), x.dtype) for _ in range(2))
-    results = y.ravel(), mean.ravel(), inverse_std.ravel()
+    statistics = kernels.Groups(mean.ravel(), inverse_std.ravel(), groups)
     if x[0].size == x.shape[-1]:
-        kernels.row_norm(x.ravel(), gamma, beta, groups, small, *results, threads.workers(x.size))
+        kernels.row_norm(x.ravel(), norm, statistics, y.ravel(), threads.workers(x.size))
     else:
         workers = min(len(x), threads.workers(x.size))
-        shifts, sums, *rooms = _rooms(workers, gamma, 3)
-        kernels.group_norm(x.ravel(), gamma, beta, x[0].size, groups, small, shifts, sums, *rooms, *results, workers)
+        lanes = workers * len(arrays.channel_of_lane(x.shape[-1]))
+        kernels.group_norm(x.ravel(), norm, statistics, np.empty(3 * lanes), np.empty(3 * lanes, x.dtype), y.ravel(),
+                           workers)
     return y, (mean, inverse_std)
-
-
-def _rooms(workers: int, gamma: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
-    """Room for each worker: float64 shifts (width,) and sums (2, width), and `count` further arrays (width,)."""
-    size = workers * len(arrays.channel_of_lane(len(gamma)))
-    return np.empty(size), np.empty(2 * size), *np.empty((count, size), gamma.dtype)
 
 
 def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray,
@@ -241,16 +382,16 @@ def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np
     N, C = len(x), x.shape[-1]
     same_shape(function, "gamma", gamma.shape, (C,), "the channels of x")
     dx = buffers.empty(x.shape, x.dtype)
-    given = dy.ravel(), x.ravel(), gamma, mean.ravel(), inverse_std.ravel()
-    if x[0].size == x.shape[-1]:
+    forward = kernels.Forward(x.ravel(), gamma, mean.ravel(), inverse_std.ravel(), groups)
+    if x[0].size == C:
         chunks = min(N, arrays.chunks(x.size))
-        sums = np.empty((chunks, 2, C))
-        workers = min(chunks, threads.workers(x.size))
-        room = np.empty(workers * (kernels.ROOM + 2 * C // groups), x.dtype)
-        kernels.row_norm_backward(*given, groups, room, dx.ravel(), sums.ravel(), chunks, workers)
+        sums, workers = np.empty((chunks, 2, C)), min(chunks, threads.workers(x.size))
+        workspace = np.empty(workers * (kernels.ROW_ELEMENTS + 2 * C // groups), x.dtype)
+        kernels.row_norm_backward(dy.ravel(), forward, workspace, dx.ravel(), sums.ravel(), chunks, workers)
     else:
-        workers, sums = min(N, threads.workers(x.size)), np.empty((N, 2, C))
-        _, *rooms = _rooms(workers, gamma, 4)
-        kernels.group_norm_backward(*given, x[0].size, groups, *rooms, dx.ravel(), sums.ravel(), workers)
+        sums, workers = np.empty((N, 2, C)), min(N, threads.workers(x.size))
+        lanes = workers * len(arrays.channel_of_lane(C))
+        kernels.group_norm_backward(dy.ravel(), forward, np.empty(2 * lanes), np.empty(4 * lanes, x.dtype), dx.ravel(),
+                                    sums.ravel(), workers)
     dbeta, dgamma = sums.sum(axis=0).astype(x.dtype)
     return dx, dgamma, dbeta

@@ -9,6 +9,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import pool as kernels
 from ..kernels.jit import threads
+from ..kernels.pool import Maxima
 from ..runtime import buffers
 from ..shapes import Padding, Pair, ShapeError, Window
 from . import arrays, resample
@@ -35,11 +36,21 @@ class Job(NamedTuple):
 
     w: Window
     window: np.ndarray  # as a record
-    distances: np.ndarray  # of a window's elements
     is_disjoint: bool  # whether no two windows share a pixel, and all lie inside the image
     y_shape: tuple[int, int, int, int]
     rows: _Reach
     columns: _Reach
+
+
+class _Parts(NamedTuple):
+    """Images and how many parts each has: rows and columns of them."""
+
+    N: int
+    H: int
+    W: int
+    C: int
+    P: int
+    Q: int
 
 
 @arrays.remembered
@@ -47,19 +58,42 @@ def _max_job(name: str, *arguments: Any) -> Job:
     """Job for the arguments of `shapes.pool2d`, of which the shape is that of the argument `name`."""
     w = _geometry(*arguments)
     shapes.numbered(arguments[0], name, w.H, w.W)
-    return Job(w, arrays.record(w), _distances(w), _disjoint(w), (w.N, w.P, w.Q, w.C), _rows(w), _columns(w))
+    return Job(w, arrays.record(w), _disjoint(w), (w.N, w.P, w.Q, w.C), _rows(w), _columns(w))
 
 
 def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
                dilation: Pair = 1, ceil_mode: bool = False, relu: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """First maximum of every window, and where it lies: x (N, H, W, C) -> y, argmax (N, P, Q, C).
+    """Take the first maximum of each window, in row-major order; NaN is the largest.
 
-    argmax is h * W + w, int32; a window that meets padding alone gives -inf and -1. NaN is the largest. `relu`
-    gives max(y, 0) in the same pass: what pooling max(x, 0) gives.
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    kernel_size : int or (rows, columns)
+    stride : int or (rows, columns), optional
+        By default `kernel_size`.
+    padding : int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"
+        At most half the window; it never wins.
+    dilation : int or (rows, columns)
+    ceil_mode : bool
+        Round the number of windows up: the last ones may reach beyond the image.
+    relu : bool
+        Return max(y, 0), computed in the same pass: the pooled result of max(x, 0).
+
+    Returns
+    -------
+    y : (N, P, Q, C) array
+        y[n, p, q, c] = max over r, s of x[n, p stride + r dilation - top, q stride + s dilation - left, c].
+    argmax : (N, P, Q, C) array of int32
+        h W + w of the maximum; -1, with y = -inf, for a window of padding alone.
+
+    Examples
+    --------
+    >>> y, argmax = F.max_pool2d(np.array([1.0, 5.0, 2.0, 3.0, 4.0, 6.0]).reshape(1, 2, 3, 1), 2, stride=1)
+    >>> y.ravel(), argmax.ravel().tolist()
+    (array([5., 6.]), [1, 5])
     """
     x, job, y, argmax = of_max_pool2d(x, (kernel_size, stride, padding, dilation, ceil_mode))
-    kernels.max_pool2d(x.ravel(), job.window, job.distances, arrays.floor(relu), y.ravel(), argmax.ravel(),
-                       threads.workers(x.size, _GRAIN))
+    kernels.max_pool2d(x.ravel(), job.window, bool(relu), y.ravel(), argmax.ravel(), threads.workers(x.size, _GRAIN))
     return y, argmax
 
 
@@ -71,13 +105,6 @@ def of_max_pool2d(x: Any, window: tuple[Any, ...]) -> tuple[np.ndarray, Job, np.
     x = arrays.as_floats("max_pool2d", "x", x)
     job = _max_job("x", "max_pool2d", x.shape, *window)
     return x, job, buffers.empty(job.y_shape, x.dtype), buffers.empty(job.y_shape, arrays.INT32)
-
-
-def _distances(w: Window) -> np.ndarray:
-    """Distances of a window's elements from its first, in pixels; the last one is repeated to a multiple of four."""
-    r, s = np.ogrid[:w.R, :w.S]
-    distances = (r * w.dilation_rows * w.W + s * w.dilation_columns).ravel()
-    return np.pad(distances, (0, -distances.size % 4), mode="edge")
 
 
 def _rows(w: Window) -> _Reach:
@@ -111,11 +138,36 @@ def _disjoint(w: Window) -> bool:
 def max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int], *, y: Any = None,
                         kernel_size: Pair | None = None, stride: Pair | None = None, padding: Padding = 0,
                         dilation: Pair = 1, ceil_mode: bool = False) -> np.ndarray:
-    """Add each gradient to the pixel that won its window: dy, argmax (N, P, Q, C) -> dx of x_shape.
+    """Compute the gradient of `max_pool2d`: each dy is added to the pixel that was the maximum of its window.
 
-    `y` is what max_pool2d gave with `relu`, and None without. With the `kernel_size` and so on that argmax came from it is
-    faster where windows do not overlap. ShapeError, DTypeError, ValueError: max_pool2d gives no such arrays for x_shape, or
-    none for this window.
+    With `kernel_size` and the other arguments of the forward call it is faster where windows do not overlap.
+
+    Parameters
+    ----------
+    dy : (N, P, Q, C) array
+    argmax : (N, P, Q, C) array of int
+        From `max_pool2d`.
+    x_shape : (N, H, W, C)
+    y : (N, P, Q, C) array, optional
+        The result of `max_pool2d` with `relu`, else None.
+    kernel_size, stride, padding, dilation, ceil_mode : optional
+        As in `max_pool2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Raises
+    ------
+    ShapeError, ValueError
+        `max_pool2d` gives no such arrays for `x_shape` and the window.
+
+    Examples
+    --------
+    >>> dy, argmax = np.array([10.0, 1.0]).reshape(1, 1, 2, 1), np.array([1, 5]).reshape(1, 1, 2, 1)
+    >>> F.max_pool2d_backward(dy, argmax, (1, 2, 3, 1)).reshape(2, 3)
+    array([[ 0., 10.,  0.],
+           [ 0.,  0.,  1.]])
     """
     window = None if kernel_size is None else (kernel_size, stride, padding, dilation, ceil_mode)
     return _routed(*of_max_pool2d_backward(dy, argmax, x_shape, y, window))
@@ -197,13 +249,13 @@ def _named(reach: _Reach, number: int) -> str:
 def _routed(dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], y: np.ndarray | None, job: Job | None,
             ) -> np.ndarray:
     N, H, W, C = x_shape
-    dx, flat_dy = buffers.empty((N, H, W, C), dy.dtype), dy.ravel()
-    given = flat_dy, argmax.ravel(), flat_dy if y is None else y.ravel(), arrays.floor(y is not None)
+    dx = buffers.empty((N, H, W, C), dy.dtype)
+    maxima = Maxima(arrays.NOTHING[dy.dtype] if y is None else y.ravel(), argmax.ravel(), y is not None)
     workers = min(N, threads.workers(dx.size, _GRAIN))
     if job is not None and job.is_disjoint:
-        kernels.max_pool2d_backward_disjoint(*given, job.window, job.distances, dx.ravel(), workers)
+        kernels.max_pool2d_backward_disjoint(dy.ravel(), maxima, job.window, dx.ravel(), workers)
     else:
-        kernels.max_pool2d_backward(*given, N, H * W, C, dx.ravel(), workers)
+        kernels.max_pool2d_backward(dy.ravel(), maxima, H * W, C, dx.ravel(), workers)
     return dx
 
 
@@ -218,7 +270,26 @@ def _positions(function: str, argmax: Any, pixels: int) -> np.ndarray:
 
 def avg_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding: Padding = 0,
                ceil_mode: bool = False, count_include_pad: bool = True) -> np.ndarray:
-    """Mean of every window, x (N, H, W, C) -> y (N, P, Q, C); padding counts as zeros, or not at all."""
+    """Average each window.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    kernel_size, stride, padding, ceil_mode : int, pair, bool
+        As in `max_pool2d`.
+    count_include_pad : bool
+        Count padding as zeros; otherwise divide by the number of pixels in the image.
+
+    Returns
+    -------
+    y : (N, P, Q, C) array
+        y[n, p, q, c] = mean over r, s of x[n, p stride + r - top, q stride + s - left, c].
+
+    Examples
+    --------
+    >>> F.avg_pool2d(np.array([1.0, 5.0, 2.0, 3.0, 7.0, 6.0]).reshape(1, 2, 3, 1), 2, stride=1).ravel()
+    array([4., 5.])
+    """
     x, w, y = of_avg_pool2d(x, (kernel_size, stride, padding, 1, ceil_mode))
     kernels.avg_pool2d(x.ravel(), arrays.record(w), bool(count_include_pad), y.ravel(),
                        threads.workers(x.size, _GRAIN))
@@ -235,7 +306,25 @@ def of_avg_pool2d(x: Any, window: tuple[Any, ...]) -> tuple[np.ndarray, Window, 
 def avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], kernel_size: Pair, *,
                         stride: Pair | None = None, padding: Padding = 0, ceil_mode: bool = False,
                         count_include_pad: bool = True) -> np.ndarray:
-    """Give every pixel of a window an equal share of its gradient: dy (N, P, Q, C) -> dx of x_shape."""
+    """Compute the gradient of `avg_pool2d`: each dy is shared equally by the pixels of its window.
+
+    Parameters
+    ----------
+    dy : (N, P, Q, C) array
+    x_shape : (N, H, W, C)
+    kernel_size, stride, padding, ceil_mode, count_include_pad : int, pair, bool
+        As in `avg_pool2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Examples
+    --------
+    >>> F.avg_pool2d_backward(np.array([4.0, 8.0]).reshape(1, 1, 2, 1), (1, 2, 3, 1), 2, stride=1).reshape(2, 3)
+    array([[1., 3., 2.],
+           [1., 3., 2.]])
+    """
     dy, w, dx = of_avg_pool2d_backward(dy, x_shape, (kernel_size, stride, padding, 1, ceil_mode))
     workers = threads.workers(dx.size, _GRAIN)
     kernels.avg_pool2d_backward(dy.ravel(), arrays.record(w), bool(count_include_pad),
@@ -254,7 +343,22 @@ def of_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int], window: 
 
 
 def global_avg_pool2d(x: Any) -> np.ndarray:
-    """Mean of every image plane: x (N, H, W, C) -> y (N, C)."""
+    """Average each channel of each image.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+
+    Returns
+    -------
+    y : (N, C) array
+        y[n, c] = mean over h, w of x[n, h, w, c].
+
+    Examples
+    --------
+    >>> F.global_avg_pool2d(np.array([1.0, 10.0, 3.0, 30.0]).reshape(1, 2, 1, 2))
+    array([[ 2., 20.]])
+    """
     x = arrays.as_floats("global_avg_pool2d", "x", x)
     N, H, W, C = shapes.images("global_avg_pool2d", "x", x.shape)
     y = buffers.empty((N, C), x.dtype)
@@ -264,7 +368,23 @@ def global_avg_pool2d(x: Any) -> np.ndarray:
 
 
 def global_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
-    """Give every pixel an equal share of its plane's gradient: dy (N, C) -> dx of x_shape (N, H, W, C)."""
+    """Compute the gradient of `global_avg_pool2d`: dx[n, h, w, c] = dy[n, c] / (H W).
+
+    Parameters
+    ----------
+    dy : (N, C) array
+    x_shape : (N, H, W, C)
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Examples
+    --------
+    >>> F.global_avg_pool2d_backward(np.array([[2.0, 4.0]]), (1, 2, 1, 2)).reshape(2, 2)
+    array([[1., 2.],
+           [1., 2.]])
+    """
     dy = arrays.as_floats("global_avg_pool2d_backward", "dy", dy)
     N, H, W, C = shapes.image_sizes("global_avg_pool2d_backward", "x_shape", x_shape)
     shapes.same_shape("global_avg_pool2d_backward", "dy", dy.shape, (N, C), f"N, C of x_shape {x_shape}")
@@ -280,13 +400,53 @@ def _lanes(workers: int, C: int, dtype: np.dtype) -> np.ndarray:
 
 
 def global_max_pool2d(x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """First maximum of every image plane, and where it lies: x (N, H, W, C) -> y, argmax (N, C), as max_pool2d."""
+    """Take the first maximum of each channel of each image.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+
+    Returns
+    -------
+    y : (N, C) array
+    argmax : (N, C) array of int32
+        h W + w of the maximum.
+
+    Examples
+    --------
+    >>> y, argmax = F.global_max_pool2d(np.array([1.0, 30.0, 3.0, 10.0]).reshape(1, 2, 1, 2))
+    >>> y, argmax.tolist()
+    (array([[ 3., 30.]]), [[1, 0]])
+    """
     y, argmax = _adaptive_max("global_max_pool2d", x, 1)
     return y.reshape(y.shape[0], -1), argmax.reshape(y.shape[0], -1)
 
 
 def global_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
-    """Give each gradient to the pixel that won its plane: dy, argmax (N, C) -> dx of x_shape (N, H, W, C)."""
+    """Compute the gradient of `global_max_pool2d`: dy goes to the pixel that was the maximum of its channel.
+
+    Parameters
+    ----------
+    dy : (N, C) array
+    argmax : (N, C) array of int
+        From `global_max_pool2d`.
+    x_shape : (N, H, W, C)
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Raises
+    ------
+    ValueError
+        `argmax` holds a position outside the image.
+
+    Examples
+    --------
+    >>> F.global_max_pool2d_backward(np.array([[2.0, 4.0]]), np.array([[1, 0]]), (1, 2, 1, 2)).reshape(2, 2)
+    array([[0., 4.],
+           [2., 0.]])
+    """
     function = "global_max_pool2d_backward"
     dy, argmax, sizes = _won(function, dy, argmax, x_shape, 0)
     if argmax.min() < 0:
@@ -296,9 +456,25 @@ def global_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, in
 
 
 def adaptive_max_pool2d(x: Any, output_size: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """First maximum of each of P x Q parts, and where it lies: x (N, H, W, C) -> y, argmax (N, P, Q, C), as max_pool2d.
+    """Take the first maximum of each of P x Q parts of an image.
 
-    `output_size` is P for both or (P, Q). Part p has the rows from floor(H p / P) to ceil(H (p + 1) / P).
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    output_size : int or (P, Q)
+        Part p has the rows from floor(H p / P) up to, but not including, ceil(H (p + 1) / P); columns likewise.
+
+    Returns
+    -------
+    y : (N, P, Q, C) array
+    argmax : (N, P, Q, C) array of int32
+        h W + w of the maximum.
+
+    Examples
+    --------
+    >>> y, argmax = F.adaptive_max_pool2d(np.array([1.0, 5.0, 2.0]).reshape(1, 1, 3, 1), (1, 2))
+    >>> y.ravel(), argmax.ravel().tolist()  # columns 0 to 1, and 1 to 2
+    (array([5., 5.]), [1, 1])
     """
     return _adaptive_max("adaptive_max_pool2d", x, output_size)
 
@@ -309,13 +485,36 @@ def _adaptive_max(function: str, x: Any, output_size: Pair) -> tuple[np.ndarray,
     shapes.numbered(function, "x", H, W)
     P, Q = shapes.pair(function, "output_size", output_size)
     y, argmax = buffers.empty((N, P, Q, C), x.dtype), buffers.empty((N, P, Q, C), arrays.INT32)
-    kernels.adaptive_max_pool2d(x.ravel(), H, W, C, P, Q, y.ravel(), argmax.ravel(),
+    kernels.adaptive_max_pool2d(x.ravel(), arrays.record(_Parts(N, H, W, C, P, Q)), y.ravel(), argmax.ravel(),
                                 threads.workers(x.size, _GRAIN))
     return y, argmax
 
 
 def adaptive_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
-    """Add each gradient to the pixel that won its part: dy, argmax (N, P, Q, C) -> dx of x_shape."""
+    """Compute the gradient of `adaptive_max_pool2d`: each dy is added to the pixel that was the maximum of its part.
+
+    Parameters
+    ----------
+    dy : (N, P, Q, C) array
+    argmax : (N, P, Q, C) array of int
+        From `adaptive_max_pool2d`.
+    x_shape : (N, H, W, C)
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Raises
+    ------
+    ValueError
+        A position of `argmax` is not in its part.
+
+    Examples
+    --------
+    >>> dy, argmax = np.array([10.0, 1.0]).reshape(1, 1, 2, 1), np.array([1, 1]).reshape(1, 1, 2, 1)
+    >>> F.adaptive_max_pool2d_backward(dy, argmax, (1, 1, 3, 1)).ravel()
+    array([ 0., 11.,  0.])
+    """
     function = "adaptive_max_pool2d_backward"
     dy, argmax, sizes = _won(function, dy, argmax, x_shape, 2)
     _require_seen(function, argmax, _parts(sizes[1], dy.shape[1]), _parts(sizes[2], dy.shape[2]), sizes[2])
@@ -323,7 +522,23 @@ def adaptive_max_pool2d_backward(dy: Any, argmax: Any, x_shape: tuple[int, int, 
 
 
 def adaptive_avg_pool2d(x: Any, output_size: Pair) -> np.ndarray:
-    """Mean of each of P x Q parts, which cover the image: x (N, H, W, C) -> y (N, P, Q, C); see adaptive_max_pool2d."""
+    """Average each of P x Q parts of an image.
+
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    output_size : int or (P, Q)
+        As in `adaptive_max_pool2d`.
+
+    Returns
+    -------
+    y : (N, P, Q, C) array
+
+    Examples
+    --------
+    >>> F.adaptive_avg_pool2d(np.array([1.0, 5.0, 2.0]).reshape(1, 1, 3, 1), (1, 2)).ravel()
+    array([3. , 3.5])
+    """
     x = arrays.as_floats("adaptive_avg_pool2d", "x", x)
     _, H, W, _ = shapes.images("adaptive_avg_pool2d", "x", x.shape)
     P, Q = shapes.pair("adaptive_avg_pool2d", "output_size", output_size)
@@ -331,7 +546,22 @@ def adaptive_avg_pool2d(x: Any, output_size: Pair) -> np.ndarray:
 
 
 def adaptive_avg_pool2d_backward(dy: Any, x_shape: tuple[int, int, int, int]) -> np.ndarray:
-    """Give every pixel of a part an equal share of its gradient: dy (N, P, Q, C) -> dx of x_shape."""
+    """Compute the gradient of `adaptive_avg_pool2d`: each dy is shared equally by the pixels of its part.
+
+    Parameters
+    ----------
+    dy : (N, P, Q, C) array
+    x_shape : (N, H, W, C)
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Examples
+    --------
+    >>> F.adaptive_avg_pool2d_backward(np.array([2.0, 4.0]).reshape(1, 1, 2, 1), (1, 1, 3, 1)).ravel()
+    array([1., 3., 2.])
+    """
     dy = arrays.as_floats("adaptive_avg_pool2d_backward", "dy", dy)
     N, H, W, C = shapes.image_sizes("adaptive_avg_pool2d_backward", "x_shape", x_shape)
     _, P, Q, _ = shapes.images("adaptive_avg_pool2d_backward", "dy", dy.shape)

@@ -11,6 +11,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import resample as kernels
 from ..kernels.jit import threads
+from ..kernels.resample import Table
 from ..runtime import buffers
 from ..shapes import Padding, Pair
 from . import arrays
@@ -28,14 +29,6 @@ def _require_addresses(function: str, shape: tuple[int, ...]) -> None:
         raise MemoryError(f"{function}: the large images have shape {shape}, {count} bytes, expected at most {_ADDRESSES}")
 
 
-class Table(NamedTuple):
-    """Along one axis: sources and weights of output p lie from starts[p] to starts[p + 1]."""
-
-    starts: np.ndarray
-    sources: np.ndarray
-    weights: np.ndarray
-
-
 class Axis(NamedTuple):
     """How the outputs along one axis follow from the inputs, and the gradients of inputs from those of outputs."""
 
@@ -46,13 +39,13 @@ class Axis(NamedTuple):
 def _axis(outputs: int, inputs: int, target: np.ndarray, source: np.ndarray, weight: Any = 1.0) -> Axis:
     """Make the tables of pairs of an output and an input."""
     weights = np.broadcast_to(np.asarray(weight, np.float64), target.shape)
-    return Axis(_table(outputs, target, source, weights), _table(inputs, source, target, weights))
+    return Axis(_table(outputs, inputs, target, source, weights), _table(inputs, outputs, source, target, weights))
 
 
-def _table(outputs: int, target: np.ndarray, source: np.ndarray, weight: np.ndarray) -> Table:
+def _table(outputs: int, inputs: int, target: np.ndarray, source: np.ndarray, weight: np.ndarray) -> Table:
     order = np.argsort(target, kind="stable")
     starts = np.searchsorted(target[order], np.arange(outputs + 1))
-    return Table(starts.astype(np.int64), source[order].astype(np.int64), weight[order])
+    return Table(starts.astype(np.int64), source[order].astype(np.int64), weight[order], inputs)
 
 
 @functools.lru_cache(maxsize=256)
@@ -90,13 +83,13 @@ def averaged(size: int, outputs: int) -> Axis:
     return _axis(outputs, size, target, source, (1 / counts).repeat(counts))
 
 
-def apply(x: np.ndarray, rows: Table, columns: Table, fill: float = 0.0) -> np.ndarray:
+def apply(x: np.ndarray, rows: Table, columns: Table) -> np.ndarray:
     """Return y (N, P, Q, C) for x (N, H, W, C)."""
-    N, H, W, C = x.shape
+    N, _, W, C = x.shape
     y = buffers.empty((N, len(rows.starts) - 1, len(columns.starts) - 1, C), x.dtype)
     workers = threads.workers(max(x.size, y.size), _GRAIN)
-    kernels.resample(x.reshape(-1), H, W, C, *rows, *columns, fill, buffers.workspace("resample", workers * W * C, x.dtype),
-                     y.reshape(-1), workers)
+    kernels.resample(x.reshape(-1), C, rows, columns, buffers.workspace("resample", workers * W * C, x.dtype), y.reshape(-1),
+                     workers)
     return y
 
 
@@ -109,14 +102,31 @@ def transposed(function: str, dy: Any, x_shape: tuple[int, int, int, int], rows:
 
 
 def pad2d(x: Any, padding: Padding, *, mode: str = "constant", value: float = 0.0) -> np.ndarray:
-    """Put rows and columns around images: x (N, H, W, C) -> y (N, H + top + bottom, W + left + right, C).
+    """Add rows and columns around images.
 
-    `padding` is an int, (rows, columns) or ((top, bottom), (left, right)). `mode` is "constant" (the value), "reflect"
-    (mirrored, the border itself once; less than the image is wide) or "replicate" (the border again and again).
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    padding : int, (rows, columns) or ((top, bottom), (left, right))
+    mode : "constant", "reflect" or "replicate"
+        Fill with `value`; mirror the image without repeating its border (which needs more pixels than padding); or repeat
+        the border.
+    value : float
+        For mode "constant".
+
+    Returns
+    -------
+    y : (N, H + top + bottom, W + left + right, C) array
+
+    Examples
+    --------
+    >>> F.pad2d(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), ((0, 0), (2, 1)), mode="reflect").ravel()
+    array([3., 2., 1., 2., 3., 2.])
     """
     x = arrays.as_floats("pad2d", "x", x)
     rows, columns = _padding("pad2d", shapes.images("pad2d", "x", x.shape), padding, mode)
-    return apply(x, rows.forward, columns.forward, _fill(value))
+    fill = _fill(value)
+    return apply(x, rows.forward._replace(fill=fill), columns.forward._replace(fill=fill))
 
 
 def _fill(value: Any) -> float:
@@ -127,7 +137,25 @@ def _fill(value: Any) -> float:
 
 
 def pad2d_backward(dy: Any, x_shape: tuple[int, int, int, int], padding: Padding, *, mode: str = "constant") -> np.ndarray:
-    """Gradient of pad2d: to each pixel the sum of its copies' gradients, dy (N, P, Q, C) -> dx of x_shape."""
+    """Compute the gradient of `pad2d`: each pixel receives the sum of the gradients of its copies.
+
+    Parameters
+    ----------
+    dy : (N, H + top + bottom, W + left + right, C) array
+    x_shape : (N, H, W, C)
+    padding, mode : pair, str
+        As in `pad2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Examples
+    --------
+    >>> dy = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
+    >>> F.pad2d_backward(dy, (1, 1, 2, 1), ((0, 0), (0, 1)), mode="replicate").ravel()
+    array([1., 5.])
+    """
     sizes = shapes.image_sizes("pad2d_backward", "x_shape", x_shape)
     return transposed("pad2d_backward", dy, sizes, *_padding("pad2d_backward", sizes, padding, mode))
 
@@ -139,10 +167,23 @@ def _padding(function: str, x: tuple[int, int, int, int], padding: Padding, mode
 
 
 def upsample2d(x: Any, scale: Pair, *, mode: str = "nearest") -> np.ndarray:
-    """Make images `scale` times as large, an int or (rows, columns): x (N, H, W, C) -> y (N, H * rows, W * columns, C).
+    """Enlarge images by whole factors.
 
-    `mode` is "nearest", which repeats pixels, or "bilinear", which takes lines between their centres (PyTorch's
-    align_corners=False).
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    scale : int or (rows, columns)
+    mode : "nearest" or "bilinear"
+        Repeat pixels, or interpolate between their centres (PyTorch's align_corners=False).
+
+    Returns
+    -------
+    y : (N, H * rows, W * columns, C) array
+
+    Examples
+    --------
+    >>> F.upsample2d(np.array([1.0, 3.0]).reshape(1, 1, 2, 1), (1, 2), mode="bilinear").ravel()
+    array([1. , 1.5, 2.5, 3. ])
     """
     x = arrays.as_floats("upsample2d", "x", x)
     rows, columns = _scaled("upsample2d", shapes.images("upsample2d", "x", x.shape), scale, mode)
@@ -150,7 +191,24 @@ def upsample2d(x: Any, scale: Pair, *, mode: str = "nearest") -> np.ndarray:
 
 
 def upsample2d_backward(dy: Any, x_shape: tuple[int, int, int, int], scale: Pair, *, mode: str = "nearest") -> np.ndarray:
-    """Gradient of upsample2d: to each pixel its shares of the gradients, dy (N, P, Q, C) -> dx of x_shape."""
+    """Compute the gradient of `upsample2d`.
+
+    Parameters
+    ----------
+    dy : (N, H * rows, W * columns, C) array
+    x_shape : (N, H, W, C)
+    scale, mode : int or pair, str
+        As in `upsample2d`.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array
+
+    Examples
+    --------
+    >>> F.upsample2d_backward(np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 4, 1), (1, 1, 2, 1), (1, 2)).ravel()
+    array([3., 7.])
+    """
     sizes = shapes.image_sizes("upsample2d_backward", "x_shape", x_shape)
     return transposed("upsample2d_backward", dy, sizes, *_scaled("upsample2d_backward", sizes, scale, mode))
 

@@ -31,10 +31,31 @@ def describe(name: str) -> str:
 
 
 def create(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequential:
-    """Return a new network for images of `input_shape` (H, W, C), with one output per class.
+    """Return a new network for images of one shape, with one output per class; its weights follow from `manual_seed`.
 
-    The weights follow from `manual_seed`. ValueError: unknown name; ShapeError, DTypeError: the sizes are
-    unfit or too small for the network.
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+    input_shape : (H, W, C)
+    num_classes : int
+
+    Returns
+    -------
+    model : Sequential
+
+    Raises
+    ------
+    ValueError
+        The name is unknown.
+    ShapeError, DTypeError
+        A size is out of range, or the images are too small for the network.
+
+    Examples
+    --------
+    >>> model = models.create("lenet5", (28, 28, 1), 10)
+    >>> model(np.zeros((8, 28, 28, 1), np.float32)).shape, model.num_parameters()
+    ((8, 10), 61706)
     """
     builder = _builder("create", name)
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:

@@ -2,12 +2,11 @@
 
 from types import ModuleType as _Module
 
-from ..runtime.packed import Store as InferenceCache
-from ..runtime.packed import current as inference_cache
 from .activation import *
 from .containers import *
 from .conv import *
 from .dropout import *
+from .frozen import *
 from .initialise import *
 from .linear import *
 from .loss import *

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import functional
 from ..shapes import ShapeError, real
-from .deferred import Deferred
+from .lazy import Lazy
 from .module import Layer
 from .parameter import Parameter
 
@@ -20,20 +20,18 @@ __all__ = ["ELU", "GELU", "SELU", "Hardswish", "LeakyReLU", "LogSoftmax", "Mish"
 class _FromOutput(Layer):
     """An activation whose derivative is a function of its output y, so that only y is kept."""
 
-    only_launches = True
-
     _forward: Callable[..., np.ndarray]
     _backward: Callable[..., np.ndarray]
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y = type(self)._forward(x)
-        self._keep(y)
+        self._save(y)
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx like x."""
-        return type(self)._backward(dy, self._take())
+        return type(self)._backward(dy, self._take_saved())
 
 
 class _FromInput(_FromOutput):
@@ -41,101 +39,99 @@ class _FromInput(_FromOutput):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
-        self._keep(x)
+        self._save(x)
         return type(self)._forward(x)
 
 
 class ReLU(_FromOutput):
-    """max(x, 0); NaN stays NaN."""
+    """Compute max(x, 0), as `functional.relu`; NaN stays NaN.
+
+    Examples
+    --------
+    >>> layer = nn.ReLU()
+    >>> layer(np.array([[-1.0, 2.0]], np.float32))
+    array([[0., 2.]], dtype=float32)
+    >>> layer.backward(np.array([[5.0, 7.0]], np.float32))
+    array([[0., 7.]], dtype=float32)
+    """
 
     _forward, _backward = functional.relu, functional.relu_backward
 
 
 class Sigmoid(_FromOutput):
-    """1 / (1 + exp(-x))."""
+    """Compute 1 / (1 + exp(-x)), as `functional.sigmoid`."""
 
     _forward, _backward = functional.sigmoid, functional.sigmoid_backward
 
 
 class Tanh(_FromOutput):
-    """Hyperbolic tangent."""
+    """Compute the hyperbolic tangent, as `functional.tanh`."""
 
     _forward, _backward = functional.tanh, functional.tanh_backward
 
 
 class Softsign(_FromOutput):
-    """x / (1 + |x|)."""
+    """Compute x / (1 + |x|), as `functional.softsign`."""
 
     _forward, _backward = functional.softsign, functional.softsign_backward
 
 
 class ELU(_FromOutput):
-    """x where positive, else exp(x) - 1.
-
-    Clevert, Unterthiner and Hochreiter, "Exponential Linear Units", ICLR 2016, section 3.
-    """
+    """Return x where it is above zero, else exp(x) - 1, as `functional.elu` with alpha 1."""
 
     _forward, _backward = functional.elu, functional.elu_backward
 
 
 class GELU(_FromInput):
-    """x times the normal distribution function at x, exactly.
-
-    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, section 2.
-    """
+    """Multiply x by the normal distribution function of x, exactly, as `functional.gelu`."""
 
     _forward, _backward = functional.gelu, functional.gelu_backward
 
 
 class SiLU(_FromInput):
-    """x / (1 + exp(-x))."""
+    """Compute x / (1 + exp(-x)), as `functional.silu`."""
 
     _forward, _backward = functional.silu, functional.silu_backward
 
 
 class SELU(_FromOutput):
-    """ELU with constants that keep mean 0 and variance 1 from layer to layer.
-
-    Klambauer, Unterthiner, Mayr and Hochreiter, "Self-Normalizing Neural Networks", NeurIPS 2017, section 2.
-    """
+    """Compute ELU with constants that keep mean 0 and variance 1 from layer to layer, as `functional.selu`."""
 
     _forward, _backward = functional.selu, functional.selu_backward
 
 
 class Hardswish(_FromInput):
-    """x times a line that rises from 0 at -3 to 1 at 3.
-
-    Howard et al., "Searching for MobileNetV3", ICCV 2019, section 5.2.
-    """
+    """Compute x min(max(x + 3, 0), 6) / 6, as `functional.hardswish`."""
 
     _forward, _backward = functional.hardswish, functional.hardswish_backward
 
 
 class Mish(_FromInput):
-    """x tanh(log(1 + exp(x))).
-
-    Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020, section 3.
-    """
+    """Compute x tanh(log(1 + exp(x))), as `functional.mish`."""
 
     _forward, _backward = functional.mish, functional.mish_backward
 
 
 class Softmax(_FromOutput):
-    """Probabilities along the last axis: positive, with sum 1."""
+    """Compute probabilities along the last axis, positive with sum 1, as `functional.softmax`."""
 
     _forward, _backward = functional.softmax, functional.softmax_backward
 
 
 class LogSoftmax(_FromOutput):
-    """Logarithm of Softmax."""
+    """Compute the logarithm of `Softmax`, as `functional.log_softmax`."""
 
     _forward, _backward = functional.log_softmax, functional.log_softmax_backward
 
 
 class LeakyReLU(Layer):
-    """x where positive, else slope * x; ValueError unless slope is at least 0."""
+    """Return x where it is above zero, else slope * x.
 
-    only_launches = True
+    Parameters
+    ----------
+    slope : float
+        As in `functional.leaky_relu`.
+    """
 
     def __init__(self, slope: float = 0.01) -> None:
         """Check the slope."""
@@ -144,30 +140,40 @@ class LeakyReLU(Layer):
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y = functional.leaky_relu(x, self.slope)
-        self._keep(y)
+        self._save(y)
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx like x."""
-        return functional.leaky_relu_backward(dy, self._take(), self.slope)
+        return functional.leaky_relu_backward(dy, self._take_saved(), self.slope)
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
         return f"LeakyReLU({self.slope})"
 
 
-class PReLU(Deferred):
-    """x where positive, else slope * x, with a trained slope for each of the channels, or one for all.
+class PReLU(Lazy):
+    """Return x where it is above zero, else slope * x, with a slope that is trained.
 
-    `slope` is (channels,) and begins with `init`. None for `channels` waits for the first input. He, Zhang, Ren and Sun,
-    "Delving Deep into Rectifiers", ICCV 2015, section 2.1. ShapeError, DTypeError, ValueError: channels or init is unfit.
+    Parameters
+    ----------
+    channels : int or None
+        Number of slopes, one for each channel; 1 for all channels together; None takes the channels of the first input.
+    init : float
+        First value of the slopes, at least 0.
+
+    Attributes
+    ----------
+    slope : (channels,) Parameter
+
+    References
+    ----------
+    He, Zhang, Ren and Sun, "Delving Deep into Rectifiers", ICCV 2015, section 2.1.
     """
 
     slope: Parameter
     channels: int | None
     _size = "channels"
-    only_launches = True
-
     def __init__(self, channels: int | None = 1, *, init: float = 0.25) -> None:
         """Check the arguments and set the slopes."""
         self._init = real("PReLU", "init", init, 0.0)
@@ -178,12 +184,12 @@ class PReLU(Deferred):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
-        self._keep(x)
+        self._save(x)
         return functional.prelu(x, self.slope.data)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradient of the slopes; return dx like x."""
-        dx, self.slope.grad = functional.prelu_backward(dy, self._take(), self.slope.data)
+        dx, self.slope.grad = functional.prelu_backward(dy, self._take_saved(), self.slope.data)
         return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -198,9 +204,13 @@ class PReLU(Deferred):
 
 
 class Softplus(Layer):
-    """log(1 + exp(beta x)) / beta, and x where beta x is above the threshold; ValueError: a number is out of range."""
+    """Compute log(1 + exp(beta x)) / beta, and x itself where beta x is above the threshold.
 
-    only_launches = True
+    Parameters
+    ----------
+    beta, threshold : float
+        As in `functional.softplus`.
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         """Check the numbers."""
@@ -208,12 +218,12 @@ class Softplus(Layer):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
-        self._keep(x)
+        self._save(x)
         return functional.softplus(x, self.beta, self.threshold)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx like x."""
-        return functional.softplus_backward(dy, self._take(), self.beta, self.threshold)
+        return functional.softplus_backward(dy, self._take_saved(), self.beta, self.threshold)
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""

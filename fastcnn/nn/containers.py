@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import functional
-from ..runtime import packed
 from ..shapes import DTypeError, ShapeError
-from .fusion import backward_plus, forward_plus, fuse
-from .module import Module, backward, is_keeping
+from .activation import ReLU
+from .conv import Conv2D
+from .fusion import FusedNorm, FusedReLU, Pattern, backward_plus, forward_plus, fuse, is_fusing
+from .linear import Linear
+from .mode import mode
+from .module import Module, backward
+from .norm import BatchNorm
 from .parameter import Parameter
-from .replay import replayed
+from .pool import MaxPool2D
 
 __all__ = ["Concat", "Residual", "Sequential"]
 
@@ -20,39 +24,33 @@ __all__ = ["Concat", "Residual", "Sequential"]
 class Sequential(Module):
     """Modules one after the other, named "0", "1" and so on; DTypeError: an argument is no Module."""
 
-    only_launches = True
-    adds = True
+    forward_options = "relu", "add"
+    backward_options = "need_dx", "add"
 
     def __init__(self, *modules: Module) -> None:
         """Take the modules in the order in which they run."""
         _require_modules("Sequential", modules)
         self.layers = self._steps = modules
-        self._fused = fuse(modules)
+        self._fused = fuse(modules, _PATTERNS)
 
     def forward(self, x: Any, relu: bool = False, add: Any = None) -> Any:
         """Return what the last module makes of x; or its sum with `add`, and max with 0 of that with `relu`."""
-        if add is not None:
-            return self._forward_plus(x, add, relu)
-        return self._forward(x) if packed.current() is None else replayed(self, self._forward, x)
-
-    def _forward(self, x: Any) -> Any:
-        for step in self._chosen():
+        steps = self._chosen()
+        if add is None:
+            for step in steps:
+                x = step.forward(x)
+            return x
+        for step in steps[:-1]:
             x = step.forward(x)
-        return x
+        return forward_plus(steps[-1], x, add, relu) if steps else functional.add(x, add, relu=relu)
 
     def _chosen(self) -> tuple[Module, ...]:
         """The steps that forward takes now, and backward after it."""
-        watched = any("forward" in vars(layer) for layer in self.layers)
-        steps = self.layers if watched else self._fused
-        if is_keeping():
-            self._steps = steps
+        alone = not is_fusing() or any(layer.replaced for layer in self.layers)
+        steps = self.layers if alone else self._fused
+        if mode.saves:
+            vars(self)["_steps"] = steps
         return steps
-
-    def _forward_plus(self, x: Any, other: Any, relu: bool) -> Any:
-        steps = self._chosen()
-        for step in steps[:-1]:
-            x = step.forward(x)
-        return forward_plus(steps[-1], x, other, relu) if steps else functional.add(x, other, relu=relu)
 
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> Any:
         """Write all gradients; return dx, plus `add`, or None without `need_dx`, when nothing runs that only dx needs."""
@@ -102,9 +100,8 @@ class Residual(Module):
     He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 3.2.
     """
 
-    only_launches = True
-
-    rectifies = "after"
+    forward_options = ("relu",)
+    backward_options = ("need_dx",)
 
     def __init__(self, main: Module, shortcut: Module | None = None) -> None:
         """Take the branches; DTypeError: one is no Module."""
@@ -121,12 +118,12 @@ class Residual(Module):
                 message = f"Residual: main gives shape {shape}, expected {other.shape} as the shortcut gives"
                 raise ShapeError(message) from None
             raise
-        self._keep(total if relu else False)
+        self._save(total if relu else False)
         return total
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """Write all gradients; return dx, or None without `need_dx`."""
-        if (rectified := self._take()) is not False:
+        if (rectified := self._take_saved()) is not False:
             dy = functional.relu_backward(dy, rectified)
         other = dy if self.shortcut is None else backward(self.shortcut, dy, need_dx)
         return backward_plus(self.main, dy, other) if need_dx else backward(self.main, dy, need_dx=False)
@@ -147,6 +144,8 @@ class Concat(Module):
     Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 4.
     """
 
+    backward_options = ("need_dx",)
+
     def __init__(self, *branches: Module) -> None:
         """Take the branches; DTypeError: one is no Module, or there is none."""
         _require_modules("Concat", branches)
@@ -161,12 +160,12 @@ class Concat(Module):
             if result.shape[:-1] != results[0].shape[:-1]:
                 raise ShapeError(f"Concat: branch {index} gives shape {result.shape}, expected {results[0].shape} but for "
                                  "the channels, as branch 0 gives")
-        self._keep([result.shape[-1] for result in results])
+        self._save([result.shape[-1] for result in results])
         return functional.concat(results)
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """Write all gradients; return dx, or None without `need_dx`."""
-        parts = functional.concat_backward(dy, self._take())
+        parts = functional.concat_backward(dy, self._take_saved())
         gradients = [backward(branch, part, need_dx) for branch, part in zip(self.branches, parts, strict=True)]
         return functools.reduce(functional.add, gradients) if need_dx else None
 
@@ -184,6 +183,20 @@ class Concat(Module):
         return f"Concat({', '.join(map(repr, self.branches))})"
 
 
+# What runs as one; where a layer could be part of several, the pattern above takes it.
+_PATTERNS: tuple[Pattern, ...] = (
+    ((ReLU, MaxPool2D), lambda relu, pool: FusedReLU(pool)),
+    ((Conv2D, BatchNorm, ReLU), lambda conv, norm, relu: FusedNorm(conv, norm, relu=True)),
+    ((Linear, BatchNorm, ReLU), lambda linear, norm, relu: FusedNorm(linear, norm, relu=True)),
+    ((Conv2D, BatchNorm), lambda conv, norm: FusedNorm(conv, norm, relu=False)),
+    ((Linear, BatchNorm), lambda linear, norm: FusedNorm(linear, norm, relu=False)),
+    ((Conv2D, ReLU), lambda conv, relu: FusedReLU(conv)),
+    ((Linear, ReLU), lambda linear, relu: FusedReLU(linear)),
+    ((BatchNorm, ReLU), lambda norm, relu: FusedReLU(norm)),
+    ((Residual, ReLU), lambda residual, relu: FusedReLU(residual)),
+)
+
+
 def _first_trained(steps: tuple[Module, ...]) -> int:
     """Index of the first step with parameters to train; the number of steps when none has any."""
     return next((index for index, step in enumerate(steps) if _has_parameters(step)), len(steps))
@@ -191,7 +204,7 @@ def _first_trained(steps: tuple[Module, ...]) -> int:
 
 def _has_parameters(module: Module) -> bool:
     """Whether there is any parameter to train in the module; those of layers, also of fused ones, are found at once."""
-    members = module.__getstate__().values()
+    members = [child for _, child in module.children()]
     own = not module.frozen and any(isinstance(member, Parameter) for member in members)
     inside = own or any(_has_parameters(member) for member in members if isinstance(member, Module))
     return inside or bool(module._trained(module._named_parameters()))

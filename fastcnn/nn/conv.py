@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
-from ..runtime import packed
 from ..shapes import Padding, Pair, ShapeError
-from .deferred import Deferred
 from .initialise import he_normal
+from .lazy import Lazy
+from .mode import changed
 from .module import Module
-from .parameter import Parameter, changes
+from .parameter import Parameter
 
 __all__ = ["Conv2D", "ConvTranspose2D"]
 
 
-class _Convolution(Deferred):
+class _Convolution(Lazy):
     """What both layers share: filters `weight` and `bias`, made for a number of input channels."""
 
     weight: Parameter
@@ -46,18 +46,44 @@ class _Convolution(Deferred):
 
 
 class Conv2D(_Convolution):
-    """Convolution of images (N, H, W, in_channels) with out_channels filters: (N, P, Q, out_channels).
+    """Convolve images with filters and add a bias.
 
-    `weight` is (R, S, in_channels // groups, out_channels), drawn from `he_normal`; `bias` is
-    (out_channels,), zeros, or None. None for `in_channels` waits for the first input. Padding and `algorithm` as in
-    `functional.conv2d`: "direct" where one huge number must not disturb its neighbours.
-    ShapeError, DTypeError: an argument makes no convolution.
+    Parameters
+    ----------
+    in_channels : int or None
+        None takes the channels of the first input.
+    out_channels : int
+    kernel_size, stride, padding, dilation : int, pair
+        As in `functional.conv2d`.
+    groups : int
+        Divides `in_channels` and `out_channels`.
+    bias : bool
+    algorithm : str
+        As in `functional.conv2d`: "direct" where a huge value must not disturb its neighbours.
+
+    Attributes
+    ----------
+    weight : (R, S, in_channels // groups, out_channels) Parameter
+        Drawn by `he_normal`.
+    bias : (out_channels,) Parameter or None
+        Zeros.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        An argument makes no convolution.
+
+    Examples
+    --------
+    >>> layer = nn.Conv2D(3, 16, 3, stride=2, padding=1)
+    >>> layer(np.zeros((8, 32, 32, 3), np.float32)).shape
+    (8, 16, 16, 16)
+    >>> layer.weight.shape
+    (3, 3, 3, 16)
     """
 
-    only_launches = True
-
-    rectifies = "after"
-    adds = True
+    forward_options = "relu", "add"
+    backward_options = "need_dx", "add"
 
     def __init__(
         self,
@@ -95,19 +121,14 @@ class Conv2D(_Convolution):
 
         After one with `add`, backward takes the gradient of the sum before ReLU.
         """
-        y = self.apply(x, self.weight.data, None if self.bias is None else self.bias.data, relu, add)
-        self._keep((x, y if relu and add is None else None))
+        y = functional.conv2d(x, self.weight.data, None if self.bias is None else self.bias.data, algorithm=self.algorithm,
+                              relu=relu, add=add, **self._geometry)
+        self._save((x, y if relu and add is None else None))
         return y
-
-    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool, add: Any = None) -> np.ndarray:
-        """Return what this layer would make of x with other weights."""
-        if not self.training:
-            packed.promise(weight)
-        return functional.conv2d(x, weight, bias, algorithm=self.algorithm, relu=relu, add=add, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, plus `add`, or None without `need_dx`."""
-        x, y = self._take()
+        x, y = self._take_saved()
         trained = not self.frozen
         dx, _, _ = functional.conv2d_backward(
             dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=trained,
@@ -133,7 +154,7 @@ class Conv2D(_Convolution):
         """Return the name of the algorithm that forward takes."""
         if self.algorithm != "auto":
             return self.algorithm
-        return functional.conv.algorithm_of(x_shape, self.weight.shape, **self._geometry)
+        return functional.conv.choose(x_shape, self.weight.shape, **self._geometry).name
 
     def __repr__(self) -> str:
         """Constructor call that makes this layer."""
@@ -150,12 +171,32 @@ class Conv2D(_Convolution):
 
 
 class ConvTranspose2D(_Convolution):
-    """Transposed convolution of images (N, H, W, in_channels): (N, P, Q, out_channels), the input gradient of Conv2D.
+    """Convolve images with transposed filters, the gradient of `Conv2D` by its input, and add a bias.
 
-    `weight` is (R, S, out_channels // groups, in_channels), drawn from `he_normal`; `bias` is (out_channels,), zeros, or
-    None. None for `in_channels` waits for the first input. P, Q and `algorithm` as in `functional.conv_transpose2d`.
-    ShapeError, DTypeError: an argument makes no convolution.
+    Parameters
+    ----------
+    in_channels : int or None
+        None takes the channels of the first input.
+    out_channels : int
+    kernel_size, stride, padding, output_padding, dilation : int, pair
+        As in `functional.conv_transpose2d`.
+    groups, bias, algorithm : int, bool, str
+        As in `Conv2D`.
+
+    Attributes
+    ----------
+    weight : (R, S, out_channels // groups, in_channels) Parameter
+        Drawn by `he_normal`.
+    bias : (out_channels,) Parameter or None
+        Zeros.
+
+    Examples
+    --------
+    >>> nn.ConvTranspose2D(16, 3, 2, stride=2)(np.zeros((8, 16, 16, 16), np.float32)).shape
+    (8, 32, 32, 3)
     """
+
+    backward_options = ("need_dx",)
 
     def __init__(
         self,
@@ -190,14 +231,15 @@ class ConvTranspose2D(_Convolution):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, out_channels)."""
-        self._keep(x)
+        self._save(x)
         return functional.conv_transpose2d(x, self.weight.data, None if self.bias is None else self.bias.data,
                                            algorithm=self.algorithm, **self._geometry)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
+        x = self._take_saved()
         dx, dweight, dbias = functional.conv_transpose2d_backward(
-            dy, self._take(), self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
+            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
             need_dbias=self.bias is not None and not self.frozen, **self._geometry
         )
         if not self.frozen:
@@ -230,12 +272,12 @@ class ConvTranspose2D(_Convolution):
 
 
 def set_algorithm(function: str, model: Module, algorithm: str) -> None:
-    """Let all convolutions of a model use one algorithm; ValueError: it is unknown."""
+    """Set the algorithm of all convolutions of a model; ValueError: it is unknown."""
     _known(function, algorithm)
     for _, layer in model.named_modules():
         if isinstance(layer, _Convolution):
             layer.algorithm = algorithm
-    changes.note()
+    changed()
 
 
 def _known(function: str, algorithm: str) -> str:

@@ -15,13 +15,21 @@ __all__ = ["Dropout", "Dropout2D"]
 
 
 class Dropout(Layer):
-    """In training, zero with probability p and else x / (1 - p); in use, x itself.
+    """Set elements to 0 with probability p and divide the others by 1 - p, in training; return x itself in evaluation.
 
-    The mask of a step is a function of `key`, `step` and the element alone: `key` comes from `manual_seed`
-    (or from the seed of `fit`), `step` counts the forward passes in training. ValueError unless 0 <= p < 1.
+    The mask of a step follows from `key`, `step` and the element alone: `key` comes from `manual_seed` or from the seed of
+    `fit`, `step` counts the forward passes in training.
+
+    Parameters
+    ----------
+    p : float
+        From 0 up to, but not including, 1.
+
+    Examples
+    --------
+    >>> nn.Dropout(0.5).eval()(np.array([[1.0, 2.0]], np.float32))
+    array([[1., 2.]], dtype=float32)
     """
-
-    only_launches = True
 
     _forward, _backward = staticmethod(functional.dropout), staticmethod(functional.dropout_backward)
 
@@ -33,16 +41,16 @@ class Dropout(Layer):
     def forward(self, x: Any) -> Any:
         """Return y like x."""
         if not self.training or self.p == 0:
-            self._keep(False)
+            self._save(False)
             return x
         y, mask = self._forward(x, self.p, seed=mix(self.key, self.step))
         self.step += 1
-        self._keep(mask)
+        self._save(mask)
         return y
 
     def backward(self, dy: Any) -> Any:
         """Return dx like x."""
-        mask = self._take()
+        mask = self._take_saved()
         return self._backward(dy, mask, self.p) if isinstance(mask, np.ndarray) else dy
 
     def __repr__(self) -> str:
@@ -51,8 +59,15 @@ class Dropout(Layer):
 
 
 class Dropout2D(Dropout):
-    """Dropout of whole channels of images x (N, H, W, C), whose neighbouring pixels tell much the same.
+    """Drop whole channels of images x (N, H, W, C), in which neighbouring pixels are strongly correlated.
 
+    Parameters
+    ----------
+    p : float
+        As in `Dropout`.
+
+    References
+    ----------
     Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015, section 3.2.
     """
 

@@ -58,10 +58,20 @@ def drawing_at_most(count: int) -> Iterator[None]:
 
 
 def manual_seed(seed: int) -> None:
-    """Start the random numbers of new layers again, so that the same seed gives the same model; 0 at the
-    start.
+    """Restart the random numbers of new layers, so that the same seed gives the same model; the seed is 0 at the start.
 
-    ShapeError: `seed` is negative; DTypeError: it is no integer.
+    Parameters
+    ----------
+    seed : int
+        At least 0.
+
+    Examples
+    --------
+    >>> fastcnn.manual_seed(3)
+    >>> first = nn.Linear(2, 2).weight.data
+    >>> fastcnn.manual_seed(3)
+    >>> bool((nn.Linear(2, 2).weight.data == first).all())
+    True
     """
     number = integer("manual_seed", "seed", seed, 0)
     with _source.lock:
@@ -128,10 +138,27 @@ INITIALISERS: dict[str, Callable[[tuple[int, ...], int, int], np.ndarray]] = {
 
 
 def init_weights(module: Module, how: str) -> None:
-    """Draw the weights of a layer, or of all layers inside a module, again: `how` is one of INITIALISERS.
+    """Draw the weights of a layer, or of all layers inside a module, again; biases and norms stay as they are.
 
-    Biases and norms stay as they are. ValueError: `how` is unknown; DTypeError: `module` is none; RuntimeError: its weights
-    wait for the first input.
+    Parameters
+    ----------
+    module : Module
+    how : str
+        "he_normal", "he_uniform", "xavier_normal", "xavier_uniform", "truncated_normal" or "orthogonal".
+
+    Raises
+    ------
+    ValueError
+        `how` is unknown.
+    DTypeError
+        `module` is not a Module.
+    RuntimeError
+        A layer has no weights before its first input.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2D(3, 8, 3), nn.Flatten(), nn.Linear(72, 10))
+    >>> nn.init_weights(model, "xavier_uniform")
     """
     one_of("init_weights", "how", how, tuple(INITIALISERS))
     if not isinstance(module, Module):

@@ -8,30 +8,44 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
-from ..runtime import packed
 from ..shapes import ShapeError
-from .deferred import Deferred
 from .initialise import he_normal
+from .lazy import Lazy
 from .module import Layer
 from .parameter import Parameter
 
 __all__ = ["Flatten", "Identity", "Linear", "Reshape"]
 
 
-class Linear(Deferred):
-    """x (N, in_features) times weight (in_features, out_features) plus bias (out_features,).
+class Linear(Lazy):
+    """Multiply x (N, in_features) by a weight and add a bias.
 
-    Weights are drawn from `he_normal`, the bias is zeros, or None. None for `in_features` waits for the first input.
-    ShapeError, DTypeError: a size is no positive integer.
+    Parameters
+    ----------
+    in_features : int or None
+        None takes the features of the first input.
+    out_features : int
+    bias : bool
+
+    Attributes
+    ----------
+    weight : (in_features, out_features) Parameter
+        Drawn by `he_normal`.
+    bias : (out_features,) Parameter or None
+        Zeros.
+
+    Examples
+    --------
+    >>> nn.Linear(100, 10)(np.zeros((8, 100), np.float32)).shape
+    (8, 10)
     """
 
     weight: Parameter
     bias: Parameter | None
     in_features: int | None
     _size = "in_features"
-    only_launches = True
-
-    rectifies = "after"
+    forward_options = ("relu",)
+    backward_options = ("need_dx",)
 
     def __init__(self, in_features: int | None, out_features: int, *, bias: bool = True) -> None:
         """Check the sizes and draw the weights."""
@@ -45,19 +59,13 @@ class Linear(Deferred):
 
     def forward(self, x: Any, relu: bool = False) -> np.ndarray:
         """Return y (N, out_features), or max(y, 0) with `relu`."""
-        y = self.apply(x, self.weight.data, None if self.bias is None else self.bias.data, relu)
-        self._keep((x, y if relu else None))
+        y = functional.linear(x, self.weight.data, None if self.bias is None else self.bias.data, relu=relu)
+        self._save((x, y if relu else None))
         return y
-
-    def apply(self, x: Any, weight: np.ndarray, bias: np.ndarray | None, relu: bool) -> np.ndarray:
-        """Return what this layer would make of x with other weights."""
-        if not self.training:
-            packed.promise(weight)
-        return functional.linear(x, weight, bias, relu=relu)
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
-        x, y = self._take()
+        x, y = self._take_saved()
         out = self.weight.grad, None if self.bias is None else self.bias.grad
         dx, _, _ = functional.linear_backward(dy, x, self.weight.data, need_dx=need_dx, need_dweight=not self.frozen, y=y,
                                                out=out)
@@ -81,27 +89,30 @@ class Linear(Deferred):
 class _View(Layer):
     """x (N, ...) in another shape, row-major; no copy."""
 
-    only_launches = True
-
     is_view = True
 
     def forward(self, x: Any) -> np.ndarray:
         """Return x in the new shape."""
         x = np.asarray(x)
-        self._keep(x.shape)
+        self._save(x.shape)
         return x.reshape(self.output_shape(x.shape))
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dy in the shape of x."""
-        dx: np.ndarray = np.asarray(dy).reshape(self._take())
+        dx: np.ndarray = np.asarray(dy).reshape(self._take_saved())
         return dx
 
 
 class Flatten(_View):
-    """x (N, ...) as (N, features), row-major; no copy.
+    """Reshape x (N, ...) to (N, features), in row-major order and without a copy.
 
-    Features of images (N, H, W, C) come in the order H, W, C, and so do the rows of the weight of a Linear behind it; those
-    of a network whose images are (N, C, H, W) come in the order C, H, W.
+    Features of images (N, H, W, C) are in the order H, W, C, and so are the rows of the weight of a `Linear` after it; those
+    of a network for images (N, C, H, W) are in the order C, H, W.
+
+    Examples
+    --------
+    >>> nn.Flatten()(np.zeros((8, 4, 4, 16), np.float32)).shape
+    (8, 256)
     """
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,9 +123,17 @@ class Flatten(_View):
 
 
 class Reshape(_View):
-    """x (N, ...) as (N, *shape), row-major; no copy.
+    """Reshape x (N, ...) to (N, *shape), in row-major order and without a copy.
 
-    ShapeError, DTypeError: a size is no positive integer, or there is none.
+    Parameters
+    ----------
+    shape : int
+        Sizes of one element of the batch, such as 4, 4, 16.
+
+    Examples
+    --------
+    >>> nn.Reshape(4, 4, 16)(np.zeros((8, 256), np.float32)).shape
+    (8, 4, 4, 16)
     """
 
     def __init__(self, *shape: int) -> None:
@@ -136,9 +155,7 @@ class Reshape(_View):
 
 
 class Identity(Layer):
-    """x itself."""
-
-    only_launches = True
+    """Return x itself."""
 
     is_view = True
 

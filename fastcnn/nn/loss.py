@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import functional
 from ..shapes import DTypeError, ShapeError, integer, real
-from .module import is_keeping, no_forward
+from .mode import mode
+from .module import no_forward
 from .parameter import Parameter, distinct
 
 __all__ = ["L2", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeLoss", "HuberLoss", "L1Loss", "Loss", "MSELoss",
@@ -17,10 +18,10 @@ __all__ = ["L2", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeLoss"
 
 
 class Loss:
-    """What all losses share: forward keeps the gradient, backward returns it, once; a loss used twice in a step raises.
+    """Base of the losses: forward keeps the gradient, and backward returns it once; without a forward it raises.
 
-    `output_activation` is what makes probabilities of the outputs that it takes: "softmax", "sigmoid", "exp", or "identity"
-    where they are taken as they are; None where that is not known. `fit` and `evaluate` refuse outputs of another kind.
+    `output_activation` is what turns the outputs that the loss takes into probabilities: "softmax", "sigmoid", "exp", or
+    "identity" for outputs that are used as they are; None if unknown. `fit` and `evaluate` refuse outputs of another kind.
     """
 
     output_activation: str | None = None
@@ -32,7 +33,7 @@ class Loss:
     def forward(self, prediction: Any, target: Any) -> float:
         """Return the mean loss as a float."""
         loss, gradient = self._evaluate(prediction, target)
-        if is_keeping():
+        if mode.saves:
             self._gradient = gradient
         return float(loss)
 
@@ -53,11 +54,25 @@ class Loss:
 
 
 class CrossEntropyLoss(Loss):
-    """Softmax and cross-entropy of logits (N, K) with labels (N,) int64 or probabilities (N, K).
+    """Compute softmax and cross-entropy of logits (N, K) with labels (N,) int64 or probabilities (N, K).
 
-    `class_weight` (K,) float weighs the classes, `label_smoothing` spreads that share of the target evenly,
-    and rows whose label is `ignore_index` count nothing. ShapeError, DTypeError, ValueError: an argument is
-    unfit.
+    Parameters
+    ----------
+    class_weight, label_smoothing, ignore_index : optional
+        As in `functional.cross_entropy`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ValueError
+        An argument is out of range.
+
+    Examples
+    --------
+    >>> loss = nn.CrossEntropyLoss()
+    >>> round(loss(np.zeros((2, 10), np.float32), np.array([3, 7])), 4)  # log 10
+    2.3026
+    >>> loss.backward().shape
+    (2, 10)
     """
 
     output_activation = "softmax"
@@ -81,7 +96,7 @@ class CrossEntropyLoss(Loss):
 
 
 class MSELoss(Loss):
-    """Mean of (prediction - target)^2 over all elements; both of one shape."""
+    """Compute the mean of (prediction - target)^2 over all elements; both have one shape."""
 
     output_activation = "identity"
 
@@ -90,7 +105,7 @@ class MSELoss(Loss):
 
 
 class BCELoss(Loss):
-    """Sigmoid and binary cross-entropy of logits with targets between 0 and 1; both of one shape.
+    """Compute sigmoid and binary cross-entropy of logits with targets between 0 and 1; both have one shape.
 
     It takes logits, the outputs before a sigmoid. PyTorch's BCELoss takes probabilities; its BCEWithLogitsLoss, which is
     another name of this class here, takes logits.
@@ -106,7 +121,7 @@ BCEWithLogitsLoss = BCELoss
 
 
 class L1Loss(Loss):
-    """Mean of |prediction - target| over all elements; both of one shape."""
+    """Compute the mean of |prediction - target| over all elements; both have one shape."""
 
     output_activation = "identity"
 
@@ -115,10 +130,16 @@ class L1Loss(Loss):
 
 
 class HuberLoss(Loss):
-    """Mean of half the squared difference up to `delta` and of a line beyond; both arguments of one shape.
+    """Compute the mean of half the squared difference up to delta, and of a line beyond; both have one shape.
 
-    Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35, 1964, section 3. ValueError:
-    delta is not above 0.
+    Parameters
+    ----------
+    delta : float
+        As in `functional.huber_loss`.
+
+    References
+    ----------
+    Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35, 1964, section 3.
     """
 
     output_activation = "identity"
@@ -132,9 +153,12 @@ class HuberLoss(Loss):
 
 
 class NLLLoss(Loss):
-    """Minus the log-probability (N, K) of each label (N,) int64, as LogSoftmax gives them.
+    """Compute the mean of minus the log-probability (N, K) of each label (N,) int64, as `LogSoftmax` gives them.
 
-    Weights and labels to ignore as in CrossEntropyLoss. ShapeError, DTypeError, ValueError: an argument is unfit.
+    Parameters
+    ----------
+    class_weight, ignore_index : optional
+        As in `functional.nll_loss`.
     """
 
     output_activation = "exp"
@@ -152,10 +176,16 @@ class NLLLoss(Loss):
 
 
 class HingeLoss(Loss):
-    """What the score (N, K) of each label (N,) lacks of every other one plus `margin`, mean over rows and classes.
+    """Compute by how much the score (N, K) of each label (N,) fails to exceed every other one by margin, on average.
 
-    Weston and Watkins, "Support Vector Machines for Multi-Class Pattern Recognition", ESANN 1999, section 2. ValueError:
-    the margin is negative.
+    Parameters
+    ----------
+    margin : float
+        As in `functional.hinge_loss`.
+
+    References
+    ----------
+    Weston and Watkins, "Support Vector Machines for Multi-Class Pattern Recognition", ESANN 1999, section 2.
     """
 
     output_activation = "softmax"
@@ -169,10 +199,24 @@ class HingeLoss(Loss):
 
 
 class L2:
-    """A term of the loss that keeps chosen parameters small: weight / 2 times the sum of their squares.
+    """Add weight / 2 times the sum of squares of chosen parameters to the loss.
 
-    `fit(penalty=nn.L2([layer.weight], 1e-4))` adds it to each step; in a loop of your own, call it between the model's
-    backward and the optimizer's step. ShapeError, DTypeError, ValueError: an argument is unfit.
+    Pass it to `fit` as `penalty`, or call it between backward of the model and the step of the optimizer.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+    weight : float
+        At least 0.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 1, bias=False)
+    >>> layer.weight.data = np.array([[1.0], [3.0]], np.float32)
+    >>> nn.L2([layer.weight], 0.5)()
+    2.5
+    >>> layer.weight.grad.ravel()
+    array([0.5, 1.5], dtype=float32)
     """
 
     def __init__(self, parameters: Iterable[Parameter], weight: float) -> None:
@@ -181,7 +225,7 @@ class L2:
         self.weight = real("L2", "weight", weight, 0.0)
 
     def __call__(self) -> float:
-        """Return the term, and add its slope to the parameters' gradients."""
+        """Return the term, and add its gradient to those of the parameters."""
         return sum(functional.l2_penalty(one.data, one.grad, weight=self.weight) for one in self.parameters)
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ..runtime import packed
 from ..shapes import CheckpointError, DTypeError, ShapeError, suggestion
-from .parameter import Parameter, changes
+from .mode import WAYS, changed, hooked, mode, without_self
+from .parameter import Parameter
 
-__all__ = ["Layer", "Module", "Normalisation", "Origin", "in_use", "inference"]
+__all__ = ["Layer", "Module", "Normalisation", "Origin"]
 
 Self = TypeVar("Self", bound="Module")
 Weights = dict[str, tuple[np.ndarray | None, ...]]
@@ -36,54 +33,6 @@ class Normalisation(NamedTuple):
     std: np.ndarray
 
 
-class _Mode(threading.local):
-    keeping = True
-    evaluating = False
-
-
-_mode = _Mode()
-
-
-def is_keeping() -> bool:
-    """Whether layers are to keep what backward needs, in this thread."""
-    return _mode.keeping
-
-
-def is_evaluating() -> bool:
-    """Whether all modules are in use in this thread, whatever mode they were put in."""
-    return _mode.evaluating
-
-
-@contextlib.contextmanager
-def inference() -> Iterator[None]:
-    """Let layers keep nothing for backward, in this thread, inside the `with` block; what they kept before it stays.
-
-    Layers in eval mode also keep what they prepare from their parameters until the (outermost) block ends, so that one
-    block around many calls is faster than one for each. Parameters may change inside it by `step` of an optimizer,
-    `load_state_dict`, `set_weights` and assignment to `.data`, not by writing into that array.
-    """
-    before, _mode.keeping = _mode.keeping, False
-    try:
-        with packed.keeping(lambda: changes.number):
-            yield
-    finally:
-        _mode.keeping = before
-
-
-@contextlib.contextmanager
-def in_use() -> Iterator[None]:
-    """Let all modules behave as in eval mode and keep nothing, in this thread, inside the `with` block.
-
-    Nothing is written to them, so that other threads may use or train them meanwhile.
-    """
-    before, _mode.evaluating = _mode.evaluating, True
-    try:
-        with inference():
-            yield
-    finally:
-        _mode.evaluating = before
-
-
 class Module:
     """A layer or a network: `forward(x)` gives y, `backward(dy)` gives dx and writes the parameters'
     gradients.
@@ -93,18 +42,20 @@ class Module:
     Layers keep what backward needs from their last forward until backward runs, so each backward belongs to the forward
     before it. A layer that is used twice in a step raises RuntimeError in its second backward: make a layer for each use.
     Backward overwrites gradients; a parameter is used once in a step, so that layers do not share one.
+    Each forward and backward, also one that is set on an instance, goes through the hook of its thread (see `nn.mode`).
     """
 
     frozen = False
     buffers: tuple[str, ...] = ()
-    only_launches = False  # whether forward in use launches kernels and nothing else, the same for all inputs of a shape
-    adds = False  # whether `forward(x, relu=..., add=...)` adds another array to its result
-    rectifies = ""  # the place of a ReLU, "before" or "after", that `forward(x, relu=True)` takes over
+    forward_options: tuple[str, ...] = ()  # "relu" and "add", an array: max with 0, of the result plus another array
+    backward_options: tuple[str, ...] = ()  # "need_dx", and "add", an array that dx is added to
+    replaced = False  # whether forward or backward was set on the instance
+    waiting = False  # whether parameters wait for the first input (see `Lazy`)
     origin: Origin | None = None
     _normalisation: Normalisation | None = None
     classes: tuple[str, ...] = ()
     output_activation: str | None = None  # what makes probabilities of the outputs, known from training (see `Loss`)
-    _kept: Any = None
+    _saved: Any = None
 
     @property
     def normalisation(self) -> Normalisation | None:
@@ -124,11 +75,39 @@ class Module:
         """Whether this module behaves as in training, as `train` and `eval` set it; while `evaluate` or `predict` runs,
         no module does in that thread.
         """
-        return not _mode.evaluating and vars(self).get("training", True)
+        return not mode.evaluates and vars(self).get("training", True)
 
     @training.setter
-    def training(self, mode: bool) -> None:
-        vars(self)["training"] = mode
+    def training(self, value: bool) -> None:
+        vars(self)["training"] = value
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let forward and backward of the class, where it defines them, go through the hook of their thread.
+
+        Those have no options but what the class itself says.
+        """
+        super().__init_subclass__(**options)
+        for way in WAYS:
+            if isinstance(function := vars(cls).get(way), FunctionType):
+                setattr(cls, way, hooked(way, function))
+                setattr(cls, f"{way}_options", vars(cls).get(f"{way}_options", ()))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; `forward` and `backward` are functions of x and of dy, or methods of this module."""
+        if mode.hook is not None and hasattr(self, name):
+            mode.hook.changed(self)
+        if name in WAYS:
+            own = value.__func__ if getattr(value, "__self__", None) is self else without_self(value)
+            value, self.replaced = MethodType(hooked(name, own), self), True
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        """Delete an attribute; forward and backward are again those of the class."""
+        if mode.hook is not None:
+            mode.hook.changed(self)
+        super().__delattr__(name)
+        if name in WAYS:
+            self.replaced = any(way in vars(self) for way in WAYS)
 
     def forward(self, x: Any) -> Any:
         """Return the output for x; NotImplementedError in a class that defines none."""
@@ -143,13 +122,13 @@ class Module:
         return self.forward(x)
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Let this module and all inside it behave as in training; with mode=False as in use."""
+        """Let this module and all inside it behave as in training; with mode=False as in evaluation."""
         for _, module in self.named_modules():
             module.training = mode
         return self
 
     def eval(self: Self) -> Self:
-        """Let this module and all inside it behave as in use: running statistics, no dropout."""
+        """Let this module and all inside it behave as in evaluation: running statistics, no dropout."""
         return self.train(False)
 
     def freeze(self: Self, mode: bool = True) -> Self:
@@ -238,9 +217,11 @@ class Module:
 
     def _tensors(self) -> dict[str, np.ndarray]:
         """Return the memory of all parameters and buffers (such as running statistics) by name."""
-        tensors = {name: parameter.data for name, parameter in self._named_parameters()}
+        tensors = {name: parameter._data for name, parameter in self._named_parameters()}
         for prefix, module in self.named_modules():
-            tensors.update((_join(prefix, name), getattr(module, name)) for name in module.buffers)
+            own = vars(module)
+            tensors.update((_join(prefix, name), own[name] if name in own else getattr(module, name))
+                           for name in module.buffers)
         return tensors
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -267,7 +248,7 @@ class Module:
         for name, tensor in own.items():
             if name in given:
                 tensor[...] = given[name]
-        changes.note()
+        changed()
 
     def _layers(self) -> dict[str, list[Parameter]]:
         """Return the parameters of every module that has some of its own, by the module's name."""
@@ -318,7 +299,7 @@ class Module:
         optimizer can be given `parameters()` afterwards. Nothing happens where all are made. ShapeError: the input does not
         fit, or does not reach all of them; then none are made.
         """
-        from .deferred import build
+        from .lazy import build
 
         build(self, input_shape)
         return self
@@ -366,17 +347,21 @@ class Module:
         """Give the attributes as they are now: a thread may add one while another goes through them."""
         return vars(self).copy()
 
-    def _keep(self, values: Any) -> None:
-        """Hold `values` for backward, unless nothing is to be kept: then what is kept for another call stays."""
-        if _mode.keeping:
-            self._kept = values
+    def _save(self, values: Any) -> None:
+        """Hold `values` for backward, unless this thread saves nothing: then what is saved for another call stays."""
+        if mode.saves:
+            vars(self)["_saved"] = values
 
-    def _take(self) -> Any:
-        """Return what forward kept and let go of it; RuntimeError when there is none."""
-        kept, self._kept = self._kept, None
-        if kept is None:
+    def _take_saved(self) -> Any:
+        """Return what forward saved and let go of it; RuntimeError when there is none."""
+        saved, vars(self)["_saved"] = self._saved, None
+        if saved is None:
             raise no_forward(self, "layer")
-        return kept
+        return saved
+
+    def _first_forward(self, run: Callable[..., Any], x: Any, **options: Any) -> Any:
+        """Return run(x) where parameters wait for x."""
+        raise NotImplementedError(f"{type(self).__name__} has no _first_forward: define it to make the parameters")
 
     def __repr__(self) -> str:
         """Name of the class."""
@@ -425,15 +410,9 @@ def no_forward(owner: object, kind: str) -> RuntimeError:
 
 def backward(module: Module, dy: Any, need_dx: bool) -> Any:
     """Run the module's backward; without `need_dx`, a module that can leaves out the work for dx."""
-    if need_dx or not takes(type(module).backward, "need_dx"):
+    if need_dx or module.replaced or "need_dx" not in module.backward_options:
         return module.backward(dy)
     return module.backward(dy, need_dx=False)  # type: ignore[call-arg]
-
-
-@functools.cache
-def takes(function: Callable[..., Any], name: str) -> bool:
-    """Return whether the function has a parameter of that name."""
-    return name in inspect.signature(function).parameters
 
 
 def _search(items: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Module | Parameter]]:

@@ -8,13 +8,14 @@ import numpy as np
 
 from .. import functional, shapes
 from ..shapes import ShapeError, real
-from .deferred import Deferred
-from .parameter import Parameter, changes
+from .lazy import Lazy
+from .mode import mode
+from .parameter import Parameter
 
 __all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
 
 
-class _Norm(Deferred):
+class _Norm(Lazy):
     """What all three share: deviation `gamma` and mean `beta` of each channel."""
 
     gamma: Parameter
@@ -27,19 +28,62 @@ class _Norm(Deferred):
         self.beta = Parameter(np.zeros(size, np.float32), "beta")
 
 
-class BatchNorm(_Norm):
-    """Mean beta and deviation gamma for each channel of x (N, H, W, C) or (N, C).
+class _Statistic:
+    """A running statistic of a BatchNorm: an array that is no more to be written to in an `inference` block than weights."""
 
-    In training by the statistics of the batch, which also move `running_mean` and `running_var`, (channels,)
-    each; in use by these. None for `channels` waits for the first input. ShapeError, DTypeError, ValueError: channels,
-    momentum or eps is out of range.
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, norm: BatchNorm, owner: type) -> np.ndarray:
+        if self._name not in vars(norm):
+            raise AttributeError(self._name)
+        array: np.ndarray = vars(norm)[self._name]
+        return array if mode.hook is None else mode.hook.view(array)
+
+    def __set__(self, norm: BatchNorm, array: np.ndarray) -> None:
+        vars(norm)[self._name] = array
+
+
+class BatchNorm(_Norm):
+    """Normalise each channel of x (N, H, W, C) or (N, C) over the batch, then scale by gamma and shift by beta.
+
+    In training the statistics are those of the batch, which also update the running ones; in evaluation they are the running
+    ones.
+
+    Parameters
+    ----------
+    channels : int or None
+        None takes the channels of the first input.
+    momentum : float
+        Share of the batch in the running statistics, from 0 to 1.
+    eps : float
+        Added to the variance, at least 0.
+
+    Attributes
+    ----------
+    gamma, beta : (channels,) Parameter
+        Ones, zeros.
+    running_mean, running_var : (channels,) array
+        Zeros, ones.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ValueError
+        An argument is out of range.
+
+    Examples
+    --------
+    >>> layer = nn.BatchNorm(1)
+    >>> layer(np.array([[1.0], [3.0]], np.float32)).round(4).ravel()
+    array([-1.,  1.], dtype=float32)
+    >>> layer.running_mean
+    array([0.2], dtype=float32)
     """
 
-    only_launches = True
-
     buffers = ("running_mean", "running_var")
-    rectifies = "after"
-    adds = True
+    running_mean, running_var = _Statistic(), _Statistic()
+    forward_options = "relu", "add"
+    backward_options = ("need_dx",)
 
     def __init__(self, channels: int | None, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         """Start with gamma 1, beta 0, running mean 0 and variance 1."""
@@ -70,14 +114,12 @@ class BatchNorm(_Norm):
             relu=relu,
             add=add,
         )
-        if training:
-            changes.note()
-        self._keep((x, saved, training, y if relu and add is None else None))
+        self._save((x, saved, training, y if relu and add is None else None))
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of gamma and beta; return dx, or None without `need_dx`."""
-        x, saved, training, y = self._take()
+        x, saved, training, y = self._take_saved()
         dx, _, _ = functional.batch_norm_backward(
             dy, x, self.gamma.data, saved, training=training, y=y, out=(self.gamma.grad, self.beta.grad)
         )
@@ -97,14 +139,21 @@ class BatchNorm(_Norm):
 
 
 class GroupNorm(_Norm):
-    """Mean 0 and deviation 1 for each group of channels of each image, then beta and gamma for each channel.
+    """Normalise each group of channels of each image, then scale by gamma and shift by beta; x (N, H, W, C) or (N, C).
 
-    x (N, H, W, channels) or (N, channels); the same in training and in use. None for `channels` waits for the first input.
-    Wu and He, "Group Normalization", ECCV 2018, section 3. ShapeError, DTypeError, ValueError: groups, channels or
-    eps is out of range.
+    Parameters
+    ----------
+    groups : int
+        Divides `channels`.
+    channels : int or None
+        None takes the channels of the first input.
+    eps : float
+        Added to the variance, at least 0.
+
+    References
+    ----------
+    Wu and He, "Group Normalization", ECCV 2018, section 3.
     """
-
-    only_launches = True
 
     def __init__(self, groups: int, channels: int | None, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
@@ -120,12 +169,12 @@ class GroupNorm(_Norm):
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y, saved = functional.group_norm(x, self.gamma.data, self.beta.data, self.groups, eps=self.eps)
-        self._keep((x, saved))
+        self._save((x, saved))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradients of gamma and beta; return dx like x."""
-        x, saved = self._take()
+        x, saved = self._take_saved()
         dx, self.gamma.grad, self.beta.grad = functional.group_norm_backward(dy, x, self.gamma.data, saved, self.groups)
         return dx
 
@@ -143,13 +192,19 @@ class GroupNorm(_Norm):
 
 
 class LayerNorm(_Norm):
-    """Mean 0 and deviation 1 along the last axis of x (..., channels), then beta and gamma for each channel.
+    """Normalise x (..., channels) along the last axis, then scale by gamma and shift by beta.
 
-    The same in training and in use. None for `channels` waits for the first input. Ba, Kiros and Hinton, "Layer
-    Normalization", 2016, section 3. ShapeError, DTypeError, ValueError: channels or eps is out of range.
+    Parameters
+    ----------
+    channels : int or None
+        None takes the channels of the first input.
+    eps : float
+        Added to the variance, at least 0.
+
+    References
+    ----------
+    Ba, Kiros and Hinton, "Layer Normalization", 2016, section 3.
     """
-
-    only_launches = True
 
     def __init__(self, channels: int | None, *, eps: float = 1e-5) -> None:
         """Start with gamma 1 and beta 0."""
@@ -159,12 +214,12 @@ class LayerNorm(_Norm):
     def forward(self, x: Any) -> np.ndarray:
         """Return y like x."""
         y, saved = functional.layer_norm(x, self.gamma.data, self.beta.data, eps=self.eps)
-        self._keep((x, saved))
+        self._save((x, saved))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradients of gamma and beta; return dx like x."""
-        x, saved = self._take()
+        x, saved = self._take_saved()
         dx, self.gamma.grad, self.beta.grad = functional.layer_norm_backward(dy, x, self.gamma.data, saved)
         return dx
 

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..shapes import DTypeError, ShapeError
+from .mode import changed, mode
 
 __all__ = ["Flat", "Parameter", "flatten"]
-
-
-class Changes:
-    """A number that is another one after each change of any parameter or buffer (such as running statistics)."""
-
-    def __init__(self) -> None:
-        """Begin with 0."""
-        self._numbers = itertools.count()
-        self.note()
-
-    def note(self) -> None:
-        """Take note of a change."""
-        self.number = next(self._numbers)
-
-
-changes = Changes()
 
 
 class Flat(NamedTuple):
@@ -63,14 +47,14 @@ class Parameter:
 
     @property
     def data(self) -> np.ndarray:
-        """The values."""
-        return self._data
+        """The values; inside an `inference` block not to be written to, but assigned."""
+        return self._data if mode.hook is None else mode.hook.view(self._data)
 
     @data.setter
     def data(self, value: Any) -> None:
         if value is not self._data:
             self._data[...] = self._fitting("data", value)
-        changes.note()
+        changed()
 
     @property
     def grad(self) -> np.ndarray:
@@ -102,6 +86,7 @@ class Parameter:
         grad = self._grad
         self._own(self._data, dtype)
         self._grad[...] = grad
+        changed()
 
     def place(self, flat: Flat, offset: int) -> None:
         """Move data and grad into the buffers `flat`, from element `offset` on."""
@@ -110,7 +95,6 @@ class Parameter:
         self._data, self._grad, self.flat, self.offset = data, grad, flat, offset
 
     def _own(self, data: np.ndarray, dtype: np.dtype) -> None:
-        changes.note()
         self._data = np.array(data, dtype, order="C")
         self._grad = np.zeros(self._data.shape, dtype)
         self.flat, self.offset = Flat(self._data.reshape(-1), self._grad.reshape(-1)), 0

@@ -17,8 +17,6 @@ __all__ = ["AdaptiveAvgPool2D", "AdaptiveMaxPool2D", "AvgPool2D", "GlobalAvgPool
 class _Pool2D(Layer):
     """What maximum and average share: the window, and what it makes of a shape."""
 
-    only_launches = True
-
     def __init__(self, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, ceil_mode: bool) -> None:
         name = type(self).__name__
         self.kernel_size = shapes.pair(name, "kernel_size", kernel_size)
@@ -56,12 +54,25 @@ class _Pool2D(Layer):
 
 
 class MaxPool2D(_Pool2D):
-    """Largest value of each window: x (N, H, W, C) -> y (N, P, Q, C); stride None is the kernel size.
+    """Take the maximum of each window of x (N, H, W, C): y (N, P, Q, C).
 
-    ShapeError, DTypeError: an argument makes no window, such as a padding above half the kernel.
+    Parameters
+    ----------
+    kernel_size, stride, padding, dilation, ceil_mode : int, pair, bool
+        As in `functional.max_pool2d`.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        An argument makes no window, such as a padding above half the window.
+
+    Examples
+    --------
+    >>> nn.MaxPool2D(2)(np.zeros((8, 32, 32, 3), np.float32)).shape
+    (8, 16, 16, 3)
     """
 
-    rectifies = "before"
+    forward_options = ("relu",)
 
     def __init__(
         self,
@@ -80,19 +91,22 @@ class MaxPool2D(_Pool2D):
         """Return y (N, P, Q, C), or max(y, 0) with `relu`."""
         y, argmax = functional.max_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding,
                                           dilation=self.dilation, ceil_mode=self.ceil_mode, relu=relu)
-        self._keep((argmax, np.shape(x), y if relu else None))
+        self._save((argmax, np.shape(x), y if relu else None))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        argmax, x_shape, y = self._take()
+        argmax, x_shape, y = self._take_saved()
         return functional.pool.max_pool2d_backward_of_own(dy, argmax, x_shape, y, self._window)
 
 
 class AvgPool2D(_Pool2D):
-    """Mean of each window: x (N, H, W, C) -> y (N, P, Q, C); stride None is the kernel size.
+    """Average each window of x (N, H, W, C): y (N, P, Q, C).
 
-    Padding counts as zeros, or not at all without `count_include_pad`. ShapeError, DTypeError as MaxPool2D.
+    Parameters
+    ----------
+    kernel_size, stride, padding, ceil_mode, count_include_pad : int, pair, bool
+        As in `functional.avg_pool2d`.
     """
 
     def __init__(
@@ -116,27 +130,25 @@ class AvgPool2D(_Pool2D):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.avg_pool2d(x, self.kernel_size, **self._window)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.avg_pool2d_backward(dy, self._take(), self.kernel_size, **self._window)
+        return functional.avg_pool2d_backward(dy, self._take_saved(), self.kernel_size, **self._window)
 
 
 class GlobalAvgPool2D(Layer):
-    """Mean of each channel of an image: x (N, H, W, C) -> y (N, C)."""
-
-    only_launches = True
+    """Average each channel of an image: x (N, H, W, C) to y (N, C)."""
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.global_avg_pool2d(x)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.global_avg_pool2d_backward(dy, self._take())
+        return functional.global_avg_pool2d_backward(dy, self._take_saved())
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, C)."""
@@ -146,27 +158,32 @@ class GlobalAvgPool2D(Layer):
 
 
 class GlobalMaxPool2D(GlobalAvgPool2D):
-    """Largest value of each channel of an image: x (N, H, W, C) -> y (N, C)."""
+    """Take the maximum of each channel of an image: x (N, H, W, C) to y (N, C)."""
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, C)."""
         y, argmax = functional.global_max_pool2d(x)
-        self._keep((argmax, np.shape(x)))
+        self._save((argmax, np.shape(x)))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.global_max_pool2d_backward(dy, *self._take())
+        return functional.global_max_pool2d_backward(dy, *self._take_saved())
 
 
 class AdaptiveAvgPool2D(Layer):
-    """Mean of each of P x Q parts of images of any size: x (N, H, W, C) -> y (N, P, Q, C).
+    """Average each of P x Q parts of images of any size: x (N, H, W, C) to y (N, P, Q, C).
 
-    `output_size` is P for both or (P, Q); parts as in `functional.adaptive_max_pool2d`. ShapeError, DTypeError: it is no
-    size.
+    Parameters
+    ----------
+    output_size : int or (P, Q)
+        Parts as in `functional.adaptive_max_pool2d`.
+
+    Examples
+    --------
+    >>> nn.AdaptiveAvgPool2D(7)(np.zeros((8, 30, 40, 3), np.float32)).shape
+    (8, 7, 7, 3)
     """
-
-    only_launches = True
 
     def __init__(self, output_size: Pair) -> None:
         """Check the size."""
@@ -174,12 +191,12 @@ class AdaptiveAvgPool2D(Layer):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.adaptive_avg_pool2d(x, self.output_size)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.adaptive_avg_pool2d_backward(dy, self._take())
+        return functional.adaptive_avg_pool2d_backward(dy, self._take_saved())
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, P, Q, C)."""
@@ -192,14 +209,14 @@ class AdaptiveAvgPool2D(Layer):
 
 
 class AdaptiveMaxPool2D(AdaptiveAvgPool2D):
-    """Largest value of each of P x Q parts of images of any size: x (N, H, W, C) -> y (N, P, Q, C)."""
+    """Take the maximum of each of P x Q parts of images of any size, as `AdaptiveAvgPool2D` averages them."""
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, P, Q, C)."""
         y, argmax = functional.adaptive_max_pool2d(x, self.output_size)
-        self._keep((argmax, np.shape(x)))
+        self._save((argmax, np.shape(x)))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.adaptive_max_pool2d_backward(dy, *self._take())
+        return functional.adaptive_max_pool2d_backward(dy, *self._take_saved())

@@ -15,9 +15,22 @@ __all__ = ["Pad2D", "Upsample2D"]
 
 
 class Pad2D(Layer):
-    """Rows and columns around images x (N, H, W, C), with modes and forms of padding as in `functional.pad2d`.
+    """Add rows and columns around images x (N, H, W, C).
 
-    ShapeError, DTypeError, ValueError: an argument is unfit.
+    Parameters
+    ----------
+    padding, mode, value : int or pair, str, float
+        As in `functional.pad2d`.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ValueError
+        An argument is out of range.
+
+    Examples
+    --------
+    >>> nn.Pad2D(((0, 1), (2, 3)))(np.zeros((8, 32, 32, 3), np.float32)).shape
+    (8, 33, 37, 3)
     """
 
     def __init__(self, padding: Padding, mode: str = "constant", value: float = 0.0) -> None:
@@ -27,12 +40,12 @@ class Pad2D(Layer):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, H + top + bottom, W + left + right, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.pad2d(x, self.padding, mode=self.mode, value=self.value)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.pad2d_backward(dy, self._take(), self.padding, mode=self.mode)
+        return functional.pad2d_backward(dy, self._take_saved(), self.padding, mode=self.mode)
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, H + top + bottom, W + left + right, C)."""
@@ -48,9 +61,17 @@ class Pad2D(Layer):
 
 
 class Upsample2D(Layer):
-    """Images x (N, H, W, C) made `scale` times as large, an int or (rows, columns), by mode "nearest" or "bilinear".
+    """Enlarge images x (N, H, W, C) by whole factors.
 
-    ShapeError, DTypeError, ValueError: an argument is unfit.
+    Parameters
+    ----------
+    scale, mode : int or pair, str
+        As in `functional.upsample2d`.
+
+    Examples
+    --------
+    >>> nn.Upsample2D(2, mode="bilinear")(np.zeros((8, 16, 16, 3), np.float32)).shape
+    (8, 32, 32, 3)
     """
 
     def __init__(self, scale: Pair, mode: str = "nearest") -> None:
@@ -59,12 +80,12 @@ class Upsample2D(Layer):
 
     def forward(self, x: Any) -> np.ndarray:
         """Return y (N, H * rows, W * columns, C)."""
-        self._keep(np.shape(x))
+        self._save(np.shape(x))
         return functional.upsample2d(x, self.scale, mode=self.mode)
 
     def backward(self, dy: Any) -> np.ndarray:
         """Return dx (N, H, W, C)."""
-        return functional.upsample2d_backward(dy, self._take(), self.scale, mode=self.mode)
+        return functional.upsample2d_backward(dy, self._take_saved(), self.scale, mode=self.mode)
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (N, H * rows, W * columns, C)."""

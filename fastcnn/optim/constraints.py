@@ -6,19 +6,42 @@ from collections.abc import Iterable
 
 from .. import functional
 from ..nn import Parameter
-from ..nn.parameter import changes, distinct
+from ..nn.mode import changed
+from ..nn.parameter import distinct
 from ..shapes import ShapeError, real
 
 __all__ = ["MaxNorm"]
 
 
 class MaxNorm:
-    """Keeps the weights of each unit within a norm: those above are scaled down to it.
+    """Scale the weights of each unit down to a norm where theirs is larger.
 
-    A unit's weights are all numbers of a parameter (..., K) that lead to one of its K outputs, such as a filter of a
-    convolution. `fit(constraint=optim.MaxNorm([layer.weight], 3.0))` asks for it after each step; in a loop of your own,
-    call it after the optimizer's step. Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1. ShapeError,
-    DTypeError, ValueError: an argument is unfit.
+    The weights of a unit are those of a parameter (..., K) that lead to one of its K outputs, such as a filter of a
+    convolution. Pass it to `fit` as `constraint`, or call it after the step of the optimizer.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+        With two axes or more.
+    limit : float
+        At least 0.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ValueError
+        An argument is out of range.
+
+    References
+    ----------
+    Srivastava et al., "Dropout", JMLR 15, 2014, section 5.1.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 1)
+    >>> layer.weight.data = np.array([[3.0], [4.0]], np.float32)
+    >>> optim.MaxNorm([layer.weight], limit=1.0)()
+    >>> layer.weight.data.ravel().round(4)
+    array([0.6, 0.8], dtype=float32)
     """
 
     def __init__(self, parameters: Iterable[Parameter], limit: float) -> None:
@@ -32,5 +55,5 @@ class MaxNorm:
     def __call__(self) -> None:
         """Scale down what is above the norm."""
         for parameter in self.parameters:
-            functional.clip_norms(parameter.data, self.limit)
-        changes.note()
+            functional.clip_norms(parameter._data, self.limit)
+        changed()

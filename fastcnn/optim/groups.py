@@ -16,7 +16,7 @@ _OPTIONS = {"lr", "weight_decay"}
 
 
 class Group(NamedTuple):
-    """Parameters of `size` elements in all, that are changed alike; None stands for the optimizer's own value."""
+    """Parameters with `size` elements in all that are updated alike; None stands for the value of the optimizer."""
 
     parameters: list[Parameter]
     size: int
@@ -37,11 +37,35 @@ def collect(optimizer: str, given: Parameters) -> list[Group]:
 
 
 def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the model's parameters as groups for an optimizer, of which only weights decay, not biases nor norms.
+    """Return the parameters of a model as groups for an optimizer in which only weights decay, not biases and norms.
 
-    Weights are the parameters with more than one axis: those of convolutions and linear layers. He et al., "Bag of Tricks
-    for Image Classification with Convolutional Neural Networks", CVPR 2019, section 3.1. DTypeError: `model` is no Module;
-    ValueError: `weight_decay` is NaN, infinite or negative.
+    Weights are the parameters with more than one axis, those of convolutions and linear layers.
+
+    Parameters
+    ----------
+    model : Module
+    weight_decay : float
+        At least 0.
+
+    Returns
+    -------
+    groups : list of dict
+
+    Raises
+    ------
+    DTypeError
+        `model` is not a Module.
+    ValueError
+        `weight_decay` is NaN, infinite or negative.
+
+    References
+    ----------
+    He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks", CVPR 2019, section 3.1.
+
+    Examples
+    --------
+    >>> [group["weight_decay"] for group in optim.decay_groups(nn.Linear(3, 2), 1e-4)]
+    [0.0001, 0.0]
     """
     if not isinstance(model, Module):
         raise DTypeError(f"decay_groups: model is {model!r}, expected a Module")

@@ -1,4 +1,4 @@
-"""Optimizer: what all share, the flat buffers, the learning rate and the saved state."""
+"""Optimizer: what all optimizers share, the flat buffers, the learning rate and the saved state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional
-from ..nn.parameter import Flat, changes, flatten
+from ..nn.mode import changed
+from ..nn.parameter import Flat, flatten
 from ..shapes import CheckpointError, ShapeError, real
 from .groups import Parameters, collect
 
@@ -16,14 +17,28 @@ __all__ = ["Optimizer"]
 
 
 class Optimizer:
-    """Changes parameters by their gradients, all at once: they lie in one flat buffer, gradients in another.
+    """Base of the optimizers: parameters lie in one flat buffer, gradients in another, and a step is one pass over them.
 
-    `parameters` is a list of Parameters or of groups, {"parameters": [...], "lr": ..., "weight_decay": ...}: what a group
-    leaves out is the optimizer's. A group's part of the buffers is changed by a kernel call of its own.
-    A subclass names the arrays it keeps in `slots` and defines `_update`. If the parameters were moved since
-    the last step (by another optimizer or by `to`), they are gathered again and the state is kept.
-    ShapeError: no parameters; DTypeError: other things among them; ValueError: `lr` or `weight_decay` is NaN,
-    infinite or negative, a group has other entries, a parameter is in two groups, or `lr` is 0 beside the rates of groups.
+    A subclass names its arrays of state in `slots` and defines `_update`. If the parameters have been moved since the last
+    step, by another optimizer or by `to`, they are gathered again and the state is kept.
+
+    Parameters
+    ----------
+    parameters : list of Parameter, or list of dict
+        A dict is a group, {"parameters": [...], "lr": ..., "weight_decay": ...}; what it leaves out is the optimizer's.
+        Each group is updated by a kernel call of its own.
+    lr, weight_decay : float
+        At least 0.
+
+    Raises
+    ------
+    ShapeError
+        There are no parameters.
+    DTypeError
+        Something else is among the parameters.
+    ValueError
+        `lr` or `weight_decay` is NaN, infinite or negative; a group has other entries; a parameter is in two groups; or
+        `lr` is 0 while groups have rates of their own.
     """
 
     slots: tuple[str, ...] = ()
@@ -44,7 +59,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """Learning rate of the next step; the rates of groups that have their own rise and fall with it in proportion."""
+        """Learning rate of the next step; the rates of groups that have their own change with it in proportion."""
         return self._lr
 
     @lr.setter
@@ -75,7 +90,7 @@ class Optimizer:
         return self._flat
 
     def step(self, *, scale: float = 1.0, zero: bool = False) -> None:
-        """Change all parameters once, by the gradients times `scale`, which become zeros with `zero`.
+        """Update all parameters once, by the gradients times `scale`; with `zero` set the gradients to 0 afterwards.
 
         ValueError: `scale` is NaN, infinite or negative.
         """
@@ -88,10 +103,10 @@ class Optimizer:
             decay = self.weight_decay if group.weight_decay is None else group.weight_decay
             self._update(flat.data[part], flat.grad[part], [self.state[name][part] for name in self.slots],
                          lr=rate, weight_decay=decay, scale=scale, zero=zero)
-        changes.note()
+        changed()
 
     def _update(self, data: np.ndarray, grad: np.ndarray, state: Sequence[np.ndarray], **options: Any) -> None:
-        """Change the data (n,) of a group by its gradient and state, the arrays of `slots`.
+        """Update the data (n,) of a group by its gradient and state, the arrays of `slots`.
 
         Options are lr, weight_decay, scale and zero.
         """
@@ -102,9 +117,9 @@ class Optimizer:
         return functional.gradient_norm(self.flat.grad)
 
     def clip_scale(self, max_norm: float, norm: float | None = None) -> float:
-        """Return the `scale` that lets a step see gradients of at most the norm `max_norm`, 1 where they have no more.
+        """Return the `scale` of a step with which the norm of all gradients is at most `max_norm`; 1 where it is no larger.
 
-        It is NaN, which `step` refuses, where a gradient is. `norm` is what `grad_norm` gave, where it was asked already.
+        It is NaN, which `step` refuses, where a gradient is. `norm` is the result of `grad_norm`, if known.
         ValueError: `max_norm` is NaN, infinite or negative.
         """
         limit = self._real("max_norm", max_norm)
@@ -112,7 +127,7 @@ class Optimizer:
         return 1.0 if share > 1.0 else share
 
     def clip_values(self, limit: float) -> None:
-        """Bring each element of all gradients into -limit to limit; ValueError: the limit is NaN, infinite or negative."""
+        """Clip each element of all gradients to -limit to limit; ValueError: the limit is NaN, infinite or negative."""
         functional.clip_values(self.flat.grad, self._real("limit", limit))
 
     def zero_grad(self) -> None:
@@ -130,7 +145,7 @@ class Optimizer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state; CheckpointError: it is of another kind of optimizer, of other parameters or other groups."""
+        """Load a state; CheckpointError: it is of another kind of optimizer, of other parameters or of other groups."""
         expected = {"kind", "lr", "steps", *self.slots}
         kind = type(self).__name__
         if set(state) - {"groups"} != expected or state["kind"] != kind:

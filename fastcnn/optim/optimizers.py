@@ -1,4 +1,7 @@
-"""The optimizers, with PyTorch's defaults; one kernel over the flat buffers makes a step."""
+"""The optimizers, with PyTorch's defaults; a step is one kernel call over the flat buffers of each group.
+
+The arguments `parameters`, `lr` and `weight_decay` are those of `Optimizer`; the formulas are in `functional`.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,27 @@ __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "RMS
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum where asked.
+    """Stochastic gradient descent, with momentum if it is above 0; see `functional.sgd`.
 
-    Sutskever, Martens, Dahl and Hinton, "On the importance of initialization and momentum", ICML 2013,
-    section 2. ValueError: a number is out of range, or `nesterov` without momentum.
+    Parameters
+    ----------
+    parameters, lr : list, float
+        As in `Optimizer`.
+    momentum : float
+        At least 0.
+    nesterov : bool
+        Needs momentum.
+    weight_decay : float
+        As in `Optimizer`.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 1, bias=False)
+    >>> layer.weight.data = np.array([[1.0], [2.0]], np.float32)
+    >>> layer.weight.grad = np.array([[1.0], [-1.0]], np.float32)
+    >>> optim.SGD(layer.parameters(), lr=0.5).step()
+    >>> layer.weight.data.ravel()
+    array([0.5, 2.5], dtype=float32)
     """
 
     slots = ("velocity",)
@@ -42,9 +62,20 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps of the size lr, by the means of gradients and of their squares; weight decay joins the gradient.
+    """Adam: steps by running means of the gradients and of their squares; weight decay is added to the gradient.
 
-    Kingma and Ba, "Adam", ICLR 2015, algorithm 1. ValueError: a number is out of range.
+    See `functional.adam`.
+
+    Parameters
+    ----------
+    parameters, lr : list, float
+        As in `Optimizer`.
+    betas : pair of float
+        Decay of the two means, from 0 up to, but not including, 1.
+    eps : float
+        At least 0.
+    weight_decay : float
+        As in `Optimizer`.
     """
 
     slots = ("first", "second")
@@ -69,10 +100,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks the parameters themselves.
-
-    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2.
-    """
+    """Adam whose weight decay shrinks the parameters themselves; arguments as of `Adam`, see `functional.adam`."""
 
     _decoupled = True
 
@@ -89,10 +117,20 @@ class AdamW(Adam):
 
 
 class RMSprop(Optimizer):
-    """Gradients divided by the root of a running mean of their squares.
+    """RMSprop: gradients divided by the root of a running mean of their squares.
 
-    Tieleman and Hinton, "Neural Networks for Machine Learning", 2012, lecture 6.5. ValueError: a number is
-    out of range.
+    See `functional.rmsprop`.
+
+    Parameters
+    ----------
+    parameters, lr : list, float
+        As in `Optimizer`.
+    alpha : float
+        Decay of the mean, from 0 to 1.
+    eps : float
+        At least 0.
+    weight_decay : float
+        As in `Optimizer`.
     """
 
     slots = ("square",)
@@ -114,10 +152,18 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Gradients divided by the root of the sum of all their squares so far.
+    """Adagrad: gradients divided by the root of the sum of all their squares so far.
 
-    Duchi, Hazan and Singer, "Adaptive Subgradient Methods", JMLR 12, 2011, section 1.3. ValueError: a number
-    is out of range.
+    See `functional.adagrad`.
+
+    Parameters
+    ----------
+    parameters, lr : list, float
+        As in `Optimizer`.
+    eps : float
+        At least 0.
+    weight_decay : float
+        As in `Optimizer`.
     """
 
     slots = ("square",)
@@ -134,9 +180,20 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Gradients times the ratio of two running roots, of squared changes and of squared gradients.
+    """Adadelta: gradients times the ratio of two running roots, of squared changes and of squared gradients.
 
-    Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012, algorithm 1. ValueError: a number is out of range.
+    See `functional.adadelta`.
+
+    Parameters
+    ----------
+    parameters, lr : list, float
+        As in `Optimizer`.
+    rho : float
+        Decay of the two means, from 0 to 1.
+    eps : float
+        At least 0.
+    weight_decay : float
+        As in `Optimizer`.
     """
 
     slots = ("square", "change")
@@ -158,10 +215,7 @@ class Adadelta(Optimizer):
 
 
 class Adamax(Optimizer):
-    """Adam with a fading maximum of the gradients' sizes in place of the root of their squares.
-
-    Kingma and Ba, "Adam", ICLR 2015, algorithm 2. ValueError: a number is out of range.
-    """
+    """Adam with a decaying maximum of |gradient| in place of the root of squares; see `Adam` and `functional.adamax`."""
 
     slots = ("first", "largest")
 
@@ -183,10 +237,18 @@ class Adamax(Optimizer):
 
 
 class Lion(Optimizer):
-    """Steps of the size lr against the sign of a mean of gradients; weight decay shrinks the parameters themselves.
+    """Lion: steps of size lr by the sign of a mean of gradients; weight decay shrinks the parameters themselves.
 
-    Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2. ValueError: a number is out of
-    range.
+    See `functional.lion`.
+
+    Parameters
+    ----------
+    parameters, lr : list, float
+        As in `Optimizer`.
+    betas : pair of float
+        Decay of the mean in the step and in the state, from 0 up to, but not including, 1.
+    weight_decay : float
+        As in `Optimizer`.
     """
 
     slots = ("first",)

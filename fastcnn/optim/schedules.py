@@ -1,9 +1,9 @@
 """Schedules: the learning rate as a function of progress.
 
-`schedule.lr(step, total_steps, base_lr, steps_per_epoch)` is the rate for step 0, 1, ... of `total_steps`.
-What is counted in epochs (`step_size`, `milestones`, `WarmupLR.epochs`) is counted in steps where
-`steps_per_epoch` is left at 1. All are pure functions but PlateauLR, which also learns the result of each
-epoch by `observe`. The values are those of PyTorch's schedulers of like names.
+`schedule.lr(step, total_steps, base_lr, steps_per_epoch)` is the rate for step 0, 1, ... of `total_steps`. What is counted
+in epochs (`step_size`, `milestones`, `WarmupLR.epochs`) is counted in steps where `steps_per_epoch` is 1. All are pure
+functions except `PlateauLR`, which is also given the loss of each epoch by `observe`. The values are those of PyTorch's
+schedulers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ __all__ = ["CosineLR", "MultiStepLR", "OneCycleLR", "PlateauLR", "Schedule", "St
 _LEAST_CUT = 1e-8  # of the learning rate, as in PyTorch
 
 class Schedule:
-    """A constant learning rate; subclasses define `lr`. DTypeError: an optimizer is among the arguments."""
+    """Keep the learning rate constant; subclasses define `lr`.
+
+    A schedule takes no optimizer, as PyTorch's do: pass both to `fit(optimizer=..., schedule=...)`.
+    """
 
     if not TYPE_CHECKING:  # which would take its arguments for those of all schedules
 
@@ -38,10 +41,10 @@ class Schedule:
         return base_lr
 
     def observe(self, loss: float) -> None:
-        """Take note of an epoch's loss; only PlateauLR cares."""
+        """Receive the loss of an epoch; only `PlateauLR` uses it."""
 
     def restart(self) -> None:
-        """Forget the losses of an earlier training; only PlateauLR knows any."""
+        """Forget the losses of an earlier training; only `PlateauLR` has any."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `lr` depends on besides its arguments."""
@@ -55,7 +58,19 @@ class Schedule:
 
 
 class StepLR(Schedule):
-    """base_lr times gamma after every `step_size` epochs."""
+    """Multiply the rate by gamma after every `step_size` epochs.
+
+    Parameters
+    ----------
+    step_size : int
+    gamma : float
+
+    Examples
+    --------
+    >>> schedule = optim.StepLR(step_size=2, gamma=0.5)
+    >>> [schedule.lr(step, total_steps=6, base_lr=1.0) for step in range(6)]
+    [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    """
 
     def __init__(self, step_size: int, gamma: float = 0.1) -> None:
         """Check the numbers."""
@@ -68,7 +83,20 @@ class StepLR(Schedule):
 
 
 class MultiStepLR(Schedule):
-    """base_lr times gamma at each of the `milestones`, epochs in rising order."""
+    """Multiply the rate by gamma at each of the milestones.
+
+    Parameters
+    ----------
+    milestones : sequence of int
+        Epochs in rising order.
+    gamma : float
+
+    Examples
+    --------
+    >>> schedule = optim.MultiStepLR([1, 3], gamma=0.5)
+    >>> [schedule.lr(step, total_steps=4, base_lr=1.0) for step in range(4)]
+    [1.0, 0.5, 0.5, 0.25]
+    """
 
     def __init__(self, milestones: Sequence[int], gamma: float = 0.1) -> None:
         """Check the numbers."""
@@ -85,9 +113,20 @@ class MultiStepLR(Schedule):
 
 
 class CosineLR(Schedule):
-    """From base_lr down to `minimum` along half a cosine, step by step.
+    """Lower the rate from base_lr to minimum along half a cosine, step by step.
 
+    Parameters
+    ----------
+    minimum : float
+
+    References
+    ----------
     Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, without restarts.
+
+    Examples
+    --------
+    >>> [round(optim.CosineLR().lr(step, total_steps=4, base_lr=1.0), 4) for step in range(5)]
+    [1.0, 0.8536, 0.5, 0.1464, 0.0]
     """
 
     def __init__(self, minimum: float = 0.0) -> None:
@@ -100,11 +139,27 @@ class CosineLR(Schedule):
 
 
 class OneCycleLR(Schedule):
-    """From max_lr / div_factor up to max_lr, then down to a final_div_factor-th of the start, both along
-    cosines.
+    """Raise the rate from max_lr / div_factor to max_lr, then lower it to the start / final_div_factor, along cosines.
 
-    The first `pct_start` of the steps go up. Smith and Topin, "Super-Convergence", 2018, section 3; the
-    learning rate alone, base_lr and momentum play no part.
+    Only the learning rate follows the cycle, not the momentum; base_lr has no effect.
+
+    Parameters
+    ----------
+    max_lr : float
+    pct_start : float
+        Share of the steps on the way up.
+    div_factor, final_div_factor : float
+        At least 1.
+
+    References
+    ----------
+    Smith and Topin, "Super-Convergence", 2018, section 3.
+
+    Examples
+    --------
+    >>> schedule = optim.OneCycleLR(1.0, pct_start=0.5, div_factor=4, final_div_factor=10)
+    >>> [round(schedule.lr(step, total_steps=5, base_lr=0.0), 4) for step in range(5)]
+    [0.25, 0.8125, 0.9069, 0.3619, 0.025]
     """
 
     def __init__(
@@ -130,9 +185,25 @@ class OneCycleLR(Schedule):
 
 
 class WarmupLR(Schedule):
-    """Another schedule's rate (or base_lr) times a factor that rises from `start` to 1 over the first epochs.
+    """Multiply the rate of another schedule, or base_lr, by a factor that rises linearly to 1 over the first epochs.
 
-    Goyal et al., "Accurate, Large Minibatch SGD", 2017, section 2.2; step by step.
+    Parameters
+    ----------
+    schedule : Schedule, optional
+    epochs : float
+        Length of the rise.
+    start : float
+        First factor, from 0 to 1.
+
+    References
+    ----------
+    Goyal et al., "Accurate, Large Minibatch SGD", 2017, section 2.2.
+
+    Examples
+    --------
+    >>> schedule = optim.WarmupLR(epochs=2, start=0.0)
+    >>> [schedule.lr(step, total_steps=4, base_lr=1.0) for step in range(4)]
+    [0.0, 0.5, 1.0, 1.0]
     """
 
     def __init__(self, schedule: Schedule | None = None, epochs: float = 5, start: float = 1 / 3) -> None:
@@ -154,7 +225,7 @@ class WarmupLR(Schedule):
         self.schedule.restart()
 
     def observe(self, loss: float) -> None:
-        """Pass the loss on."""
+        """Pass the loss to the inner schedule."""
         self.schedule.observe(loss)
 
     def state_dict(self) -> dict[str, Any]:
@@ -162,15 +233,32 @@ class WarmupLR(Schedule):
         return self.schedule.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Hand the state to the inner schedule."""
+        """Load the state of the inner schedule."""
         self.schedule.load_state_dict(state)
 
 
 class PlateauLR(Schedule):
-    """base_lr times `factor` each time the loss has not fallen for more than `patience` epochs.
+    """Multiply the rate by factor each time the loss has not fallen for more than patience epochs.
 
-    A loss falls when it is below the best by the share `threshold`; after a cut, `cooldown` epochs are not
-    counted. The rate does not go below `minimum`, and a cut of 1e-8 or less is not made.
+    Parameters
+    ----------
+    factor : float
+        From 0 up to, but not including, 1.
+    patience : int
+    threshold : float
+        A loss has fallen when it is below the best one by this share.
+    cooldown : int
+        Epochs after a cut that are not counted.
+    minimum : float
+        The rate does not go below it; a cut of 1e-8 or less is not made.
+
+    Examples
+    --------
+    >>> schedule = optim.PlateauLR(factor=0.5, patience=0)
+    >>> for loss in [2.0, 1.0, 1.0]:
+    ...     schedule.observe(loss)
+    >>> schedule.lr(step=3, total_steps=4, base_lr=1.0)
+    0.5
     """
 
     def __init__(

@@ -58,7 +58,7 @@ def new(width: float, height: float) -> Any:
 @functools.cache
 def _kind(base: Any) -> Any:
     """Return the class of the figures, once matplotlib is there."""
-    class Picture(base):
+    class Picture(base):  # type: ignore[misc]
         """A figure that notebooks show."""
 
         def _repr_png_(self) -> bytes:

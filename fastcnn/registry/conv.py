@@ -397,7 +397,8 @@ CONV2D_FAULTS = (
         x=ones(2, 7, 6, 6), groups=4),
     bad("unknown algorithm", ValueError, r"conv2d: algorithm is 'fft', expected one of auto, direct", algorithm="fft"),
     bad("algorithm that does not fit", ShapeError,
-        r"conv2d: algorithm is 'matmul', expected direct or narrow or winograd or loops for a 3x3", algorithm="matmul"),
+        r"conv2d: algorithm is 'matmul', but the filter is 3x3, .* expected direct or few_channels or winograd or loops for",
+        algorithm="matmul"),
     bad("integers", DTypeError, r"conv2d: x has dtype int64, expected float32 or float64", x=ones(2, 7, 6, 3, dtype=int)),
     bad("uint8 images", DTypeError, r"conv2d: x has dtype uint8, expected float32", x=ones(2, 7, 6, 3, dtype=np.uint8)),
     bad("complex weight", DTypeError, r"conv2d: weight has dtype complex64", weight=ones(3, 3, 3, 4, dtype=np.complex64)),
@@ -505,7 +506,7 @@ def with_gradients(draw: Drawer) -> Drawer:
 DRAWERS: dict[str | None, Drawer] = {
     None: convolutions,
     "direct": convolutions,
-    "narrow": functools.partial(convolutions, kinds=("one group",)),
+    "few_channels": functools.partial(convolutions, kinds=("one group",)),
     "winograd": functools.partial(convolutions, filters=((3, 3),), steps=(1,), spaces=(1,), kinds=("one group",)),
     "matmul": functools.partial(convolutions, filters=((1, 1),), steps=(1,), spaces=(1,), names=(), kinds=("one group",)),
     "depthwise": functools.partial(convolutions, kinds=("depthwise",)),
@@ -537,7 +538,7 @@ def transposed_backward(random: Random) -> dict[str, Any]:
 ROWS: tuple[Row, ...] = (
     *convolution(None, CONVOLUTIONS[0], POINTWISE[0], DEPTHWISE[0], BLOCKS[0], LARGE),
     *convolution("direct", *CONVOLUTIONS, *POINTWISE, *DEPTHWISE),
-    *convolution("narrow", *(one for one in CONVOLUTIONS if "groups" not in one.settings), *ROWS_OF_PIXELS),
+    *convolution("few_channels", *(one for one in CONVOLUTIONS if "groups" not in one.settings), *ROWS_OF_PIXELS),
     *convolution("winograd", *BLOCKS),
     *convolution("matmul", *POINTWISE),
     *convolution("depthwise", *DEPTHWISE),

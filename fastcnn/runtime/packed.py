@@ -1,53 +1,37 @@
-"""What is made of arrays that do not change, such as weights in another form, kept for the calls that follow.
-
-Nothing is kept unless a store is open in this thread, and of no array that was not promised to stay as it is.
-"""
+"""Weights in the form that kernels read: packed at each call, or once where they are known to stay as they are."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 import numpy as np
 
 from . import buffers
 
-_Made = TypeVar("_Made")
-
 
 class Store:
-    """What was prepared from some owners, as long as `version` gives the same; each lives as long as what it owns."""
+    """Packed forms of some arrays whose values stay as they are."""
 
-    def __init__(self, version: Callable[[], object]) -> None:
-        """Begin with nothing."""
-        self._version, self._number = version, version()
-        self._made: dict[tuple[int, Hashable], tuple[object, Any]] = {}
-        self._promised: dict[int, np.ndarray] = {}
+    def __init__(self, arrays: Iterable[np.ndarray] = ()) -> None:
+        """Take the arrays."""
+        self._arrays = {id(array): array for array in arrays}  # which live as long as their ids are keys
+        self._forms: dict[Hashable, np.ndarray] = {}
 
-    def get(self, owner: object, name: Hashable, make: Callable[[], _Made]) -> _Made:
-        """Return what `make` gave for this owner and name, or gives now."""
-        self._refresh()
-        key = id(owner), name
-        if key not in self._made:
-            self._made[key] = owner, make()  # the owner lives as long as its id is a key
-        made: _Made = self._made[key][1]
+    def add(self, arrays: Iterable[np.ndarray]) -> None:
+        """Take more arrays."""
+        self._arrays.update((id(array), array) for array in arrays)
+
+    def form(self, source: np.ndarray, key: Hashable, size: int, write: Callable[[np.ndarray], None]) -> np.ndarray | None:
+        """Return what `write` makes of the source, made once; None: the source is none of the arrays."""
+        if id(source) not in self._arrays:
+            return None
+        made = self._forms.get((id(source), key))
+        if made is None:
+            made = _written(buffers.aligned(size, source.dtype, np.empty), write)
+            self._forms[id(source), key] = made
         return made
-
-    def promise(self, array: np.ndarray) -> None:
-        """Take note that an array keeps its values as long as the version stays the same."""
-        self._refresh()
-        self._promised[id(array)] = array
-
-    def is_promised(self, array: np.ndarray) -> bool:
-        """Whether the array keeps its values."""
-        self._refresh()
-        return id(array) in self._promised
-
-    def _refresh(self) -> None:
-        if self._number != self._version():
-            self._made, self._promised, self._number = {}, {}, self._version()
 
 
 class _Thread(threading.local):
@@ -57,45 +41,21 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def current() -> Store | None:
-    """Return the store that is open in this thread, None where there is none."""
-    return _thread.store
-
-
 @contextlib.contextmanager
-def keeping(version: Callable[[], object]) -> Iterator[None]:
-    """Keep what is prepared in this thread inside the outermost `with` block, as long as `version` gives the same."""
-    before = _thread.store
-    _thread.store = before or Store(version)
+def stored(store: Store | None) -> Iterator[None]:
+    """Let operations of this thread use the packed forms in a store, or none, inside the `with` block."""
+    before, _thread.store = _thread.store, store
     try:
         yield
     finally:
         _thread.store = before
-
-
-@contextlib.contextmanager
-def nothing_kept() -> Iterator[None]:
-    """Work in this thread inside the `with` block as if no store were open."""
-    before, _thread.store = _thread.store, None
-    try:
-        yield
-    finally:
-        _thread.store = before
-
-
-def promise(array: np.ndarray) -> None:
-    """Let operations keep what they prepare from an array, if a store is open: it changes with the store's version only."""
-    store = _thread.store
-    if store is not None:
-        store.promise(array)
 
 
 def form(source: np.ndarray, name: str, key: Hashable, size: int, write: Callable[[np.ndarray], None]) -> np.ndarray:
-    """Return `size` elements that `write` makes of the source: kept ones, or working memory until the next such call."""
+    """Return `size` elements that `write` makes of the source: stored ones, or working memory until the next such call."""
     store = _thread.store
-    if store is not None and store.is_promised(source):
-        return store.get(source, (name, key), lambda: _written(buffers.aligned(size, source.dtype, np.empty), write))
-    return _written(buffers.workspace(name, size, source.dtype)[:size], write)
+    made = None if store is None else store.form(source, (name, key), size, write)
+    return _written(buffers.workspace(name, size, source.dtype)[:size], write) if made is None else made
 
 
 def _written(target: np.ndarray, write: Callable[[np.ndarray], None]) -> np.ndarray:

@@ -21,6 +21,7 @@ from ..nn import (
     CrossEntropyLoss,
     Dropout,
     Flatten,
+    Frozen,
     Identity,
     Layer,
     Linear,
@@ -33,7 +34,8 @@ from ..nn import (
     Sigmoid,
     Softmax,
 )
-from ..runtime import packed, probabilities
+from ..nn.mode import using
+from ..runtime import probabilities
 from .diagnosis import all_finite
 
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -41,7 +43,7 @@ _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 ACTIVATIONS = tuple(_FUNCTIONS)
 _OF_LAYERS: dict[type[Module], str] = {Softmax: "identity", Sigmoid: "identity", LogSoftmax: "exp"}
 _CERTAIN: dict[type[Module], str] = {**_OF_LAYERS, Linear: "softmax", Conv2D: "softmax", ConvTranspose2D: "softmax"}
-_PASS_ON = (Identity, Dropout, Flatten, Reshape)  # in use, the values of x
+_PASS_ON = (Identity, Dropout, Flatten, Reshape)  # in evaluation, the values of x
 _KINDS = {"softmax": "logits", "sigmoid": "logits", "exp": "log-probabilities", "identity": "probabilities"}
 _OPERATIONS = {"identity": "softmax or sigmoid", "exp": "log-softmax"}
 _OUT = "take the {} out of the model, predict gives probabilities all the same"
@@ -78,11 +80,12 @@ def _last(model: Module) -> Module | None:
 
 
 def of_model(model: Module, x: np.ndarray, loss: Any, y: np.ndarray | None = None) -> str:
-    """Return the output activation of a model in use for inputs such as x, of which it has made y, where that is known.
+    """Return the output activation of an evaluated model for inputs such as x, of which it has made y, where that is known.
 
     What the network does comes first, then the loss (None: not known), then what the model was trained for; where nothing
     is known, rows that sum to 1 are probabilities, and others scores.
     """
+    model = model.network if isinstance(model, Frozen) else model
     told, is_known = of_structure(model)
     meant = _checked(getattr(loss, "output_activation", None) or model.output_activation)
     if told is not None or (meant and (is_known or loss is None)):
@@ -100,7 +103,7 @@ def _checked(activation: str | None) -> str | None:
 
 def _of_run(model: Module, x: np.ndarray) -> tuple[str | None, np.ndarray]:
     """Return what the operation that gives the output for x tells, where it is one that leaves notes, and the output."""
-    with packed.nothing_kept(), probabilities.noted() as notes:
+    with using(hook=None), probabilities.noted() as notes:
         y = np.asarray(model.forward(x))
     return probabilities.found(notes, y), y
 

@@ -24,7 +24,7 @@ class Augment:
     "Improved Regularization of Convolutional Neural Networks with Cutout", arXiv 1708.04552, 2017, section 3). `mixup`:
     image and target become a mixture with those of another image, in shares from a beta distribution with both parameters
     `mixup` (Zhang, Cisse, Dauphin and Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", ICLR 2018, section 2).
-    ShapeError, DTypeError, ValueError: an argument is unfit.
+    ShapeError, DTypeError, ValueError: an argument is not valid.
     """
 
     crop: int = 0
@@ -59,7 +59,7 @@ class Augment:
         A record depends on the sizes, the seed, the epoch and the number of its image; the partner in mixup on `count` too.
         """
         draws = _Draws(count, seed, epoch)
-        changes = np.zeros(count, CHANGE)
+        changes = np.empty(count, CHANGE)
         changes["matrix"] = self._matrix(draws)
         changes["shift"] = self._shift(draws, H, W)
         changes["gain"] = 1 + self.contrast * draws.around("contrast")
@@ -74,7 +74,7 @@ class Augment:
         angle = np.radians(self.rotate * draws.around("rotate"))
         cos, sin = np.cos(angle), np.sin(angle)
         mirror = 1 - 2.0 * (draws.below("flip", 2) if self.flip else 0)
-        matrix = np.stack([cos, -sin * mirror, sin, cos * mirror], axis=-1).reshape(-1, 2, 2)
+        matrix = np.stack([cos, -sin * mirror, sin, cos * mirror], axis=1).reshape(-1, 2, 2)
         size = 1 + self.scale * draws.around("scale")
         return np.asarray(matrix / size[:, np.newaxis, np.newaxis])
 
@@ -82,12 +82,12 @@ class Augment:
         """Return rows and columns (count, 2) by which pixels move."""
         pixels = [draws.below(f"crop {axis}", 2 * self.crop + 1) - self.crop for axis in ("rows", "columns")]
         parts = [size * draws.around(f"translate {axis}") for axis, size in (("rows", H), ("columns", W))]
-        return np.stack(pixels, axis=-1) + self.translate * np.stack(parts, axis=-1)
+        return np.stack(pixels, axis=1) + self.translate * np.stack(parts, axis=1)
 
     def _hole(self, draws: _Draws, H: int, W: int) -> np.ndarray:
         """Return first and last + 1 row and column (count, 4) of a square around a pixel."""
         top, left = (draws.below(f"hole {axis}", size) - self.cutout // 2 for axis, size in (("rows", H), ("columns", W)))
-        return np.stack([top, top + self.cutout, left, left + self.cutout], axis=-1)
+        return np.stack([top, top + self.cutout, left, left + self.cutout], axis=1)
 
 
 class _Draws:

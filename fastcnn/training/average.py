@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..nn.parameter import changes
+from ..nn.mode import changed
 from ..optim import Optimizer
 from ..shapes import real
 from .callbacks import Callback
@@ -50,7 +50,7 @@ class WeightAverage(Callback):
         kept = data.copy()
         data[...] = self.average
         self.average[...] = kept
-        changes.note()
+        changed()
 
     @contextlib.contextmanager
     def swapped(self) -> Iterator[None]:

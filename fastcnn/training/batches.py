@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.dataset import renumbered
 from ..functional import batch
-from ..nn import Module, Normalisation, Parameter
+from ..nn import Frozen, Module, Normalisation, Parameter
 from ..shapes import DTypeError, ShapeError
 from .augment import Augment, mixed, named
 
@@ -138,6 +138,8 @@ def warn_of_range(function: str, images: np.ndarray, normalisation: Normalisatio
 
 def input_dtype(model: Module) -> np.dtype:
     """Return the element type of the model's parameters; float32 where it has none."""
+    if isinstance(model, Frozen):
+        return model.dtype
     members = (child for _, module in model.named_modules() for _, child in module.children())
     return next((child.dtype for child in members if isinstance(child, Parameter)), np.dtype(np.float32))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ from ..nn.initialise import drawing_at_most
 from ..shapes import CheckpointError, DTypeError, integer
 from .answers import ACTIVATIONS
 from .callbacks import Callback, Record
-from .files import StrPath, Tensors, read_tensors, write_tensors
+from .files import Tensors, read_tensors, write_tensors
+from .writing import StrPath
 
 if TYPE_CHECKING:
     from .loop import Run
@@ -31,10 +32,28 @@ _SPARE_WEIGHTS = 1 << 19  # of a model beyond those in its file: few, so that wh
 
 
 def save(model: Module, path: StrPath) -> None:
-    """Write parameters and buffers to the safetensors file `path`, with what `load` needs.
+    """Write the parameters and buffers of a model to a safetensors file, with what `load` needs.
 
-    The file is complete or as it was before; folders on its way are made; links and the mode of an old file stay.
-    DTypeError: `model` is no Module; CheckpointError: `path` is a folder; OSError: it cannot be written.
+    The file is complete or as it was before. Missing folders are created; links and the mode of an existing file are kept.
+
+    Parameters
+    ----------
+    model : Module
+    path : path
+
+    Raises
+    ------
+    DTypeError
+        `model` is not a Module.
+    CheckpointError
+        `path` is a folder.
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> model = models.create("lenet5", (28, 28, 1), 10)
+    >>> fastcnn.save(model, "lenet5.safetensors")
     """
     if not isinstance(model, Module):
         raise DTypeError(f"save: model is {model!r}, expected a Module")
@@ -43,11 +62,30 @@ def save(model: Module, path: StrPath) -> None:
 
 
 def load(path: StrPath, *, model: Module | None = None) -> Module:
-    """Return the model that `save` or a checkpoint wrote to `path`; a given `model` is filled and returned.
+    """Return the model in a file that `save` or a checkpoint wrote.
 
-    CheckpointError: the file is missing, damaged, foreign, holds other arrays or numbers that are not finite,
-    or its model was not made by `models.create` and none was given. Then a given model is unchanged. DTypeError: `model` is
-    no Module.
+    Parameters
+    ----------
+    path : path
+    model : Module, optional
+        Receives the weights and is returned; needed for a model that `models.create` did not make. Unchanged after an error.
+
+    Returns
+    -------
+    model : Module
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged or foreign, it holds other arrays or numbers that are not finite, or a model is needed.
+    DTypeError
+        `model` is not a Module.
+
+    Examples
+    --------
+    >>> fastcnn.save(models.create("lenet5", (28, 28, 1), 10), "lenet5.safetensors")
+    >>> fastcnn.load("lenet5.safetensors")(np.zeros((1, 28, 28, 1), np.float32)).shape
+    (1, 10)
     """
     if model is not None and not isinstance(model, Module):
         raise DTypeError(f"load: model is {model!r}, expected a Module")
@@ -202,7 +240,7 @@ def _read(function: str, path: StrPath) -> tuple[Tensors, dict[str, Any]]:
     description.setdefault("output_activation", None)  # not in files of earlier versions
     wrong = [name for name, fits in _FIELDS.items() if name not in description or not fits(description[name])]
     if wrong:
-        raise CheckpointError(f"{function}: {path} is damaged: its metadata has unfit {', '.join(wrong)}")
+        raise CheckpointError(f"{function}: {path} is damaged: its metadata has no valid {', '.join(wrong)}")
     return tensors, description
 
 
@@ -236,7 +274,7 @@ def _is_list(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(type(element) is kind for element in value)
 
 
-_FIELDS = {
+_FIELDS: dict[str, Callable[[Any], bool]] = {
     "kind": lambda value: value in ("model", "checkpoint"),
     "origin": _is_origin,
     "classes": lambda value: _is_list(value, str),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..nn import Dropout, Layer, Module, Parameter
-from ..nn.inspect.trace import watched
+from ..nn.inspect.trace import traced
+from ..nn.mode import using
 
 IMAGES = "the input images"
 
@@ -47,8 +48,8 @@ def first_output(model: Module, x: np.ndarray) -> str:
             found.append(f"the output of layer {name}, {layer!r}")
         return y
 
-    with np.errstate(all="ignore"):
-        watched(model, watch).forward(x)
+    with traced(model, watch), using(saves=False), np.errstate(all="ignore"):
+        model.forward(x)
     return found[0] if found else "the loss itself"
 
 

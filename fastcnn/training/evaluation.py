@@ -1,4 +1,4 @@
-"""A model in use: loss and accuracy on a data set, and probabilities for images."""
+"""A model in evaluation: loss and accuracy on a data set, and probabilities for images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..nn import Module, in_use
+from ..nn import Module, evaluation
 from ..shapes import Caller, DTypeError, integer
 from . import answers
 from .batches import Batches, as_input, checked_images, input_dtype, warn_of_range
@@ -30,14 +30,41 @@ class Measures(NamedTuple):
 def evaluate(
     model: Module, split: Any, *, batch_size: int = 256, loss: Any = None, metrics: Metrics | None = None
 ) -> dict[str, float]:
-    """Return {"loss": mean loss, "accuracy": share of right classes} of the model in use on a Split or a
-    pair.
+    """Measure the mean loss and the accuracy of the model on a data set.
 
-    Where `loss` is not given, it is the one that suits what the model was trained for: CrossEntropyLoss for classes. Of
-    several labels at once, the accuracy is the share of right labels. Classes are found by name where both have names.
-    `metrics` adds values by name, each a function of all probabilities, as `predict` gives them, and of all labels.
-    ShapeError, DTypeError, ValueError: an argument is unfit, such as a loss that takes logits where the model gives
-    probabilities. UserWarning: images are bytes, or as bytes are, where the model takes others.
+    Parameters
+    ----------
+    model : Module
+    split : Split, or pair (images, labels)
+        Classes are matched by name if both the model and the split have names.
+    batch_size : int
+    loss : Loss, optional
+        By default the one that suits what the model was trained for: CrossEntropyLoss for classes.
+    metrics : dict of callables, optional
+        By name, functions of all probabilities, as `predict` returns them, and of all labels.
+
+    Returns
+    -------
+    values : dict
+        "loss", "accuracy" and the metrics. With several labels per image the accuracy is the share of right labels.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ValueError
+        An argument does not fit, such as a loss of logits for a model that returns probabilities.
+
+    Warns
+    -----
+    UserWarning
+        The images are bytes, or in the range of bytes, and the model expects others.
+
+    Examples
+    --------
+    >>> digits = data.load("digits")
+    >>> model = models.create("strided_cnn", (8, 8, 1), 10)
+    >>> model.normalisation = [0.5], [0.25]
+    >>> sorted(fastcnn.evaluate(model, digits.test))
+    ['accuracy', 'loss']
     """
     _require_model("evaluate", model)
     size = integer("evaluate", "batch_size", batch_size, 1)
@@ -85,7 +112,7 @@ def score(
         model.build(batches.images.shape[1:])
     total, right, dtype = 0.0, 0.0, input_dtype(model)
     parts: list[np.ndarray] = []
-    with in_use():
+    with evaluation():
         for start in range(0, len(batches), batch_size):
             before_batch()
             index = np.arange(start, min(start + batch_size, len(batches)))
@@ -113,13 +140,39 @@ def _number(function: str, name: str, value: Any) -> float:
 
 
 def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
-    """Return probabilities (N, classes) for images uint8 (N, H, W, C), normalised as in training, or float
-    (N, ...).
+    """Return the probabilities of the classes for images.
 
-    Of a model with a single output they are (N, 1), the probability of class 1; of one for several labels at once, the
-    probability of each; of one that was trained for other numbers, its outputs. Where an output is not finite, all of the
-    image's are NaN, with a UserWarning; so with images that are not as those of the training, as in `evaluate`. ShapeError,
-    DTypeError: an argument is unfit.
+    Parameters
+    ----------
+    model : Module
+    images : (N, H, W, C) array of uint8, or (N, ...) array of floats
+        Bytes are normalised as in training.
+    batch_size : int
+
+    Returns
+    -------
+    probabilities : (N, classes) array
+        For a model with one output (N, 1), the probability of class 1; for one with several labels per image, the
+        probability of each; for one trained for other numbers, its outputs. NaN, with a UserWarning, for an image with an
+        output that is not finite.
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        An argument does not fit.
+
+    Warns
+    -----
+    UserWarning
+        As `evaluate`.
+
+    Examples
+    --------
+    >>> digits = data.load("digits")
+    >>> model = models.create("strided_cnn", (8, 8, 1), 10)
+    >>> model.normalisation = [0.5], [0.25]
+    >>> fastcnn.predict(model, digits.test.images[:3]).shape
+    (3, 10)
     """
     _require_model("predict", model)
     size = integer("predict", "batch_size", batch_size, 1)
@@ -130,7 +183,7 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
         model.build(array.shape[1:])
     normalisation, dtype, activation = model.normalisation, input_dtype(model), ""
     parts = []
-    with in_use():
+    with evaluation():
         for start in range(0, len(array), size):
             with given:
                 x = as_input(array, np.arange(start, min(start + size, len(array))), normalisation, dtype)

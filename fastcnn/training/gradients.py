@@ -67,16 +67,50 @@ def gradient_check(
     seed: int = 0,
     **options: Any,
 ) -> GradientCheck:
-    """Return the largest relative error of all gradients of a module, a loss or a function, and where it is.
+    """Compare the gradients of a module, a loss or a function with central differences, in float64.
 
-    A Module is copied in float64, and dx and every parameter's gradient are checked; a Loss takes its target
-    as a further argument; a function of `fastcnn.functional`, such as conv2d, takes its own arguments, and
-    all float arrays among them are checked that its backward gives gradients for. Outputs are weighed by
-    random numbers; of larger arrays, `samples` elements are checked. The error is relative to the largest
-    element of a gradient, and NaN where a gradient is not finite. The result is a float; printed, or by `differences`, it
-    has the error, place, value and expected value of each gradient. x should be random numbers: where some are equal, max
-    pooling and ReLU have kinks, at which differences are no derivatives. DTypeError: `model_or_op` is something else, or a
-    loss came without its target; ShapeError: a gradient has another shape; ValueError: `eps` is below 1e-12.
+    Of a Module, which is copied, dx and the gradients of all parameters are checked; of a function, those of all float
+    arrays for which its backward returns gradients. Outputs are weighted by random numbers.
+
+    Parameters
+    ----------
+    model_or_op : Module, Loss or function
+        A function is one of `fastcnn.functional`, such as conv2d.
+    x : array
+        Random numbers: where elements are equal, max pooling and ReLU have kinks, and differences are no derivatives.
+    arguments : array
+        The target of a loss; the other arguments of a function.
+    eps : float
+        Step of the differences, at least 1e-12.
+    samples : int
+        Elements that are checked of an array with more.
+    seed : int
+        Of the random numbers.
+    options
+        Options of the function.
+
+    Returns
+    -------
+    error : float
+        The largest error, relative to the largest element of the gradient, and NaN where a gradient is not finite. Printed
+        it also shows the error, place, value and expected value of each gradient, which are in its `differences`.
+
+    Raises
+    ------
+    DTypeError
+        `model_or_op` is something else, or a loss came without its target.
+    ShapeError
+        A gradient has another shape than its array.
+    ValueError
+        `eps` is too small.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((4, 5))
+    >>> fastcnn.gradient_check(F.linear, x, np.ones((5, 3)), np.zeros(3)) < 1e-8
+    True
+    >>> fastcnn.gradient_check(nn.Sequential(nn.Linear(5, 3), nn.Tanh()), x) < 1e-8
+    True
     """
     step = real("gradient_check", "eps", eps, 1e-12)
     count = integer("gradient_check", "samples", samples, 1)

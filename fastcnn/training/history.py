@@ -37,7 +37,8 @@ class History(Tabular, list[dict[str, Any]]):
     def table(self) -> Table:
         """Return the table, with the columns of the validation where there was one."""
         validated = any(record["test_loss"] is not None for record in self)
-        return Table(heads(validated), [cells(record, validated) for record in self], right=range(7))
+        head = heads(validated)
+        return Table(head, [cells(record, validated) for record in self], right=range(len(head)))
 
 
 def json_line(record: Mapping[str, Any]) -> str:

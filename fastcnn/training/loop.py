@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalisation, in_use
+from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalisation, evaluation
 from ..nn.initialise import mix
 from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
@@ -24,11 +24,11 @@ from .callbacks import Callback, Record
 from .checkpoint import Checkpoint, load_checkpoint
 from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output, shared_parameters
 from .evaluation import Measures, Metrics, checked_loss, checked_metrics, score
-from .files import StrPath
 from .history import KEYS, History
 from .interrupt import Interrupt, StoppedError, interruptible
 from .progress import progress_callback
 from .settings import described, require_like
+from .writing import StrPath
 
 
 def fit(
@@ -51,25 +51,69 @@ def fit(
     progress: bool = True,
     resume: StrPath | None = None,
 ) -> History:
-    """Train the model for `epochs` epochs and return what each of them gave.
+    """Train the model for `epochs` epochs and return the record of each.
 
-    `train` and `validation` are Splits or pairs (images, targets): images uint8 (N, H, W, C), normalised by
-    mean and deviation of each channel of the training images (kept as `model.normalisation`, set where it is
-    None), or float (N, ...), taken as they are; targets int64 labels (N,), or what `loss` takes. `loss` is
-    CrossEntropyLoss and `optimizer` Adam(lr=1e-3) where not given; `augment` is None, a `training.Augment`, or
-    the name of one, such as "crop-flip" (shifts by up to 4 pixels, mirrored or not); with mixup, `loss` gets
-    probabilities (N, classes) in place of labels. `max_norm` is the largest norm that all gradients together may
-    have; larger ones are scaled down to it. `penalty`, such as nn.L2, is called after each backward: it adds a term
-    to the training loss and its slope to the gradients. `constraint`, such as optim.MaxNorm, is called after each step and
-    brings parameters back to where they may be. `metrics` are measured on the validation as in `evaluate`; the record of an
-    epoch has each under "test_" and its name, for callbacks and files to see. `seed` decides the order of images, their
-    changes and the dropout masks.
-    The optimizer ends with the rate that it began with. Ctrl-C, SIGTERM and SIGHUP end the run after the running batch;
-    `resume` names a checkpoint, or a folder of them, to go on from. ShapeError, DTypeError, ValueError: an argument is bad,
-    such as a loss that takes logits for a model that ends in Softmax or Sigmoid.
-    Other threads may evaluate the model meanwhile: they see the parameters of the moment, perhaps in the middle of a step.
-    NonFiniteError: a loss or gradient became NaN or infinite. CheckpointError: `resume` has no checkpoint of such a run.
-    RuntimeError: another call of `fit` trains the model, or a part of it.
+    Parameters
+    ----------
+    model : Module
+    train, validation : Split, or pair (images, targets)
+        Images uint8 (N, H, W, C) are normalised by the mean and standard deviation of each channel of the training images,
+        kept as `model.normalisation` and computed where that is None; float images (N, ...) are used as they are. Targets
+        are int64 labels (N,), or what `loss` takes.
+    loss : Loss, optional
+        By default CrossEntropyLoss.
+    optimizer : Optimizer, optional
+        By default Adam with lr 1e-3. At the end it has the rate that it had at the start.
+    epochs, batch_size : int
+    schedule : Schedule, optional
+        By default the learning rate is constant.
+    augment : Augment or str, optional
+        Such as "crop-flip". With mixup, `loss` is given probabilities (N, classes) in place of labels.
+    max_norm : float, optional
+        Gradients whose common norm is larger are scaled down to it.
+    penalty : callable, optional
+        Called after each backward, such as nn.L2: adds a term to the loss and its gradient to the gradients.
+    constraint : callable, optional
+        Called after each step, such as optim.MaxNorm: brings parameters back to where they may be.
+    metrics : dict of callables, optional
+        As in `evaluate`, measured on the validation; a record has each as "test_" and its name.
+    callbacks : iterable of Callback
+    seed : int
+        Determines the order of the images, their changes and the dropout masks.
+    progress : bool
+        Show a progress bar.
+    resume : path, optional
+        A checkpoint, or a folder of them, from which to continue.
+
+    Returns
+    -------
+    history : History
+        A record per epoch: train_loss, train_accuracy, test_loss, test_accuracy, learning_rate, ...
+
+    Raises
+    ------
+    ShapeError, DTypeError, ValueError
+        An argument does not fit, such as a loss of logits for a model that ends in Softmax or Sigmoid.
+    NonFiniteError
+        A loss or a gradient is NaN or infinite.
+    CheckpointError
+        `resume` has no checkpoint of such a run.
+    RuntimeError
+        Another call of `fit` is training the model, or a part of it.
+
+    Notes
+    -----
+    Ctrl-C, SIGTERM and SIGHUP end the run after the current batch. Other threads may evaluate the model meanwhile: they see
+    the parameters of that moment, possibly in the middle of a step.
+
+    Examples
+    --------
+    >>> fastcnn.manual_seed(0)
+    >>> digits = data.load("digits")
+    >>> model = models.create("strided_cnn", (8, 8, 1), 10)
+    >>> history = fastcnn.fit(model, digits.train, validation=digits.test, epochs=2, progress=False)
+    >>> [record["epoch"] for record in history], history[-1]["test_accuracy"] > 0.5
+    ([1, 2], True)
     """
     with alone(_checked("model", model, Module)):
         run = Run(
@@ -278,10 +322,10 @@ class Run:
     def _first_forward(self, x: np.ndarray) -> Any:
         """Return the outputs for the first inputs and take note of what they mean; ValueError: the loss takes others.
 
-        UserWarning: the loss takes others than the model in use gives, which validation measures.
+        UserWarning: the loss takes others than the model gives in eval mode, which validation measures.
         """
         prediction = answers.forward_of_training(self.model, x, self.loss)
-        with in_use():
+        with evaluation():
             self.activation = self.model.output_activation = answers.of_model(self.model, x, self.loss)
         unsuited = answers.unsuited(self.loss, self.model, self.activation)
         if unsuited and self.validation is not None:

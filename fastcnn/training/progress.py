@@ -27,7 +27,7 @@ def progress_callback() -> Callback:
 class ProgressLines(Callback):
     """Prints a table with a line for each epoch, on stderr; in notebooks on stdout, as stderr is for errors there."""
 
-    _begun = False
+    _begun: bool
 
     def on_train_begin(self, run: Run) -> None:
         """The head of the table is still to come."""
@@ -72,7 +72,6 @@ class ProgressBar(ProgressLines):
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
 
 
 def _in_notebook() -> bool:
@@ -101,12 +100,17 @@ def _columns() -> int:
 
 def _counted(run: Run, epoch: int) -> str:
     """Return which of all epochs it is, as wide as its column."""
-    return f"{epoch}/{run.epochs}".rjust(max(len("epoch"), len(f"{run.epochs}/{run.epochs}")))
+    return f"{epoch}/{run.epochs}".rjust(_width(run))
+
+
+def _width(run: Run) -> int:
+    """Return the width of the first column, which counts the epochs."""
+    return max(len("epoch"), len(f"{run.epochs}/{run.epochs}"))
 
 
 def _head(run: Run) -> list[str]:
     """Return the two lines above the table."""
-    gap, epoch = len(_gap(run)), "epoch".rjust(len(_counted(run, 1)))
+    gap, epoch = len(_gap(run)), "epoch".rjust(_width(run))
     test = ("loss", "accuracy") if run.validation is not None else ()
     names = _aligned(run, [epoch, "loss", "accuracy", *test, "seconds", "images/s"])
     pair = sum(_WIDTHS[:2]) + gap
@@ -116,7 +120,7 @@ def _head(run: Run) -> list[str]:
 
 def _gap(run: Run) -> str:
     """Return what stands between columns: one space where there is no room for two."""
-    return "  " if len(_counted(run, 1)) + sum(width + 2 for width in _WIDTHS) < _columns() else " "
+    return "  " if _width(run) + sum(width + 2 for width in _WIDTHS) < _columns() else " "
 
 
 def _aligned(run: Run, values: Sequence[str]) -> str:
@@ -130,7 +134,7 @@ def _format(run: Run) -> str:
         return "{desc} {percentage:3.0f}%|{bar}|"
     rate = run.position / max(run.seconds, 1e-9)
     words = [f"loss {run.mean_loss:.4g}", f"accuracy {run.accuracy:.2%}", "{remaining} left", f"{rate:,.0f}/s"]
-    room = _columns() - len(_counted(run, 1)) - len(" 100%|| ") - _SHORTEST - 1
+    room = _columns() - _width(run) - len(" 100%|| ") - _SHORTEST - 1
     while len("  ".join(words).replace("{remaining}", "00:00")) > room and len(words) > 1:
         words.pop()
     return "{desc} {percentage:3.0f}%|{bar}| " + "  ".join(words)

@@ -49,7 +49,7 @@ class _Watch(Callback):
 
     def __init__(self, steps: int) -> None:
         self.steps, self.rates, self.losses = steps, list[float](), list[float]()
-        self._mean, self._sum, self._position = 0.0, 0.0, 0
+        self._mean = 0.0
 
     def on_epoch_begin(self, run: Run) -> None:
         """Sums of the epoch begin with 0."""
@@ -80,11 +80,11 @@ def find_lr(
 
     The suggestion is a tenth of the rate at which the smoothed loss is least. The search ends early where the loss blows up;
     `options` are those of `fit`, such as loss and batch_size. Smith, "Cyclical Learning Rates for Training Neural Networks",
-    WACV 2017, section 3.3. ShapeError, DTypeError, ValueError: an argument is unfit; NonFiniteError: the first loss is NaN.
+    WACV 2017, section 3.3. ShapeError, DTypeError, ValueError: an argument is wrong; NonFiniteError: the first loss is NaN.
     """
-    unfit = [name for name in ("schedule", "penalty", "constraint", "callbacks", "resume") if name in options]
-    if unfit:  # parameters of a penalty or constraint are the model's own, not those of the copy
-        raise ValueError(f"find_lr: options have {', '.join(unfit)}, expected none of these in the training of a copy")
+    refused = [name for name in ("schedule", "penalty", "constraint", "callbacks", "resume") if name in options]
+    if refused:  # parameters of a penalty or constraint are the model's own, not those of the copy
+        raise ValueError(f"find_lr: options have {', '.join(refused)}, expected none of these in the training of a copy")
     if not callable(optimizer):
         raise DTypeError(f"find_lr: optimizer is {optimizer!r}, expected a class such as optim.Adam")
     low = real("find_lr", "low", low, 1e-30)

@@ -1,152 +1,276 @@
 """Depthwise convolution: each channel has its own filter, and vectors run over channels.
 
 Howard et al., "MobileNets", 2017, section 3.1. One kernel makes the result and the gradient of the input. Tables (see
-functional/depthwise.py) cut a row of the target into runs of pixels that meet the same filter elements, and list where
+functional/conv/depthwise.py) cut a row of the target into runs of pixels that meet the same filter elements, and list where
 these lie in the source and in the filter. Sums stay in registers: those of PIXELS neighbouring pixels, or those of TAPS
 elements of the gradient of the weight, which is summed over chunks of rows in a fixed order. What the next row needs is
-fetched ahead: the hardware alone does not keep up (measured, 10%).
+prefetched: the hardware alone does not keep up (measured, 10%).
 """
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..arguments import Epilogue, Floats, Geometry, Integers
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.scalar import unsigned
-from ..vector.simd import PIXELS, TAPS, lanes_load, lanes_of, lanes_store
+from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_not_below, lanes_of, lanes_store, lanes_zero
 from ..vector.strips import (
+    entries,
     lanes_multiply_add,
+    pixels_at,
+    pixels_load,
     pixels_multiply_add,
-    pixels_multiply_add_3,
-    pixels_prefetch,
+    pixels_relu,
     pixels_start,
     pixels_store,
+    taps_at,
     taps_load,
     taps_multiply_add,
-    taps_multiply_add_3,
     taps_store,
 )
+from ..vector.tile import tile_prefetch
 
 BAND = 16  # rows through which a run is followed, so that the rows it reads stay in the nearest cache
 CHANNELS = 256  # of such a run
+THREE = (0, 0, 0)  # taps
+
+
+class Sizes(NamedTuple):
+    """Numbers of a geometry, behind the window in its record."""
+
+    image: int  # elements of an image of the source
+    row: int  # elements of a row of the target
+    chunks: int = 1  # of output rows whose products are summed apart, for the gradient of the weight
+
+
+class Row(NamedTuple):
+    """A row of the target: where its tap 0 lies in the source and in the filter, and which of its taps lie inside."""
+
+    source: int
+    weight: int
+    first: int
+    last: int
+
+
+class Run(NamedTuple):
+    """Pixels of a row, `target_step` apart from `target` on, and what they meet: `taps` columns of the filter.
+
+    The first pixel's inputs begin at `source`, those of each further one `step` later. Where taps lie, for one row of the
+    filter after the other, is listed from `list` on.
+    """
+
+    target: int
+    target_step: int
+    pixels: int
+    source: int
+    step: int
+    list: int
+    taps: int
+    together: int  # 1 where taps come in threes, of which each lies one step after the one before
+
+
+class Walk(NamedTuple):
+    """How the kernels go through a window, from its output to its input or the other way."""
+
+    geometry: Geometry  # the Window and its Sizes
+    rows: Geometry  # a Row for each row of the target
+    runs: Geometry  # each a Run, the same in all rows
+    offsets: Integers  # where taps lie in the source,
+    numbers: Integers  # and in the filter
+
+
+class Operands(NamedTuple):
+    """Arrays of a convolution."""
+
+    x: Floats
+    weight: Floats
+    epilogue: Epilogue
+    y: Floats
+
+
+class Gradients(NamedTuple):
+    """Arrays of a gradient of the weight."""
+
+    x: Floats
+    dy: Floats
+    partial: Floats
+
+
+class Band(NamedTuple):
+    """Rows `first` to `last` of the target, in one image."""
+
+    image: int
+    first: int
+    last: int
+
+
+class Taps(NamedTuple):
+    """Elements `first` to `last` of the two lists of a walk."""
+
+    offsets: Integers
+    numbers: Integers
+    first: int
+    last: int
+
+
+class Place(NamedTuple):
+    """Where channel 0 of a pixel lies."""
+
+    source: int
+    weight: int
+    target: int
 
 
 @kernel
-def _pixels(x, start, ahead, run, offsets, numbers, first, last, begin, end, weight, tap, bias, y, target):
+def _pixels(o, run, taps, at, ahead, begin, end):
     """PIXELS pixels or more of a row: channels `begin` to `end`, a vector or more. The last of both may be made twice."""
-    lanes = lanes_of(x)
+    lanes, bias, residual = lanes_of(o.x), o.epilogue.bias, o.epilogue.residual
     for number in range(0, run.pixels, PIXELS):
         pixel = min(number, run.pixels - PIXELS)
         for channel in range(begin, end, lanes):
             c = min(channel, end - lanes)
-            at = start + pixel * run.step + c
-            pixels_prefetch(x, at + ahead, run.step)
-            tile = pixels_start(bias, c)
+            sources = pixels_at(at.source + pixel * run.step + c, run.step)
+            tile_prefetch(o.x, sources[:PIXELS], ahead)
+            tile = pixels_start(lanes_load(bias, c, lanes) if len(bias) > 0 else lanes_zero(o.x))
             if run.together:
-                for t in range(first, last, 3):
-                    tile = pixels_multiply_add_3(tile, x, at, run.step, offsets, weight, tap + c, numbers, t)
+                for t in range(taps.first, taps.last, 3):
+                    numbers = entries(taps.numbers, t, THREE)
+                    tile = pixels_multiply_add(tile, o.x, sources, taps.offsets[t], o.weight, at.weight + c, numbers)
             else:
-                for t in range(first, last):
-                    tile = pixels_multiply_add(tile, x, at, run.step, offsets, weight, tap + c, numbers, t)
-            pixels_store(tile, y, target + pixel * run.target_step + c, run.target_step)
+                for t in range(taps.first, taps.last):
+                    numbers = (taps.numbers[t],)
+                    tile = pixels_multiply_add(tile, o.x, sources, taps.offsets[t], o.weight, at.weight + c, numbers)
+            targets = pixels_at(at.target + pixel * run.target_step + c, run.target_step)
+            if len(residual) > 0:
+                tile = tile + pixels_load(residual, targets)
+            if o.epilogue.relu:
+                tile = pixels_relu(tile)
+            pixels_store(tile, o.y, targets)
 
 
 @kernel
-def _pixel(x, start, offsets, numbers, first, last, begin, end, weight, tap, bias, y, target):
-    """One pixel."""
-    for c in range(begin, end, lanes_of(x)):
-        total = lanes_load(bias, c, end - c)
-        for t in range(first, last):
-            total = lanes_multiply_add(total, x, start + offsets[t] + c, weight, tap + numbers[t] + c, end - c)
-        lanes_store(total, y, target + c, end - c)
+def _vector(o, taps, at, c, count):
+    """One vector of one pixel: `count` channels from c on."""
+    bias, residual = o.epilogue.bias, o.epilogue.residual
+    total = lanes_load(bias, c, count) if len(bias) > 0 else lanes_zero(o.x)
+    for t in range(taps.first, taps.last):
+        source, weight = at.source + taps.offsets[t] + c, at.weight + taps.numbers[t] + c
+        total = lanes_multiply_add(total, o.x, source, o.weight, weight, count)
+    if len(residual) > 0:
+        total = lanes_add(total, residual, at.target + c, count)
+    if o.epilogue.relu:
+        total = lanes_not_below(total, 0.0)
+    lanes_store(total, o.y, at.target + c, count)
 
 
 @kernel
-def _run(x, image, rows, run, offsets, numbers, first_row, last_row, begin, end, weight, bias, y, target, target_row):
-    """A run in the rows from `first_row` to `last_row`: channels `begin` to `end`."""
-    for i in range(first_row, last_row):
+def _pixel(o, taps, at, begin, end):
+    """One pixel: whole vectors, which need no masks, and then the rest."""
+    lanes = lanes_of(o.x)
+    whole = end - (end - begin) % lanes
+    for c in range(begin, whole, lanes):
+        _vector(o, taps, at, c, lanes)
+    if whole < end:
+        _vector(o, taps, at, whole, end - whole)
+
+
+@kernel
+def _run(o, walk, run, band, begin, end):
+    """A run in the rows of a band: channels `begin` to `end`."""
+    sizes, rows = walk.geometry[0], walk.rows
+    for i in range(band.first, band.last):
         row = rows[i]
         first, last = unsigned(run.list + row.first * run.taps), unsigned(run.list + row.last * run.taps)
-        start = image + row.source + run.source
-        goal = target + i * target_row + run.target
-        if run.pixels >= PIXELS and end - begin >= lanes_of(x) and first < last:
-            ahead = rows[min(i + 1, len(rows) - 1)].source - row.source + offsets[last - unsigned(1)]
-            _pixels(x, start, ahead, run, offsets, numbers, first, last, begin, end, weight, row.weight, bias, y, goal)
+        taps = Taps(walk.offsets, walk.numbers, first, last)
+        at = Place(band.image * sizes.image + row.source + run.source, row.weight,
+                   (band.image * len(rows) + i) * sizes.row + run.target)
+        if run.pixels >= PIXELS and end - begin >= lanes_of(o.x) and first < last:
+            ahead = rows[min(i + 1, len(rows) - 1)].source - row.source + walk.offsets[last - unsigned(1)]
+            _pixels(o, run, taps, at, ahead, begin, end)
         else:
             for j in range(run.pixels):
-                _pixel(x, start + j * run.step, offsets, numbers, first, last, begin, end, weight, row.weight, bias, y,
-                       goal + j * run.target_step)
+                _pixel(o, taps, Place(at.source + j * run.step, at.weight, at.target + j * run.target_step), begin, end)
 
 
 @parallel_kernel
-def convolve(x, rows, runs, offsets, numbers, N, C, weight, bias, y, worker, workers):
-    """y[n, i, j, c] = bias[c] + the sum over the taps that meet of x[n, row, column, c] * weight[tap, c]."""
-    height = len(rows)
-    target_row, image = len(y) // (N * height), len(x) // N
-    number, stop = N * height * worker // workers, N * height * (worker + 1) // workers
+def convolve(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Walk, worker: int, workers: int) -> None:
+    """y[n, i, j, c] = the sum over the taps inside of x[n, row, column, c] * weight[tap, c], and the epilogue."""
+    w, height = walk.geometry[0], len(walk.rows)
+    operands = Operands(x, weight, epilogue, y)
+    number, stop = w.N * height * worker // workers, w.N * height * (worker + 1) // workers
     while number < stop:
         n, i = divmod(number, height)
         last = min(i + BAND, height, i + stop - number)
-        for k in range(len(runs)):
-            for c in range(0, C, CHANNELS):
-                _run(x, n * image, rows, runs[k], offsets, numbers, i, last, c, min(C, c + CHANNELS), weight, bias,
-                     y, n * height * target_row, target_row)
+        for k in range(len(walk.runs)):
+            for c in range(0, w.C, CHANNELS):
+                _run(operands, walk, walk.runs[k], Band(n, i, last), c, min(w.C, c + CHANNELS))
         number += last - i
 
 
 @kernel
-def _add_run(x, image, rows, run, offsets, numbers, first_row, last_row, first, last, dy, target, dy_row, partial, base,
-             begin, end, count):
-    """Add the products of a run of pixels to the sums of its taps: channels from `begin` to `end`.
+def _add_run(g, walk, run, band, base, count):
+    """Add the products of a run of pixels in the rows of a band, which meet the same taps, to the sums of these.
 
-    `count` is None for whole vectors of channels, else the number of channels.
+    `count` is None for the channels that fill whole vectors, else the number of the channels behind them.
     """
-    together = run.pixels // PIXELS * PIXELS if run.together and count is None else 0
+    w, rows, lanes = walk.geometry[0], walk.rows, lanes_of(g.x)
+    whole = w.C - w.C % lanes
+    if count is None:  # otherwise it is not even compiled
+        begin, end, wanted, together = 0, whole, lanes, run.pixels // PIXELS * PIXELS if run.together else 0
+    else:
+        begin, end, wanted, together = whole, w.C, count, 0
+    row = rows[band.first]
+    first, last = run.list + row.first * run.taps, run.list + row.last * run.taps
     for t in range(first, last, TAPS):
-        for c in range(begin, end, lanes_of(x)):
-            tile = taps_load(partial, base + c, numbers, t, last, count)
-            for i in range(first_row, last_row):
-                start, dy_start = image + rows[i].source + run.source + c, target + i * dy_row + run.target + c
-                ahead = rows[min(i + 1, len(rows) - 1)].source - rows[i].source + offsets[last - 1]
-                if count is None:  # otherwise it is not even compiled
+        numbers, offsets = taps_at(walk.numbers, t, last), taps_at(walk.offsets, t, last)
+        for c in range(begin, end, lanes):
+            tile = taps_load(g.partial, base + c, numbers, count)
+            for i in range(band.first, band.last):
+                source = band.image * w.image + rows[i].source + run.source + c
+                target = (band.image * len(rows) + i) * w.row + run.target + c
+                ahead = rows[min(i + 1, len(rows) - 1)].source - rows[i].source + walk.offsets[last - 1]
+                if count is None:
                     for j in range(0, together, PIXELS):
-                        at, dy_at = start + j * run.step, dy_start + j * run.target_step
-                        pixels_prefetch(x, at + ahead, run.step)
-                        pixels_prefetch(dy, dy_at + dy_row, run.target_step)
-                        tile = taps_multiply_add_3(tile, x, at, run.step, offsets, t, last, dy, dy_at, run.target_step)
+                        sources = pixels_at(source + j * run.step, run.step)
+                        targets = pixels_at(target + j * run.target_step, run.target_step)
+                        tile_prefetch(g.x, sources[:PIXELS], ahead)
+                        tile_prefetch(g.dy, targets[:PIXELS], w.row)
+                        tile = taps_multiply_add(tile, g.x, sources, offsets, pixels_load(g.dy, targets), count)
                 for j in range(together, run.pixels):
-                    tile = taps_multiply_add(tile, x, start + j * run.step, offsets, t, last,
-                                             dy, dy_start + j * run.target_step, count)
-            taps_store(tile, partial, base + c, numbers, t, last, count)
+                    gradient = lanes_load(g.dy, target + j * run.target_step, wanted)
+                    tile = taps_multiply_add(tile, g.x, (source + j * run.step,), offsets, gradient, count)
+            taps_store(tile, g.partial, base + c, numbers, count)
 
 
 @kernel
-def _add_band(x, image, rows, run, offsets, numbers, i, last_row, C, dy, target, dy_row, partial, base):
-    """Add the products of a run in the rows from `i` to `last_row`, those together that meet the same rows of the filter."""
-    full = C - C % lanes_of(x)
-    while i < last_row:
+def _add_band(g, walk, run, band, base):
+    """Add the products of a run in the rows of a band, those together that meet the same rows of the filter."""
+    rows, C = walk.rows, walk.geometry[0].C
+    i = band.first
+    while i < band.last:
         end = i + 1
-        while end < last_row and rows[end].first == rows[i].first and rows[end].last == rows[i].last:
+        while end < band.last and rows[end].first == rows[i].first and rows[end].last == rows[i].last:
             end += 1
-        first, last = run.list + rows[i].first * run.taps, run.list + rows[i].last * run.taps
-        _add_run(x, image, rows, run, offsets, numbers, i, end, first, last, dy, target, dy_row, partial, base,
-                 0, full, None)
-        if full < C:
-            _add_run(x, image, rows, run, offsets, numbers, i, end, first, last, dy, target, dy_row, partial, base,
-                     full, C, C - full)
+        _add_run(g, walk, run, Band(band.image, i, end), base, None)
+        if C % lanes_of(g.x) > 0:
+            _add_run(g, walk, run, Band(band.image, i, end), base, C % lanes_of(g.x))
         i = end
 
 
 @parallel_kernel
-def backward_weight(x, rows, runs, offsets, numbers, N, C, dy, partial, chunks, worker, workers):
+def backward_weight(x: Floats, dy: Floats, partial: Floats, walk: Walk, worker: int, workers: int) -> None:
     """partial[chunk, r, s, c] = sum over the chunk's rows of dy of x[n, row, column, c] * dy[n, p, q, c]."""
-    height, size = len(rows), len(partial) // chunks
-    dy_row, image = len(dy) // (N * height), len(x) // N
-    for chunk in range(worker, chunks, workers):
+    w, height = walk.geometry[0], len(walk.rows)
+    size = len(partial) // w.chunks
+    for chunk in range(worker, w.chunks, workers):
         base = chunk * size
         for i in range(unsigned(base), unsigned(base + size)):
             partial[i] = 0
-        number, stop = N * height * chunk // chunks, N * height * (chunk + 1) // chunks
+        number, stop = w.N * height * chunk // w.chunks, w.N * height * (chunk + 1) // w.chunks
         while number < stop:
             n, i = divmod(number, height)
             last = min(i + BAND, height, i + stop - number)
-            for k in range(len(runs)):
-                _add_band(x, n * image, rows, runs[k], offsets, numbers, i, last, C, dy, n * height * dy_row, dy_row,
-                          partial, base)
+            for k in range(len(walk.runs)):
+                _add_band(Gradients(x, dy, partial), walk, walk.runs[k], Band(n, i, last), base)
             number += last - i

@@ -36,7 +36,7 @@ class Inputs(NamedTuple):
     x: Floats
     positions: Integers  # for whole tiles of pixels
     offsets: Integers
-    fresh: bool  # whether each tile reads other inputs than the one before, unlike overlapping windows: then they are prefetched
+    fresh: bool  # whether each tile reads other inputs than the one before, which are then prefetched
 
 
 class Pixels(NamedTuple):
@@ -244,7 +244,8 @@ def _sum_rows(dy, first, last, channels, fold, partial, start):
 
 
 @parallel_kernel
-def sum_rows(dy: Floats, rows: int, channels: int, fold: int, chunks: int, partial: Floats, worker: int, workers: int) -> None:
+def sum_rows(dy: Floats, rows: int, channels: int, fold: int, chunks: int, partial: Floats, worker: int,
+             workers: int) -> None:
     """partial[chunk, f, k] = sum over the chunk's rows of dy (rows, channels), `fold` rows side by side for long vectors."""
     for chunk in range(worker, chunks, workers):
         _sum_rows(dy, rows * chunk // chunks, rows * (chunk + 1) // chunks, channels, fold,

@@ -477,7 +477,10 @@ def _transform_gradients(dy, w, first, count, k, gradients, work):
 
 @kernel
 def _correlations(columns, gradients, count, partial, start, width):
-    """partial[e, c, k] += sum over t of columns[e, t, c] * gradients[e, t, k], for one panel of output channels."""
+    """partial[e, c, k] += sum over t of columns[e, t, c] * gradients[e, t, k], for one panel of output channels.
+
+    Both grids lie in one array: read from two, the sums of a tile leave their registers (measured: 1.2 times slower).
+    """
     floats, C, lanes = columns.array, columns.step, len(width) * lanes_of(partial)
     for e in range(ELEMENTS):
         dy = gradients.at + e // 6 * gradients.row + e % 6 * lanes

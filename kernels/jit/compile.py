@@ -45,8 +45,8 @@ _TURNS = 4 if _WIDEST else 2
 # Every compiled kernel, for warm-up progress and for the test that counts signatures.
 dispatchers: dict[str, Any] = {}
 
-# Whether each launch is compared with what its kernel was compiled for: a launch looks at few arguments to find its code, and
-# machine code looks at none. The check takes longer than many a kernel, so that only the project's own tests turn it on.
+# Whether each launch is compared with what its kernel was compiled for: a launch looks at few arguments to find its code,
+# and machine code looks at none. The check takes longer than many a kernel: only the project's own tests turn it on.
 CHECKED = os.environ.get("FASTCNN_CHECK_LAUNCHES", "") not in ("", "0")
 
 

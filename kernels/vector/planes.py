@@ -1,4 +1,4 @@
-"""Tiles for convolutions of few channels (narrow.py): channels by pixels with the way back, and sums of filter elements."""
+"""Tiles for convolutions of few channels: channels by pixels with the way back, and sums of filter elements."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .simd import (
     broadcast,
     lane_offset,
     lanes_below,
+    lanes_load,
     lanes_of,
     load_vector,
     masked_load,
@@ -95,24 +96,24 @@ def planes_tile(typing, bias, offset, count, vectors):
 
 
 @operation
-def planes_store(tile, y, y_offset, step, pixels, channels, floor):
+def planes_store(tile, y, y_offset, step, pixels, channels, lowest):
     """Write a tile of channels by pixels as pixels by channels, `step` elements apart: only those that exist.
 
-    Nothing falls below the floor; one that is NaN is none.
+    `lowest` takes the place of what is below it, unless it is NaN.
     """
     count = min(channels, 8)
     for pixel in range(min(pixels, tile.shape[1])):
-        inside(y, y_offset + pixel * step, count)[:] = limited(tile[:count, pixel], floor)
+        inside(y, y_offset + pixel * step, count)[:] = limited(tile[:count, pixel], lowest)
 
 
 @planes_store.in_llvm
-def planes_store(typing, tile, y, y_offset, step, pixels, channels, floor):
+def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
     def generate(context, builder, signature, args):
-        value, array, offset, step, pixels, channels, floor = args
+        value, array, offset, step, pixels, channels, lowest = args
         pointer = array_data(context, builder, signature.args[1], array)
-        lowest = broadcast(builder, floor, tile.vector)
+        limit = broadcast(builder, lowest, tile.vector)
         for v in range(tile.vectors):
-            planes = [not_below(builder, builder.extract_value(value, k * tile.vectors + v), lowest)
+            planes = [not_below(builder, builder.extract_value(value, k * tile.vectors + v), limit)
                       for k in range(tile.rows)]
             rows = _interleave(builder, planes)
             for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
@@ -173,58 +174,64 @@ def filter_sums(typing, array, offset, lines, run):
     return tile(array, types.intp, lines, run), generate
 
 
-def _pixels(builder: Any, data: Any, lanes: int, scalar: Any, pixels: list[tuple[Any, Any]]) -> Any:
-    """One vector of (offset, channels) of one pixel, or two with their channels in turns: missing ones are zeros."""
-    part = ir.VectorType(scalar, lanes // len(pixels))
-    parts = [masked_load(builder, vector_at(builder, data, offset, part), lanes_below(builder, count, part.count), part)
-             for offset, count in pixels]
-    if len(parts) == 1:
-        return parts[0]
-    order = [lane // 2 + lane % 2 * part.count for lane in range(lanes)]
-    return builder.shuffle_vector(*parts, ir.Constant(ir.VectorType(INDEX, lanes), order))
+@operation
+def by_turns(array, first, first_count, second, second_count):
+    """One vector: elements from `first` and from `second` on by turns, so many of each, and zeros in place of the others."""
+    half = lanes_of(array) // 2
+    return np.stack([lanes_load(array, first, min(first_count, half))[:half],
+                     lanes_load(array, second, min(second_count, half))[:half]], axis=1).reshape(-1)
+
+
+@by_turns.in_llvm
+def by_turns(typing, array, first, first_count, second, second_count):
+    tile = Tile(1, 1, array.dtype)
+
+    def generate(context, builder, signature, args):
+        array, *numbers = args
+        data, half = array_data(context, builder, signature.args[0], array), tile.lanes // 2
+        part = ir.VectorType(tile.scalar, half)
+        parts = [masked_load(builder, vector_at(builder, data, offset, part), lanes_below(builder, count, half), part)
+                 for offset, count in (numbers[:2], numbers[2:])]
+        order = [lane // 2 + lane % 2 * half for lane in range(tile.lanes)]
+        zipped = builder.shuffle_vector(*parts, ir.Constant(ir.VectorType(INDEX, tile.lanes), order))
+        return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), zipped, 0)
+
+    return tile(array, *[types.intp] * 4), generate
 
 
 @operation
-def filter_multiply_add(tile, x, start, taps, first, dy, offset, count, second, second_count, fold):
-    """Tile plus the products of a vector of dy and what its pixels meet: element v of line l at start + taps[first + l] + v.
+def filter_multiply_add(tile, x, start, taps, gradient, fold):
+    """Tile plus the products of a vector of dy and what its pixels meet: element v of line l at start + taps[l] + v.
 
-    The vector has `count` channels of dy from `offset` on. If len(fold) is 2, then those of a second pixel stand between
-    them, and each x is a pair.
+    If len(fold) is 2, then the vector has the channels of two pixels by turns, and each x is a pair.
     """
-    lanes, pixels = lanes_of(dy), len(fold)
-    gradient = np.zeros((lanes // pixels, pixels), dy.dtype)
-    for pixel, (at, wanted) in enumerate([(offset, count), (second, second_count)][:pixels]):
-        channels = max(0, min(wanted, lanes // pixels))
-        gradient[:channels, pixel] = inside(dy, at, channels)
+    lanes, pixels = len(gradient), len(fold)
     run = tile.shape[1] // lanes
-    lines = [inside(x, start + int(taps[first + line]), run * pixels) for line in range(len(tile))]
+    lines = [inside(x, start + tap, run * pixels) for tap in taps]
     inputs = np.reshape(lines, (len(tile), run, 1, pixels))
-    return tile + (inputs * gradient).reshape(tile.shape)
+    return tile + (inputs * gradient.reshape(-1, pixels)).reshape(tile.shape)
 
 
 @filter_multiply_add.in_llvm
-def filter_multiply_add(typing, tile, x, start, taps, first, dy, offset, count, second, second_count, fold):
+def filter_multiply_add(typing, tile, x, start, taps, gradient, fold):
     pixels = len(fold)
 
     def generate(context, builder, signature, args):
-        value, x_array, start, taps, first, dy_array, offset, count, second, second_count, _ = args
+        value, x_array, start, taps, gradient, _ = args
         x_data = array_data(context, builder, signature.args[1], x_array)
-        taps_data = array_data(context, builder, signature.args[3], taps)
-        dy_data = array_data(context, builder, signature.args[5], dy_array)
-        gradient = _pixels(builder, dy_data, tile.lanes, tile.scalar, [(offset, count), (second, second_count)][:pixels])
         fused = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
         inputs = ir.VectorType(tile.scalar, pixels)
         turns = ir.Constant(ir.VectorType(INDEX, tile.lanes), [lane % pixels for lane in range(tile.lanes)])
+        vector = builder.extract_value(gradient, 0)
         for line in range(tile.rows):
-            tap = builder.load(builder.gep(taps_data, [lane_offset(builder, first, line)]))
-            data = builder.gep(builder.gep(x_data, [tap]), [start])
+            data = builder.gep(builder.gep(x_data, [builder.extract_value(taps, line)]), [start])
             for v in range(tile.vectors):
                 k = line * tile.vectors + v
                 loaded = load_vector(builder, data, INT64(v * pixels), inputs)
                 column = builder.shuffle_vector(loaded, ir.Constant(inputs, ir.Undefined), turns)
-                total = builder.call(fused, [gradient, column, builder.extract_value(value, k)])
+                total = builder.call(fused, [vector, column, builder.extract_value(value, k)])
                 value = builder.insert_value(value, total, k)
         return value
 
-    return tile(tile, x, types.intp, taps, types.intp, dy, *[types.intp] * 4, fold), generate
+    return tile(tile, x, types.intp, taps, gradient, fold), generate

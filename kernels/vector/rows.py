@@ -24,7 +24,6 @@ from .simd import (
     masked_load,
     masked_store,
     not_below,
-    of_each,
     together,
     vector_at,
 )
@@ -218,48 +217,27 @@ def rows_spread(typing, array, column):
 
 
 @operation
-def rows_weigh(weight, value):
-    """weight * value, but 0 where the weight is 0; tiles or columns."""
-    return np.where(weight != 0, weight * value, weight.dtype.type(0))
+def column_load(array, positions, distances):
+    """Column of array[position + distance] of each row; the distances are a column of integers, or one number for all."""
+    places = [position + int(distance) for position, distance in
+              zip(positions, np.broadcast_to(distances, len(positions)), strict=True)]
+    return np.array([inside(array, place, 1)[0] for place in places])
 
 
-@rows_weigh.in_llvm
-def rows_weigh(typing, weight, value):
-    def generate(context, builder, signature, args):
-        def weigh(weight: Any, value: Any) -> Any:
-            zero = ir.Constant(weight.type, None)
-            return builder.select(builder.fcmp_unordered("!=", weight, zero), builder.fmul(weight, value), zero)
-
-        return of_each(builder, signature, args, weigh)
-
-    return weight(weight, value), generate
-
-
-@operation
-def column_pick(array, positions, index, first, count, skipped):
-    """Column of array[position + index] of each row, index[first] and the following `count`.
-
-    Rows whose index is `skipped` take 0 for it; the last row stands for all from `count` on.
-    """
-    chosen = [inside(index, first + min(p, count - 1), 1)[0] for p in range(len(positions))]
-    return np.array([inside(array, position + (0 if one == skipped else int(one)), 1)[0]
-                     for position, one in zip(positions, chosen, strict=True)])
-
-
-@column_pick.in_llvm
-def column_pick(typing, array, positions, index, first, count, skipped):
-    column = _column_of(_rows_of(array))
+@column_load.in_llvm
+def column_load(typing, array, positions, distances):
+    column = Tile(1, 1, array.dtype, positions.count)
 
     def generate(context, builder, signature, args):
-        array, positions, index, first, count, skipped = args
+        array, positions, distances = args
         data = array_data(context, builder, signature.args[0], array)
-        indices = array_data(context, builder, signature.args[2], index)
         vector = ir.Constant(column.vector, ir.Undefined)
         for p in range(column.lanes):
-            chosen = builder.load(builder.gep(indices, [builder.add(first, _at_most_last(builder, p, count))]))
-            chosen = builder.select(builder.icmp_signed("==", chosen, skipped), skipped.type(0), chosen)
-            at = builder.add(builder.extract_value(positions, p), chosen)
+            distance = distances
+            if isinstance(signature.args[2], Tile):
+                distance = builder.extract_element(builder.extract_value(distances, 0), INDEX(p))
+            at = builder.add(builder.extract_value(positions, p), distance)
             vector = builder.insert_element(vector, builder.load(builder.gep(data, [at])), INDEX(p))
         return _tile(builder, column, [vector])
 
-    return column(array, positions, index, types.intp, types.intp, types.intp), generate
+    return column(array, positions, distances), generate

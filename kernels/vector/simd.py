@@ -6,6 +6,7 @@ Nothing here checks bounds: a caller lets no read or write leave its arrays.
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
@@ -50,13 +51,20 @@ def together(itemsize: int) -> int:
     return min(4, VECTOR_BYTES // itemsize)
 
 
-class Tile(types.Type):
-    """Numba type of a tile: `rows` rows of `vectors` vectors of `lanes` of `element`, by default as many as fit."""
+_SCALARS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.int32: ir.IntType(32),
+            types.int64: INT64, types.boolean: ir.IntType(1)}
 
-    def __init__(self, rows: int, vectors: int, element: types.Float, lanes: int = 0) -> None:
+
+class Tile(types.Type):
+    """Numba type of a tile: `rows` rows of `vectors` vectors of `lanes` of `element`, by default as many as fit.
+
+    A tile of booleans is a mask: what comparisons give, and `where` takes.
+    """
+
+    def __init__(self, rows: int, vectors: int, element: Any, lanes: int = 0) -> None:
         self.rows, self.vectors, self.element = rows, vectors, element
         self.lanes = lanes or VECTOR_BYTES * 8 // element.bitwidth
-        self.scalar = ir.FloatType() if element.bitwidth == 32 else ir.DoubleType()
+        self.scalar = _SCALARS[element]
         self.vector = ir.VectorType(self.scalar, self.lanes)
         super().__init__(name=f"Tile({rows}, {vectors}, {element}, {self.lanes})")
 
@@ -107,12 +115,20 @@ def suffix(vector: Any) -> str:
 
 
 def lanes_below(builder: Any, count: Any, lanes: int) -> Any:
-    """Mask of the lanes whose number is below `count`, from the bits of 2 ** count - 1."""
+    """Mask of the lanes whose number is below `count`.
+
+    Where masks have registers of their own it is the bits of 2 ** count - 1. Elsewhere a mask is a vector, which takes three
+    instructions by a comparison and ten from bits (measured: pooling of few channels gains 10 %).
+    """
     full = INT64(lanes)
     clipped = builder.select(builder.icmp_signed("<", count, full), count, full)
     clipped = builder.select(builder.icmp_signed(">", clipped, INT64(0)), clipped, INT64(0))
-    bits = builder.sub(builder.shl(INT64(1), clipped), INT64(1))
-    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
+    if VECTOR_BYTES == 64:
+        bits = builder.sub(builder.shl(INT64(1), clipped), INT64(1))
+        return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
+    numbers = ir.VectorType(ir.IntType(min(64, VECTOR_BYTES * 8 // lanes)), lanes)
+    limit = broadcast(builder, builder.trunc(clipped, numbers.element) if numbers.element.width < 64 else clipped, numbers)
+    return builder.icmp_signed("<", ir.Constant(numbers, list(range(lanes))), limit)
 
 
 def masked_load(builder: Any, pointer: Any, mask: Any, vector: Any, rest: Any = None) -> Any:
@@ -129,6 +145,18 @@ def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
         builder.module, ir.FunctionType(ir.VoidType(), [value.type, pointer.type, INDEX, mask.type]),
         f"llvm.masked.store.{suffix(value.type)}.p0")
     builder.call(declared, [value, pointer, INDEX(4), mask])
+
+
+def _one_vector(builder: Any, vector: Any) -> Any:
+    """A vector as the value of a tile."""
+    return builder.insert_value(ir.Constant(ir.ArrayType(vector.type, 1), ir.Undefined), vector, 0)
+
+
+def _first_lanes(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, count: Any, lanes: int) -> Any:
+    """The vector array[offset : offset + count], then zeros."""
+    vector = ir.VectorType(_SCALARS[array_type.dtype], lanes)
+    pointer = vector_at(builder, array_data(context, builder, array_type, array), offset, vector)
+    return masked_load(builder, pointer, lanes_below(builder, count, lanes), vector)
 
 
 def not_below(builder: Any, value: Any, floor: Any) -> Any:
@@ -219,10 +247,7 @@ def lanes_load(typing, array, offset, count):
     tile = Tile(1, 1, array.dtype)
 
     def generate(context, builder, signature, args):
-        array, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[0], array), offset, tile.vector)
-        loaded = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), tile.vector)
-        return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), loaded, 0)
+        return _one_vector(builder, _first_lanes(context, builder, signature.args[0], *args, tile.lanes))
 
     return tile(array, types.intp, types.intp), generate
 
@@ -244,9 +269,58 @@ def lanes_fill(typing, array, value, count):
         number = context.cast(builder, value, signature.args[1], tile.element)
         filled = builder.select(lanes_below(builder, count, tile.lanes), broadcast(builder, number, tile.vector),
                                 ir.Constant(tile.vector, None))
-        return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), filled, 0)
+        return _one_vector(builder, filled)
 
     return tile(array, value, types.intp), generate
+
+
+def _integers_of(tile: Tile) -> Tile:
+    """Integers as wide as the elements of a tile, so that a comparison of either kind chooses among both kinds."""
+    return Tile(1, 1, types.int32 if tile.element.bitwidth == 32 else types.int64, tile.lanes)
+
+
+@operation
+def integers_fill(tile, value):
+    """One vector of integers with as many lanes as the tile, and as wide: `value` in all of them."""
+    return np.full(len(tile), value, f"i{tile.itemsize}")
+
+
+@integers_fill.in_llvm
+def integers_fill(typing, tile, value):
+    integers = _integers_of(tile)
+
+    def generate(context, builder, signature, args):
+        number = context.cast(builder, args[1], signature.args[1], integers.element)
+        return _one_vector(builder, broadcast(builder, number, integers.vector))
+
+    return integers(tile, value), generate
+
+
+@operation
+def integers_load(tile, array, offset, count):
+    """One vector of integers with as many lanes as the tile, and as wide: array[offset : offset + count], then zeros."""
+    vector = integers_fill(tile, 0)
+    count = max(0, min(count, len(tile)))
+    vector[:count] = inside(array, offset, count)
+    return vector
+
+
+@integers_load.in_llvm
+def integers_load(typing, tile, array, offset, count):
+    integers = _integers_of(tile)
+
+    def generate(context, builder, signature, args):
+        loaded = _first_lanes(context, builder, signature.args[1], *args[1:], tile.lanes)
+        return _one_vector(builder, _converted(builder, loaded, integers.vector))
+
+    return integers(tile, array, types.intp, types.intp), generate
+
+
+def _converted(builder: Any, value: Any, vector: Any) -> Any:
+    """A vector of integers as one of others; any other vector as it is."""
+    if value.type == vector:
+        return value
+    return builder.sext(value, vector) if value.type.element.width < vector.element.width else builder.trunc(value, vector)
 
 
 @operation
@@ -284,10 +358,8 @@ def lanes_add(vector, array, offset, count):
 @lanes_add.in_llvm
 def lanes_add(typing, tile, array, offset, count):
     def generate(context, builder, signature, args):
-        value, array, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, tile.vector)
-        loaded = masked_load(builder, pointer, lanes_below(builder, count, tile.lanes), tile.vector)
-        return builder.insert_value(value, builder.fadd(builder.extract_value(value, 0), loaded), 0)
+        loaded = _first_lanes(context, builder, signature.args[1], *args[1:], tile.lanes)
+        return _one_vector(builder, builder.fadd(builder.extract_value(args[0], 0), loaded))
 
     return tile(tile, array, types.intp, types.intp), generate
 
@@ -310,7 +382,7 @@ def lanes_not_below(typing, tile, floor):
 
 @operation
 def lanes_store(vector, array, offset, count):
-    """Write the first `count` lanes to array[offset : offset + count], at most one vector."""
+    """Write the first `count` lanes, at most all, to array[offset : offset + count]; integers become those of the array."""
     count = max(0, min(count, len(vector)))
     inside(array, offset, count)[:] = vector[:count]
 
@@ -319,8 +391,10 @@ def lanes_store(vector, array, offset, count):
 def lanes_store(typing, tile, array, offset, count):
     def generate(context, builder, signature, args):
         value, array, offset, count = args
-        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, tile.vector)
-        masked_store(builder, builder.extract_value(value, 0), pointer, lanes_below(builder, count, tile.lanes))
+        stored = ir.VectorType(_SCALARS[signature.args[1].dtype], tile.lanes)
+        pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, stored)
+        value = _converted(builder, builder.extract_value(value, 0), stored)
+        masked_store(builder, value, pointer, lanes_below(builder, count, tile.lanes))
         return context.get_dummy_value()
 
     return types.void(tile, array, types.intp, types.intp), generate
@@ -342,115 +416,6 @@ def lanes_of(typing, array):
     return types.intp(array), generate
 
 
-def _maximum(fresh: bool) -> Any:
-    """Compare four vectors in LLVM; unless it is `fresh`, the result of an earlier call goes before them."""
-
-    def maximum(typing, x, offset, a, b, c, d, y, argmax, target, count):
-        tile = Tile(1, 1, x.dtype)
-        numbers = ir.VectorType(INDEX, tile.lanes)
-
-        def generate(context, builder, signature, args):
-            x_array, offset, *pairs, y_array, argmax_array, target, count = args
-            mask = lanes_below(builder, count, tile.lanes)
-            x_data = array_data(context, builder, signature.args[0], x_array)
-            y_at = vector_at(builder, array_data(context, builder, signature.args[6], y_array), target, tile.vector)
-            argmax_at = vector_at(builder, array_data(context, builder, signature.args[7], argmax_array), target, numbers)
-            candidates = []
-            if not fresh:
-                candidates.append((masked_load(builder, y_at, mask, tile.vector),
-                                   masked_load(builder, argmax_at, mask, numbers)))
-            for pair in pairs:
-                distance, number = builder.extract_value(pair, 0), builder.extract_value(pair, 1)
-                at = vector_at(builder, x_data, builder.add(offset, distance), tile.vector)
-                candidates.append((masked_load(builder, at, mask, tile.vector),
-                                   broadcast(builder, builder.trunc(number, INDEX), numbers)))
-            best, winner = candidates[0]
-            for value, number in candidates[1:]:
-                wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
-                best, winner = builder.select(wins, value, best), builder.select(wins, number, winner)
-            masked_store(builder, best, y_at, mask)
-            masked_store(builder, winner, argmax_at, mask)
-            return context.get_dummy_value()
-
-        pair = types.UniTuple(types.intp, 2)
-        return types.void(x, types.intp, pair, pair, pair, pair, y, argmax, types.intp, types.intp), generate
-
-    return maximum
-
-
-# Maximum (x, offset, a, b, c, d, y, argmax, target, count): put into lane i < count of y the largest of x[offset + k + i]
-# for the distances k = a, b, c, d, each of which is a pair (k, number), and the winner's number into argmax. The first of
-# equal ones wins, and NaN is larger than any number.
-
-
-def _larger(x, offset, pairs, best, winner):
-    for distance, number in pairs:
-        value = inside(x, offset + distance, 1)[0]
-        if value > best or (np.isnan(value) and not np.isnan(best)):
-            best, winner = value, number
-    return best, winner
-
-
-@operation
-def lanes_first_maximum(x, offset, a, b, c, d, y, argmax, target, count):
-    """Maximum that does not read y: such a load would wait for the stores of its neighbours, in lanes that it masks."""
-    for lane in range(min(count, lanes_of(x))):
-        first = inside(x, offset + a[0] + lane, 1)[0]
-        y[target + lane], argmax[target + lane] = _larger(x, offset + lane, (b, c, d), first, a[1])
-
-
-@operation
-def lanes_next_maximum(x, offset, a, b, c, d, y, argmax, target, count):
-    """Maximum that also compares with what y held before."""
-    for lane in range(min(count, lanes_of(x))):
-        i = target + lane
-        y[i], argmax[i] = _larger(x, offset + lane, (a, b, c, d), y[i], argmax[i])
-
-
-lanes_first_maximum = lanes_first_maximum.in_llvm(_maximum(fresh=True))
-lanes_next_maximum = lanes_next_maximum.in_llvm(_maximum(fresh=False))
-
-
-@operation
-def lanes_route(dy, argmax, y, floor, source, dx, target, a, b, c, d, count):
-    """dx[target + k + i] = dy[source + i] where argmax is `number` and y above the floor, else 0, for the lanes i < count.
-
-    a, b, c, d are pairs (k, number). A floor that is NaN lets all pass.
-    """
-    for lane in range(min(count, lanes_of(dy))):
-        i = source + lane
-        for distance, number in (a, b, c, d):
-            passes = argmax[i] == number and not y[i] <= floor
-            inside(dx, target + distance + lane, 1)[0] = inside(dy, i, 1)[0] if passes else 0
-
-
-@lanes_route.in_llvm
-def lanes_route(typing, dy, argmax, y, floor, source, dx, target, a, b, c, d, count):
-    tile = Tile(1, 1, dy.dtype)
-    numbers = ir.VectorType(INDEX, tile.lanes)
-
-    def generate(context, builder, signature, args):
-        dy_array, argmax_array, y_array, floor, source, dx_array, target, *pairs, count = args
-        mask = lanes_below(builder, count, tile.lanes)
-        gradient, value = (
-            masked_load(builder, vector_at(builder, array_data(context, builder, signature.args[i], array), source,
-                                           tile.vector), mask, tile.vector) for i, array in ((0, dy_array), (2, y_array)))
-        winner_at = vector_at(builder, array_data(context, builder, signature.args[1], argmax_array), source, numbers)
-        winner = masked_load(builder, winner_at, mask, numbers)
-        lowest = broadcast(builder, context.cast(builder, floor, signature.args[3], tile.element), tile.vector)
-        passes = builder.fcmp_unordered(">", value, lowest)
-        dx_data = array_data(context, builder, signature.args[5], dx_array)
-        for pair in pairs:
-            distance, number = builder.extract_value(pair, 0), builder.extract_value(pair, 1)
-            wins = builder.icmp_signed("==", winner, broadcast(builder, builder.trunc(number, INDEX), numbers))
-            result = builder.select(builder.and_(passes, wins), gradient, ir.Constant(tile.vector, None))
-            masked_store(builder, result, vector_at(builder, dx_data, builder.add(target, distance), tile.vector), mask)
-        return context.get_dummy_value()
-
-    pair = types.UniTuple(types.intp, 2)
-    return types.void(dy, argmax, y, floor, types.intp, dx, types.intp, pair, pair, pair, pair, types.intp), generate
-
-
 def width_of(kind: Any) -> int:
     """Bits of a number of this Numba type, or of each number of such a tile."""
     return int(kind.element.bitwidth if isinstance(kind, Tile) else kind.bitwidth)
@@ -470,35 +435,109 @@ def of_each(builder: Any, signature: Any, args: Any, of_one: Any) -> Any:
         return of_one(*args)
     result = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
     for i in range(tile.rows * tile.vectors):
-        vectors = [builder.extract_value(value, i) if isinstance(kind, Tile) else broadcast(builder, value, tile.vector)
+        vectors = [builder.extract_value(value, i) if isinstance(kind, Tile)
+                   else broadcast(builder, value, ir.VectorType(value.type, tile.lanes))
                    for value, kind in zip(args, signature.args, strict=True)]
         result = builder.insert_value(result, of_one(*vectors), i)
     return result
 
 
-def _define(operation: Any, name: str) -> None:
-    """Let an operator work on two tiles, or on a tile and a number, element by element; division rounds correctly."""
+def _numbers_as(context: Any, builder: Any, signature: Any, args: Any, element: Any) -> list[Any]:
+    """The arguments, numbers among the tiles as the element type."""
+    return [value if isinstance(kind, Tile) else context.cast(builder, value, kind, element)
+            for value, kind in zip(args, signature.args, strict=True)]
+
+
+def _common(*kinds: Any) -> Tile | None:
+    """The type of the tiles among these, if they have one and the others are numbers that it can hold."""
+    tiles = [kind for kind in kinds if isinstance(kind, Tile)]
+    if not tiles:
+        return None
+    number = types.Float if isinstance(tiles[0].element, types.Float) else types.Integer
+    return tiles[0] if all(kind == tiles[0] or isinstance(kind, number) for kind in kinds) else None
+
+
+def _mask_of(tile: Tile) -> Tile:
+    return Tile(tile.rows, tile.vectors, types.boolean, tile.lanes)
+
+
+def _define(operation: Any, result: Any, generate: Any) -> None:
+    """Let an operator work on two tiles, or on a tile and a number, element by element.
+
+    `result` gives the type for that of the tile, or None where there is none; generate(builder, a, b) the vector.
+    """
 
     @type_callable(operation)
     def typing(context):
-        def result(a, b):
-            tile = a if isinstance(a, Tile) else b
-            fits = isinstance(tile, Tile) and all(kind == tile or isinstance(kind, types.Float) for kind in (a, b))
-            return tile if fits else None
+        def typed(a, b):
+            tile = _common(a, b)
+            return tile and result(tile)
 
-        return result
+        return typed
+
+    def lower(context, builder, signature, args):
+        tile = next(kind for kind in signature.args if isinstance(kind, Tile))
+        values = _numbers_as(context, builder, signature, args, tile.element)
+        return of_each(builder, signature, values, functools.partial(generate, builder))
+
+    for kinds in ((Tile, Tile), (Tile, types.Number), (types.Number, Tile)):
+        lower_builtin(operation, *kinds)(lower)
+
+
+def _arithmetic(name: str) -> Any:
+    return lambda builder, a, b: getattr(builder, name)(a, b, flags=("contract",))
+
+
+def _comparison(sign: str) -> Any:
+    """As in Python: with NaN, all but != are false."""
+
+    def compare(builder: Any, a: Any, b: Any) -> Any:
+        if isinstance(a.type.element, ir.IntType):
+            return builder.icmp_signed(sign, a, b)
+        return builder.fcmp_unordered(sign, a, b) if sign == "!=" else builder.fcmp_ordered(sign, a, b)
+
+    return compare
+
+
+def _if_floats(tile: Tile) -> Tile | None:
+    return tile if isinstance(tile.element, types.Float) else None
+
+
+def _if_mask(tile: Tile) -> Tile | None:
+    return tile if tile.element == types.boolean else None
+
+
+for _operator, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+    _define(_operator, _if_floats, _arithmetic(_name))  # division rounds correctly
+for _operator, _name in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="),
+                         (operator.eq, "=="), (operator.ne, "!=")):
+    _define(_operator, _mask_of, _comparison(_name))
+_define(operator.and_, _if_mask, lambda builder, a, b: builder.and_(a, b))
+
+
+@type_callable(operator.invert)
+def _type_of_inverse(context):
+    return lambda mask: _if_mask(mask) if isinstance(mask, Tile) else None
+
+
+@lower_builtin(operator.invert, Tile)
+def _inverse(context, builder, signature, args):
+    return of_each(builder, signature, args, builder.not_)
+
+
+@operation
+def where(mask, a, b):
+    """Element by element, that of a where the mask is true and that of b elsewhere; one of them may be a number."""
+    tile = a if isinstance(a, np.ndarray) else b
+    return np.where(mask, a, b).astype(tile.dtype)
+
+
+@where.in_llvm
+def where(typing, mask, a, b):
+    tile = _common(a, b)
 
     def generate(context, builder, signature, args):
-        element = signature.return_type.element
-        values = [value if isinstance(kind, Tile) else context.cast(builder, value, kind, element)
-                  for value, kind in zip(args, signature.args, strict=True)]
-        return of_each(builder, signature, values, lambda a, b: getattr(builder, name)(a, b, flags=("contract",)))
+        values = [args[0], *_numbers_as(context, builder, tile(a, b), args[1:], tile.element)]
+        return of_each(builder, signature, values, builder.select)
 
-    for kinds in ((Tile, Tile), (Tile, types.Float), (types.Float, Tile)):
-        lower_builtin(operation, *kinds)(generate)
-
-
-_define(operator.add, "fadd")
-_define(operator.sub, "fsub")
-_define(operator.mul, "fmul")
-_define(operator.truediv, "fdiv")
+    return tile and tile(mask, a, b), generate

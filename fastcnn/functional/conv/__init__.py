@@ -5,7 +5,7 @@ Each algorithm is a module that satisfies the Protocol of `algorithm.py`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,90 +17,147 @@ from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
 from .. import arrays, loops
 from ..activation import through_relu
-from . import depthwise, direct, narrow, pointwise, products, winograd
-from .algorithm import Algorithm
+from . import depthwise, direct, few_channels, pointwise, problem, products, winograd
+from .algorithm import Algorithm, Cost, Fit
 
 __all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
 
-class _Old:
-    def __init__(self, module, time): self.module, self.time = module, time
-    def fits(self, w):
-        from .algorithm import Fit
-        return Fit("" if self.module.fits(w) else "no")
-    def cost(self, w):
-        from .algorithm import Cost
-        return Cost(self.time if self.module.pays(w) else float("inf"), "")
-    def forward(self, x, weight, e, w, y): self.module.forward(x, weight, e.bias, w, e.residual, y, e.relu)
-    def backward_input(self, dy, weight, r, w, dx): self.module.backward_input(dy, weight, w, r, dx)
-    def backward_weight(self, *a): self.module.backward_weight(*a)
-    def __getattr__(self, n): return getattr(self.module, n)
-class _New(_Old):
-    def __init__(self, m): self.module = m
-    fits = property(lambda s: s.module.fits); cost = property(lambda s: s.module.cost)
-narrow_, narrow = narrow, _Old(narrow, 0.6)
 _MODULES: dict[str, Algorithm] = {
-    "direct": direct, "narrow": narrow, "winograd": winograd, "matmul": pointwise, "depthwise": _Old(depthwise, 0.3), "loops": loops}
+    "direct": direct, "few_channels": few_channels, "winograd": winograd, "matmul": pointwise, "depthwise": depthwise,
+    "loops": loops}
 ALGORITHMS = "auto", *_MODULES
 
 
-def _best(w: Window) -> str:
-    """Name of the algorithm of least cost: a function of the shape alone, so that results never depend on timing."""
-    return min((name for name, module in _MODULES.items() if module.fits(w)), key=lambda name: _MODULES[name].cost(w).time)
+class Candidate(NamedTuple):
+    """An algorithm beside a convolution: whether it fits and, where it does, what it costs."""
+
+    name: str
+    fit: Fit
+    cost: Cost | None
 
 
-def _choose(function: str, algorithm: str, w: Window) -> str:
-    """Name of the algorithm for a window; ValueError: there is none of that name, ShapeError: it does not fit."""
+class Choice(NamedTuple):
+    """The algorithm of a convolution and the reason, made once for each geometry and kept."""
+
+    name: str
+    algorithm: Algorithm
+    for_weight: Algorithm  # that of the gradient of the weight
+    window: Window
+    y_shape: tuple[int, int, int, int]
+    why: str
+
+    def __str__(self) -> str:
+        """One line; its first word is a convolution that `fastcnn verify --shape` checks."""
+        return f"{problem.of(self.window)}: {self.name}, {self.why}"
+
+
+def candidates(w: Window) -> list[Candidate]:
+    """Every algorithm, whether or not it fits a window."""
+    fits = {name: module.fits(w) for name, module in _MODULES.items()}
+    return [Candidate(name, fit, _MODULES[name].cost(w) if fit else None) for name, fit in fits.items()]
+
+
+def _best(w: Window) -> tuple[str, str]:
+    """Name of the algorithm of least cost and why: a function of the shape alone, so that results never depend on timing."""
+    cost, name = min((candidate.cost, candidate.name) for candidate in candidates(w) if candidate.cost is not None)
+    return name, str(cost)
+
+
+def _choose(function: str, algorithm: str, w: Window) -> tuple[str, str]:
+    """Name of the algorithm for a window and why; ValueError: there is none of that name, ShapeError: it does not fit."""
     shapes.one_of(function, "algorithm", algorithm, ALGORITHMS)
     if algorithm == "auto":
         return _best(w)
     if not (fit := _MODULES[algorithm].fits(w)):
-        possible = [name for name, module in _MODULES.items() if module.fits(w)]
-        raise ShapeError(f"{function}: algorithm is {algorithm!r}, but {fit.why_not}; expected {' or '.join(possible)} for a "
-                         f"{w.R}x{w.S} filter with stride {w.stride_rows, w.stride_columns}, dilation "
+        possible = [candidate.name for candidate in candidates(w) if candidate.fit]
+        raise ShapeError(f"{function}: algorithm is {algorithm!r}, but {fit.why_not}; expected {' or '.join(possible)} for "
+                         f"a {w.R}x{w.S} filter with stride {w.stride_rows, w.stride_columns}, dilation "
                          f"{w.dilation_rows, w.dilation_columns}, {w.groups} groups, {w.C} to {w.K} channels")
-    return algorithm
+    return algorithm, "the one that was asked for"
 
 
-def _for_weight(chosen: Algorithm, w: Window) -> Algorithm:
-    """Module that makes the gradient of the weight where all algorithms are open and `chosen` makes the rest."""
-    return narrow if chosen is direct and narrow.pays_for_weight(w) else chosen
+def _of_window(function: str, w: Window, algorithm: str) -> Choice:
+    name, why = _choose(function, algorithm, w)
+    chosen = _MODULES[name]
+    by_pixels = algorithm == "auto" and chosen is direct and few_channels.pays_for_weight(w)
+    return Choice(name, chosen, few_channels if by_pixels else chosen, w, (w.N, w.P, w.Q, w.K), why)
 
 
 @arrays.remembered
-def _planned(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
-             dilation: shapes.Pair, groups: int, algorithm: str,
-             ) -> tuple[Algorithm, Algorithm, Window, tuple[int, int, int, int]]:
-    """Module of the algorithm, that of the gradient of the weight, geometry, and shape of y."""
-    w = shapes.conv2d(function, x, weight, stride, padding, dilation, groups)
-    chosen = _MODULES[_choose(function, algorithm, w)]
-    return chosen, _for_weight(chosen, w) if algorithm == "auto" else chosen, w, (w.N, w.P, w.Q, w.K)
+def _chosen(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: shapes.Padding,
+            dilation: shapes.Pair, groups: int, algorithm: str) -> Choice:
+    return _of_window(function, shapes.conv2d(function, x, weight, stride, padding, dilation, groups), algorithm)
 
 
-def algorithm_of(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1,
-                 padding: shapes.Padding = 0, dilation: shapes.Pair = 1, groups: int = 1) -> str:
-    """Name of the algorithm that `algorithm="auto"` takes for these shapes."""
-    return _choose("conv2d", "auto", shapes.conv2d("conv2d", x_shape, weight_shape, stride, padding, dilation, groups))
+@arrays.remembered
+def _chosen_transposed(function: str, x: tuple[int, ...], weight: tuple[int, ...], stride: shapes.Pair, padding: Padding,
+                       output_padding: shapes.Pair, dilation: shapes.Pair, groups: int, algorithm: str) -> Choice:
+    w = shapes.conv_transpose2d(function, x, weight, stride, padding, output_padding, dilation, groups)
+    return _of_window(function, w, algorithm)
+
+
+def choose(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, stride: shapes.Pair = 1, padding: Padding = 0,
+           dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto") -> Choice:
+    """Return what `conv2d` does for these shapes: `name` of the algorithm and, printed, the reason."""
+    return _chosen("conv2d", x_shape, weight_shape, stride, padding, dilation, groups, algorithm)
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,
            dilation: shapes.Pair = 1, groups: int = 1, algorithm: str = "auto", relu: bool = False, add: Any = None,
            out: np.ndarray | None = None) -> np.ndarray:
-    """Cross-correlate images x (N, H, W, C) with weight (R, S, C // groups, K): y (N, P, Q, K).
+    """Cross-correlate images with filters.
 
-    `padding` is an int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"; `bias` is (K,). `algorithm`
-    is "direct", "narrow" (few channels), "winograd" (3x3, stride 1), "matmul" (1x1, stride 1), "depthwise" (one filter a
-    channel), "loops" (the textbook kernel, for reading) or "auto", which chooses by shape alone. `add`, an array like y, is
-    added and `relu` gives max(y, 0) in the same pass. `out` receives y where given. float32 or float64, all of one dtype.
-    ShapeError, DTypeError: arguments that do not fit.
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    weight : (R, S, C // groups, K) array
+    bias : (K,) array, optional
+    stride : int or (rows, columns)
+    padding : int, (rows, columns), ((top, bottom), (left, right)), "same" or "valid"
+    dilation : int or (rows, columns)
+    groups : int
+        Divides C and K.
+    algorithm : str
+        "auto" chooses by shape alone. "direct" and "loops" (the textbook kernel, for reading) fit every shape,
+        "few_channels" one group, "winograd" 3x3 filters with stride 1, "matmul" 1x1 filters with stride 1, "depthwise" one
+        filter per channel.
+    relu : bool
+        Return max(y, 0), computed in the same pass.
+    add : (N, P, Q, K) array, optional
+        Added to y in the same pass, before the ReLU.
+    out : (N, P, Q, K) array, optional
+        Receives the result.
 
-    y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p stride + r dilation - top, q stride + s dilation - left, c]
-    weight[r, s, c, k]. "winograd" makes blocks of 4x4 pixels of y from 6x6 pixels of x at once: its rounding errors follow
-    the largest of these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not see it), and NaN or
-    infinity reaches the whole block. All others give each pixel of y from what it sees alone; "direct" and "loops" fit every
-    shape.
+    Returns
+    -------
+    y : (N, P, Q, K) array
+        With one group y[n, p, q, k] = bias[k] + sum over r, s, c of
+        x[n, p stride + r dilation - top, q stride + s dilation - left, c] weight[r, s, c, k].
+
+    Raises
+    ------
+    ShapeError
+        Shapes do not fit, or `algorithm` does not fit the shape.
+
+    Notes
+    -----
+    "winograd" computes blocks of 4x4 pixels of y from 6x6 pixels of x. Its rounding errors are relative to the largest of
+    these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not depend on it), and a NaN or an
+    infinity reaches the whole block. The other algorithms compute each pixel of y from the pixels that its filter covers.
+
+    References
+    ----------
+    Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016 (Winograd).
+
+    Examples
+    --------
+    >>> x, weight = np.arange(9.0).reshape(1, 3, 3, 1), np.array([[1.0, 0.0], [0.0, -1.0]]).reshape(2, 2, 1, 1)
+    >>> F.conv2d(x, weight, np.array([5.0])).reshape(2, 2)  # x[p, q] - x[p + 1, q + 1] + 5
+    array([[1., 1.],
+           [1., 1.]])
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
-    chosen, _, w, y_shape = _planned("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    _, chosen, _, w, y_shape, _ = _chosen("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     epilogue = Epilogue(arrays.as_bias("conv2d", bias, w.K, x.dtype), arrays.as_residual("conv2d", add, y_shape, x.dtype),
                         bool(relu))
     y = arrays.as_output("conv2d", out, y_shape, x.dtype)
@@ -113,14 +170,41 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
                     need_dweight: bool = True, need_dbias: bool = True, y: Any = None, add: Any = None,
                     out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Gradients (dx, dweight, dbias) of conv2d from dy (N, P, Q, K); each is None where it is not needed.
+    """Compute the gradients of `conv2d`.
 
-    Arguments as in `conv2d`; `y` is what it gave with `relu`, and None without. `add`, an array like x, is added to dx.
-    `out` is two arrays that receive dweight and dbias where given. ShapeError, DTypeError: arguments that do not fit.
+    Parameters
+    ----------
+    dy : (N, P, Q, K) array
+    x, weight, stride, padding, dilation, groups, algorithm : optional
+        As in `conv2d`.
+    need_dx, need_dweight, need_dbias : bool
+        What to compute.
+    y : (N, P, Q, K) array, optional
+        The result of `conv2d` with `relu`, else None.
+    add : (N, H, W, C) array, optional
+        Added to dx in the same pass.
+    out : pair of arrays or None
+        Arrays that receive dweight and dbias.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array or None
+    dweight : (R, S, C // groups, K) array or None
+        With stride 1, one group and no padding
+        dweight[r, s, c, k] = sum over n, p, q of x[n, p + r, q + s, c] dy[n, p, q, k].
+    dbias : (K,) array or None
+        dbias[k] = sum over n, p, q of dy[n, p, q, k].
+
+    Examples
+    --------
+    >>> x, weight = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), np.array([10.0, 1.0]).reshape(1, 2, 1, 1)
+    >>> dx, dweight, dbias = F.conv2d_backward(np.array([1.0, 2.0]).reshape(1, 1, 2, 1), x, weight)
+    >>> dx.ravel(), dweight.ravel(), dbias
+    (array([10., 21.,  2.]), array([5., 8.]), array([3.]))
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
-    chosen, for_weight, w, y_shape = _planned("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups,
-                                              algorithm)
+    _, chosen, for_weight, w, y_shape, _ = _chosen("conv2d_backward", x.shape, weight.shape, stride, padding, dilation,
+                                                   groups, algorithm)
     shapes.same_shape("conv2d_backward", "dy", dy.shape, y_shape, "the shape of y")
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
@@ -136,22 +220,40 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     return dx, dweight, dbias
 
 
-_transposed_geometry = arrays.remembered(shapes.conv_transpose2d)
-
-
 def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, padding: Padding = 0,
                      output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1,
                      algorithm: str = "auto") -> np.ndarray:
-    """Transposed convolution, the input gradient of conv2d: x (N, H, W, C), weight (R, S, K // groups, C) -> y (N, P, Q, K).
+    """Convolve images with a transposed filter: the gradient of `conv2d` by its input.
 
-    P = (H - 1) * stride + (R - 1) * dilation + 1 - padding of both sides + output_padding; `bias` is (K,). `algorithm` as in
-    `conv2d`, of whose gradient it is. ShapeError, DTypeError: arguments that do not fit.
+    Parameters
+    ----------
+    x : (N, H, W, C) array
+    weight : (R, S, K // groups, C) array
+    bias : (K,) array, optional
+    stride, padding : optional
+        As in `conv2d`, of the convolution whose gradient this is; padding in numbers only.
+    output_padding : int or (rows, columns)
+        Rows and columns added at the end, fewer than the stride or the dilation.
+    dilation, groups, algorithm : optional
+        As in `conv2d`.
+
+    Returns
+    -------
+    y : (N, P, Q, K) array
+        P = (H - 1) * stride + (R - 1) * dilation + 1 - padding of both sides + output_padding; Q likewise.
+
+    Examples
+    --------
+    >>> x, weight = np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.array([10.0, 1.0]).reshape(1, 2, 1, 1)
+    >>> F.conv_transpose2d(x, weight, stride=(1, 2)).ravel()
+    array([10.,  1., 20.,  2.])
     """
     x, weight = arrays.floats("conv_transpose2d", x=x, weight=weight)
-    w = _transposed_geometry("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
+    _, chosen, _, w, _, _ = _chosen_transposed("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding,
+                                               dilation, groups, algorithm)
     y = buffers.empty((w.N, w.H, w.W, w.C), x.dtype)
     bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
-    _MODULES[_choose("conv_transpose2d", algorithm, w)].backward_input(x, weight, arrays.NOTHING[x.dtype], w, y)
+    chosen.backward_input(x, weight, arrays.NOTHING[x.dtype], w, y)
     if len(bias):
         arithmetic.add_to_channels(y.reshape(-1), bias[arrays.channel_of_lane(w.C)], threads.workers(y.size))
     return y
@@ -162,12 +264,34 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
                               algorithm: str = "auto", need_dx: bool = True, need_dweight: bool = True,
                               need_dbias: bool = True,
                               ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Gradients (dx, dweight, dbias) of conv_transpose2d from dy (N, P, Q, K); each is None where it is not needed."""
+    """Compute the gradients of `conv_transpose2d`.
+
+    Parameters
+    ----------
+    dy : (N, P, Q, K) array
+    x, weight, stride, padding, output_padding, dilation, groups, algorithm : optional
+        As in `conv_transpose2d`.
+    need_dx, need_dweight, need_dbias : bool
+        What to compute.
+
+    Returns
+    -------
+    dx : (N, H, W, C) array or None
+    dweight : (R, S, K // groups, C) array or None
+    dbias : (K,) array or None
+
+    Examples
+    --------
+    >>> x, weight = np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.array([10.0, 1.0]).reshape(1, 2, 1, 1)
+    >>> dx, dweight, dbias = F.conv_transpose2d_backward(np.ones((1, 1, 3, 1)), x, weight)
+    >>> dx.ravel(), dweight.ravel(), dbias
+    (array([11., 11.]), array([3., 3.]), array([3.]))
+    """
     function = "conv_transpose2d_backward"
     dy, x, weight = arrays.floats(function, dy=dy, x=x, weight=weight)
-    w = _transposed_geometry(function, x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
+    _, chosen, for_weight, w, _, _ = _chosen_transposed(function, x.shape, weight.shape, stride, padding, output_padding,
+                                                        dilation, groups, algorithm)
     shapes.same_shape(function, "dy", dy.shape, (w.N, w.H, w.W, w.C), "the shape of y")
-    chosen = _MODULES[_choose(function, algorithm, w)]
     dx = None
     if need_dx:
         dx = buffers.empty(x.shape, x.dtype)
@@ -175,7 +299,7 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     dweight = None
     if need_dweight:
         dweight = buffers.empty(weight.shape, weight.dtype)
-        (_for_weight(chosen, w) if algorithm == "auto" else chosen).backward_weight(x, dy, w, dweight)
+        for_weight.backward_weight(x, dy, w, dweight)
     dbias = None
     if need_dbias:
         dbias = buffers.empty((w.C,), dy.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -35,6 +36,11 @@ class Cost(NamedTuple):
 
     time: float
     why: str
+
+    def __str__(self) -> str:
+        if math.isinf(self.time):
+            return f"never chosen: {self.why}"
+        return self.why if self.time == 1 else f"about {self.time:g} of the direct algorithm's time: {self.why}"
 
 
 class Algorithm(Protocol):

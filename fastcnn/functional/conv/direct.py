@@ -117,7 +117,7 @@ def fits(w: Window) -> Fit:
 
 def cost(w: Window) -> Cost:
     """The measure of all others."""
-    return Cost(1.0, "any filter, stride, dilation and groups")
+    return Cost(1.0, "for any filter, stride, dilation and groups")
 
 
 def _width(w: Window, itemsize: int) -> Width:

@@ -37,7 +37,7 @@ def finish(y: np.ndarray, epilogue: Epilogue) -> None:
     """Add a flat residual, which may be empty, to y where it lies, and replace y by max(y, 0) with ReLU."""
     if len(epilogue.residual):
         flat = y.reshape(-1)
-        arithmetic.add(flat, epilogue.residual, arrays.floor(epilogue.relu), flat, threads.workers(y.size))
+        arithmetic.add(flat, epilogue.residual, epilogue.relu, flat, threads.workers(y.size))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,11 +80,3 @@ def column_sums(dy: np.ndarray, sums: np.ndarray) -> None:
     kernels.sum_rows(dy.ravel(), rows, channels, fold, chunks, partial, threads.workers(dy.size))
     if partial is not sums:
         np.add.reduce(partial[:size].reshape(-1, channels), axis=0, out=sums)
-
-
-# temporary
-from .algorithm import GRAIN, multiply_adds
-def add_to(y, addend, relu=False):
-    if len(addend):
-        flat = y.reshape(-1)
-        arithmetic.add(flat, addend, arrays.floor(relu), flat, threads.workers(y.size))

@@ -1,1 +1,1 @@
-"""Networks as they are watched: summaries, memory, profiles and traces."""
+"""Looking at networks: summaries, memory, profiles and traces."""

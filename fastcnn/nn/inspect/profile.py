@@ -15,7 +15,7 @@ from ...runtime import ceiling
 from ...shapes import Caller, integer
 from ...tables import Table, Tabular
 from ..module import Layer, Module, backward
-from .trace import watched
+from .trace import traced
 
 
 class Timing(NamedTuple):
@@ -33,7 +33,7 @@ class Timing(NamedTuple):
 class Profile(Tabular):
     """Timings of the layers in the order in which they run; it prints as a table.
 
-    `step` is the seconds of a whole training step as it runs without being watched, when neighbours such as batch norm
+    `step` is the seconds of a whole training step as it runs without a trace, when neighbours such as batch norm
     and ReLU run as one; `peak` the operations in a second that the machine can do at best. Operations are those of the
     plain formula: Winograd does a quarter of them, so that its share of the peak may be above 1.
     """
@@ -90,10 +90,10 @@ def profile(model: Module, x: Any, repeats: int = 10) -> Profile:
         trained = copy.deepcopy(model).build(x.shape[1:]).train()
         trained.forward(x)
     stopwatch = _Stopwatch()
-    timed = watched(trained, stopwatch.forward, stopwatch.backward)
     whole = []
     for number in range(steps + 2):  # two more to compile and to find memory
-        _step(timed, x)
+        with traced(trained, stopwatch.forward, stopwatch.backward):
+            _step(trained, x)
         began = time.perf_counter()
         _step(trained, x)
         whole.append(time.perf_counter() - began)
@@ -107,7 +107,7 @@ def _step(model: Module, x: Any) -> None:
 
 
 class _Stopwatch:
-    """Watches the layers of a network and adds up their times by name."""
+    """Times the layers of a network and adds up their times by name."""
 
     def __init__(self) -> None:
         self._known: dict[str, Timing] = {}

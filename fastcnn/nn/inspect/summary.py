@@ -8,7 +8,7 @@ import numpy as np
 
 from ...shapes import Caller, integer
 from ...tables import Table, Tabular
-from ..deferred import Deferred, build
+from ..lazy import Lazy, build
 from ..module import Layer, Module
 from ..parameter import Parameter
 from .memory import Memory, forecast, free_memory, largest_batch, readable
@@ -86,7 +86,7 @@ class Summary(Tabular):
 def listing(model: Module) -> Table:
     """Return a table of the layers of a network, in the order of definition, for which no input has to be known."""
     layers = {name: module for name, module in model.named_modules()
-              if isinstance(module, Deferred) or module._members(Parameter) or not module._members(Module)}
+              if isinstance(module, Lazy) or module._members(Parameter) or not module._members(Module)}
     sizes = {name: _own_parameters(module) for name, module in layers.items()}
     rows = [(name or "model", repr(module), _counted(sizes[name])) for name, module in layers.items()]
     total = None if None in sizes.values() else sum(parameter.size for _, parameter in model.named_parameters())
@@ -95,7 +95,7 @@ def listing(model: Module) -> Table:
 
 def _own_parameters(module: Module) -> int | None:
     """Return how many numbers belong to a module itself, None where they wait for the first input."""
-    if isinstance(module, Deferred) and module.waits:
+    if isinstance(module, Lazy) and not module.is_built:
         return None
     return sum(parameter.size for _, parameter in module._members(Parameter))
 

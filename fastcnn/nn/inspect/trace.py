@@ -1,12 +1,9 @@
-"""Watching a network run: every layer's call goes through a function of the caller's, or is left out but for its shape.
-
-What runs is a copy that shares all arrays with the network, so that the network itself stays as it is for other threads.
-"""
+"""Tracing a network: each layer's forward and backward goes through a function, or only their shapes are found."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import functools
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
@@ -14,25 +11,61 @@ from typing import Any
 import numpy as np
 
 from ...shapes import ShapeError, integer
-from ..module import Layer, Module, inference
+from ..mode import Hook, using
+from ..module import Layer, Module
 
 Around = Callable[[str, Module, Callable[[Any], Any], Any], Any]
 
 
-def watched(model: Module, around: Around, around_backward: Around | None = None) -> Module:
-    """Return a copy, sharing all arrays, whose modules without modules inside run as around(name, module, forward, x).
+def traced(model: Module, around: Around, around_backward: Around | None = None) -> contextlib.AbstractContextManager[None]:
+    """Return a `with` block in which modules without modules inside run as around(name, module, forward, x).
 
-    With `around_backward` their backward runs as around_backward(name, module, backward, dy).
+    With `around_backward` their backward runs as around_backward(name, module, backward, dy). Neighbours do not run as one.
     """
+    return using(hook=_Trace(model, around, around_backward))
+
+
+class _Trace(Hook):
+    """Calls of the modules of a network that have none inside, by name."""
+
+    fuses = False
+
+    def __init__(self, model: Module, around: Around, around_backward: Around | None) -> None:
+        self._names = {id(module): name or type(module).__name__ for name, module in model.named_modules()
+                       if not module._members(Module)}
+        self._around, self._around_backward = around, around_backward
+
+    def forward(self, module: Module, run: Callable[..., Any], x: Any, *others: Any, **options: Any) -> Any:
+        return self._through(self._around, module, run, x, *others, **options)
+
+    def backward(self, module: Module, run: Callable[..., Any], dy: Any, *others: Any, **options: Any) -> Any:
+        return self._through(self._around_backward, module, run, dy, *others, **options)
+
+    def _through(self, around: Around | None, module: Module, run: Callable[..., Any], values: Any, *others: Any,
+                 **options: Any) -> Any:
+        if around is None or id(module) not in self._names:
+            return run(values, *others, **options)
+        with using(hook=None):  # a layer's forward may call that of the class above
+            return around(self._names[id(module)], module, lambda given: run(given, *others, **options), values)
+
+
+def walk(model: Module, x_shape: tuple[int, ...], dtype: np.dtype,
+         visit: Callable[[str, Module, Any, Any], None] = lambda *_: None) -> Module:
+    """Run a copy of the network on zeros of `x_shape`, whose layers tell shapes and compute nothing; return the copy.
+
+    It shares all arrays with the network. visit(name, module, x, y) follows each module without modules inside. What
+    modules of your own write in plain numpy is done for real. ShapeError: the input does not fit.
+    """
+    def shape_only(name: str, layer: Module, forward: Callable[[Any], Any], x: Any) -> Any:
+        y = _shape_of(layer, x, dtype) if isinstance(layer, Layer) else forward(x)
+        visit(name, layer, x, y)
+        return y
+
     shared: dict[int, Any] = {}
     _share(model, shared, set())
     twin = copy.deepcopy(model, shared)
-    for name, module in twin.named_modules():
-        if not module._members(Module):
-            called = name or type(module).__name__
-            vars(module)["forward"] = _through(around, called, module, module.forward)
-            if around_backward is not None:
-                vars(module)["backward"] = _through(around_backward, called, module, module.backward)
+    with traced(twin, shape_only), using(saves=False):
+        twin.forward(_zeros(x_shape, dtype))
     return twin
 
 
@@ -48,28 +81,6 @@ def _share(value: Any, shared: dict[int, Any], seen: set[int]) -> None:
             _share(part, shared, seen)
     elif not isinstance(value, MethodType):  # those of a module belong to its copy
         shared[id(value)] = value
-
-
-def _through(around: Around, name: str, module: Module, function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda values, **options: around(name, module, functools.partial(function, **options), values)
-
-
-def walk(model: Module, x_shape: tuple[int, ...], dtype: np.dtype,
-         visit: Callable[[str, Module, Any, Any], None] = lambda *_: None) -> Module:
-    """Run a copy of the network on zeros of `x_shape`, whose layers tell shapes and compute nothing; return the copy.
-
-    visit(name, module, x, y) follows each module without modules inside. What modules of your own write in plain numpy is
-    done for real. ShapeError: the input does not fit.
-    """
-    def shape_only(name: str, layer: Module, forward: Callable[[Any], Any], x: Any) -> Any:
-        y = _shape_of(layer, x, dtype) if isinstance(layer, Layer) else forward(x)
-        visit(name, layer, x, y)
-        return y
-
-    twin = watched(model, shape_only)
-    with inference():
-        twin.forward(_zeros(x_shape, dtype))
-    return twin
 
 
 def input_sizes(function: str, input_shape: Any) -> tuple[int, ...]:

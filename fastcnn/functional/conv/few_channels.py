@@ -1,0 +1,141 @@
+"""Convolution with few channels on both sides, such as the first layer of LeNet: vectors run over pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+from ...kernels.arguments import Epilogue, Floats
+from ...kernels.conv import few_channels as kernels
+from ...kernels.conv.few_channels import Lines, Planes, Walk, WeightWalk
+from ...kernels.jit import threads
+from ...kernels.vector import simd
+from ...runtime import buffers, packed
+from ...shapes import Window
+from .. import arrays
+from . import direct, pointwise, products
+from .algorithm import Cost, Fit, Plan, fits_if, multiply_adds
+from .products import round_up
+
+_BAND_BYTES = 32 * 1024  # what belongs to a band stays in the L1 cache
+# Filter lines and elements of each whose sums a tile keeps: those that fit into the registers, with what they are made of.
+_TILES = [(lines, run) for lines, run in ((3, 3), (3, 6), (3, 9), (5, 5), (1, 8)) if lines * run <= simd.REGISTERS - 5]
+
+
+def fits(w: Window) -> Fit:
+    """Whether all channels form one group."""
+    return fits_if((w.groups == 1, f"there are {w.groups} groups"))
+
+
+def cost(w: Window) -> Cost:
+    """Finite where vectors of pixels are better filled than vectors of channels (measured)."""
+    pays = fits_if((not pointwise.fits(w), "a 1x1 filter is a matrix, for products of whole rows of pixels"),
+                   (max(w.C, w.K) <= 8, f"{max(w.C, w.K)} channels fill vectors as well as pixels do"),
+                   (w.Q >= 20, f"rows of {w.Q} pixels fill no vectors"),
+                   (w.stride_columns == 1, f"columns with stride {w.stride_columns} do not lie side by side"))
+    return Cost(0.6, "vectors of pixels are fuller than those of channels") if pays else Cost(math.inf, pays.why_not)
+
+
+def pays_for_weight(w: Window) -> bool:
+    """Whether the gradient of the weight is faster here than directly (measured)."""
+    return w.groups == 1 and (96 if w.K <= 16 else 32) >= w.C * w.K
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(w: Window, itemsize: int) -> Plan[Walk]:
+    lanes = simd.VECTOR_BYTES // itemsize
+    period = w.stride_columns // math.gcd(w.stride_columns, w.dilation_columns)
+    phases = min(w.S, period)
+    columns = w.Q + (w.S - 1) * w.dilation_columns // w.stride_columns
+    row = w.C * phases * w.stride_rows * columns
+    rows = max(1, min(w.P, _BAND_BYTES // (row * itemsize)))
+    rows = -(-w.P // -(-w.P // rows))  # bands of equal height
+    slots = (rows - 1) * w.stride_rows + (w.R - 1) * w.dilation_rows + 1
+    taps = [((c * phases + s % period) * slots + r * w.dilation_rows) * columns + s * w.dilation_columns // w.stride_columns
+            for r in range(w.R) for s in range(w.S) for c in range(w.C)]
+    floats = round_up(w.C * phases * slots * columns + 2 * lanes, 16)  # vectors may read behind the last plane
+    planes = Planes(rows, phases, slots, columns, round_up(w.K, simd.PLANES), floats)
+    return Plan(Walk(arrays.record(w, planes), np.array(taps, np.int64)), multiply_adds(w), floats)
+
+
+def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats) -> None:
+    """Write the convolution of x with weight, and its epilogue, to y."""
+    plan = _plan(w, x.itemsize)
+    workers = plan.workers()
+    kernels.few_channels_forward(x.ravel(), _padded(weight, w.K), epilogue, y.ravel(), plan.walk,
+                                 buffers.workspace("conv", workers * plan.floats, x.dtype), workers)
+    products.finish(y, epilogue)
+
+
+def _padded(weight: Floats, K: int) -> Floats:
+    """The weight with zeros up to whole tiles of channels: see `packed.form`."""
+    channels = round_up(K, simd.PLANES)
+
+    def write(padded: np.ndarray) -> None:
+        rows = padded.reshape(-1, channels)
+        rows[:, :K] = weight.reshape(-1, K)
+        rows[:, K:] = 0
+
+    return packed.form(weight, "panels", ("few channels", channels), weight.size // K * channels, write)
+
+
+def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
+    """Write the gradient of x, plus the residual, to dx; with stride 1 by the convolution with the filter turned round."""
+    if (w.stride_rows, w.stride_columns) != (1, 1) or w.K > 8:
+        direct.backward_input(dy, weight, residual, w, dx)
+        return
+    flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
+    forward(dy, flipped, Epilogue(arrays.NOTHING[dy.dtype], residual, False), _input_window(w), dx)
+
+
+@functools.lru_cache(maxsize=1024)
+def _input_window(w: Window) -> Window:
+    """The convolution of dy that gives dx."""
+    return w._replace(H=w.P, W=w.Q, C=w.K, K=w.C, P=w.H, Q=w.W, top=(w.R - 1) * w.dilation_rows - w.top,
+                      left=(w.S - 1) * w.dilation_columns - w.left)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _WeightGradient(Plan[WeightWalk]):
+    partial: int = dataclasses.field(kw_only=True)  # elements of the partial sums
+
+
+@functools.lru_cache(maxsize=1024)
+def _weight_plan(w: Window, itemsize: int) -> _WeightGradient:
+    lanes = simd.VECTOR_BYTES // itemsize
+    fold = 2 if lanes // 2 >= w.K else 1
+    dense = w.dilation_columns == 1
+    lines, elements = (w.R, w.S * w.C) if dense else (w.R * w.S, w.C)
+    tile_lines, run = min(_TILES, key=lambda tile: -(-lines // tile[0]) * -(-elements // tile[1]) * (tile[0] * tile[1] + 2))
+    pixels, padded = -(-w.Q // fold), round_up(lines, tile_lines)
+    reach = (w.S - 1) * w.dilation_columns + 1
+    row = ((fold * pixels - 1) * w.stride_columns + reach) * w.C
+    folded_row = fold * round_up(((pixels - 1) * w.stride_columns + reach) * w.C, lanes) if fold > 1 else row
+    taps = [(line if dense else line // w.S) * w.dilation_rows * folded_row
+            + ((0 if dense else line % w.S * w.dilation_columns * w.C) + first) * fold
+            for first in range(0, elements, run) for line in (min(line, lines - 1) for line in range(padded))]
+    row_bytes = ((row + (fold - 1) * folded_row) * w.stride_rows + w.Q * w.K) * itemsize
+    rows = max(1, min(w.P, _BAND_BYTES // row_bytes))
+    rows = -(-w.P // -(-w.P // rows))  # bands of equal height
+    slots = (rows - 1) * w.stride_rows + (w.R - 1) * w.dilation_rows + 1
+    behind = 2 * lanes + fold * run  # vectors and tiles may read behind the last row
+    folded = round_up(slots * row + behind, 16) if fold > 1 else 0
+    inputs = ((w.Q - 1) * w.stride_columns + reach) * w.C
+    chunks = min(w.N * -(-w.P // rows), 16)
+    floats = round_up(folded + slots * folded_row + behind, 16)
+    walk = WeightWalk(arrays.record(w, Lines(rows, inputs, row, pixels, folded, folded_row, elements, padded, len(taps), run,
+                                             fold, chunks, floats)),
+                      np.array(taps, np.int64), (0,) * tile_lines, (0,) * run, (0,) * fold)
+    return _WeightGradient(walk, multiply_adds(w), floats, partial=chunks * round_up(w.K * fold, lanes) * len(taps) * run)
+
+
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
+    """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
+    plan = _weight_plan(w, x.itemsize)
+    workers, partial = plan.workers(), buffers.empty((plan.partial,), x.dtype)
+    kernels.few_channels_backward_weight(x.ravel(), dy.ravel(), partial, plan.walk,
+                                         buffers.workspace("conv", workers * plan.floats, x.dtype), workers)
+    kernels.few_channels_sum(partial, dweight.ravel(), plan.walk.geometry, threads.workers(partial.size))

@@ -1,0 +1,60 @@
+# Written by `python -m tests.stubs`.
+from typing import Any
+from typing import NamedTuple
+from ..arguments import Epilogue, Floats, Geometry, Integers
+from ..jit.compile import kernel, parallel_kernel
+from ..vector.scalar import unsigned
+from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_not_below, lanes_of, lanes_store, lanes_zero
+from ..vector.strips import entries, lanes_multiply_add, pixels_at, pixels_load, pixels_multiply_add, pixels_relu, pixels_start, pixels_store, taps_at, taps_load, taps_multiply_add, taps_store
+from ..vector.tile import tile_prefetch
+BAND: int
+CHANNELS: int
+THREE: Any
+class Sizes(NamedTuple):
+    image: int
+    row: int
+    chunks: int = ...
+class Row(NamedTuple):
+    source: int
+    weight: int
+    first: int
+    last: int
+class Run(NamedTuple):
+    target: int
+    target_step: int
+    pixels: int
+    source: int
+    step: int
+    list: int
+    taps: int
+    together: int
+class Walk(NamedTuple):
+    geometry: Geometry
+    rows: Geometry
+    runs: Geometry
+    offsets: Integers
+    numbers: Integers
+class Operands(NamedTuple):
+    x: Floats
+    weight: Floats
+    epilogue: Epilogue
+    y: Floats
+class Gradients(NamedTuple):
+    x: Floats
+    dy: Floats
+    partial: Floats
+class Band(NamedTuple):
+    image: int
+    first: int
+    last: int
+class Taps(NamedTuple):
+    offsets: Integers
+    numbers: Integers
+    first: int
+    last: int
+class Place(NamedTuple):
+    source: int
+    weight: int
+    target: int
+def convolve(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workers: int) -> None: ...
+def backward_weight(x: Floats, dy: Floats, partial: Floats, walk: Walk, workers: int) -> None: ...

@@ -1,0 +1,50 @@
+# Written by `python -m tests.stubs`.
+from typing import Any
+import math
+from typing import NamedTuple
+from ..arguments import Epilogue, Floats, Geometry, Integers, Width
+from ..jit.compile import kernel, parallel_kernel
+from ..vector.planes import by_turns, filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
+from ..vector.scalar import unsigned
+from ..vector.simd import PLANES, lanes_load, lanes_of
+from ..vector.strips import entries
+from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
+from .products import copy_run, zero_run
+AHEAD: int
+class Planes(NamedTuple):
+    rows: int
+    phases: int
+    slots: int
+    columns: int
+    channels: int
+    floats: int
+class Walk(NamedTuple):
+    geometry: Geometry
+    taps: Integers
+class Lines(NamedTuple):
+    rows: int
+    inputs: int
+    row: int
+    pixels: int
+    folded: int
+    folded_row: int
+    elements: int
+    filter_lines: int
+    lines: int
+    run: int
+    fold: int
+    chunks: int
+    floats: int
+class WeightWalk(NamedTuple):
+    geometry: Geometry
+    taps: Integers
+    lines: Width
+    run: Width
+    fold: Width
+class Place(NamedTuple):
+    x: int
+    dy: int
+    partial: int
+def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Floats, workers: int) -> None: ...
+def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: WeightWalk, workspace: Floats, workers: int) -> None: ...
+def few_channels_sum(partial: Floats, dw: Floats, geometry: Geometry, workers: int) -> None: ...

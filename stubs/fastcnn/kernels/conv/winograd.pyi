@@ -1,0 +1,49 @@
+# Written by `python -m tests.stubs`.
+from typing import Any
+import math
+from typing import NamedTuple
+from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
+from ..jit.compile import inline_kernel, kernel, parallel_kernel
+from ..jit.launch import next_task
+from ..vector.scalar import unsigned
+from ..vector.simd import lanes_load, lanes_not_below, lanes_of, lanes_store
+from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
+from .products import copy_run
+ELEMENTS: int
+GAP: int
+STRIP: int
+class Bands(NamedTuple):
+    lanes: int
+    floats: int
+    band: int = ...
+    depth: int = ...
+    chunks: int = ...
+    parts: int = ...
+class Walk(NamedTuple):
+    geometry: Geometry
+    width: Width
+class Stage(NamedTuple):
+    first: int
+    count: int
+    columns: Floats
+    column_row: int
+    products: Floats
+    product_row: int
+class Grid(NamedTuple):
+    array: Floats
+    at: int
+    row: int
+    step: int
+class Image(NamedTuple):
+    array: Floats
+    at: int
+    H: int
+    W: int
+    C: int
+def winograd_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Workspace, workers: int) -> None: ...
+def winograd_inputs(x: Floats, geometry: Geometry, stage: Stage, workspace: Workspace, workers: int) -> None: ...
+def winograd_products(panels: Floats, walk: Walk, stage: Stage, workspace: Workspace, workers: int) -> None: ...
+def winograd_outputs(epilogue: Epilogue, y: Floats, geometry: Geometry, stage: Stage, workspace: Workspace, workers: int) -> None: ...
+def winograd_filter(weight: Floats, layouts: Geometry, panels: Floats, workspace: Workspace, workers: int) -> None: ...
+def winograd_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: Walk, workspace: Workspace, workers: int) -> None: ...
+def winograd_filter_gradient(partial: Floats, dw: Floats, geometry: Geometry, workspace: Workspace, workers: int) -> None: ...

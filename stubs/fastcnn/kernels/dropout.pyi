@@ -1,0 +1,9 @@
+# Written by `python -m tests.stubs`.
+from typing import Any
+from .arguments import Booleans, Floats
+from .jit.compile import inline_kernel, parallel_kernel
+from .vector.scalar import ZERO, positions, unsigned
+philox: Any
+def dropout_mask(mask: Booleans, key0: int, key1: int, threshold: int, workers: int) -> None: ...
+def dropout(x: Floats, mask: Booleans, scale: float, y: Floats, workers: int) -> None: ...
+def dropout2d(x: Floats, pixels: int, C: int, mask: Booleans, scale: float, y: Floats, workers: int) -> None: ...

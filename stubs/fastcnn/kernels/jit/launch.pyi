@@ -1,0 +1,14 @@
+# Written by `python -m tests.stubs`.
+from typing import Any
+ir: Any
+config: Any
+int64: Any
+prange: Any
+types: Any
+intrinsic: Any
+FRAME_BYTES: int
+next_task: Any
+parallel_for: Any
+launch: Any
+take_part: Any
+take_part_together: Any

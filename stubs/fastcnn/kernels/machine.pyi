@@ -1,0 +1,11 @@
+# Written by `python -m tests.stubs`.
+from typing import Any
+int64: Any
+from .arguments import Floats, Width
+from .jit.compile import parallel_kernel
+from .vector.scalar import positions
+from .vector.simd import lanes_of
+from .vector.tile import rows_of, tile_multiply_add, tile_store, tile_strided, tile_zeros
+STEPS: int
+def multiply_add(x: Floats, w: Floats, y: Floats, rounds: int, width: Width, workers: int) -> None: ...
+def negate(x: Floats, y: Floats, workers: int) -> None: ...

@@ -1,0 +1,58 @@
+# Written by `python -m tests.stubs`.
+from typing import Any
+import math
+from typing import NamedTuple
+import numpy as np
+from .arguments import Floats
+from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
+from .lanes import fold, repeat
+from .vector.scalar import ZERO, runs, unsigned
+from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
+ROW_ELEMENTS: Any
+class Norm(NamedTuple):
+    gamma: Floats
+    beta: Floats
+    eps: float
+class Running(NamedTuple):
+    mean: Floats
+    var: Floats
+    momentum: float
+class Groups(NamedTuple):
+    mean: Floats
+    inverse_std: Floats
+    count: int
+class Forward(NamedTuple):
+    x: Floats
+    gamma: Floats
+    mean: Floats
+    inverse_std: Floats
+    groups: int
+class Sums(NamedTuple):
+    centre: Floats
+    values: Floats
+    chunks: int
+    rows: int
+class Affine(NamedTuple):
+    centre: Floats
+    scale: Floats
+    offset: Floats
+class Slopes(NamedTuple):
+    centre: Floats
+    scale: Floats
+    slope: Floats
+    offset: Floats
+class Passed(NamedTuple):
+    dy: Floats
+    y: Floats
+    relu: bool
+def moments(x: Floats, sums: Sums, workers: int) -> None: ...
+def products(x: Floats, passed: Passed, sums: Sums, workers: int) -> None: ...
+def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Floats, workers: int) -> None: ...
+def inference(norm: Norm, mean: Floats, var: Floats, inverse_std: Floats, affine: Floats, workers: int) -> None: ...
+def normalise(x: Floats, affine: Floats, residual: Floats, relu: bool, y: Floats, workers: int) -> None: ...
+def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats, dbeta: Floats, slopes: Floats, workers: int) -> None: ...
+def gradient(x: Floats, passed: Passed, centre: Floats, slopes: Floats, dx: Floats, workers: int) -> None: ...
+def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: Floats, y: Floats, workers: int) -> None: ...
+def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: Floats, dx: Floats, products: Floats, workers: int) -> None: ...
+def row_norm(x: Floats, norm: Norm, groups: Groups, y: Floats, workers: int) -> None: ...
+def row_norm_backward(dy: Floats, forward: Forward, workspace: Floats, dx: Floats, sums: Floats, chunks: int, workers: int) -> None: ...

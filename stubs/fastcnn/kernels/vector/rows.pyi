@@ -1,0 +1,16 @@
+# Written by `python -m tests.stubs`.
+from typing import Any
+import numpy as np
+ir: Any
+types: Any
+from .operation import inside, operation
+from .simd import INDEX, Tile, array_data, broadcast, lanes_below, lanes_of, lanes_store, masked_load, masked_store, not_below, together, vector_at
+rows_together: Any
+rows_at: Any
+rows_fill: Any
+rows_load: Any
+rows_store: Any
+rows_sum: Any
+rows_largest: Any
+rows_spread: Any
+column_load: Any
