@@ -52,7 +52,7 @@ class Recording:
         """Take no more launches."""
         addresses = [frame.ctypes.data for frame in self._frames]
         self._stored = tuple(np.array(numbers, np.int64) for numbers in (self._entries, addresses, self._shares))
-        self._counters = self._counters[:len(self._entries)].copy()  # without the rest
+        self._counters = self._counters[:len(self._entries)]  # no copy: frames hold their addresses
 
     @property
     def is_complete(self) -> bool:
