@@ -247,8 +247,9 @@ ENTERED = [f"{'.'.join(module_of(path))}.{node.name}" for path, node in KERNEL_F
 
 
 def without_width(signature):
-    """A signature without the tuple that chooses one of four tiles."""
-    return tuple(argument for argument in signature if not isinstance(argument, types.UniTuple))
+    """A signature, or the fields of a record, without the tuple that chooses one of four tiles."""
+    return tuple(without_width(argument.types) if isinstance(argument, types.BaseNamedTuple) else argument
+                 for argument in signature if type(argument) is not types.UniTuple)
 
 
 def test_one_signature_for_each_type():

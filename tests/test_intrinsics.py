@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numba import float32, float64
 
+from fastcnn.kernels.arguments import Epilogue
 from fastcnn.kernels.vector import planes, rows, scalar, simd, strips, tile
 from fastcnn.kernels.vector.operation import _Operation
 
@@ -85,18 +86,21 @@ def test_tile_products(dtype, width):
         require_same(tile_products, x, w, table, unwritten(dtype, 3000), count, width)
 
 
-def tile_scattered(x, y, table, addend, numbers, adds, width):
-    distance, count, channels, floor = numbers
-    I.tile_scatter(I.tile_load(x, 0, width), y, table, 1, distance, count, channels, x.dtype.type(floor), addend, adds)
+def tile_scattered(x, y, table, residual, numbers, relu, width):
+    distance, count, channels = numbers
+    I.tile_scatter(I.tile_load(x, 0, width), tile.Target(y, table, distance, channels), 1, count,
+                   Epilogue(x, residual, relu))
 
 
 @pytest.mark.parametrize(("dtype", "width"), WIDTHS)
 def test_tile_scatter(dtype, width):
-    x, addend = whole_numbers(dtype, 900), whole_numbers(dtype, 2000, 1)
+    x, residual = whole_numbers(dtype, 900), whole_numbers(dtype, 2000, 1)
+    x[::7] = np.nan
     table = np.random.default_rng(2).permutation(15)[:simd.MOST_ROWS + 1] * 100
-    for numbers in ((3, 2, 5, 0.0), (0, 100, 1000, math.nan), (1, 3, len(width) * I.lanes_of(x) - 1, -2.0)):
-        for adds in (False, True):
-            require_same(tile_scattered, x, unwritten(dtype), table, addend, numbers, adds, width)
+    for numbers in ((3, 2, 5), (0, 100, 1000), (1, 3, len(width) * I.lanes_of(x) - 1)):
+        for more in (residual, residual[:0]):
+            for relu in (False, True):
+                require_same(tile_scattered, x, unwritten(dtype), table, more, numbers, relu, width)
 
 
 # Vectors -------------------------------------------------------------------------------------------------------------------

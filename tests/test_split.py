@@ -28,9 +28,14 @@ def entered():
             and any(getattr(decorator, "id", "") in ENTRIES for decorator in node.decorator_list)}
 
 
+def leaves(value):
+    """What lies in records, and in records of records."""
+    return [leaf for part in value for leaf in leaves(part)] if isinstance(value, tuple) else [value]
+
+
 def leaves_work(kernel, arguments):
     """Whether worker 0 of several, alone and with no task left at the counter, writes less than all of them do."""
-    arrays = [value for value in arguments if isinstance(value, np.ndarray) and value.flags.writeable]
+    arrays = [value for value in leaves(arguments) if isinstance(value, np.ndarray) and value.flags.writeable]
     before = [array.copy() for array in arrays]
     for array in arrays:
         if np.shares_memory(array, buffers._thread.counter):
