@@ -17,6 +17,7 @@ from fastcnn.training import batches as batches_of
 from fastcnn.training.batches import Batches, normalisation_of
 from fastcnn.training.diagnosis import all_finite
 from fastcnn.training.history import cells
+from tests.training import setting
 from tests.training.setting import DIGITS, FEW, IMAGES, LABELS, network, train
 
 
@@ -324,7 +325,7 @@ def test_a_parameter_of_two_layers_is_warned_of_because_one_gradient_overwrites_
     model = nn.Sequential(first, nn.Tanh(), last)
     with pytest.warns(UserWarning, match=r"fit: 0\.weight and 2\.weight are one Parameter, .* for each layer") as told:
         train(model, (POINTS, POINTS), loss=nn.MSELoss())
-    assert [one.filename for one in told] == [__file__]  # where fit was called
+    assert [one.filename for one in told] == [setting.__file__]  # where fit was called
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(nn.Sequential(first, nn.Tanh(), nn.Linear(64, 64)), (POINTS, POINTS), loss=nn.MSELoss())
