@@ -85,6 +85,7 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
 
 
 def _convolve(x: Floats, weight: Floats, epilogue: Epilogue, plan: Plan[Walk], y: Floats) -> None:
+    # Fewer multiply-adds are worth a thread here than where a tile makes them: each takes several times as long.
     kernels.convolve(x.ravel(), weight.ravel(), epilogue, y.ravel(), plan.walk, threads.workers(plan.work))
 
 
