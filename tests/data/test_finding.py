@@ -40,7 +40,8 @@ def test_load_idx_not_gzipped_and_from_environment(tmp_path: Path, monkeypatch: 
 
 
 def test_user_cache_folder_is_the_last_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FASTCNN_DATA", raising=False)
+    for name in ("FASTCNN_DATA", "FASTCNN_CACHE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path))
     put(tmp_path / "data" / "mnist", IDX_CONTENT)
     assert len(data.load("mnist", download=False).train) == 20
