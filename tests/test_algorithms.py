@@ -117,7 +117,7 @@ def test_winograd_says_why_it_does_not_fit(x, weight, options, reason):
 def test_winograd_says_why_its_transforms_do_not_pay(N, H, W, C, K, reason):
     cost = winograd.cost(shapes.conv2d("conv2d", (N, H, W, C), (3, 3, C, K), 1, 1, 1, 1))
     assert math.isfinite(cost.time) == (reason is None) and (reason or "quarter") in cost.why
-    assert (functional.conv.algorithm_of((N, H, W, C), (3, 3, C, K), padding=1) == "winograd") == (reason is None)
+    assert (functional.conv.choose((N, H, W, C), (3, 3, C, K), padding=1).name == "winograd") == (reason is None)
 
 
 def test_bands_and_parts_change_no_bit(monkeypatch):
