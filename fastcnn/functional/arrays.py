@@ -21,6 +21,7 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
 _CHUNK = 32768  # elements at least that are summed apart, in at most _CHUNKS chunks
 _CHUNKS = 64
+NO_INTEGERS = np.empty(0, INT64)
 # The bias of an operation without bias.
 NOTHING = {dtype: np.empty(0, dtype) for dtype in (FLOAT32, FLOAT64)}
 

@@ -83,8 +83,8 @@ class Plan(Generic[Walk]):
 
     def workspace(self, workers: int, dtype: np.dtype) -> Workspace:
         """Working memory of one launch."""
-        return Workspace(buffers.workspace("conv", workers * self.floats, dtype),
-                         buffers.workspace("conv", workers * self.integers, arrays.INT64), buffers.counter())
+        integers = buffers.workspace("conv", workers * self.integers, arrays.INT64) if self.integers else arrays.NO_INTEGERS
+        return Workspace(buffers.workspace("conv", workers * self.floats, dtype), integers, buffers.counter())
 
 
 def multiply_adds(w: Window) -> int:
