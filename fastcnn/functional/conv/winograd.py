@@ -120,7 +120,7 @@ def _convolution(w: Window, layout: Layout, itemsize: int) -> _Convolution:
 def _passes(w: Window, lanes: int, itemsize: int) -> int:
     """Passes in stages: so many that what lies between the stages of one stays small."""
     block_bytes = ELEMENTS * (w.C + round_up(w.K, lanes)) * itemsize
-    return -(-_blocks(w) * block_bytes // _STAGE_BYTES)
+    return min(_blocks(w), -(-_blocks(w) * block_bytes // _STAGE_BYTES))
 
 
 @functools.lru_cache(maxsize=1024)
