@@ -7,7 +7,6 @@ converted here.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -168,11 +167,6 @@ def as_output(function: str, out: Any, shape: tuple[int, ...], dtype: np.dtype) 
     if out.shape != shape:
         raise ShapeError(f"{function}: out has shape {out.shape}, expected {shape}")
     return out
-
-
-def floor(relu: bool) -> float:
-    """Lower limit of results: 0 with `relu`, and NaN, which limits nothing, without."""
-    return 0.0 if relu else math.nan
 
 
 NO_EPILOGUE = {dtype: Epilogue(NOTHING[dtype], NOTHING[dtype], False) for dtype in (FLOAT32, FLOAT64)}

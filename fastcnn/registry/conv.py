@@ -175,8 +175,6 @@ BLOCKS = (
     bench("3x3, 64 to 64 channels", x=(64, 32, 32, 64), weight=(3, 3, 64, 64), padding=1),
 )
 
-HEAVY = case("weights larger than the caches", x=(2, 3, 5, 180), weight=(3, 3, 180, 180), padding=1)
-
 LARGE = case("threads meet", x=(4, 16, 16, 16), weight=(3, 3, 16, WIDTH + 8), padding=1)
 
 CONVOLUTIONS = (

@@ -11,7 +11,6 @@ from llvmlite import ir
 from numba import config, int64, prange, types
 from numba.extending import intrinsic
 
-_BYTES = ir.IntType(8).as_pointer()
 _INT64 = ir.IntType(64)
 FRAME_BYTES = 4096  # room for a kernel's address and its arguments
 _ENTRY = ir.FunctionType(ir.VoidType(), [_INT64, _INT64, _INT64])
