@@ -112,9 +112,9 @@ def lanes_in_turn(x, y, count):
     I.lanes_copy_padded(y, 201, x, 4, count)
     vector = I.lanes_add(I.lanes_load(x, 5, count), x, 40, count - 1)
     I.lanes_store(vector, y, 301, count)
-    I.lanes_store(I.lanes_not_below(vector, x.dtype.type(1)), y, 401, 99)
+    I.lanes_store(I.where(vector < 1.0, 1.0, vector), y, 401, 99)
     I.lanes_store(I.lanes_fill(x, 3, count), y, 501, 99)
-    I.lanes_store(I.lanes_multiply_add(I.lanes_load(x, 1, 99), x, 30, x, 60, count), y, 601, 99)
+    I.lanes_store(I.lanes_load(x, 1, 99) + I.lanes_load(x, 30, count) * I.lanes_load(x, 60, count), y, 601, 99)
     y[701] = I.lanes_sum(I.lanes_add(I.lanes_zero(x), x, 9, count))
     y[702] = I.lanes_of(x)
 
@@ -189,10 +189,10 @@ THREE = (0, 0, 0)
 def pixel_products(x, w, numbers, y):
     sums = I.pixels_start(I.lanes_load(x, 3, 99))
     sums = I.pixels_multiply_add(sums, x, I.pixels_at(5, 17), 3, w, 2, (numbers[1],))
-    I.pixels_store(sums, y, I.pixels_at(1, 101))
+    I.rows_store(sums, y, I.pixels_at(1, 101)[:simd.PIXELS], 0, None)
     sums = I.pixels_multiply_add(sums, x, I.pixels_at(4, 13), 9, w, 1, I.entries(numbers, 2, THREE))
-    sums = I.pixels_relu(sums + I.pixels_load(x, I.pixels_at(2, 11)))
-    I.pixels_store(sums, y, I.pixels_at(1001, 103))
+    sums = sums + I.rows_load(x, I.pixels_at(2, 11)[:simd.PIXELS], 3, None, 0)
+    I.rows_store(sums, y, I.pixels_at(1001, 103)[:simd.PIXELS], 2, None)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -203,17 +203,18 @@ def test_pixel_products(dtype):
 
 def tap_products(x, dy, numbers, y, first, last, count):
     taps = I.taps_at(numbers, first, last)
-    sums = I.taps_load(x, 2, taps, count)
+    sums = I.rows_load(x, taps, 2, count, 0)
     sums = I.taps_multiply_add(sums, x, (3,), taps, I.lanes_load(dy, 7, count), count)
-    I.taps_store(sums, y, 5, taps, count)
+    I.rows_store(sums, y, taps, 5, count)
 
 
 def tap_products_of_whole_vectors(x, dy, numbers, y, first, last):
     taps = I.taps_at(numbers, first, last)
-    sums = I.taps_load(x, 2, taps, None)
+    sums = I.rows_load(x, taps, 2, None, 0)
     sums = I.taps_multiply_add(sums, x, (3,), taps, I.lanes_load(dy, 7, 99), None)
-    sums = I.taps_multiply_add(sums, x, I.pixels_at(1, 4), taps, I.pixels_load(dy, I.pixels_at(3, 11)), None)
-    I.taps_store(sums, y, 5, taps, None)
+    gradients = I.rows_load(dy, I.pixels_at(3, 11)[:simd.PIXELS], 0, None, 0)
+    sums = I.taps_multiply_add(sums, x, I.pixels_at(1, 4), taps, gradients, None)
+    I.rows_store(sums, y, taps, 5, None)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

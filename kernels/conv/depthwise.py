@@ -13,22 +13,10 @@ from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers
 from ..jit.compile import kernel, parallel_kernel
+from ..vector.rows import rows_load, rows_store
 from ..vector.scalar import unsigned
-from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_not_below, lanes_of, lanes_store, lanes_zero
-from ..vector.strips import (
-    entries,
-    lanes_multiply_add,
-    pixels_at,
-    pixels_load,
-    pixels_multiply_add,
-    pixels_relu,
-    pixels_start,
-    pixels_store,
-    taps_at,
-    taps_load,
-    taps_multiply_add,
-    taps_store,
-)
+from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_of, lanes_store, lanes_zero, where
+from ..vector.strips import entries, pixels_at, pixels_multiply_add, pixels_start, taps_at, taps_multiply_add
 from ..vector.tile import tile_prefetch
 
 BAND = 16  # rows through which a run is followed, so that the rows it reads stay in the nearest cache
@@ -141,12 +129,12 @@ def _pixels(o, run, taps, at, ahead, begin, end):
                 for t in range(taps.first, taps.last):
                     numbers = (taps.numbers[t],)
                     tile = pixels_multiply_add(tile, o.x, sources, taps.offsets[t], o.weight, at.weight + c, numbers)
-            targets = pixels_at(at.target + pixel * run.target_step + c, run.target_step)
+            targets = pixels_at(at.target + pixel * run.target_step + c, run.target_step)[:PIXELS]
             if len(residual) > 0:
-                tile = tile + pixels_load(residual, targets)
+                tile = tile + rows_load(residual, targets, 0, None, 0)
             if o.epilogue.relu:
-                tile = pixels_relu(tile)
-            pixels_store(tile, o.y, targets)
+                tile = where(tile < 0.0, 0.0, tile)
+            rows_store(tile, o.y, targets, 0, None)
 
 
 @kernel
@@ -155,12 +143,12 @@ def _vector(o, taps, at, c, count):
     bias, residual = o.epilogue.bias, o.epilogue.residual
     total = lanes_load(bias, c, count) if len(bias) > 0 else lanes_zero(o.x)
     for t in range(taps.first, taps.last):
-        source, weight = at.source + taps.offsets[t] + c, at.weight + taps.numbers[t] + c
-        total = lanes_multiply_add(total, o.x, source, o.weight, weight, count)
+        x, weight = at.source + taps.offsets[t] + c, at.weight + taps.numbers[t] + c
+        total = total + lanes_load(o.x, x, count) * lanes_load(o.weight, weight, count)
     if len(residual) > 0:
         total = lanes_add(total, residual, at.target + c, count)
     if o.epilogue.relu:
-        total = lanes_not_below(total, 0.0)
+        total = where(total < 0.0, 0.0, total)
     lanes_store(total, o.y, at.target + c, count)
 
 
@@ -225,7 +213,7 @@ def _add_run(g, walk, run, band, base, count):
     for t in range(first, last, TAPS):
         numbers, offsets = taps_at(walk.numbers, t, last), taps_at(walk.offsets, t, last)
         for c in range(begin, end, lanes):
-            tile = taps_load(g.partial, base + c, numbers, count)
+            tile = rows_load(g.partial, numbers, base + c, count, 0)
             for i in range(band.first, band.last):
                 source = band.image * w.image + rows[i].source + run.source + c
                 target = (band.image * len(rows) + i) * w.row + run.target + c
@@ -233,14 +221,15 @@ def _add_run(g, walk, run, band, base, count):
                 if count is None:
                     for j in range(0, together, PIXELS):
                         sources = pixels_at(source + j * run.step, run.step)
-                        targets = pixels_at(target + j * run.target_step, run.target_step)
+                        targets = pixels_at(target + j * run.target_step, run.target_step)[:PIXELS]
                         tile_prefetch(g.x, sources[:PIXELS], ahead)
-                        tile_prefetch(g.dy, targets[:PIXELS], w.row)
-                        tile = taps_multiply_add(tile, g.x, sources, offsets, pixels_load(g.dy, targets), count)
+                        tile_prefetch(g.dy, targets, w.row)
+                        gradients = rows_load(g.dy, targets, 0, None, 0)
+                        tile = taps_multiply_add(tile, g.x, sources, offsets, gradients, count)
                 for j in range(together, run.pixels):
                     gradient = lanes_load(g.dy, target + j * run.target_step, wanted)
                     tile = taps_multiply_add(tile, g.x, (source + j * run.step,), offsets, gradient, count)
-            taps_store(tile, g.partial, base + c, numbers, count)
+            rows_store(tile, g.partial, numbers, base + c, count)
 
 
 @kernel

@@ -21,9 +21,9 @@ from ..arguments import Epilogue, Floats, Workspace
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
 from ..vector.scalar import unsigned
-from ..vector.simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
+from ..vector.simd import MOST_ROWS, lanes_add, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import Target, row_copy
-from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, pack_row, zero_run
+from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, zero_run
 
 
 class Bands(NamedTuple):
@@ -270,14 +270,15 @@ def conv2d_backward_input_few(dy: Floats, panels: Floats, epilogue: Epilogue, dx
 def _pack_gradients(dy, source, step, pixels, channels, panels, panel, width):
     """panels[panel + k // lanes * pixels * lanes + pixel * lanes + k % lanes] = dy[source + pixel * step + k]."""
     lanes = len(width) * lanes_of(dy)
+    whole = channels // lanes * lanes
     for pixel in range(pixels):
         target = panel + pixel * lanes
-        for k in range(0, channels - lanes + 1, lanes):
+        for k in range(0, whole, lanes):
             row_copy(panels, target, dy, source + k, width)
             target += pixels * lanes
-        if channels % lanes:
-            k = channels // lanes * lanes
-            pack_row(dy, source + k, channels - k, panels, target, lanes)
+        if whole < channels:
+            for k in range(0, lanes, lanes_of(dy)):
+                lanes_copy_padded(panels, target + k, dy, source + whole + k, channels - whole - k)
         source += step
 
 

@@ -150,14 +150,17 @@ def zero_run(target, start, count):
 
 
 @kernel
-def pack_row(w, source, count, panels, start, width):
-    """panels[start : start + width] = w[source : source + count], then zeros."""
+def pack_rows(w, source, step, rows, count, panels, start, width):
+    """panels[start + row * width + k] = w[source + row * step + k] for k below `count`, then zeros up to `width`."""
     lanes = lanes_of(panels)
     whole = min(count, width) // lanes * lanes
-    for k in range(0, whole, lanes):
-        lanes_copy_all(panels, start + k, w, source + k, lanes)
-    for k in range(whole, width, lanes):
-        lanes_copy_padded(panels, start + k, w, source + k, count - k)
+    for _ in range(rows):
+        for k in range(0, whole, lanes):
+            lanes_copy_all(panels, start + k, w, source + k, lanes)
+        for k in range(whole, width, lanes):
+            lanes_copy_padded(panels, start + k, w, source + k, count - k)
+        source += step
+        start += width
 
 
 @kernel
@@ -166,14 +169,14 @@ def _pack_transposed(w, layout, source, panels, start, count):
 
     Sixteen d at a time, so that the lines of both arrays are used while they are near.
     """
-    width = layout.width
-    for first in range(0, layout.inputs, 16):
-        last = min(first + 16, layout.inputs)
+    inputs, width, of_depth, of_channel = layout.inputs, layout.width, layout.depth, layout.K
+    for first in range(0, inputs, 16):
+        last = min(first + 16, inputs)
         for k in range(width):
-            at, target = unsigned(source + first * layout.depth + k * layout.K), unsigned(start + first * width + k)
+            at, target = unsigned(source + first * of_depth + k * of_channel), unsigned(start + first * width + k)
             for _ in range(unsigned(last - first)):
                 panels[target] = w[at] if k < count else 0
-                at += unsigned(layout.depth)
+                at += unsigned(of_depth)
                 target += unsigned(width)
 
 
@@ -184,8 +187,7 @@ def _pack_panel(w, layout, source, panels, start, count):
         for s in range(layout.columns):
             tap = source + r * layout.R + s * layout.S
             if layout.K == 1:
-                for d in range(layout.inputs):
-                    pack_row(w, tap + d * layout.depth, count, panels, start + d * layout.width, layout.width)
+                pack_rows(w, tap, layout.depth, layout.inputs, count, panels, start, layout.width)
             else:
                 _pack_transposed(w, layout, tap, panels, start, count)
             start += layout.inputs * layout.width

@@ -18,7 +18,7 @@ from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
 from ..vector.scalar import unsigned
-from ..vector.simd import lanes_load, lanes_not_below, lanes_of, lanes_store
+from ..vector.simd import lanes_load, lanes_of, lanes_store, where
 from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
 from .products import copy_run
 
@@ -281,10 +281,10 @@ def _store_outputs(m, i, shift, residual, lowest, pixels, extent):
     if len(residual) > 0:
         o0, o1 = o0 + lanes_load(residual, at, count), o1 + lanes_load(residual, at + K, count1)
         o2, o3 = o2 + lanes_load(residual, at + 2 * K, count2), o3 + lanes_load(residual, at + 3 * K, count3)
-    lanes_store(lanes_not_below(o0, lowest), pixels.array, at, count)
-    lanes_store(lanes_not_below(o1, lowest), pixels.array, at + K, count1)
-    lanes_store(lanes_not_below(o2, lowest), pixels.array, at + 2 * K, count2)
-    lanes_store(lanes_not_below(o3, lowest), pixels.array, at + 3 * K, count3)
+    lanes_store(where(o0 < lowest, lowest, o0), pixels.array, at, count)
+    lanes_store(where(o1 < lowest, lowest, o1), pixels.array, at + K, count1)
+    lanes_store(where(o2 < lowest, lowest, o2), pixels.array, at + 2 * K, count2)
+    lanes_store(where(o3 < lowest, lowest, o3), pixels.array, at + 3 * K, count3)
 
 
 @kernel

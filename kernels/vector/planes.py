@@ -8,7 +8,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from ..jit.internals import cgutils
 from .operation import inside, limited, operation
 from .simd import (
     INDEX,
@@ -17,6 +16,7 @@ from .simd import (
     Tile,
     array_data,
     broadcast,
+    fused,
     lane_offset,
     lanes_below,
     lanes_load,
@@ -25,8 +25,9 @@ from .simd import (
     masked_load,
     masked_store,
     not_below,
-    suffix,
+    tile_of,
     vector_at,
+    vectors_of,
 )
 
 
@@ -85,12 +86,8 @@ def planes_tile(typing, bias, offset, count, vectors):
         eight = ir.VectorType(tile.scalar, PLANES)
         pointer = vector_at(builder, array_data(context, builder, signature.args[0], args[0]), args[1], eight)
         shifts = masked_load(builder, pointer, lanes_below(builder, args[2], PLANES), eight)
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-        for k in range(tile.rows):
-            row = broadcast(builder, builder.extract_element(shifts, INDEX(k)), tile.vector)
-            for v in range(tile.vectors):
-                value = builder.insert_value(value, row, k * tile.vectors + v)
-        return value
+        rows = [broadcast(builder, builder.extract_element(shifts, INDEX(k)), tile.vector) for k in range(tile.rows)]
+        return tile_of(builder, [row for row in rows for _ in range(tile.vectors)])
 
     return tile(bias, types.intp, types.intp, vectors), generate
 
@@ -165,11 +162,8 @@ def filter_sums(typing, array, offset, lines, run):
 
     def generate(context, builder, signature, args):
         pointer = array_data(context, builder, signature.args[0], args[0])
-        value = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-        for i in range(tile.rows * tile.vectors):
-            loaded = load_vector(builder, pointer, lane_offset(builder, args[1], i * tile.lanes), tile.vector)
-            value = builder.insert_value(value, loaded, i)
-        return value
+        return tile_of(builder, [load_vector(builder, pointer, lane_offset(builder, args[1], i * tile.lanes), tile.vector)
+                                 for i in range(tile.rows * tile.vectors)])
 
     return tile(array, types.intp, lines, run), generate
 
@@ -194,7 +188,7 @@ def by_turns(typing, array, first, first_count, second, second_count):
                  for offset, count in (numbers[:2], numbers[2:])]
         order = [lane // 2 + lane % 2 * half for lane in range(tile.lanes)]
         zipped = builder.shuffle_vector(*parts, ir.Constant(ir.VectorType(INDEX, tile.lanes), order))
-        return builder.insert_value(ir.Constant(ir.ArrayType(tile.vector, 1), ir.Undefined), zipped, 0)
+        return tile_of(builder, [zipped])
 
     return tile(array, *[types.intp] * 4), generate
 
@@ -219,19 +213,16 @@ def filter_multiply_add(typing, tile, x, start, taps, gradient, fold):
     def generate(context, builder, signature, args):
         value, x_array, start, taps, gradient, _ = args
         x_data = array_data(context, builder, signature.args[1], x_array)
-        fused = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
         inputs = ir.VectorType(tile.scalar, pixels)
         turns = ir.Constant(ir.VectorType(INDEX, tile.lanes), [lane % pixels for lane in range(tile.lanes)])
-        vector = builder.extract_value(gradient, 0)
+        vector, sums = builder.extract_value(gradient, 0), vectors_of(builder, value)
         for line in range(tile.rows):
             data = builder.gep(builder.gep(x_data, [builder.extract_value(taps, line)]), [start])
             for v in range(tile.vectors):
                 k = line * tile.vectors + v
                 loaded = load_vector(builder, data, INT64(v * pixels), inputs)
                 column = builder.shuffle_vector(loaded, ir.Constant(inputs, ir.Undefined), turns)
-                total = builder.call(fused, [vector, column, builder.extract_value(value, k)])
-                value = builder.insert_value(value, total, k)
-        return value
+                sums[k] = fused(builder, vector, column, sums[k])
+        return tile_of(builder, sums)
 
     return tile(tile, x, types.intp, taps, gradient, fold), generate

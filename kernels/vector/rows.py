@@ -1,4 +1,4 @@
-"""A few rows of a matrix at once, a vector of each: what softmax and cross entropy keep in registers.
+"""A vector each of a few rows or pixels: what softmax, cross entropy and depthwise convolution keep in registers.
 
 Rows hide each other's latency, and the end of a row that fills no vector costs a mask, not a loop. What is one number for
 each row, such as its sum, lies in the lanes of one vector, a column.
@@ -21,11 +21,14 @@ from .simd import (
     lanes_below,
     lanes_of,
     lanes_store,
+    load_vector,
     masked_load,
     masked_store,
     not_below,
+    tile_of,
     together,
     vector_at,
+    vectors_of,
 )
 
 
@@ -35,13 +38,6 @@ def _rows_of(array: Any) -> Tile:
 
 def _column_of(tile: Tile) -> Tile:
     return Tile(1, 1, tile.element, tile.rows)
-
-
-def _tile(builder: Any, tile: Tile, vectors: Any) -> Any:
-    value = ir.Constant(ir.ArrayType(tile.vector, tile.rows), ir.Undefined)
-    for p, vector in enumerate(vectors):
-        value = builder.insert_value(value, vector, p)
-    return value
 
 
 @operation
@@ -95,16 +91,20 @@ def rows_fill(typing, array, value):
 
     def generate(context, builder, signature, args):
         number = context.cast(builder, args[1], signature.args[1], tile.element)
-        return _tile(builder, tile, [broadcast(builder, number, tile.vector)] * tile.rows)
+        return tile_of(builder, [broadcast(builder, number, tile.vector)] * tile.rows)
 
     return tile(array, value), generate
 
 
 @operation
 def rows_load(array, positions, i, count, rest):
-    """Tile of the vector of each row from its element i on: `count` elements, at most all lanes, then `rest`."""
-    tile = rows_fill(array, rest)
-    count = max(0, min(count, lanes_of(array)))
+    """Tile of one vector for each position: that of `array` from position + i on.
+
+    Of `count` elements, at most all lanes, then `rest`; where `count` is None all lanes are read, with no mask.
+    """
+    lanes = lanes_of(array)
+    count = lanes if count is None else max(0, min(count, lanes))
+    tile = np.full((len(positions), lanes), rest, array.dtype)
     for p, position in enumerate(positions):
         tile[p, :count] = inside(array, position + i, count)
     return tile
@@ -112,25 +112,27 @@ def rows_load(array, positions, i, count, rest):
 
 @rows_load.in_llvm
 def rows_load(typing, array, positions, i, count, rest):
-    tile = _rows_of(array)
+    tile = Tile(len(positions), 1, array.dtype)
 
     def generate(context, builder, signature, args):
         array, positions, i, count, rest = args
         data = array_data(context, builder, signature.args[0], array)
+        starts = [builder.add(builder.extract_value(positions, p), i) for p in range(tile.rows)]
+        if isinstance(signature.args[3], types.NoneType):
+            return tile_of(builder, [load_vector(builder, data, start, tile.vector) for start in starts])
         mask = lanes_below(builder, count, tile.lanes)
         filled = broadcast(builder, context.cast(builder, rest, signature.args[4], tile.element), tile.vector)
-        starts = [builder.add(builder.extract_value(positions, p), i) for p in range(tile.rows)]
-        return _tile(builder, tile, [masked_load(builder, vector_at(builder, data, start, tile.vector), mask, tile.vector,
-                                                 filled) for start in starts])
+        places = [vector_at(builder, data, start, tile.vector) for start in starts]
+        return tile_of(builder, [masked_load(builder, place, mask, tile.vector, filled) for place in places])
 
-    return tile(array, positions, types.intp, types.intp, rest), generate
+    return tile(array, positions, types.intp, count, rest), generate
 
 
 @operation
 def rows_store(tile, array, positions, i, count):
-    """Write `count` elements, at most all lanes, of each vector to its row from element i on."""
+    """Write the vector of each row to where `rows_load` finds it, as much of it as that reads."""
     for vector, position in zip(tile, positions, strict=True):
-        lanes_store(vector, array, position + i, count)
+        lanes_store(vector, array, position + i, len(vector) if count is None else count)
 
 
 @rows_store.in_llvm
@@ -138,13 +140,17 @@ def rows_store(typing, tile, array, positions, i, count):
     def generate(context, builder, signature, args):
         value, array, positions, i, count = args
         data = array_data(context, builder, signature.args[1], array)
-        mask = lanes_below(builder, count, tile.lanes)
-        for p in range(tile.rows):
+        whole = isinstance(signature.args[4], types.NoneType)
+        mask = None if whole else lanes_below(builder, count, tile.lanes)
+        for p, vector in enumerate(vectors_of(builder, value)):
             at = vector_at(builder, data, builder.add(builder.extract_value(positions, p), i), tile.vector)
-            masked_store(builder, builder.extract_value(value, p), at, mask)
+            if whole:
+                builder.store(vector, at, align=4)
+            else:
+                masked_store(builder, vector, at, mask)
         return context.get_dummy_value()
 
-    return types.void(tile, array, positions, types.intp, types.intp), generate
+    return types.void(tile, array, positions, types.intp, count), generate
 
 
 def _reduction(combine: Any) -> Any:
@@ -162,14 +168,14 @@ def _reduction(combine: Any) -> Any:
             return combine(builder, *(builder.shuffle_vector(a, b, ir.Constant(numbers, half)) for half in (evens, odds)))
 
         def generate(context, builder, signature, args):
-            vectors = [builder.extract_value(args[0], p) for p in range(tile.rows)]
+            vectors = vectors_of(builder, args[0])
             while len(vectors) > 1:
                 vectors = [halves(builder, a, b, tile.lanes) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
             lanes = tile.lanes
             while lanes > tile.rows:
                 lanes //= 2
                 vectors = [halves(builder, vectors[0], vectors[0], lanes)]
-            return _tile(builder, column, vectors)
+            return tile_of(builder, vectors)
 
         return column(tile), generate
 
@@ -211,7 +217,7 @@ def rows_spread(typing, array, column):
     def generate(context, builder, signature, args):
         vector = builder.extract_value(args[1], 0)
         lanes = [ir.Constant(ir.VectorType(INDEX, tile.lanes), [p] * tile.lanes) for p in range(tile.rows)]
-        return _tile(builder, tile, [builder.shuffle_vector(vector, vector, lane) for lane in lanes])
+        return tile_of(builder, [builder.shuffle_vector(vector, vector, lane) for lane in lanes])
 
     return tile(array, column), generate
 
@@ -238,6 +244,6 @@ def column_load(typing, array, positions, distances):
                 distance = builder.extract_element(builder.extract_value(distances, 0), INDEX(p))
             at = builder.add(builder.extract_value(positions, p), distance)
             vector = builder.insert_element(vector, builder.load(builder.gep(data, [at])), INDEX(p))
-        return _tile(builder, column, [vector])
+        return tile_of(builder, [vector])
 
     return column(array, positions, distances), generate

@@ -17,7 +17,7 @@ from numba import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
 from ..jit.internals import cgutils
-from .operation import inside, limited, operation
+from .operation import inside, operation
 
 _features = llvmlite.binding.get_host_cpu_features()
 INDEX = ir.IntType(32)
@@ -147,9 +147,23 @@ def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
     builder.call(declared, [value, pointer, INDEX(4), mask])
 
 
-def _one_vector(builder: Any, vector: Any) -> Any:
-    """A vector as the value of a tile."""
-    return builder.insert_value(ir.Constant(ir.ArrayType(vector.type, 1), ir.Undefined), vector, 0)
+def tile_of(builder: Any, vectors: list[Any]) -> Any:
+    """Value of a tile that consists of these vectors, row after row."""
+    value = ir.Constant(ir.ArrayType(vectors[0].type, len(vectors)), ir.Undefined)
+    for i, vector in enumerate(vectors):
+        value = builder.insert_value(value, vector, i)
+    return value
+
+
+def vectors_of(builder: Any, value: Any) -> list[Any]:
+    """The vectors of a tile, row after row."""
+    return [builder.extract_value(value, i) for i in range(value.type.count)]
+
+
+def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """The vector a * b + c, rounded once."""
+    function = ir.FunctionType(a.type, [a.type] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, f"llvm.fma.{suffix(a.type)}"), [a, b, c])
 
 
 def _first_lanes(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, count: Any, lanes: int) -> Any:
@@ -247,7 +261,7 @@ def lanes_load(typing, array, offset, count):
     tile = Tile(1, 1, array.dtype)
 
     def generate(context, builder, signature, args):
-        return _one_vector(builder, _first_lanes(context, builder, signature.args[0], *args, tile.lanes))
+        return tile_of(builder, [_first_lanes(context, builder, signature.args[0], *args, tile.lanes)])
 
     return tile(array, types.intp, types.intp), generate
 
@@ -269,7 +283,7 @@ def lanes_fill(typing, array, value, count):
         number = context.cast(builder, value, signature.args[1], tile.element)
         filled = builder.select(lanes_below(builder, count, tile.lanes), broadcast(builder, number, tile.vector),
                                 ir.Constant(tile.vector, None))
-        return _one_vector(builder, filled)
+        return tile_of(builder, [filled])
 
     return tile(array, value, types.intp), generate
 
@@ -291,7 +305,7 @@ def integers_fill(typing, tile, value):
 
     def generate(context, builder, signature, args):
         number = context.cast(builder, args[1], signature.args[1], integers.element)
-        return _one_vector(builder, broadcast(builder, number, integers.vector))
+        return tile_of(builder, [broadcast(builder, number, integers.vector)])
 
     return integers(tile, value), generate
 
@@ -311,7 +325,7 @@ def integers_load(typing, tile, array, offset, count):
 
     def generate(context, builder, signature, args):
         loaded = _first_lanes(context, builder, signature.args[1], *args[1:], tile.lanes)
-        return _one_vector(builder, _converted(builder, loaded, integers.vector))
+        return tile_of(builder, [_converted(builder, loaded, integers.vector)])
 
     return integers(tile, array, types.intp, types.intp), generate
 
@@ -359,25 +373,9 @@ def lanes_add(vector, array, offset, count):
 def lanes_add(typing, tile, array, offset, count):
     def generate(context, builder, signature, args):
         loaded = _first_lanes(context, builder, signature.args[1], *args[1:], tile.lanes)
-        return _one_vector(builder, builder.fadd(builder.extract_value(args[0], 0), loaded))
+        return tile_of(builder, [builder.fadd(builder.extract_value(args[0], 0), loaded)])
 
     return tile(tile, array, types.intp, types.intp), generate
-
-
-@operation
-def lanes_not_below(vector, floor):
-    """The vector, or the floor where it is below it; a floor that is NaN is none."""
-    return limited(vector, floor)
-
-
-@lanes_not_below.in_llvm
-def lanes_not_below(typing, tile, floor):
-    def generate(context, builder, signature, args):
-        value, floor = args
-        limited = not_below(builder, builder.extract_value(value, 0), broadcast(builder, floor, tile.vector))
-        return builder.insert_value(value, limited, 0)
-
-    return tile(tile, tile.element), generate
 
 
 @operation
@@ -433,13 +431,10 @@ def of_each(builder: Any, signature: Any, args: Any, of_one: Any) -> Any:
     tile = signature.return_type
     if not isinstance(tile, Tile):
         return of_one(*args)
-    result = ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
-    for i in range(tile.rows * tile.vectors):
-        vectors = [builder.extract_value(value, i) if isinstance(kind, Tile)
-                   else broadcast(builder, value, ir.VectorType(value.type, tile.lanes))
-                   for value, kind in zip(args, signature.args, strict=True)]
-        result = builder.insert_value(result, of_one(*vectors), i)
-    return result
+    parts = [vectors_of(builder, value) if isinstance(kind, Tile)
+             else [broadcast(builder, value, ir.VectorType(value.type, tile.lanes))] * (tile.rows * tile.vectors)
+             for value, kind in zip(args, signature.args, strict=True)]
+    return tile_of(builder, [of_one(*vectors) for vectors in zip(*parts, strict=True)])
 
 
 def _numbers_as(context: Any, builder: Any, signature: Any, args: Any, element: Any) -> list[Any]:

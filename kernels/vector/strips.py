@@ -5,40 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 
-from ..jit.internals import cgutils
-from .operation import inside, limited, operation
+from .operation import inside, operation
 from .simd import (
     PIXELS,
     TAPS,
     Tile,
     array_data,
+    fused,
     lane_offset,
     lanes_below,
     lanes_load,
     lanes_of,
-    lanes_store,
     load_vector,
     masked_load,
-    masked_store,
-    not_below,
-    suffix,
+    tile_of,
     vector_at,
+    vectors_of,
 )
-
-
-def _fused(builder: Any, vector: Any) -> Any:
-    return cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.{suffix(vector)}")
-
-
-def _tile(builder: Any, tile: Tile, vectors: list[Any]) -> Any:
-    value = ir.Constant(ir.ArrayType(tile.vector, tile.rows), ir.Undefined)
-    for row, vector in enumerate(vectors):
-        value = builder.insert_value(value, vector, row)
-    return value
 
 
 @operation
@@ -88,27 +73,9 @@ def pixels_start(typing, vector):
     tile = Tile(PIXELS, 1, vector.element)
 
     def generate(context, builder, signature, args):
-        return _tile(builder, tile, [builder.extract_value(args[0], 0)] * tile.rows)
+        return tile_of(builder, vectors_of(builder, args[0]) * tile.rows)
 
     return tile(vector), generate
-
-
-@operation
-def pixels_load(array, positions):
-    """Tile of one vector for each of PIXELS pixels: those of `array` at their positions."""
-    return np.stack([inside(array, position, lanes_of(array)) for position in positions[:PIXELS]])
-
-
-@pixels_load.in_llvm
-def pixels_load(typing, array, positions):
-    tile = Tile(PIXELS, 1, array.dtype)
-
-    def generate(context, builder, signature, args):
-        data = array_data(context, builder, signature.args[0], args[0])
-        return _tile(builder, tile, [load_vector(builder, data, builder.extract_value(args[1], p), tile.vector)
-                                     for p in range(tile.rows)])
-
-    return tile(array, positions), generate
 
 
 @operation
@@ -132,71 +99,14 @@ def pixels_multiply_add(typing, tile, x, positions, offset, w, w_start, places):
         w_data = builder.gep(array_data(context, builder, signature.args[4], w_array), [w_start])
         taps = signature.args[6].count
         weights = [load_vector(builder, w_data, builder.extract_value(places, s), tile.vector) for s in range(taps)]
-        fused = _fused(builder, tile.vector)
+        sums = vectors_of(builder, value)
         for k in range(tile.rows + taps - 1):
             row = load_vector(builder, builder.gep(x_data, [builder.extract_value(positions, k)]), offset, tile.vector)
             for s in range(max(0, k + 1 - tile.rows), min(taps, k + 1)):
-                total = builder.call(fused, [row, weights[s], builder.extract_value(value, k - s)])
-                value = builder.insert_value(value, total, k - s)
-        return value
+                sums[k - s] = fused(builder, row, weights[s], sums[k - s])
+        return tile_of(builder, sums)
 
     return tile(tile, x, positions, types.intp, w, types.intp, places), generate
-
-
-@operation
-def pixels_relu(tile):
-    """The tile with 0 in place of what is below it; NaN stays NaN."""
-    return limited(tile, 0)
-
-
-@pixels_relu.in_llvm
-def pixels_relu(typing, tile):
-    def generate(context, builder, signature, args):
-        zero = ir.Constant(tile.vector, None)
-        return _tile(builder, tile, [not_below(builder, builder.extract_value(args[0], p), zero) for p in range(tile.rows)])
-
-    return tile(tile), generate
-
-
-@operation
-def pixels_store(tile, y, positions):
-    """Write the vector of each pixel to its position in y."""
-    for vector, position in zip(tile, positions[:PIXELS], strict=True):
-        lanes_store(vector, y, position, len(vector))
-
-
-@pixels_store.in_llvm
-def pixels_store(typing, tile, y, positions):
-    def generate(context, builder, signature, args):
-        value, y_array, positions = args
-        data = array_data(context, builder, signature.args[1], y_array)
-        for p in range(tile.rows):
-            target = vector_at(builder, data, builder.extract_value(positions, p), tile.vector)
-            builder.store(builder.extract_value(value, p), target, align=4)
-        return context.get_dummy_value()
-
-    return types.void(tile, y, positions), generate
-
-
-@operation
-def lanes_multiply_add(vector, x, x_offset, w, w_offset, count):
-    """The vector plus the products of the first `count` lanes of two others."""
-    return vector + lanes_load(x, x_offset, count) * lanes_load(w, w_offset, count)
-
-
-@lanes_multiply_add.in_llvm
-def lanes_multiply_add(typing, tile, x, x_offset, w, w_offset, count):
-    def generate(context, builder, signature, args):
-        value, x_array, x_offset, w_array, w_offset, count = args
-        mask = lanes_below(builder, count, tile.lanes)
-        factors = []
-        for kind, array, offset in ((signature.args[1], x_array, x_offset), (signature.args[3], w_array, w_offset)):
-            pointer = vector_at(builder, array_data(context, builder, kind, array), offset, tile.vector)
-            factors.append(masked_load(builder, pointer, mask, tile.vector))
-        total = builder.call(_fused(builder, tile.vector), [*factors, builder.extract_value(value, 0)])
-        return builder.insert_value(value, total, 0)
-
-    return tile(tile, x, types.intp, w, types.intp, types.intp), generate
 
 
 def _load_lanes(builder: Any, data: Any, offset: Any, vector: Any, count_type: Any, count: Any) -> Any:
@@ -233,34 +143,11 @@ def taps_at(typing, table, first, last):
 
 
 @operation
-def taps_load(array, offset, places, count):
-    """Tile of one vector for each of TAPS taps: that of `array` at offset + its place.
-
-    Here and below only the first `count` lanes, or all where that is None.
-    """
-    count = lanes_of(array) if count is None else count
-    return np.stack([lanes_load(array, offset + place, count) for place in places])
-
-
-@taps_load.in_llvm
-def taps_load(typing, array, offset, places, count):
-    tile = Tile(TAPS, 1, array.dtype)
-
-    def generate(context, builder, signature, args):
-        array, offset, places, count = args
-        data = array_data(context, builder, signature.args[0], array)
-        starts = [builder.add(offset, builder.extract_value(places, t)) for t in range(tile.rows)]
-        return _tile(builder, tile, [_load_lanes(builder, data, start, tile.vector, signature.args[3], count)
-                                     for start in starts])
-
-    return tile(array, types.intp, places, count), generate
-
-
-@operation
 def taps_multiply_add(tile, x, positions, places, gradients, count):
     """Tile plus, for each tap and pixel, the product of the vector of x at position + place and that of the gradient.
 
-    Of several pixels, all lanes, and of every three places each lies as far behind the one before as of the positions.
+    Of the first `count` lanes, or all where that is None. With several pixels, each of every three places lies as far
+    behind the one before as each of the positions.
     """
     count = lanes_of(x) if count is None else count
     for position, gradient in zip(positions, np.atleast_2d(gradients), strict=False):
@@ -277,39 +164,14 @@ def taps_multiply_add(typing, tile, x, positions, places, gradients, count):
         value, x_array, positions, places, gradients, count = args
         x_data = array_data(context, builder, signature.args[1], x_array)
         lines = [builder.gep(x_data, [builder.extract_value(places, t)]) for t in range(0, TAPS, side)]
-        fused = _fused(builder, tile.vector)
+        sums, factors = vectors_of(builder, value), vectors_of(builder, gradients)
         for k in range(pixels + side - 1):
             position = builder.extract_value(positions, k)
             for line, data in enumerate(lines):
                 row = _load_lanes(builder, data, position, tile.vector, signature.args[5], count)
                 for s in range(max(0, k + 1 - pixels), min(side, k + 1)):
                     t = side * line + s
-                    gradient = builder.extract_value(gradients, k - s)
-                    total = builder.call(fused, [row, gradient, builder.extract_value(value, t)])
-                    value = builder.insert_value(value, total, t)
-        return value
+                    sums[t] = fused(builder, row, factors[k - s], sums[t])
+        return tile_of(builder, sums)
 
     return tile(tile, x, positions, places, gradients, count), generate
-
-
-@operation
-def taps_store(tile, array, offset, places, count):
-    """Write the vector of each tap back to where `taps_load` found it; a tap that is there twice is written twice."""
-    for vector, place in zip(tile, places, strict=True):
-        lanes_store(vector, array, offset + place, len(vector) if count is None else count)
-
-
-@taps_store.in_llvm
-def taps_store(typing, tile, array, offset, places, count):
-    def generate(context, builder, signature, args):
-        value, array, offset, places, count = args
-        data = array_data(context, builder, signature.args[1], array)
-        for t in range(tile.rows):
-            pointer = vector_at(builder, data, builder.add(offset, builder.extract_value(places, t)), tile.vector)
-            if isinstance(signature.args[4], types.NoneType):
-                builder.store(builder.extract_value(value, t), pointer, align=4)
-            else:
-                masked_store(builder, builder.extract_value(value, t), pointer, lanes_below(builder, count, tile.lanes))
-        return context.get_dummy_value()
-
-    return types.void(tile, array, types.intp, places, count), generate

@@ -31,6 +31,7 @@ from .simd import (
     array_data,
     broadcast,
     fields,
+    fused,
     lane_offset,
     lanes_below,
     lanes_of,
@@ -38,17 +39,14 @@ from .simd import (
     masked_load,
     masked_store,
     not_below,
-    suffix,
+    tile_of,
     vector_at,
+    vectors_of,
 )
 
 
 def _tile(width: Any, array: Any) -> Tile:
     return Tile(ROWS[len(width)], len(width), array.dtype)
-
-
-def _empty(tile: Tile) -> Any:
-    return ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), ir.Undefined)
 
 
 @operation
@@ -130,10 +128,7 @@ def tile_rows(typing, w, w_offset, count, width):
         row = [masked_load(builder, vector_at(builder, pointer, lane_offset(builder, args[1], v * tile.lanes), tile.vector),
                            lanes_below(builder, builder.sub(args[2], INT64(v * tile.lanes)), tile.lanes), tile.vector)
                for v in range(tile.vectors)]
-        value = _empty(tile)
-        for i in range(tile.rows * tile.vectors):
-            value = builder.insert_value(value, row[i % tile.vectors], i)
-        return value
+        return tile_of(builder, row * tile.rows)
 
     return tile(w, types.intp, types.intp, width), generate
 
@@ -151,11 +146,8 @@ def tile_load(typing, y, y_offset, width):
 
     def generate(context, builder, signature, args):
         pointer = array_data(context, builder, signature.args[0], args[0])
-        value = _empty(tile)
-        for i in range(tile.rows * tile.vectors):
-            loaded = load_vector(builder, pointer, lane_offset(builder, args[1], i * tile.lanes), tile.vector)
-            value = builder.insert_value(value, loaded, i)
-        return value
+        return tile_of(builder, [load_vector(builder, pointer, lane_offset(builder, args[1], i * tile.lanes), tile.vector)
+                                 for i in range(tile.rows * tile.vectors)])
 
     return tile(y, types.intp, width), generate
 
@@ -228,8 +220,7 @@ def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
         w_data = array_data(context, builder, signature.args[4], w_array)
         weights = [load_vector(builder, w_data, lane_offset(builder, w_offset, v * tile.lanes), tile.vector)
                    for v in range(tile.vectors)]
-        fused = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(tile.vector, [tile.vector] * 3), f"llvm.fma.{suffix(tile.vector)}")
+        sums = vectors_of(builder, value)
         for p in range(tile.rows):
             if side_by_side:
                 pointer = builder.gep(x_data, [lane_offset(builder, builder.add(positions, distance), p)])
@@ -238,9 +229,8 @@ def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
             row = broadcast(builder, builder.load(pointer), tile.vector)
             for v in range(tile.vectors):
                 i = p * tile.vectors + v
-                total = builder.call(fused, [row, weights[v], builder.extract_value(value, i)])
-                value = builder.insert_value(value, total, i)
-        return value
+                sums[i] = fused(builder, row, weights[v], sums[i])
+        return tile_of(builder, sums)
 
     return tile(tile, x, types.intp if side_by_side else positions, types.intp, w, types.intp), generate
 

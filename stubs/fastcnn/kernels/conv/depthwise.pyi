@@ -3,9 +3,10 @@ from typing import Any
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers
 from ..jit.compile import kernel, parallel_kernel
+from ..vector.rows import rows_load, rows_store
 from ..vector.scalar import unsigned
-from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_not_below, lanes_of, lanes_store, lanes_zero
-from ..vector.strips import entries, lanes_multiply_add, pixels_at, pixels_load, pixels_multiply_add, pixels_relu, pixels_start, pixels_store, taps_at, taps_load, taps_multiply_add, taps_store
+from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_of, lanes_store, lanes_zero, where
+from ..vector.strips import entries, pixels_at, pixels_multiply_add, pixels_start, taps_at, taps_multiply_add
 from ..vector.tile import tile_prefetch
 BAND: int
 CHANNELS: int

@@ -7,7 +7,7 @@ from ..jit.launch import next_task
 from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import Target, row_copy
-from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, pack_row, zero_run
+from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, pack_rows, zero_run
 class Bands(NamedTuple):
     copies: int
     columns: int
