@@ -17,11 +17,11 @@ from tests import stubs
 HOUSE = Path(__file__).parents[1]
 PACKAGE, KERNELS = HOUSE / "fastcnn", HOUSE / "kernels"
 
-# Floor of each part; a part imports parts of lower floors, and itself.
+# Level of each part; a part imports parts of lower levels, and itself.
 FLOORS = {"shapes": 0, "extras": 0, "tables": 0, "signals": 0, "streams": 0, "kernels": 1, "reference": 1, "runtime": 2,
           "functional": 2, "nn": 3, "optim": 3, "data": 3, "models": 4, "training": 4, "metrics": 4, "explain": 5,
           "registry": 5, "verification": 5, "benchmark": 5}
-# Parts that import less than their floor allows.
+# Parts that import less than their level allows.
 NARROW = {"shapes": set(), "tables": set(), "signals": set(), "streams": set(), "kernels": set(), "reference": set(),
           "runtime": {"shapes", "kernels"}, "functional": {"shapes", "kernels", "runtime"},
           "nn": {"shapes", "functional", "runtime", "tables"},
@@ -182,7 +182,7 @@ def test_nothing_runs_what_a_file_says(path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_families_have_a_file_on_each_floor(family):
+def test_families_have_a_file_on_each_level(family):
     for place in (KERNELS / LIKE.get(family, family), PACKAGE / "reference" / family, PACKAGE / "functional" / family):
         assert place.is_dir() or place.with_suffix(".py").is_file(), name(place)
 

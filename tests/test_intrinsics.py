@@ -148,10 +148,10 @@ def test_comparisons(dtype):
 # Planes and filters --------------------------------------------------------------------------------------------------------
 
 
-def planes_of_two_vectors(bias, x, y, count, pixels, floor):
+def planes_of_two_vectors(bias, x, y, count, pixels, lowest):
     sums = I.planes_tile(bias, 1, count, 2)
-    I.planes_store(sums, y, 3, 9, pixels, count, bias.dtype.type(floor))
-    I.planes_store(sums, y, 503, 11, 99, 99, bias.dtype.type(floor))
+    I.planes_store(sums, y, 3, 9, pixels, count, bias.dtype.type(lowest))
+    I.planes_store(sums, y, 503, 11, 99, 99, bias.dtype.type(lowest))
     I.zip_vectors(y, 1000, x, 1, 50)
     I.lanes_store(I.by_turns(x, 2, count, 40, pixels), y, 1100, 99)
 
@@ -159,9 +159,9 @@ def planes_of_two_vectors(bias, x, y, count, pixels, floor):
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_planes(dtype):
     lanes = I.lanes_of(np.zeros(0, dtype))
-    for count, pixels, floor in ((8, 2 * lanes, math.nan), (5, lanes + 1, 0.0), (1, 1, -3.0), (8, 3, math.nan)):
+    for count, pixels, lowest in ((8, 2 * lanes, math.nan), (5, lanes + 1, 0.0), (1, 1, -3.0), (8, 3, math.nan)):
         require_same(planes_of_two_vectors, whole_numbers(dtype, 20), whole_numbers(dtype, 100, 1), unwritten(dtype, 1200),
-                     count, pixels, floor)
+                     count, pixels, lowest)
 
 
 def filter_products(x, taps, dy, y, counts, lines, run, fold):

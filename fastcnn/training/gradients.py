@@ -13,7 +13,7 @@ import numpy as np
 from ..nn import Dropout, Loss, Module
 from ..shapes import DTypeError, integer, real, same_shape
 
-_FLOOR = 1e-3  # gradients this much smaller than the largest are measured against it: theirs may be zero
+_LEAST = 1e-3  # gradients this much smaller than the largest are measured against it: theirs may be zero
 
 
 class Difference(NamedTuple):
@@ -128,8 +128,8 @@ def gradient_check(
         pairs[name] = picked, np.asarray(gradient).reshape(-1)[picked], numeric
     sizes = {name: np.abs(both).max() for name, (_, *both) in pairs.items()}
     largest = max((size for size in sizes.values() if np.isfinite(size)), default=0.0)
-    floor = np.maximum(_FLOOR * largest, np.finfo(np.float64).tiny)
-    return GradientCheck(_worst(name, problem.arrays[name].shape, *pairs[name], np.maximum(sizes[name], floor))
+    least = np.maximum(_LEAST * largest, np.finfo(np.float64).tiny)
+    return GradientCheck(_worst(name, problem.arrays[name].shape, *pairs[name], np.maximum(sizes[name], least))
                          for name in pairs)
 
 
