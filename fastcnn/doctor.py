@@ -21,7 +21,7 @@ from . import __version__, extras
 from .data import sources
 from .kernels import folders
 from .kernels.jit import cache, threads
-from .kernels.vector import simd
+from .kernels.kinds import HOST, KIND
 from .nn.inspect.memory import free_memory
 
 _config: Any = numba.config
@@ -75,9 +75,10 @@ def _versions() -> Iterator[Finding]:
 
 
 def _processor() -> Iterator[Finding]:
-    text = (f"{cpu_name()}, {simd.VECTOR_BYTES * 8} bits wide: {simd.VECTOR_BYTES // 4} float32 lanes, "
-            f"tile of {simd.ROWS[4]} rows by 4 vectors")
-    wide = simd.VECTOR_BYTES >= 32 or platform.machine().lower() in ("arm64", "aarch64")
+    text = f"{cpu_name()}: {KIND.name}, {KIND.registers} registers of {KIND.vector_bytes // 4} float32 lanes"
+    if KIND is not HOST:
+        text += f" (FASTCNN_CPU; this CPU can do {HOST.name})"
+    wide = HOST.name != "baseline"
     yield Finding("CPU", text, "" if wide else "this CPU, or the virtual machine, shows no AVX2: choose one that does "
                                                "(for QEMU: -cpu host)")
     if _config.DISABLE_JIT:

@@ -149,7 +149,7 @@ def test_comparisons(dtype):
 
 
 def planes_of_two_vectors(bias, x, y, count, pixels, lowest):
-    sums = I.planes_tile(bias, 1, count, 2)
+    sums = I.planes_tile(bias, 1, count)
     I.planes_store(sums, y, 3, 9, pixels, count, bias.dtype.type(lowest))
     I.planes_store(sums, y, 503, 11, 99, 99, bias.dtype.type(lowest))
     I.zip_vectors(y, 1000, x, 1, 50)
@@ -184,15 +184,17 @@ def test_filter_products(dtype, fold):
 
 
 THREE = (0, 0, 0)
+STRIP = (0, 0, 0, 0, 0)
+BESIDE = (*STRIP, 0, 0)
 
 
 def pixel_products(x, w, numbers, y):
-    sums = I.pixels_start(I.lanes_load(x, 3, 99))
-    sums = I.pixels_multiply_add(sums, x, I.pixels_at(5, 17), 3, w, 2, (numbers[1],))
-    I.rows_store(sums, y, I.pixels_at(1, 101)[:simd.PIXELS], 0, None)
-    sums = I.pixels_multiply_add(sums, x, I.pixels_at(4, 13), 9, w, 1, I.entries(numbers, 2, THREE))
-    sums = sums + I.rows_load(x, I.pixels_at(2, 11)[:simd.PIXELS], 3, None, 0)
-    I.rows_store(sums, y, I.pixels_at(1001, 103)[:simd.PIXELS], 2, None)
+    sums = I.pixels_start(I.lanes_load(x, 3, 99), STRIP)
+    sums = I.pixels_multiply_add(sums, x, I.pixels_at(5, 17, BESIDE), 3, w, 2, (numbers[1],))
+    I.rows_store(sums, y, I.pixels_at(1, 101, STRIP), 0, None)
+    sums = I.pixels_multiply_add(sums, x, I.pixels_at(4, 13, BESIDE), 9, w, 1, I.entries(numbers, 2, THREE))
+    sums = sums + I.rows_load(x, I.pixels_at(2, 11, STRIP), 3, None, 0)
+    I.rows_store(sums, y, I.pixels_at(1001, 103, STRIP), 2, None)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -212,8 +214,8 @@ def tap_products_of_whole_vectors(x, dy, numbers, y, first, last):
     taps = I.taps_at(numbers, first, last)
     sums = I.rows_load(x, taps, 2, None, 0)
     sums = I.taps_multiply_add(sums, x, (3,), taps, I.lanes_load(dy, 7, 99), None)
-    gradients = I.rows_load(dy, I.pixels_at(3, 11)[:simd.PIXELS], 0, None, 0)
-    sums = I.taps_multiply_add(sums, x, I.pixels_at(1, 4), taps, gradients, None)
+    gradients = I.rows_load(dy, I.pixels_at(3, 11, STRIP), 0, None, 0)
+    sums = I.taps_multiply_add(sums, x, I.pixels_at(1, 4, BESIDE), taps, gradients, None)
     I.rows_store(sums, y, taps, 5, None)
 
 

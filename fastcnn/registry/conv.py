@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import reference
-from ..kernels.vector import simd
+from ..kernels.kinds import KIND
 from ..shapes import DTypeError, ShapeError
 from .drawing import Drawer, chance, channels, given, images, padding, size, twice
 from .row import LANES, LINEAR, TILE, WIDTH, Arguments, Bound, Case, Draw, Row, bad, bench, case, of_sum, ones, typical
@@ -120,8 +120,8 @@ DEPTHWISE = (
     case("depthwise, padding on one side", x=(1, 6, 5, 3), weight=(2, 3, 1, 3), groups=3, padding=((0, 1), (2, 0))),
     case("depthwise, non-square", x=(2, 9, 5, 4), weight=(2, 4, 1, 4), groups=4, padding=(1, 2)),
     case("depthwise, a pixel short of a run", x=(1, 4, 5, 18), weight=(3, 3, 1, 18), groups=18, padding=(1, 0)),
-    case("depthwise, a run and its edges", x=(1, 4, simd.PIXELS + 2, 18), weight=(3, 3, 1, 18), groups=18, padding=1),
-    case("depthwise, a pixel more than a run and its edges", x=(1, 5, simd.PIXELS + 3, 33), weight=(3, 3, 1, 33), groups=33,
+    case("depthwise, a run and its edges", x=(1, 4, KIND.strip + 2, 18), weight=(3, 3, 1, 18), groups=18, padding=1),
+    case("depthwise, a pixel more than a run and its edges", x=(1, 5, KIND.strip + 3, 33), weight=(3, 3, 1, 33), groups=33,
          padding=1),
     case("depthwise, filter of four columns", x=(1, 6, 12, 17), weight=(2, 4, 1, 17), groups=17, padding=(1, 2)),
     case("depthwise, filter of 25 elements", x=(1, 7, 12, 19), weight=(5, 5, 1, 19), groups=19, padding=2),

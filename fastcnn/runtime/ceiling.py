@@ -9,6 +9,7 @@ import numpy as np
 
 from ..kernels import machine
 from ..kernels.jit import threads
+from ..kernels.kinds import KIND
 from ..kernels.vector import simd
 
 _TRIES = 20
@@ -16,7 +17,8 @@ _TRIES = 20
 
 def multiplying() -> tuple[int, Callable[[], object]]:
     """Give a call that multiplies and adds in registers, and its operations."""
-    workers, width, rounds = threads.get_num_threads(), (simd.VECTOR_BYTES // 4,) * max(simd.ROWS), 10_000
+    vectors = max(KIND.speeds, key=KIND.speeds.__getitem__)
+    workers, width, rounds = threads.get_num_threads(), (simd.VECTOR_BYTES // 4,) * vectors, 10_000
     lanes, rows = sum(width), simd.ROWS[len(width)]
     x = np.full(rows * machine.STEPS, 1e-3, np.float32)
     w = np.full(machine.STEPS * lanes, 1e-3, np.float32)

@@ -2,7 +2,7 @@
 
 Howard et al., "MobileNets", 2017, section 3.1. One kernel makes the result and the gradient of the input. Tables (see
 functional/conv/depthwise.py) cut a row of the target into runs of pixels that meet the same filter elements, and list where
-these lie in the source and in the filter. Sums stay in registers: those of PIXELS neighbouring pixels, or those of TAPS
+these lie in the source and in the filter. Sums stay in registers: those of a strip of neighbouring pixels, or those of TAPS
 elements of the gradient of the weight, which is summed over chunks of rows in a fixed order. What the next row needs is
 prefetched: the hardware alone does not keep up (measured, 10%).
 """
@@ -13,12 +13,16 @@ from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers
 from ..jit.compile import kernel, parallel_kernel
+from ..kinds import KIND
 from ..vector.rows import rows_load, rows_store
 from ..vector.scalar import unsigned
-from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_of, lanes_store, lanes_zero, where
+from ..vector.simd import TAPS, lanes_add, lanes_load, lanes_of, lanes_store, lanes_zero, where
 from ..vector.strips import entries, pixels_at, pixels_multiply_add, pixels_start, taps_at, taps_multiply_add
 from ..vector.tile import tile_prefetch
 
+PIXELS, GRADIENT_PIXELS = KIND.strip, KIND.gradient_strip  # neighbouring pixels that are computed together,
+STRIP, GRADIENT_STRIP = (0,) * PIXELS, (0,) * GRADIENT_PIXELS  # as tuples with an element for each
+BESIDE = 0, 0  # and pixels that taps side by side meet beyond them
 BAND = 16  # rows through which a run is followed, so that the rows it reads stay in the nearest cache
 CHANNELS = 256  # of such a run
 THREE = (0, 0, 0)  # taps
@@ -112,15 +116,15 @@ class Place(NamedTuple):
 
 @kernel
 def _pixels(o, run, taps, at, ahead, begin, end):
-    """PIXELS pixels or more of a row: channels `begin` to `end`, a vector or more. The last of both may be made twice."""
+    """A strip or more of a row's pixels: channels `begin` to `end`, a vector or more. The last of both may be made twice."""
     lanes, bias, residual = lanes_of(o.x), o.epilogue.bias, o.epilogue.residual
     for number in range(0, run.pixels, PIXELS):
         pixel = min(number, run.pixels - PIXELS)
         for channel in range(begin, end, lanes):
             c = min(channel, end - lanes)
-            sources = pixels_at(at.source + pixel * run.step + c, run.step)
+            sources = pixels_at(at.source + pixel * run.step + c, run.step, STRIP + BESIDE)
             tile_prefetch(o.x, sources[:PIXELS], ahead)
-            tile = pixels_start(lanes_load(bias, c, lanes) if len(bias) > 0 else lanes_zero(o.x))
+            tile = pixels_start(lanes_load(bias, c, lanes) if len(bias) > 0 else lanes_zero(o.x), STRIP)
             if run.together:
                 for t in range(taps.first, taps.last, 3):
                     numbers = entries(taps.numbers, t, THREE)
@@ -129,7 +133,7 @@ def _pixels(o, run, taps, at, ahead, begin, end):
                 for t in range(taps.first, taps.last):
                     numbers = (taps.numbers[t],)
                     tile = pixels_multiply_add(tile, o.x, sources, taps.offsets[t], o.weight, at.weight + c, numbers)
-            targets = pixels_at(at.target + pixel * run.target_step + c, run.target_step)[:PIXELS]
+            targets = pixels_at(at.target + pixel * run.target_step + c, run.target_step, STRIP)
             if len(residual) > 0:
                 tile = tile + rows_load(residual, targets, 0, None, 0)
             if o.epilogue.relu:
@@ -205,7 +209,7 @@ def _add_run(g, walk, run, band, base, count):
     w, rows, lanes = walk.geometry[0], walk.rows, lanes_of(g.x)
     whole = w.C - w.C % lanes
     if count is None:  # otherwise it is not even compiled
-        begin, end, wanted, together = 0, whole, lanes, run.pixels // PIXELS * PIXELS if run.together else 0
+        begin, end, wanted, together = 0, whole, lanes, run.pixels - run.pixels % GRADIENT_PIXELS if run.together else 0
     else:
         begin, end, wanted, together = whole, w.C, count, 0
     row = rows[band.first]
@@ -219,10 +223,10 @@ def _add_run(g, walk, run, band, base, count):
                 target = (band.image * len(rows) + i) * w.row + run.target + c
                 ahead = rows[min(i + 1, len(rows) - 1)].source - rows[i].source + walk.offsets[last - 1]
                 if count is None:
-                    for j in range(0, together, PIXELS):
-                        sources = pixels_at(source + j * run.step, run.step)
-                        targets = pixels_at(target + j * run.target_step, run.target_step)[:PIXELS]
-                        tile_prefetch(g.x, sources[:PIXELS], ahead)
+                    for j in range(0, together, GRADIENT_PIXELS):
+                        sources = pixels_at(source + j * run.step, run.step, GRADIENT_STRIP + BESIDE)
+                        targets = pixels_at(target + j * run.target_step, run.target_step, GRADIENT_STRIP)
+                        tile_prefetch(g.x, sources[:GRADIENT_PIXELS], ahead)
                         tile_prefetch(g.dy, targets, w.row)
                         gradients = rows_load(g.dy, targets, 0, None, 0)
                         tile = taps_multiply_add(tile, g.x, sources, offsets, gradients, count)

@@ -4,8 +4,8 @@ A worker splits a band of input rows into planes, one for each channel and colum
 
     planes[c, phase, i, j] = x[n, p * stride - top + i, j * stride - left + phase, c]
 
-so that the inputs of neighbouring output pixels lie side by side. Tiles have a row for each of 8 output channels and vectors
-of pixels; the weights are broadcast. Results are transposed in registers on their way to memory.
+so that the inputs of neighbouring output pixels lie side by side. Tiles have a row for each of a few output channels and
+vectors of pixels; the weights are broadcast. Results are transposed in registers on their way to memory.
 
 The gradient of the weight needs no planes: a vector holds the output channels of a pixel of dy, and the inputs that it meets
 are broadcast. They lie side by side in a row of x, for one row of the filter after the other; the sums of up to 27 filter
@@ -23,9 +23,18 @@ from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel
-from ..vector.planes import by_turns, filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
+from ..vector.planes import (
+    PLANE_VECTORS,
+    PLANES,
+    by_turns,
+    filter_multiply_add,
+    filter_sums,
+    planes_store,
+    planes_tile,
+    zip_vectors,
+)
 from ..vector.scalar import unsigned
-from ..vector.simd import PLANES, lanes_load, lanes_of
+from ..vector.simd import lanes_load, lanes_of
 from ..vector.strips import entries
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
 from .products import copy_run, zero_run
@@ -114,10 +123,10 @@ def _pack_planes(x, w, n, p, rows, planes, start):
 
 @kernel
 def _forward_row(walk, weight, bias, k, source, target, lowest):
-    """One row of output pixels, 8 channels from k on: `source` is planes and a position, `target` is y and a position."""
+    """One row of output pixels, PLANES channels from k on; `source` is planes and a position, `target` y and a position."""
     w, taps, (planes, start), (y, y_start) = walk.geometry[0], walk.taps, source, target
-    for q in range(0, w.Q, 2 * lanes_of(y)):
-        tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0, 2)
+    for q in range(0, w.Q, PLANE_VECTORS * lanes_of(y)):
+        tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0)
         for t in range(len(taps)):
             tile = tile_multiply_add(tile, weight, t * w.channels + k, 0, planes, start + taps[t] + q)
         planes_store(tile, y, y_start + q * w.K + k, w.K, w.Q - q, w.K - k, lowest)
@@ -128,7 +137,7 @@ def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Float
                          worker: int, workers: int) -> None:
     """y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p + r, q + s, c] * weight[r, s, c, k], strided, dilated, padded.
 
-    `weight` (R, S, C, channels) is padded with zeros to a multiple of 8 channels. Where there is a residual, adding it, and
+    `weight` (R, S, C, channels) is padded with zeros to whole tiles of channels. Where there is a residual, adding it, and
     ReLU, are left to the caller.
     """
     w = walk.geometry[0]

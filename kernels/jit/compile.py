@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 from . import threads  # loads the threading layer's library before numba looks for it  # isort: skip
 
-import llvmlite.binding
 import llvmlite.ir
 import numba
 import numpy as np
 
+from ..kinds import HOST, KIND, held, host_features
 from . import launch, notice  # noqa: F401  # which listens from now on
 from .cache import KernelCache
 from .internals import compiler, global_compiler_lock, ir, launch_threads, lowering, register_pass, typed_passes
@@ -37,10 +37,13 @@ CONTRACTED = {"contract"}
 
 # LLVM takes vectors of 32 bytes for its loops where the first AVX-512 processors lost speed by wider ones; on today's, loops
 # that compute are up to 1.5 times faster with all 64 (measured), and tiles have these in any case.
-_WIDEST = '"prefer-vector-width"="512"' if llvmlite.binding.get_host_cpu_features().get("avx512f") else None
+_WIDEST = '"prefer-vector-width"="512"' if KIND.name == "avx512" else None
 
 # Vectors of a loop that `interleaved_kernel` takes in turns: what fits in the registers beside the constants.
 _TURNS = 4 if _WIDEST else 2
+
+if KIND is not HOST:  # before Numba makes its target, at the first compilation of the process
+    numba.config.CPU_NAME, numba.config.CPU_FEATURES = held(KIND, host_features())
 
 # Every compiled kernel, for warm-up progress and for the test that counts signatures.
 dispatchers: dict[str, Any] = {}

@@ -8,11 +8,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from ..kinds import KIND
 from .operation import inside, limited, operation
 from .simd import (
     INDEX,
     INT64,
-    PLANES,
     Tile,
     array_data,
     broadcast,
@@ -29,6 +29,8 @@ from .simd import (
     vector_at,
     vectors_of,
 )
+
+PLANES, PLANE_VECTORS = KIND.planes  # channels and vectors of pixels of a tile
 
 
 def _zip(builder: Any, a: Any, b: Any) -> list[Any]:
@@ -66,30 +68,29 @@ def _part_mask(builder: Any, lanes: int, lane: int, channel: int, pixel: int, pi
 
 
 @operation
-def planes_tile(bias, offset, count, vectors):
-    """Tile of PLANES rows, one for each channel, and vectors of pixels: row k is bias[offset + k], or zero from row `count`
-    on.
+def planes_tile(bias, offset, count):
+    """Tile of PLANES rows, one for each channel, and PLANE_VECTORS vectors of pixels.
+
+    Row k is bias[offset + k], or zero from row `count` on.
     """
-    rows = np.zeros((8, 1), bias.dtype)
-    count = max(0, min(count, 8))
+    rows = np.zeros((PLANES, 1), bias.dtype)
+    count = max(0, min(count, PLANES))
     rows[:count, 0] = inside(bias, offset, count)
-    return np.repeat(rows, vectors * lanes_of(bias), axis=1)
+    return np.repeat(rows, PLANE_VECTORS * lanes_of(bias), axis=1)
 
 
 @planes_tile.in_llvm
-def planes_tile(typing, bias, offset, count, vectors):
-    if not isinstance(vectors, types.IntegerLiteral):
-        return None
-    tile = Tile(PLANES, vectors.literal_value, bias.dtype)
+def planes_tile(typing, bias, offset, count):
+    tile = Tile(PLANES, PLANE_VECTORS, bias.dtype)
 
     def generate(context, builder, signature, args):
-        eight = ir.VectorType(tile.scalar, PLANES)
-        pointer = vector_at(builder, array_data(context, builder, signature.args[0], args[0]), args[1], eight)
-        shifts = masked_load(builder, pointer, lanes_below(builder, args[2], PLANES), eight)
+        column = ir.VectorType(tile.scalar, PLANES)
+        pointer = vector_at(builder, array_data(context, builder, signature.args[0], args[0]), args[1], column)
+        shifts = masked_load(builder, pointer, lanes_below(builder, args[2], PLANES), column)
         rows = [broadcast(builder, builder.extract_element(shifts, INDEX(k)), tile.vector) for k in range(tile.rows)]
         return tile_of(builder, [row for row in rows for _ in range(tile.vectors)])
 
-    return tile(bias, types.intp, types.intp, vectors), generate
+    return tile(bias, types.intp, types.intp), generate
 
 
 @operation
@@ -98,7 +99,7 @@ def planes_store(tile, y, y_offset, step, pixels, channels, lowest):
 
     `lowest` takes the place of what is below it, unless it is NaN.
     """
-    count = min(channels, 8)
+    count = min(channels, PLANES)
     for pixel in range(min(pixels, tile.shape[1])):
         inside(y, y_offset + pixel * step, count)[:] = limited(tile[:count, pixel], lowest)
 

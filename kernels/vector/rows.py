@@ -23,8 +23,8 @@ from .simd import (
     lanes_store,
     load_vector,
     masked_load,
-    masked_store,
     not_below,
+    store_first,
     tile_of,
     together,
     vector_at,
@@ -140,14 +140,12 @@ def rows_store(typing, tile, array, positions, i, count):
     def generate(context, builder, signature, args):
         value, array, positions, i, count = args
         data = array_data(context, builder, signature.args[1], array)
-        whole = isinstance(signature.args[4], types.NoneType)
-        mask = None if whole else lanes_below(builder, count, tile.lanes)
         for p, vector in enumerate(vectors_of(builder, value)):
             at = vector_at(builder, data, builder.add(builder.extract_value(positions, p), i), tile.vector)
-            if whole:
+            if isinstance(signature.args[4], types.NoneType):
                 builder.store(vector, at, align=4)
             else:
-                masked_store(builder, vector, at, mask)
+                store_first(builder, vector, at, count)
         return context.get_dummy_value()
 
     return types.void(tile, array, positions, types.intp, count), generate

@@ -1,6 +1,6 @@
 """Vectors in registers: loads, stores and arithmetic on single ones, and tiles of channels by pixels.
 
-Vector width and number of registers come from the host CPU; an array's dtype chooses between float32 and float64 lanes.
+Vectors are as long as those of the kind of CPU; an array's dtype chooses between float32 and float64 lanes.
 Nothing here checks bounds: a caller lets no read or write leave its arrays.
 """
 
@@ -10,37 +10,23 @@ import functools
 import operator
 from typing import Any
 
-import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
 from ..jit.internals import cgutils
+from ..kinds import KIND
 from .operation import inside, operation
 
-_features = llvmlite.binding.get_host_cpu_features()
 INDEX = ir.IntType(32)
 INT64 = ir.IntType(64)
 
-if _features.get("avx512f"):
-    VECTOR_BYTES, REGISTERS = 64, 32
-elif _features.get("avx2") and _features.get("fma"):
-    VECTOR_BYTES, REGISTERS = 32, 16
-elif _features.get("neon"):
-    VECTOR_BYTES, REGISTERS = 16, 32
-else:
-    VECTOR_BYTES, REGISTERS = 16, 16
-
-# Rows of a tile of so many vectors: eight sums or more hide the latency of a multiply-add, rows that divide common counts of
-# channels waste none, and each row takes an integer register for its address. With six rows of four vectors a step has the
-# fewest loads, 10 for 24 multiply-adds (measured: up to 1.15 times faster than 14 rows of two where a neighbour shares the
-# core's load ports).
-ROWS = {1: 8, 2: 8, 3: 8, 4: 6} if REGISTERS == 32 else {1: 6, 2: 6, 3: 4, 4: 3}
+VECTOR_BYTES = KIND.vector_bytes
+ROWS = KIND.rows
 MOST_ROWS = max(ROWS.values())
-PLANES = 8  # channels that pixel vectors are turned into at a time, and back
-PIXELS = 6  # neighbouring pixels whose sums `pixels_multiply_add` keeps, and `pixels_prefetch` fetches
 TAPS = 9  # filter elements whose sums `taps_multiply_add` keeps
+MASKS = KIND.name == "avx512"  # whether masks have registers of their own
 
 
 def together(itemsize: int) -> int:
@@ -123,7 +109,7 @@ def lanes_below(builder: Any, count: Any, lanes: int) -> Any:
     full = INT64(lanes)
     clipped = builder.select(builder.icmp_signed("<", count, full), count, full)
     clipped = builder.select(builder.icmp_signed(">", clipped, INT64(0)), clipped, INT64(0))
-    if VECTOR_BYTES == 64:
+    if MASKS:
         bits = builder.sub(builder.shl(INT64(1), clipped), INT64(1))
         return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
     numbers = ir.VectorType(ir.IntType(min(64, VECTOR_BYTES * 8 // lanes)), lanes)
@@ -147,6 +133,22 @@ def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
     builder.call(declared, [value, pointer, INDEX(4), mask])
 
 
+def store_first(builder: Any, value: Any, pointer: Any, count: Any) -> None:
+    """Store the first `count` lanes of a vector.
+
+    All of them without a mask where masks have no registers: a masked store takes 18 to 42 operations there (AMD Zen 2, 3).
+    """
+    lanes = value.type.count
+    if MASKS:
+        masked_store(builder, value, pointer, lanes_below(builder, count, lanes))
+        return
+    with builder.if_else(builder.icmp_signed(">=", count, INT64(lanes)), likely=True) as (whole, part):
+        with whole:
+            builder.store(value, pointer, align=4)
+        with part:
+            masked_store(builder, value, pointer, lanes_below(builder, count, lanes))
+
+
 def tile_of(builder: Any, vectors: list[Any]) -> Any:
     """Value of a tile that consists of these vectors, row after row."""
     value = ir.Constant(ir.ArrayType(vectors[0].type, len(vectors)), ir.Undefined)
@@ -161,9 +163,9 @@ def vectors_of(builder: Any, value: Any) -> list[Any]:
 
 
 def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    """The vector a * b + c, rounded once."""
-    function = ir.FunctionType(a.type, [a.type] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, function, f"llvm.fma.{suffix(a.type)}"), [a, b, c])
+    """The vector a * b + c, rounded once where the CPU does that in one instruction."""
+    function, name = ir.FunctionType(a.type, [a.type] * 3), f"llvm.fmuladd.{suffix(a.type)}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), [a, b, c])
 
 
 def _first_lanes(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, count: Any, lanes: int) -> Any:
@@ -189,16 +191,15 @@ def _copy(load_all: bool, store_all: bool) -> Any:
             target_data = array_data(context, builder, signature.args[0], target_array)
             to = vector_at(builder, target_data, target_offset, tile.vector)
             source_data = array_data(context, builder, signature.args[2], source_array)
-            mask = lanes_below(builder, count, tile.lanes)
             if load_all:
                 value = load_vector(builder, source_data, source_offset, tile.vector)
             else:
                 source = vector_at(builder, source_data, source_offset, tile.vector)
-                value = masked_load(builder, source, mask, tile.vector)
+                value = masked_load(builder, source, lanes_below(builder, count, tile.lanes), tile.vector)
             if store_all:
                 builder.store(value, to, align=4)
             else:
-                masked_store(builder, value, to, mask)
+                store_first(builder, value, to, count)
             return context.get_dummy_value()
 
         return types.void(target, types.intp, source, types.intp, types.intp), generate
@@ -392,7 +393,7 @@ def lanes_store(typing, tile, array, offset, count):
         stored = ir.VectorType(_SCALARS[signature.args[1].dtype], tile.lanes)
         pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, stored)
         value = _converted(builder, builder.extract_value(value, 0), stored)
-        masked_store(builder, value, pointer, lanes_below(builder, count, tile.lanes))
+        store_first(builder, value, pointer, count)
         return context.get_dummy_value()
 
     return types.void(tile, array, types.intp, types.intp), generate

@@ -9,7 +9,6 @@ from numba import types
 
 from .operation import inside, operation
 from .simd import (
-    PIXELS,
     TAPS,
     Tile,
     array_data,
@@ -45,37 +44,37 @@ def entries(typing, table, first, count):
 
 
 @operation
-def pixels_at(start, step):
-    """Positions of PIXELS pixels, `step` apart from `start` on, and of two more, which taps side by side meet."""
-    return tuple(start + p * step for p in range(PIXELS + 2))
+def pixels_at(start, step, count):
+    """Positions of as many pixels as the tuple `count` has elements, `step` apart from `start` on."""
+    return tuple(start + p * step for p in range(len(count)))
 
 
 @pixels_at.in_llvm
-def pixels_at(typing, start, step):
-    positions = types.UniTuple(types.intp, PIXELS + 2)
+def pixels_at(typing, start, step, count):
+    positions = types.UniTuple(types.intp, len(count))
 
     def generate(context, builder, signature, args):
-        start, step = args
+        start, step, _ = args
         values = [builder.add(start, builder.mul(step, step.type(p))) for p in range(positions.count)]
         return context.make_tuple(builder, positions, values)
 
-    return positions(types.intp, types.intp), generate
+    return positions(types.intp, types.intp, count), generate
 
 
 @operation
-def pixels_start(vector):
-    """Tile of the same vector for each of PIXELS pixels."""
-    return np.tile(vector, (PIXELS, 1))
+def pixels_start(vector, count):
+    """Tile of the same vector for each of as many pixels as the tuple `count` has elements."""
+    return np.tile(vector, (len(count), 1))
 
 
 @pixels_start.in_llvm
-def pixels_start(typing, vector):
-    tile = Tile(PIXELS, 1, vector.element)
+def pixels_start(typing, vector, count):
+    tile = Tile(len(count), 1, vector.element)
 
     def generate(context, builder, signature, args):
         return tile_of(builder, vectors_of(builder, args[0]) * tile.rows)
 
-    return tile(vector), generate
+    return tile(vector, count), generate
 
 
 @operation
@@ -87,7 +86,7 @@ def pixels_multiply_add(tile, x, positions, offset, w, w_start, places):
     lanes = lanes_of(x)
     for s, place in enumerate(places):
         weights = inside(w, w_start + place, lanes)
-        tile = tile + [inside(x, position + offset, lanes) * weights for position in positions[s:s + PIXELS]]
+        tile = tile + [inside(x, position + offset, lanes) * weights for position in positions[s:s + len(tile)]]
     return tile
 
 

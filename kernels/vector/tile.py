@@ -37,8 +37,8 @@ from .simd import (
     lanes_of,
     load_vector,
     masked_load,
-    masked_store,
     not_below,
+    store_first,
     tile_of,
     vector_at,
     vectors_of,
@@ -285,18 +285,16 @@ def tile_scatter(typing, tile, target, first, rows, epilogue):
         _, residual, relu = fields(context, builder, signature.args[4], args[4])
         zero, nothing = ir.Constant(tile.scalar, 0.0), ir.Constant(tile.scalar, math.nan)
         lowest = broadcast(builder, builder.select(relu, zero, nothing), tile.vector)
-        masks = [lanes_below(builder, builder.sub(channels, INT64(v * tile.lanes)), tile.lanes)
-                 for v in range(tile.vectors)]
+        counts = [builder.sub(channels, INT64(v * tile.lanes)) for v in range(tile.vectors)]
 
         def write(p, adding):
             place = builder.add(builder.load(builder.gep(positions.data, [lane_offset(builder, first, p)])), channel)
-            for v in range(tile.vectors):
+            for v, count in enumerate(counts):
                 vector, at = builder.extract_value(value, p * tile.vectors + v), lane_offset(builder, place, v * tile.lanes)
                 if adding:
-                    more = masked_load(builder, vector_at(builder, residual.data, at, tile.vector), masks[v], tile.vector)
-                    vector = builder.fadd(vector, more)
-                goal = vector_at(builder, y.data, at, tile.vector)
-                masked_store(builder, not_below(builder, vector, lowest), goal, masks[v])
+                    more, mask = vector_at(builder, residual.data, at, tile.vector), lanes_below(builder, count, tile.lanes)
+                    vector = builder.fadd(vector, masked_load(builder, more, mask, tile.vector))
+                store_first(builder, not_below(builder, vector, lowest), vector_at(builder, y.data, at, tile.vector), count)
 
         adds = builder.icmp_signed(">", residual.nitems, INT64(0))
         with builder.if_else(adds) as (then, otherwise):

@@ -13,7 +13,7 @@ from ...kernels.arguments import Epilogue, Floats, Geometry
 from ...kernels.conv import depthwise as kernels
 from ...kernels.conv.depthwise import Row, Run, Sizes, Walk
 from ...kernels.jit import threads
-from ...kernels.vector import simd
+from ...kernels.kinds import KIND
 from ...runtime import buffers
 from ...shapes import Window
 from .. import arrays
@@ -132,7 +132,7 @@ def _cut(w: Window, rows: list[_Axis], columns: list[_Axis], target: tuple[int, 
             offsets.append((lines * rows[0].distance * source[1] + taps * axis.distance).ravel() * w.C)
             numbers.append((lines * rows[0].tap_step * w.S + axis.tap + taps * axis.tap_step).ravel() * w.C)
             together = len(taps) % 3 == 0 and axis.distance == axis.step
-            for j, count in _strips(members, max(simd.PIXELS, _STRIP // w.C)):
+            for j, count in _strips(members, max(KIND.strip, _STRIP // w.C)):
                 run_table.append(Run((phase + j * len(columns)) * w.C, len(columns) * w.C, count, axis.at(j) * w.C,
                                      axis.step * w.C, listed, len(taps), together))
     sizes = Sizes(source[0] * source[1] * w.C, target[1] * w.C, _chunks(w))

@@ -12,7 +12,9 @@ from ...kernels.arguments import Epilogue, Floats
 from ...kernels.conv import few_channels as kernels
 from ...kernels.conv.few_channels import Lines, Planes, Walk, WeightWalk
 from ...kernels.jit import threads
+from ...kernels.kinds import KIND
 from ...kernels.vector import simd
+from ...kernels.vector.planes import PLANE_VECTORS, PLANES
 from ...runtime import buffers, packed
 from ...shapes import Window
 from .. import arrays
@@ -21,8 +23,6 @@ from .algorithm import Cost, Fit, Plan, fits_if, multiply_adds
 from .products import round_up
 
 _BAND_BYTES = 32 * 1024  # what belongs to a band stays in the L1 cache
-# Filter lines and elements of each whose sums a tile keeps: those that fit into the registers, with what they are made of.
-_TILES = [(lines, run) for lines, run in ((3, 3), (3, 6), (3, 9), (5, 5), (1, 8)) if lines * run <= simd.REGISTERS - 5]
 
 
 def fits(w: Window) -> Fit:
@@ -56,8 +56,8 @@ def _plan(w: Window, itemsize: int) -> Plan[Walk]:
     slots = (rows - 1) * w.stride_rows + (w.R - 1) * w.dilation_rows + 1
     taps = [((c * phases + s % period) * slots + r * w.dilation_rows) * columns + s * w.dilation_columns // w.stride_columns
             for r in range(w.R) for s in range(w.S) for c in range(w.C)]
-    floats = round_up(w.C * phases * slots * columns + 2 * lanes, 16)  # vectors may read behind the last plane
-    planes = Planes(rows, phases, slots, columns, round_up(w.K, simd.PLANES), floats)
+    floats = round_up(w.C * phases * slots * columns + PLANE_VECTORS * lanes, 16)  # vectors may read behind the last plane
+    planes = Planes(rows, phases, slots, columns, round_up(w.K, PLANES), floats)
     return Plan(Walk(arrays.record(w, planes), np.array(taps, np.int64)), multiply_adds(w), floats)
 
 
@@ -72,7 +72,7 @@ def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats)
 
 def _padded(weight: Floats, K: int) -> Floats:
     """The weight with zeros up to whole tiles of channels: see `packed.form`."""
-    channels = round_up(K, simd.PLANES)
+    channels = round_up(K, PLANES)
 
     def write(padded: np.ndarray) -> None:
         rows = padded.reshape(-1, channels)
@@ -109,7 +109,7 @@ def _weight_plan(w: Window, itemsize: int) -> _WeightGradient:
     fold = 2 if lanes // 2 >= w.K else 1
     dense = w.dilation_columns == 1
     lines, elements = (w.R, w.S * w.C) if dense else (w.R * w.S, w.C)
-    tile_lines, run = min(_TILES, key=lambda tile: -(-lines // tile[0]) * -(-elements // tile[1]) * (tile[0] * tile[1] + 2))
+    tile_lines, run = min(KIND.filters, key=lambda t: -(-lines // t[0]) * -(-elements // t[1]) * (t[0] * t[1] + 2))
     pixels, padded = -(-w.Q // fold), round_up(lines, tile_lines)
     reach = (w.S - 1) * w.dilation_columns + 1
     row = ((fold * pixels - 1) * w.stride_columns + reach) * w.C

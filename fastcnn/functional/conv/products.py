@@ -12,12 +12,10 @@ from ...kernels.arguments import Epilogue, Floats, Width
 from ...kernels.conv import products as kernels
 from ...kernels.conv.products import Layout
 from ...kernels.jit import threads
+from ...kernels.kinds import KIND
 from ...kernels.vector import simd
 from ...runtime import buffers, packed
 from .. import arrays
-
-# Speed of tiles of one to four vectors, in units of the fastest (measured).
-_SPEED = {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -29,7 +27,7 @@ def round_up(value: int, multiple: int) -> int:
 def width_for(channels: int, itemsize: int) -> Width:
     """The tile width for so many output channels: a tuple with an element for each vector, its lanes."""
     lanes = simd.VECTOR_BYTES // itemsize
-    vectors = min(simd.ROWS, key=lambda count: round_up(channels, count * lanes) / _SPEED[count])
+    vectors = min(KIND.rows, key=lambda count: round_up(channels, count * lanes) / KIND.speeds[count])
     return (lanes,) * vectors
 
 

@@ -3,11 +3,17 @@ from typing import Any
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers
 from ..jit.compile import kernel, parallel_kernel
+from ..kinds import KIND
 from ..vector.rows import rows_load, rows_store
 from ..vector.scalar import unsigned
-from ..vector.simd import PIXELS, TAPS, lanes_add, lanes_load, lanes_of, lanes_store, lanes_zero, where
+from ..vector.simd import TAPS, lanes_add, lanes_load, lanes_of, lanes_store, lanes_zero, where
 from ..vector.strips import entries, pixels_at, pixels_multiply_add, pixels_start, taps_at, taps_multiply_add
 from ..vector.tile import tile_prefetch
+PIXELS: Any
+GRADIENT_PIXELS: Any
+STRIP: Any
+GRADIENT_STRIP: Any
+BESIDE: Any
 BAND: int
 CHANNELS: int
 THREE: Any

@@ -5,9 +5,9 @@ from ..arguments import Epilogue, Floats, Workspace
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
 from ..vector.scalar import unsigned
-from ..vector.simd import MOST_ROWS, lanes_add, lanes_of, lanes_store, lanes_zero
+from ..vector.simd import MOST_ROWS, lanes_add, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import Target, row_copy
-from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, pack_rows, zero_run
+from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, zero_run
 class Bands(NamedTuple):
     copies: int
     columns: int

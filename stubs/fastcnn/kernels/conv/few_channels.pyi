@@ -4,9 +4,9 @@ import math
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel
-from ..vector.planes import by_turns, filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
+from ..vector.planes import PLANE_VECTORS, PLANES, by_turns, filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
 from ..vector.scalar import unsigned
-from ..vector.simd import PLANES, lanes_load, lanes_of
+from ..vector.simd import lanes_load, lanes_of
 from ..vector.strips import entries
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
 from .products import copy_run, zero_run

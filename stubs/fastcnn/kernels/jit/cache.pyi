@@ -12,6 +12,7 @@ from pathlib import Path
 llvmlite: Any
 numba: Any
 from .. import folders
+from ..kinds import KIND
 from .internals import CacheLocator, CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, rtsys
 _SOURCES = Path(__file__).parents[1]
 @functools.cache

@@ -13,6 +13,7 @@ from . import threads
 llvmlite: Any
 numba: Any
 import numpy as np
+from ..kinds import HOST, KIND, held, host_features
 from . import launch, notice
 from .cache import KernelCache
 from .internals import compiler, global_compiler_lock, ir, launch_threads, lowering, register_pass, typed_passes

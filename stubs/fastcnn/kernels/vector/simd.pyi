@@ -2,7 +2,6 @@
 from typing import Any
 import functools
 import operator
-llvmlite: Any
 import numpy as np
 ir: Any
 types: Any
@@ -11,16 +10,15 @@ models: Any
 register_model: Any
 type_callable: Any
 from ..jit.internals import cgutils
+from ..kinds import KIND
 from .operation import inside, operation
 INDEX: Any
 INT64: Any
 VECTOR_BYTES: Any
-REGISTERS: Any
 ROWS: Any
 MOST_ROWS: Any
-PLANES: int
-PIXELS: int
 TAPS: int
+MASKS: Any
 def together(itemsize: int) -> int: ...
 class Tile(types.Type):
     def __init__(self, rows: int, vectors: int, element: Any, lanes: int=...) -> None: ...
@@ -34,6 +32,7 @@ def suffix(vector: Any) -> str: ...
 def lanes_below(builder: Any, count: Any, lanes: int) -> Any: ...
 def masked_load(builder: Any, pointer: Any, mask: Any, vector: Any, rest: Any=...) -> Any: ...
 def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None: ...
+def store_first(builder: Any, value: Any, pointer: Any, count: Any) -> None: ...
 def tile_of(builder: Any, vectors: list[Any]) -> Any: ...
 def vectors_of(builder: Any, value: Any) -> list[Any]: ...
 def fused(builder: Any, a: Any, b: Any, c: Any) -> Any: ...
