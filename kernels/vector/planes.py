@@ -13,6 +13,7 @@ from .operation import inside, limited, operation
 from .simd import (
     INDEX,
     INT64,
+    MASKS,
     Tile,
     array_data,
     broadcast,
@@ -56,15 +57,29 @@ def _pixel_parts(lanes: int) -> list[tuple[int, int, int, int]]:
     return [(at // lanes, at % lanes, at // PLANES, at % PLANES) for at in starts]
 
 
-def _part_mask(builder: Any, lanes: int, lane: int, channel: int, pixel: int, pixels: Any, channels: Any) -> Any:
-    """Mask of one pixel's channels that exist, in the lanes from `lane` on."""
-    wanted = builder.select(builder.icmp_signed("<", INT64(pixel), pixels), channels, INT64(0))
-    wanted = builder.sub(wanted, INT64(channel))
-    most = INT64(min(lanes, PLANES))
-    wanted = builder.select(builder.icmp_signed("<", wanted, most), wanted, most)
-    wanted = builder.select(builder.icmp_signed(">", wanted, INT64(0)), wanted, INT64(0))
-    bits = builder.shl(builder.sub(builder.shl(INT64(1), wanted), INT64(1)), INT64(lane))
-    return builder.bitcast(builder.trunc(bits, ir.IntType(lanes)), ir.VectorType(ir.IntType(1), lanes))
+def _store_some(builder: Any, piece: Any, pointer: Any, count: Any) -> None:
+    """Store the first `count` lanes of a vector, which are not all: by halves, where a mask would take longer."""
+    lanes = piece.type.count
+    if MASKS or lanes == 1:
+        masked_store(builder, piece, pointer, lanes_below(builder, count, lanes))
+        return
+    element = builder.bitcast(pointer, piece.type.element.as_pointer())
+    bits = builder.select(builder.icmp_signed(">", count, INT64(0)), count, INT64(0))
+    size = lanes // 2
+    while size:
+        low, high = (_lanes(builder, piece, first, size) for first in (0, size))
+        there = builder.icmp_signed("!=", builder.and_(bits, INT64(size)), INT64(0))
+        with builder.if_then(there):
+            builder.store(low, builder.bitcast(element, low.type.as_pointer()), align=4)
+        piece = builder.select(there, high, low)
+        element = builder.gep(element, [builder.select(there, INT64(size), INT64(0))])
+        size //= 2
+
+
+def _lanes(builder: Any, vector: Any, first: int, count: int) -> Any:
+    """Some lanes of a vector, as a vector of their own."""
+    order = ir.Constant(ir.VectorType(INDEX, count), list(range(first, first + count)))
+    return builder.shuffle_vector(vector, vector, order)
 
 
 @operation
@@ -109,17 +124,34 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
     def generate(context, builder, signature, args):
         value, array, offset, step, pixels, channels, lowest = args
         pointer = array_data(context, builder, signature.args[1], array)
-        limit = broadcast(builder, lowest, tile.vector)
-        for v in range(tile.vectors):
-            planes = [not_below(builder, builder.extract_value(value, k * tile.vectors + v), limit)
-                      for k in range(tile.rows)]
-            rows = _interleave(builder, planes)
-            for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
-                number = v * tile.lanes + pixel
-                mask = _part_mask(builder, tile.lanes, lane, channel, number, pixels, channels)
-                at = builder.add(offset, builder.mul(step, INT64(number)))
-                target = vector_at(builder, pointer, lane_offset(builder, at, channel - lane), tile.vector)
-                masked_store(builder, rows[vector], target, mask)
+        limit, size = broadcast(builder, lowest, tile.vector), min(tile.lanes, PLANES)
+
+        def pieces() -> Any:
+            """Where they begin, pixel and first channel of each, and their numbers."""
+            for v in range(tile.vectors):
+                rows = _interleave(builder, [not_below(builder, plane, limit)
+                                             for plane in vectors_of(builder, value)[v::tile.vectors]])
+                for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
+                    at = builder.add(offset, builder.mul(step, INT64(v * tile.lanes + pixel)))
+                    piece = _lanes(builder, rows[vector], lane, size)
+                    yield (vector_at(builder, pointer, lane_offset(builder, at, channel), piece.type),
+                           v * tile.lanes + pixel, channel, piece)
+
+        whole = builder.and_(builder.icmp_signed(">=", pixels, INT64(tile.vectors * tile.lanes)),
+                             builder.icmp_signed(">=", channels, INT64(PLANES)))
+        with builder.if_else(whole) as (then, otherwise):
+            with then:
+                for at, _, _, piece in pieces():
+                    builder.store(piece, at, align=4)
+            with otherwise:
+                for at, pixel, channel, piece in pieces():
+                    with builder.if_then(builder.icmp_signed("<", INT64(pixel), pixels)):
+                        left = builder.sub(channels, INT64(channel))
+                        with builder.if_else(builder.icmp_signed(">=", left, INT64(size))) as (all_lanes, some):
+                            with all_lanes:
+                                builder.store(piece, at, align=4)
+                            with some:
+                                _store_some(builder, piece, at, left)
         return context.get_dummy_value()
 
     return types.void(tile, y, *[types.intp] * 4, tile.element), generate
