@@ -6,7 +6,8 @@ each of the 36 elements becomes a matrix product of (blocks, C) with (C, K) on t
 is the same convolution with the filter flipped and transposed, that of the filter G^T [sum of (B^T d B) * (A dy A^T)] G.
 
 Vectors run over channels. Inputs outside the image are loaded as zeros and outputs outside are not stored, so any height
-and width will do, and nothing is copied beforehand.
+and width will do, and nothing is copied beforehand. A transform takes the columns of a block and then the rows of what that
+gives, which lies in the nearest cache in between: 36 vectors are more than the registers hold.
 """
 
 from __future__ import annotations
@@ -79,25 +80,11 @@ class Image(NamedTuple):
 
 
 @inline_kernel
-def _upper(d):
-    """Elements 0 to 2 of B^T d for a column of six."""
-    d0, d1, d2, d3, d4, _ = d
-    even, odd = d4 - 4.0 * d2, d3 - 4.0 * d1
-    return 4.0 * d0 - 5.0 * d2 + d4, even + odd, even - odd
-
-
-@inline_kernel
-def _lower(d):
-    """Elements 3 to 5 of B^T d for a column of six."""
-    _, d1, d2, d3, d4, d5 = d
-    even, odd = d4 - d2, 2.0 * (d3 - d1)
-    return even + odd, even - odd, 4.0 * d1 - 5.0 * d3 + d5
-
-
-@inline_kernel
-def _input_row(d):
-    """d B for a row of six."""
-    return _upper(d) + _lower(d)
+def _input_column(d):
+    """B^T d for a column of six."""
+    d0, d1, d2, d3, d4, d5 = d
+    even, odd, even2, odd2 = d4 - 4.0 * d2, d3 - 4.0 * d1, d4 - d2, 2.0 * (d3 - d1)
+    return 4.0 * d0 - 5.0 * d2 + d4, even + odd, even - odd, even2 + odd2, even2 - odd2, 4.0 * d1 - 5.0 * d3 + d5
 
 
 @inline_kernel
@@ -175,6 +162,16 @@ def _store3(values, grid, i, count):
 
 
 @inline_kernel
+def _store4(values, grid, i, count):
+    """Write row i of four columns."""
+    array, at, step = grid.array, grid.at + i * grid.row, grid.step
+    lanes_store(values[0], array, at, count)
+    lanes_store(values[1], array, at + step, count)
+    lanes_store(values[2], array, at + 2 * step, count)
+    lanes_store(values[3], array, at + 3 * step, count)
+
+
+@inline_kernel
 def _store6(values, grid, i, count):
     """Write row i of six columns."""
     array, at, step = grid.array, grid.at + i * grid.row, grid.step
@@ -193,24 +190,14 @@ def _load_pixel(image, h, column, c):
     return lanes_load(image.array, image.at + (h * image.W + column) * image.C + c, image.C - c if inside else 0)
 
 
-@inline_kernel
-def _store_inputs(columns, grid, i, count):
-    """Write the rows i to i + 2 of (B^T d) B, from these three elements of the six columns of B^T d."""
-    a, b, c, d, e, f = columns
-    _store6(_input_row((a[0], b[0], c[0], d[0], e[0], f[0])), grid, i, count)
-    _store6(_input_row((a[1], b[1], c[1], d[1], e[1], f[1])), grid, i + 1, count)
-    _store6(_input_row((a[2], b[2], c[2], d[2], e[2], f[2])), grid, i + 2, count)
-
-
 @kernel
-def _transform_block(pixels, target, count):
-    """target = B^T d B for 6x6 pixels d, one vector of channels, in two halves, whose 18 vectors stay in registers."""
-    _store_inputs((_upper(_load6(pixels, 0, count)), _upper(_load6(pixels, 1, count)), _upper(_load6(pixels, 2, count)),
-                   _upper(_load6(pixels, 3, count)), _upper(_load6(pixels, 4, count)), _upper(_load6(pixels, 5, count))),
-                  target, 0, count)
-    _store_inputs((_lower(_load6(pixels, 0, count)), _lower(_load6(pixels, 1, count)), _lower(_load6(pixels, 2, count)),
-                   _lower(_load6(pixels, 3, count)), _lower(_load6(pixels, 4, count)), _lower(_load6(pixels, 5, count))),
-                  target, 3, count)
+def _transform_block(pixels, half, target, count):
+    """target = B^T d B for 6x6 pixels d, one vector of channels; the columns of B^T d become the rows of `half`."""
+    lanes = lanes_of(half.array)
+    for j in range(6):
+        _store6(_input_column(_load6(pixels, j, count)), half, j, lanes)
+    for i in range(6):
+        _store6(_input_column(_load6(half, i, lanes)), target, i, count)
 
 
 @inline_kernel
@@ -238,7 +225,8 @@ def _block_position(w, number):
 
 @kernel
 def _transform_inputs(x, w, first, count, columns, work):
-    """columns = B^T d B, all channels, for the output blocks first to first + count; `work` holds a block of pixels."""
+    """columns = B^T d B, all channels, for the output blocks first to first + count; `work` holds two blocks."""
+    half = _from(work, 6, 0, 0)
     for t in range(count):
         n, p, q = _block_position(w, first + t)
         image, h, column = Image(x, n * w.H * w.W * w.C, w.H, w.W, w.C), p - w.top, q - w.left
@@ -247,10 +235,10 @@ def _transform_inputs(x, w, first, count, columns, work):
             target = _from(columns, 0, 6 * t, c)
             if interior:
                 pixels = Grid(x, image.at + (h * w.W + column) * w.C + c, w.W * w.C, w.C)
-                _transform_block(pixels, target, w.C - c)
+                _transform_block(pixels, half, target, w.C - c)
             else:
                 _copy_pixels(6, image, h, column, c, work)
-                _transform_block(work, target, w.C - c)
+                _transform_block(work, half, target, w.C - c)
 
 
 @kernel
@@ -288,20 +276,17 @@ def _store_outputs(m, i, shift, residual, lowest, pixels, extent):
 
 
 @kernel
-def _output_block(products, shift, residual, lowest, pixels, extent):
+def _output_block(products, half, shift, residual, lowest, pixels, extent):
     """4x4 output pixels A^T m A + shift + residual, for one vector of channels; see `_store_outputs`."""
-    lanes = lanes_of(products.array)
-    a, b = _output_column(_load6(products, 0, lanes)), _output_column(_load6(products, 1, lanes))
-    c, d = _output_column(_load6(products, 2, lanes)), _output_column(_load6(products, 3, lanes))
-    e, f = _output_column(_load6(products, 4, lanes)), _output_column(_load6(products, 5, lanes))
-    _store_outputs((a[0], b[0], c[0], d[0], e[0], f[0]), 0, shift, residual, lowest, pixels, extent)
-    _store_outputs((a[1], b[1], c[1], d[1], e[1], f[1]), 1, shift, residual, lowest, pixels, extent)
-    _store_outputs((a[2], b[2], c[2], d[2], e[2], f[2]), 2, shift, residual, lowest, pixels, extent)
-    _store_outputs((a[3], b[3], c[3], d[3], e[3], f[3]), 3, shift, residual, lowest, pixels, extent)
+    lanes = lanes_of(half.array)
+    for j in range(6):
+        _store4(_output_column(_load6(products, j, lanes)), half, j, lanes)
+    for i in range(4):
+        _store_outputs(_load6(half, i, lanes), i, shift, residual, lowest, pixels, extent)
 
 
 @kernel
-def _transform_outputs(w, first, count, k, products, epilogue, y):
+def _transform_outputs(w, first, count, k, products, epilogue, y, half):
     """y = A^T m A and the epilogue, for the output blocks first to first + count and one panel of channels from k on."""
     lanes, bias = lanes_of(y), epilogue.bias
     lowest = 0.0 if epilogue.relu else math.nan
@@ -311,7 +296,7 @@ def _transform_outputs(w, first, count, k, products, epilogue, y):
             channels = w.K - k - lane
             shift = lanes_load(bias, k + lane, channels if len(bias) > 0 else 0)
             pixels = Grid(y, ((n * w.P + p) * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K)
-            _output_block(_from(products, 0, 6 * t, lane), shift, epilogue.residual, lowest, pixels,
+            _output_block(_from(products, 0, 6 * t, lane), half, shift, epilogue.residual, lowest, pixels,
                           (w.P - p, w.Q - q, channels))
 
 
@@ -340,7 +325,7 @@ def winograd_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, w
             for e in range(ELEMENTS):
                 _product(_from(columns, e // 6, e % 6, 0), count, panels, k * w.C + e * distance,
                          _from(products, e // 6, e % 6, 0), walk.width)
-            _transform_outputs(w, first, count, k, products, epilogue, y)
+            _transform_outputs(w, first, count, k, products, epilogue, y, work)
         task = next_task(workspace.counter)
 
 
@@ -375,28 +360,25 @@ def winograd_products(panels: Floats, walk: Walk, stage: Stage, workspace: Works
 def winograd_outputs(epilogue: Epilogue, y: Floats, geometry: Geometry, stage: Stage, workspace: Workspace, worker: int,
                      workers: int) -> None:
     """y = A^T m A and the epilogue, for the stage's products m."""
-    w = geometry[0]
+    w, vector = geometry[0], lanes_of(y)
+    half = Grid(workspace.floats, worker * w.floats, 6 * vector, vector)
     task = next_task(workspace.counter) * STRIP
     while task < stage.count:
         for k in range(0, w.K, w.lanes):
             products = Grid(stage.products, k // w.lanes * 6 * stage.product_row, stage.product_row, w.lanes)
             _transform_outputs(w, stage.first + task, min(STRIP, stage.count - task), k, _from(products, 0, 6 * task, 0),
-                               epilogue, y)
+                               epilogue, y, half)
         task = next_task(workspace.counter) * STRIP
 
 
 @kernel
-def _transform_filter(g, target, count):
+def _transform_filter(g, half, target, count):
     """target = G g G^T for one input channel and `count` output channels of a vector; g is 3x3."""
-    lanes = lanes_of(target.array)
-    a, b = _filter_column(_load3(g, 0, count)), _filter_column(_load3(g, 1, count))
-    c = _filter_column(_load3(g, 2, count))
-    _store6(_filter_column((a[0], b[0], c[0])), target, 0, lanes)
-    _store6(_filter_column((a[1], b[1], c[1])), target, 1, lanes)
-    _store6(_filter_column((a[2], b[2], c[2])), target, 2, lanes)
-    _store6(_filter_column((a[3], b[3], c[3])), target, 3, lanes)
-    _store6(_filter_column((a[4], b[4], c[4])), target, 4, lanes)
-    _store6(_filter_column((a[5], b[5], c[5])), target, 5, lanes)
+    lanes = lanes_of(half.array)
+    for s in range(3):
+        _store6(_filter_column(_load3(g, s, count)), half, s, lanes)
+    for i in range(6):
+        _store6(_filter_column(_load3(half, i, lanes)), target, i, lanes)
 
 
 @kernel
@@ -424,8 +406,9 @@ def winograd_filter(weight: Floats, layouts: Geometry, panels: Floats, workspace
     depth, width = layout.inputs, layout.width
     blocks, strips = (layout.channels + width - 1) // width, (depth + STRIP - 1) // STRIP
     distance = STRIP * width + lanes
-    at = worker * (9 * lanes + ELEMENTS * distance)
-    gathered, strip = Grid(floats, at, 3 * lanes, lanes), Grid(floats, at + 9 * lanes, 6 * distance, distance)
+    at = worker * (27 * lanes + ELEMENTS * distance)
+    gathered, half = Grid(floats, at, 3 * lanes, lanes), Grid(floats, at + 9 * lanes, 6 * lanes, lanes)
+    strip = Grid(floats, at + 27 * lanes, 6 * distance, distance)
     task = next_task(workspace.counter)
     while task < blocks * strips:
         block, number = divmod(task, strips)
@@ -436,32 +419,29 @@ def winograd_filter(weight: Floats, layouts: Geometry, panels: Floats, workspace
                 g = Grid(weight, layout.start + (first + c) * layout.depth + k * layout.K, layout.R, layout.S)
                 target, channels = _from(strip, 0, 0, c * width + k - block * width), max(0, layout.channels - k)
                 if layout.K == 1:
-                    _transform_filter(g, target, channels)
+                    _transform_filter(g, half, target, channels)
                 else:
                     _gather_filter(g, layout.K, channels, gathered)
-                    _transform_filter(gathered, target, lanes)
+                    _transform_filter(gathered, half, target, lanes)
         for e in range(ELEMENTS):
             copy_run(floats, strip.at + e * distance, panels, ((e * blocks + block) * depth + first) * width, count * width)
         task = next_task(workspace.counter)
 
 
 @kernel
-def _gradient_block(pixels, target, count):
+def _gradient_block(pixels, half, target, count):
     """target = A dy A^T for 4x4 pixels dy, `count` channels of a vector, then zeros."""
-    lanes = lanes_of(target.array)
-    a, b = _gradient_column(_load4(pixels, 0, count)), _gradient_column(_load4(pixels, 1, count))
-    c, d = _gradient_column(_load4(pixels, 2, count)), _gradient_column(_load4(pixels, 3, count))
-    _store6(_gradient_column((a[0], b[0], c[0], d[0])), target, 0, lanes)
-    _store6(_gradient_column((a[1], b[1], c[1], d[1])), target, 1, lanes)
-    _store6(_gradient_column((a[2], b[2], c[2], d[2])), target, 2, lanes)
-    _store6(_gradient_column((a[3], b[3], c[3], d[3])), target, 3, lanes)
-    _store6(_gradient_column((a[4], b[4], c[4], d[4])), target, 4, lanes)
-    _store6(_gradient_column((a[5], b[5], c[5], d[5])), target, 5, lanes)
+    lanes = lanes_of(half.array)
+    for j in range(4):
+        _store6(_gradient_column(_load4(pixels, j, count)), half, j, lanes)
+    for i in range(6):
+        _store6(_gradient_column(_load4(half, i, lanes)), target, i, lanes)
 
 
 @kernel
 def _transform_gradients(dy, w, first, count, k, gradients, work):
-    """gradients = A dy A^T for the output blocks first to first + count, one panel from k on; `work` holds a block of dy."""
+    """gradients = A dy A^T for the output blocks first to first + count, one panel from k on; `work` holds two blocks."""
+    half = _from(work, 6, 0, 0)
     for t in range(count):
         n, p, q = _block_position(w, first + t)
         image = Image(dy, n * w.P * w.Q * w.K, w.P, w.Q, w.K)
@@ -469,10 +449,10 @@ def _transform_gradients(dy, w, first, count, k, gradients, work):
             target = _from(gradients, 0, 6 * t, lane)
             if p + 4 <= w.P and q + 4 <= w.Q:
                 pixels = Grid(dy, image.at + (p * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K)
-                _gradient_block(pixels, target, w.K - k - lane)
+                _gradient_block(pixels, half, target, w.K - k - lane)
             else:
                 _copy_pixels(4, image, p, q, k + lane, work)
-                _gradient_block(work, target, lanes_of(dy))
+                _gradient_block(work, half, target, lanes_of(dy))
 
 
 @kernel
@@ -539,15 +519,13 @@ def _sum_chunks(partial, start, distance, chunks, chunk_distance, target):
 
 
 @kernel
-def _transform_sums(sums, target, count):
+def _transform_sums(sums, half, target, count):
     """target = G^T S G for one input channel and `count` output channels of a vector."""
-    lanes = lanes_of(sums.array)
-    a, b = _filter_gradient_column(_load6(sums, 0, lanes)), _filter_gradient_column(_load6(sums, 1, lanes))
-    c, d = _filter_gradient_column(_load6(sums, 2, lanes)), _filter_gradient_column(_load6(sums, 3, lanes))
-    e, f = _filter_gradient_column(_load6(sums, 4, lanes)), _filter_gradient_column(_load6(sums, 5, lanes))
-    _store3(_filter_gradient_column((a[0], b[0], c[0], d[0], e[0], f[0])), target, 0, count)
-    _store3(_filter_gradient_column((a[1], b[1], c[1], d[1], e[1], f[1])), target, 1, count)
-    _store3(_filter_gradient_column((a[2], b[2], c[2], d[2], e[2], f[2])), target, 2, count)
+    lanes = lanes_of(half.array)
+    for j in range(6):
+        _store3(_filter_gradient_column(_load6(sums, j, lanes)), half, j, lanes)
+    for i in range(3):
+        _store3(_filter_gradient_column(_load6(half, i, lanes)), target, i, count)
 
 
 @parallel_kernel
@@ -562,4 +540,4 @@ def winograd_filter_gradient(partial: Floats, dw: Floats, geometry: Geometry, wo
             panel = k // w.lanes * w.lanes
             start = panel * w.depth * ELEMENTS + c * w.lanes + k - panel
             _sum_chunks(partial, start, w.depth * w.lanes, w.chunks, chunk_distance, sums)
-            _transform_sums(sums, Grid(dw, c * w.K + k, 3 * w.C * w.K, w.C * w.K), w.K - k)
+            _transform_sums(sums, _from(sums, 6, 0, 0), Grid(dw, c * w.K + k, 3 * w.C * w.K, w.C * w.K), w.K - k)

@@ -65,8 +65,8 @@ def _band(w: Window, filter_bytes: int, vectors: int) -> int:
 
 
 def _floats(w: Window, band: int, width: Width) -> int:
-    """Working memory of a worker: transformed inputs, one panel of products or gradients, and a block in between."""
-    return round_up(ELEMENTS * (band * (w.C + sum(width)) + width[0]) + kernels.GAP, 16)
+    """Working memory of a worker: transformed inputs, one panel of products or gradients, and two blocks in between."""
+    return round_up(ELEMENTS * (band * (w.C + sum(width)) + 2 * width[0]) + kernels.GAP, 16)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class _Filter(Plan[Geometry]):
 def _filter(layout: Layout, vector: int) -> _Filter:
     """Plan of the transform of a filter that lies by `layout`, on vectors of so many lanes."""
     size = ELEMENTS * round_up(layout.channels, layout.width) * layout.inputs
-    floats = 9 * vector + ELEMENTS * (kernels.STRIP * layout.width + vector)
+    floats = 27 * vector + ELEMENTS * (kernels.STRIP * layout.width + vector)
     return _Filter(arrays.record(layout), size, floats, key=("winograd", layout))
 
 
