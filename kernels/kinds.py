@@ -41,11 +41,11 @@ KINDS = {kind.name: kind for kind in (
     Kind("avx512", 64, 32, ("avx512f", "avx512dq", "avx512bw", "avx512vl"), _WITH_32,
          {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}, (8, 2), _FILTERS, 6, 6),
     # One to three vectors: 83.7, 103.1 and 101.0 GFLOP/s (Zen 3); 3 rows of 4 vectors, which do not fit, 39.9.
-    Kind("avx2", 32, 16, ("avx2", "fma"), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, (4, 2), ((3, 3), (1, 8)), 6, 4),
+    Kind("avx2", 32, 16, ("avx2", "fma"), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, (4, 2), ((3, 3), (1, 8)), 4, 4),
     # Not measured: what fits, with the speeds of AVX-512.
     Kind("arm64", 16, 32, (), _WITH_32, {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}, (4, 4), _FILTERS, 6, 6),
     # Not measured: what fits, with the speeds of AVX2.
-    Kind("baseline", 16, 16, (), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, (4, 2), ((3, 3), (1, 8)), 6, 4),
+    Kind("baseline", 16, 16, (), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, (4, 2), ((3, 3), (1, 8)), 4, 4),
 )}
 
 _X86 = "avx512", "avx2", "baseline"  # each does what those behind it do

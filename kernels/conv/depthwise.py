@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers
-from ..jit.compile import kernel, parallel_kernel
+from ..jit.compile import kernel, parallel_kernel, rolled_kernel
 from ..kinds import KIND
 from ..vector.rows import rows_load, rows_store
 from ..vector.scalar import unsigned
@@ -200,7 +200,7 @@ def convolve(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Wal
         number += last - i
 
 
-@kernel
+@rolled_kernel
 def _add_run(g, walk, run, band, base, count):
     """Add the products of a run of pixels in the rows of a band, which meet the same taps, to the sums of these.
 

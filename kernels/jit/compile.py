@@ -60,20 +60,33 @@ class _Lowering(lowering.Lower):  # type: ignore[misc]
             set.add(self.function.attributes, _WIDEST)  # llvmlite's own `add` knows no attributes with values
 
 
-class _InterleavedLowering(_Lowering):
+class _HintedLowering(_Lowering):
+    """Gives LLVM a hint at each loop."""
+
+    hint: tuple[Any, ...]
+
+    def lower_inst(self, inst: Any) -> None:
+        super().lower_inst(inst)
+        if isinstance(inst, ir.Jump) and self.blkmap[inst.target].instructions:  # back to the head of a loop
+            hint = self.module.add_metadata(list(self.hint))
+            loop = self.module.add_metadata([hint])
+            loop.operands = loop, hint  # LLVM tells loops apart by nodes that begin with themselves
+            self.builder.block.terminator.set_metadata("llvm.loop", loop)
+
+
+class _InterleavedLowering(_HintedLowering):
     """Lets LLVM take several vectors of a loop in turns, where each operation waits for the one before.
 
     A processor looks ahead over the arithmetic of two vectors or so; LLVM itself takes turns in loops of little arithmetic.
     """
 
-    def lower_inst(self, inst: Any) -> None:
-        super().lower_inst(inst)
-        if isinstance(inst, ir.Jump) and self.blkmap[inst.target].instructions:  # back to the head of a loop
-            count = llvmlite.ir.Constant(llvmlite.ir.IntType(32), _TURNS)
-            hint = self.module.add_metadata(["llvm.loop.interleave.count", count])
-            loop = self.module.add_metadata([hint])
-            loop.operands = loop, hint  # LLVM tells loops apart by nodes that begin with themselves
-            self.builder.block.terminator.set_metadata("llvm.loop", loop)
+    hint = "llvm.loop.interleave.count", llvmlite.ir.Constant(llvmlite.ir.IntType(32), _TURNS)
+
+
+class _RolledLowering(_HintedLowering):
+    """Keeps LLVM from unrolling: of two rounds at once it would load ahead more than the registers hold."""
+
+    hint = ("llvm.loop.unroll.disable",)
 
 
 def _pipeline(lowering_class: Any, name: str) -> Any:
@@ -98,6 +111,7 @@ def _pipeline(lowering_class: Any, name: str) -> Any:
 
 _Compiler = _pipeline(_Lowering, "fastcnn_lowering")
 _InterleavingCompiler = _pipeline(_InterleavedLowering, "fastcnn_interleaved_lowering")
+_RollingCompiler = _pipeline(_RolledLowering, "fastcnn_rolled_lowering")
 
 
 class _LeanCompiler(_Compiler):  # type: ignore[misc, valid-type]
@@ -130,6 +144,11 @@ def _compile(function: Callable[..., None], **options: Any) -> Any:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a serial function that parallel drivers call; it has no entry from Python, which saves compile time."""
     return _compile(function, fastmath=FLAGS, no_cpython_wrapper=True)
+
+
+def rolled_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a serial function whose loops stay as they are: their sums fill the registers."""
+    return _compile(function, fastmath=FLAGS, no_cpython_wrapper=True, pipeline_class=_RollingCompiler)
 
 
 def ordered_kernel(function: Callable[..., Any]) -> Any:
