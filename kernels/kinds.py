@@ -35,17 +35,18 @@ class Kind(NamedTuple):
 _WITH_32 = {1: 8, 2: 8, 3: 8, 4: 6}  # eight sums or more hide the latency of a multiply-add; four vectors load least
 _WITH_16 = {1: 8, 2: 6, 3: 4}
 _FILTERS = (3, 3), (3, 6), (3, 9), (5, 5), (1, 8)
+_FEW_FILTERS = (3, 3), (1, 8)
 
 KINDS = {kind.name: kind for kind in (
-    # AVX-512 with 32 registers. One to four vectors: 65, 93, 98 and 100 % (Zen 5).
+    # Speeds measured on Zen 5.
     Kind("avx512", 64, 32, ("avx512f", "avx512dq", "avx512bw", "avx512vl"), _WITH_32,
          {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}, (8, 2), _FILTERS, 6, 6),
-    # One to three vectors: 83.7, 103.1 and 101.0 GFLOP/s (Zen 3); 3 rows of 4 vectors, which do not fit, 39.9.
-    Kind("avx2", 32, 16, ("avx2", "fma"), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, (4, 2), ((3, 3), (1, 8)), 4, 4),
+    # On one core of Zen 3, one to three vectors: 83.7, 103.1 and 101.0 GFLOP/s; 3 rows of 4 vectors, which do not fit: 39.9.
+    Kind("avx2", 32, 16, ("avx2", "fma"), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, (4, 2), _FEW_FILTERS, 4, 4),
     # Not measured: what fits, with the speeds of AVX-512.
     Kind("arm64", 16, 32, (), _WITH_32, {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}, (4, 4), _FILTERS, 6, 6),
-    # Not measured: what fits, with the speeds of AVX2.
-    Kind("baseline", 16, 16, (), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, (4, 2), ((3, 3), (1, 8)), 4, 4),
+    # Not measured: what fits beside the product, which is rounded before it is added, with about the speeds of AVX2.
+    Kind("baseline", 16, 16, (), {1: 6, 2: 4}, {1: 0.81, 2: 1.0}, (4, 2), _FEW_FILTERS, 4, 2),
 )}
 
 _X86 = "avx512", "avx2", "baseline"  # each does what those behind it do

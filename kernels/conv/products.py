@@ -93,7 +93,7 @@ def multiply(inputs, pixels, panels, panel, epilogue, target, width):
         for d in range(0, len(offsets), LINE):
             if inputs.fresh:
                 tile_prefetch(inputs.x, following, offsets[d])
-            for i in range(d, min(d + LINE, len(offsets))):
+            for i in range(unsigned(d), unsigned(min(d + LINE, len(offsets)))):
                 tile = tile_multiply_add(tile, inputs.x, positions, offsets[i], panels, w)
                 w += step
         tile_scatter(tile, target, first, pixels - first, epilogue)

@@ -2,7 +2,7 @@
 from typing import Any
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers
-from ..jit.compile import kernel, parallel_kernel
+from ..jit.compile import kernel, parallel_kernel, rolled_kernel
 from ..kinds import KIND
 from ..vector.rows import rows_load, rows_store
 from ..vector.scalar import unsigned
