@@ -106,5 +106,13 @@ def test_a_kind_that_does_not_exist_is_one_line():
     assert outcome.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(HOST.name not in ("avx512", "avx2"), reason="this host can do no other kind")
+def test_numba_must_not_have_compiled_before():
+    outcome = run("baseline", "-c", "import numba; numba.njit(lambda x: x)(1); import fastcnn.functional")
+    assert outcome.stderr.splitlines()[-1] == (
+        f"ImportError: FASTCNN_CPU is 'baseline', but Numba has already compiled for '{HOST.name}' in this process: "
+        "import fastcnn.functional before")
+
+
 def test_vectors_are_those_of_the_kind():
     assert kinds.KIND.vector_bytes == simd.VECTOR_BYTES

@@ -26,7 +26,7 @@ import numpy as np
 from ..kinds import HOST, KIND, held, host_features
 from . import launch, notice  # noqa: F401  # which listens from now on
 from .cache import KernelCache
-from .internals import compiler, global_compiler_lock, ir, launch_threads, lowering, register_pass, typed_passes
+from .internals import compiler, cpu_target, global_compiler_lock, ir, launch_threads, lowering, register_pass, typed_passes
 
 # Values may be contracted and regrouped, but NaN and infinity keep their meaning: no `nnan`, no `ninf`.
 FLAGS = {"contract", "reassoc", "nsz", "arcp"}
@@ -42,7 +42,10 @@ _WIDEST = '"prefer-vector-width"="512"' if KIND.name == "avx512" else None
 # Vectors of a loop that `interleaved_kernel` takes in turns: what fits in the registers beside the constants.
 _TURNS = 4 if _WIDEST else 2
 
-if KIND is not HOST:  # before Numba makes its target, at the first compilation of the process
+if KIND is not HOST:
+    if "_toplevel_target_context" in vars(cpu_target):  # which Numba makes once, at the first compilation of the process
+        raise ImportError(f"FASTCNN_CPU is {KIND.name!r}, but Numba has already compiled for {HOST.name!r} in this process: "
+                          "import fastcnn.functional before")
     numba.config.CPU_NAME, numba.config.CPU_FEATURES = held(KIND, host_features())
 
 # Every compiled kernel, for warm-up progress and for the test that counts signatures.

@@ -14,5 +14,6 @@ CacheLocator: Any
 global_compiler_lock: Any
 register_pass: Any
 Intrinsic: Any
+cpu_target: Any
 rtsys: Any
 launch_threads: Any
