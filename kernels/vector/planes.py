@@ -57,29 +57,15 @@ def _pixel_parts(lanes: int) -> list[tuple[int, int, int, int]]:
     return [(at // lanes, at % lanes, at // PLANES, at % PLANES) for at in starts]
 
 
-def _store_some(builder: Any, piece: Any, pointer: Any, count: Any) -> None:
-    """Store the first `count` lanes of a vector, which are not all: by halves, where a mask would take longer."""
-    lanes = piece.type.count
-    if MASKS or lanes == 1:
-        masked_store(builder, piece, pointer, lanes_below(builder, count, lanes))
-        return
-    element = builder.bitcast(pointer, piece.type.element.as_pointer())
-    bits = builder.select(builder.icmp_signed(">", count, INT64(0)), count, INT64(0))
-    size = lanes // 2
-    while size:
-        low, high = (_lanes(builder, piece, first, size) for first in (0, size))
-        there = builder.icmp_signed("!=", builder.and_(bits, INT64(size)), INT64(0))
-        with builder.if_then(there):
-            builder.store(low, builder.bitcast(element, low.type.as_pointer()), align=4)
-        piece = builder.select(there, high, low)
-        element = builder.gep(element, [builder.select(there, INT64(size), INT64(0))])
-        size //= 2
-
-
-def _lanes(builder: Any, vector: Any, first: int, count: int) -> Any:
-    """Some lanes of a vector, as a vector of their own."""
-    order = ir.Constant(ir.VectorType(INDEX, count), list(range(first, first + count)))
-    return builder.shuffle_vector(vector, vector, order)
+def _store_count(builder: Any, piece: Any, pointer: Any, count: int) -> None:
+    """Store so many first lanes of a vector."""
+    first = 0
+    while first < count:
+        size = 1 << ((count - first).bit_length() - 1)
+        order = ir.Constant(ir.VectorType(INDEX, size), list(range(first, first + size)))
+        part = builder.shuffle_vector(piece, piece, order)
+        builder.store(part, vector_at(builder, pointer, INT64(first), part.type), align=4)
+        first += size
 
 
 @operation
@@ -123,35 +109,45 @@ def planes_store(tile, y, y_offset, step, pixels, channels, lowest):
 def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
     def generate(context, builder, signature, args):
         value, array, offset, step, pixels, channels, lowest = args
-        pointer = array_data(context, builder, signature.args[1], array)
-        limit, size = broadcast(builder, lowest, tile.vector), min(tile.lanes, PLANES)
+        data, limit = array_data(context, builder, signature.args[1], array), broadcast(builder, lowest, tile.vector)
+        vectors, size = vectors_of(builder, value), min(tile.lanes, PLANES)
+        rows = [_interleave(builder, [not_below(builder, plane, limit) for plane in vectors[v::tile.vectors]])
+                for v in range(tile.vectors)]
 
-        def pieces() -> Any:
-            """Where they begin, pixel and first channel of each, and their numbers."""
-            for v in range(tile.vectors):
-                rows = _interleave(builder, [not_below(builder, plane, limit)
-                                             for plane in vectors_of(builder, value)[v::tile.vectors]])
-                for vector, lane, pixel, channel in _pixel_parts(tile.lanes):
-                    at = builder.add(offset, builder.mul(step, INT64(v * tile.lanes + pixel)))
-                    piece = _lanes(builder, rows[vector], lane, size)
-                    yield (vector_at(builder, pointer, lane_offset(builder, at, channel), piece.type),
-                           v * tile.lanes + pixel, channel, piece)
+        def write(pixel: int, store: Any) -> None:
+            """Store the pieces of one pixel."""
+            at = builder.add(offset, builder.mul(step, INT64(pixel)))
+            for vector, lane, place, channel in _pixel_parts(tile.lanes):
+                if place == pixel % tile.lanes:
+                    order = ir.Constant(ir.VectorType(INDEX, size), list(range(lane, lane + size)))
+                    part = rows[pixel // tile.lanes][vector]
+                    store(builder.shuffle_vector(part, part, order), builder.gep(data, [lane_offset(builder, at, channel)]),
+                          channel)
 
-        whole = builder.and_(builder.icmp_signed(">=", pixels, INT64(tile.vectors * tile.lanes)),
-                             builder.icmp_signed(">=", channels, INT64(PLANES)))
-        with builder.if_else(whole) as (then, otherwise):
-            with then:
-                for at, _, _, piece in pieces():
-                    builder.store(piece, at, align=4)
-            with otherwise:
-                for at, pixel, channel, piece in pieces():
-                    with builder.if_then(builder.icmp_signed("<", INT64(pixel), pixels)):
-                        left = builder.sub(channels, INT64(channel))
-                        with builder.if_else(builder.icmp_signed(">=", left, INT64(size))) as (all_lanes, some):
-                            with all_lanes:
-                                builder.store(piece, at, align=4)
-                            with some:
-                                _store_some(builder, piece, at, left)
+        def write_all(store: Any) -> None:
+            """Store the pixels that exist, with no question for each where all do."""
+            total = tile.vectors * tile.lanes
+            with builder.if_else(builder.icmp_signed(">=", pixels, INT64(total))) as (all_pixels, some):
+                with all_pixels:
+                    for pixel in range(total):
+                        write(pixel, store)
+                with some:
+                    for pixel in range(total):
+                        with builder.if_then(builder.icmp_signed("<", INT64(pixel), pixels)):
+                            write(pixel, store)
+
+        with builder.if_then(builder.icmp_signed(">=", channels, INT64(PLANES))):
+            write_all(lambda piece, at, channel: _store_count(builder, piece, at, size))
+        if MASKS:
+            with builder.if_then(builder.icmp_signed("<", channels, INT64(PLANES))):
+                write_all(lambda piece, at, channel: masked_store(
+                    builder, piece, vector_at(builder, at, INT64(0), piece.type),
+                    lanes_below(builder, builder.sub(channels, INT64(channel)), size)))
+            return context.get_dummy_value()
+        for count in range(1, PLANES):  # a masked store would take longer than those of the parts
+            with builder.if_then(builder.icmp_signed("==", channels, INT64(count))):
+                write_all(lambda piece, at, channel, count=count: _store_count(
+                    builder, piece, at, max(0, min(count - channel, size))))
         return context.get_dummy_value()
 
     return types.void(tile, y, *[types.intp] * 4, tile.element), generate

@@ -136,7 +136,8 @@ def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
 def store_first(builder: Any, value: Any, pointer: Any, count: Any) -> None:
     """Store the first `count` lanes of a vector.
 
-    All of them without a mask where masks have no registers: a masked store takes 18 to 42 operations there (AMD Zen 2, 3).
+    Where masks have no registers, a masked store takes 18 to 42 operations (AMD Zen 2, 3): there all lanes are stored at
+    once, or else parts of half the lanes, a quarter and so on.
     """
     lanes = value.type.count
     if MASKS:
@@ -145,8 +146,23 @@ def store_first(builder: Any, value: Any, pointer: Any, count: Any) -> None:
     with builder.if_else(builder.icmp_signed(">=", count, INT64(lanes)), likely=True) as (whole, part):
         with whole:
             builder.store(value, pointer, align=4)
-        with part:
-            masked_store(builder, value, pointer, lanes_below(builder, count, lanes))
+        with part, builder.if_then(builder.icmp_signed(">", count, INT64(0))):
+            _store_halves(builder, value, builder.bitcast(pointer, value.type.element.as_pointer()), count)
+
+
+def _store_halves(builder: Any, value: Any, pointer: Any, count: Any) -> None:
+    """Store the first `count` lanes of a vector, some but not all of them, by the bits of the count."""
+    size = value.type.count
+    while size > 1:
+        size //= 2
+        numbers = ir.VectorType(INDEX, size)
+        low, high = (builder.shuffle_vector(value, value, ir.Constant(numbers, list(range(first, first + size))))
+                     for first in (0, size))
+        there = builder.icmp_signed("!=", builder.and_(count, INT64(size)), INT64(0))
+        with builder.if_then(there):
+            builder.store(low, builder.bitcast(pointer, low.type.as_pointer()), align=4)
+        value = builder.select(there, high, low)
+        pointer = builder.gep(pointer, [builder.select(there, INT64(size), INT64(0))])
 
 
 def tile_of(builder: Any, vectors: list[Any]) -> Any:

@@ -177,16 +177,24 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
         _convolve(dy, weight, epilogue, plan, dx)
 
 
-def _few_channels(w: Window, lanes: int) -> bool:
-    """Whether vectors over the input channels would be at least a third empty."""
-    channels = w.C // w.groups
-    return (w.stride_rows, w.stride_columns) == (1, 1) and 3 * channels <= 2 * round_up(channels, lanes)
+_SUMS = 12  # steps of the tile that adding up a vector of products takes as long as
+
+
+def _products_pay(w: Window, lanes: int) -> bool:
+    """Whether products of dy with whole filters, and then their sums, are fewer steps than a convolution of dy.
+
+    They are where a vector over the input channels would be partly empty, or padding makes dy much larger.
+    """
+    depth, channels = w.C // w.groups, w.K // w.groups
+    products = w.P * w.Q * -(-w.R * w.S * depth // lanes) * (channels + _SUMS)
+    convolution = w.H * w.W * w.R * w.S * channels * -(-depth // lanes)
+    return (w.stride_rows, w.stride_columns) == (1, 1) and products < convolution
 
 
 @functools.lru_cache(maxsize=1024)
 def _few_plan(w: Window, itemsize: int) -> _Convolution | None:
     """Plan of `conv2d_backward_input_few` for a window that it is for: it makes 1x1 products, and then sums of them."""
-    if not _few_channels(w, simd.VECTOR_BYTES // itemsize):
+    if not _products_pay(w, simd.VECTOR_BYTES // itemsize):
         return None
     depth, channels = w.C // w.groups, w.K // w.groups
     reach = (w.R - 1) * w.dilation_rows
