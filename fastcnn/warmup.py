@@ -14,8 +14,10 @@ from typing import Any
 
 from . import signals, streams
 from .data import Split
+from .kernels.jit.ahead import compile_ahead, noted_launches
 from .kernels.jit.internals import event
 from .kernels.jit.notice import notice
+from .runtime import buffers
 
 _CLEAR = "\r\x1b[2K"
 
@@ -106,12 +108,21 @@ def _quiet_interruptions() -> Iterator[None]:
         sys.unraisablehook = usual
 
 
-def rehearse(make: Callable[[], dict[str, Any]], train: Split, test: Split, batch_size: int, augment: str | None) -> None:
+def rehearse(make: Callable[[], dict[str, Any]], train: Split, test: Split, batch_size: int, augment: str | None) -> int:
     """Train and evaluate on a few batches, the last and smaller one included, and forget the result.
 
-    `make` returns a model, an optimizer and a schedule as arguments of `fit`.
+    `make` returns a model, an optimizer and a schedule as arguments of `fit`. All that is launched is compiled before, in as
+    many processes as there are cores; return how many kernels others than this one compiled.
     """
     from .training import fit
 
     few = [split.subset(min(len(split), batch_size + len(split) % batch_size)) for split in (train, test)]
-    fit(**make(), train=few[0], validation=few[1], epochs=1, batch_size=batch_size, augment=augment, progress=False)
+
+    def work() -> None:
+        fit(**make(), train=few[0], validation=few[1], epochs=1, batch_size=batch_size, augment=augment, progress=False)
+
+    with buffers.rehearsal(), noted_launches() as jobs:
+        work()
+    others = compile_ahead(jobs)
+    work()
+    return others

@@ -125,9 +125,9 @@ def warmup(arguments: Namespace, output: Output) -> int:
     names = arguments.models or models.names()
     with output.compiling() as compilation:
         for name in names:
-            _rehearse(name, home_of(name).optimizer)
+            compilation.kernels += _rehearse(name, home_of(name).optimizer)
         for optimizer in OPTIMIZERS:
-            _rehearse(names[0], optimizer)
+            compilation.kernels += _rehearse(names[0], optimizer)
     compiled = compilation.kernels
     output.result({"models": names, "kernels": compiled, "seconds": compilation.seconds},
                   f"{compiled} kernels of {', '.join(names)} compiled" if compiled
@@ -135,12 +135,12 @@ def warmup(arguments: Namespace, output: Output) -> int:
     return 0
 
 
-def _rehearse(name: str, optimizer: str) -> None:
-    """Train and evaluate the model on noise."""
+def _rehearse(name: str, optimizer: str) -> int:
+    """Train and evaluate the model on noise; return how many kernels other processes compiled."""
     recipe = home_of(name)
     settings = {**vars(recipe), "model": name, "optimizer": optimizer}
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (recipe.batch_size, *recipe.image), np.uint8)
     noise = Split(images, generator.integers(0, recipe.classes, len(images)), [str(n) for n in range(recipe.classes)])
-    rehearse(lambda: parts(settings, recipe.image, recipe.classes), noise, noise, recipe.batch_size,
-             augmentation(recipe.augment))
+    return rehearse(lambda: parts(settings, recipe.image, recipe.classes), noise, noise, recipe.batch_size,
+                    augmentation(recipe.augment))

@@ -181,6 +181,15 @@ class KernelCache(FunctionCache):
             self._discard()
             return None
 
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Whether there is an entry, which may yet turn out to be damaged."""
+        if not is_private():
+            return False
+        try:
+            return self._index_key(sig, target_context.codegen()) in self._cache_file._load_index()
+        except Exception:
+            return False
+
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store the compiled kernel; a full or read-only disk costs the next start some time and nothing else."""
         if not is_private():

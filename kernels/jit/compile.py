@@ -205,6 +205,18 @@ class Kernel(abc.ABC):
     def run(self, arguments: tuple[Any, ...], workers: int) -> None:
         """Run the kernel on so many workers."""
 
+    @abc.abstractmethod
+    def code_of(self, arguments: tuple[Any, ...], workers: int) -> Any:
+        """What names the compiled code of a launch, among those of this kernel."""
+
+    @abc.abstractmethod
+    def is_cached(self, arguments: tuple[Any, ...], workers: int) -> bool:
+        """Whether the cache has the compiled code of a launch."""
+
+    @abc.abstractmethod
+    def prepare(self, arguments: tuple[Any, ...], workers: int) -> None:
+        """Compile a launch, or load it, without running it."""
+
 
 class LoopNest(Kernel):
     """A kernel with parallel loops of its own (`prange`), which run on `threads.get_num_threads()` threads at most.
@@ -224,11 +236,24 @@ class LoopNest(Kernel):
         if numba.config.DISABLE_JIT:
             self.dispatcher(*arguments)
             return
-        types = tuple(map(numba.typeof, arguments))
-        if types not in self.dispatcher.overloads:
-            _to_the_end(lambda: self.dispatcher.compile(types))
+        self.prepare(arguments, workers)
         with _thread.lock if threads.unguarded else threads.guard(), _numba_threads(workers):
             self.dispatcher(*arguments)
+
+
+    def code_of(self, arguments: tuple[Any, ...], workers: int) -> Any:
+        """Types of the arguments."""
+        return tuple(map(numba.typeof, arguments))
+
+    def is_cached(self, arguments: tuple[Any, ...], workers: int) -> bool:
+        """Whether the cache has the code for these arguments."""
+        return _is_cached(self.dispatcher, self.code_of(arguments, workers))
+
+    def prepare(self, arguments: tuple[Any, ...], workers: int) -> None:
+        """Compile the code for these arguments, or load it."""
+        types = self.code_of(arguments, workers)
+        if types not in self.dispatcher.overloads:
+            _to_the_end(lambda: self.dispatcher.compile(types))
 
 
 @contextlib.contextmanager
@@ -284,6 +309,21 @@ class ParallelKernel(Kernel):
             with _thread.lock if threads.unguarded else threads.guard():
                 launcher(address, _thread.address, workers, arguments)
 
+    def code_of(self, arguments: tuple[Any, ...], workers: int) -> Any:
+        """What decides which code is meant, and whether several threads are to launch it."""
+        return self._types(arguments), workers > 1
+
+    def is_cached(self, arguments: tuple[Any, ...], workers: int) -> bool:
+        """Whether the cache has the code for these arguments, and that of its launch on several threads."""
+        return (_is_cached(self.dispatcher, _signature(arguments))
+                and (workers == 1 or _is_cached(_launch, _launch_signature(arguments))))
+
+    def prepare(self, arguments: tuple[Any, ...], workers: int) -> None:
+        """Compile the code for these arguments, or load it, and that of its launch on several threads."""
+        self._compiled(arguments)
+        if workers > 1:
+            _to_the_end(lambda: _launch.compile(_launch_signature(arguments)))
+
     def store(self, frame: np.ndarray, arguments: tuple[Any, ...]) -> int:
         """Write a launch to a frame (`launch.FRAME_BYTES`), without running it; return the entry that it is called by."""
         launcher, address = self._launcher(arguments)
@@ -329,7 +369,7 @@ class ParallelKernel(Kernel):
             # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored, and
             # what of Numba it calls has no address before they start.
             launch_threads()
-            launcher = _to_the_end(lambda: _launch.compile((*[numba.int64] * 3, numba.typeof(arguments))))
+            launcher = _to_the_end(lambda: _launch.compile(_launch_signature(arguments)))
             compiled = self.dispatcher.overloads[_signature(arguments)]
             with global_compiler_lock:  # another thread may compile: LLVM takes one at a time
                 address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
@@ -387,6 +427,15 @@ def _to_the_end(compilation: Callable[[], _Made]) -> _Made:
 
 def _signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*map(numba.typeof, arguments), numba.int64, numba.int64)
+
+
+def _launch_signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*[numba.int64] * 3, numba.typeof(arguments))
+
+
+def _is_cached(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
+    """Whether the cache has this code of a dispatcher, or it was compiled in this process."""
+    return signature in dispatcher.overloads or dispatcher._cache.holds(signature, dispatcher.targetctx)
 
 
 def njit(*, parallel: bool) -> Callable[[Callable[..., None]], LoopNest]:
