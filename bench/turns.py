@@ -89,8 +89,10 @@ def _in_turns(calls: list[Call], seconds: float) -> np.ndarray:
 
 
 def _sample(call: Call, count: int) -> float:
-    """Give the time of one call after a pause; short ones get an untimed call first, which wakes threads and caches."""
+    """Give the time of one call after a pause and an untimed call, which wakes threads and caches.
+
+    A thread that sleeps may come milliseconds late to a call of ten (measured, on a virtual machine).
+    """
     time.sleep(PAUSE)
-    if count > 1:
-        call()
+    call()
     return timed(call, count)

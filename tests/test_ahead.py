@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-import fastcnn.functional as F
+import fastcnn.functional as F  # noqa: N812
 from fastcnn.kernels.jit import threads
 from fastcnn.kernels.jit.ahead import compile_ahead, noted_launches
 from fastcnn.kernels.jit.compile import njit

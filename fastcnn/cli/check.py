@@ -125,9 +125,11 @@ def warmup(arguments: Namespace, output: Output) -> int:
     names = arguments.models or models.names()
     with output.compiling() as compilation:
         for name in names:
-            compilation.kernels += _rehearse(name, home_of(name).optimizer)
+            others = _rehearse(name, home_of(name).optimizer)
+            compilation.kernels += others
         for optimizer in OPTIMIZERS:
-            compilation.kernels += _rehearse(names[0], optimizer)
+            others = _rehearse(names[0], optimizer)
+            compilation.kernels += others
     compiled = compilation.kernels
     output.result({"models": names, "kernels": compiled, "seconds": compilation.seconds},
                   f"{compiled} kernels of {', '.join(names)} compiled" if compiled

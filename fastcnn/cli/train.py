@@ -64,8 +64,8 @@ def train(arguments: Namespace, output: Output) -> int:
     if arguments.resume and state is None:
         output.note(f"resuming {out}, which has no checkpoint yet: from its beginning")
     with output.compiling() as compilation:
-        compilation.kernels += warmup.rehearse(lambda: parts(settings, image, classes), dataset.train, dataset.test,
-                                               batch_size, augment)
+        others = warmup.rehearse(lambda: parts(settings, image, classes), dataset.train, dataset.test, batch_size, augment)
+        compilation.kernels += others
     history = training.fit(**chosen, train=dataset.train, validation=dataset.test, epochs=settings["epochs"],
                            batch_size=batch_size, augment=augment, seed=settings["seed"],
                            callbacks=_callbacks(out, settings), resume=out if state is not None else None,
