@@ -3,6 +3,7 @@
 Needs `pip install 'fastcnn[bench]'`. Ours and all modes of the peer take turns in one process on as many threads, float32,
 after a comparison of the results; the mode with the smallest median is the peer. Ratio: the median over the rounds of the
 peer's time by ours, so above 1 fastcnn is faster. Each row is printed when it is done; Ctrl-C ends with what those come to.
+`--cpu KIND` holds both sides to a kind of CPU.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ import argparse
 import contextlib
 import importlib
 import importlib.util
+import json
+import os
 import statistics
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from turns import MismatchError, Result, compete
 
 import fastcnn
 from fastcnn import benchmark, extras, signals
+from fastcnn.doctor import cpu_name
 from fastcnn.kernels.jit import threads
+from fastcnn.kernels.kinds import HOST, KIND, choose
 
 
 class Table(NamedTuple):
@@ -38,16 +43,25 @@ TABLES = {
     "steps": Table("networks", "images/s", 8.0),
     "inference": Table("networks", "images/s", 3.0),
 }
+# What holds each side to a kind of CPU: fastcnn, and in PyTorch oneDNN and its own kernels.
+KINDS = {
+    "avx512": {"FASTCNN_CPU": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "ATEN_CPU_CAPABILITY": "avx512"},
+    "avx2": {"FASTCNN_CPU": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
+    "baseline": {"FASTCNN_CPU": "baseline", "ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"},
+}
 
 
 def main() -> int:
     """Print the tables that are asked for; return 1 where torch is missing or results differ, 130 when interrupted."""
     arguments = _arguments()
+    if arguments.cpu and any(os.environ.get(name) != value for name, value in KINDS[arguments.cpu].items()):
+        os.environ.update(KINDS[arguments.cpu])  # which are read when the libraries are loaded: begin again
+        os.execv(sys.executable, [sys.executable, *sys.argv])
     if importlib.util.find_spec("torch") is None:
         print(f"bench/peer.py compares with PyTorch, which is not installed: {extras.install('bench')}", file=sys.stderr)
         return 1
     peak = _prepare(arguments.threads)
-    failures = 0
+    failures, results = 0, {}
     with contextlib.ExitStack() as stack:
         stack.enter_context(signals.handled(signals.at_once))
         file = stack.enter_context(open(arguments.markdown, "w", encoding="utf-8")) if arguments.markdown else None
@@ -59,10 +73,14 @@ def main() -> int:
         say(_head(peak))
         try:
             for name in [arguments.table] if arguments.table else TABLES:
-                failures += _run(name, arguments.filter, arguments.seconds, peak, say)
+                results[name] = []
+                failures += _run(name, arguments.filter, arguments.seconds, peak, say, results[name])
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        finally:
+            if arguments.json:
+                arguments.json.write_text(json.dumps(_record(peak, results), indent=1) + "\n", encoding="utf-8")
     return 1 if failures else 0
 
 
@@ -73,10 +91,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, metavar="N", default=fastcnn.get_num_threads(), help="threads of both sides")
     parser.add_argument("--filter", default="", metavar="TEXT", help="only rows with this in their name")
     parser.add_argument("--seconds", type=float, metavar="S", help="spent on one row, about")
+    parser.add_argument("--cpu", choices=KINDS, help="kind of CPU that both sides are held to")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the same there, row by row")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there at the end")
     arguments = parser.parse_args()
     if not 1 <= arguments.threads <= (limit := threads.available()):
         parser.error(f"--threads is {arguments.threads}, expected 1 to {limit}")
+    try:
+        choose(arguments.cpu, HOST)
+    except ValueError as error:
+        parser.error(str(error))
     return arguments
 
 
@@ -92,17 +116,28 @@ def _prepare(count: int) -> float:
 def _head(peak: float) -> str:
     import torch
 
-    return (f"fastcnn {fastcnn.__version__} and PyTorch {torch.__version__}, float32, threads: "
+    return (f"fastcnn {fastcnn.__version__} and PyTorch {torch.__version__} on {cpu_name()}, {KIND.name}; float32, threads: "
             f"{fastcnn.get_num_threads()}; multiply-adds in registers: {peak / 1e9:.0f} GFLOP/s.")
 
 
-def _run(name: str, text: str, seconds: float | None, peak: float, say: Callable[[str], None]) -> int:
+def _record(peak: float, results: dict[str, list[Result]]) -> dict[str, Any]:
+    """Give all figures, with what they were taken on."""
+    import torch
+
+    rows = {name: [{"name": result.contest.name, "algorithm": result.contest.kind, "seconds": result.seconds,
+                    "work": result.contest.work, "peer": result.peer, "peer_seconds": result.peer_seconds,
+                    "ratio": result.ratio} for result in table] for name, table in results.items()}
+    return {"fastcnn": fastcnn.__version__, "torch": torch.__version__, "cpu": cpu_name(), "kind": KIND.name,
+            "threads": fastcnn.get_num_threads(), "peak": peak, **rows}
+
+
+def _run(name: str, text: str, seconds: float | None, peak: float, say: Callable[[str], None],
+         results: list[Result]) -> int:
     """Time the rows of a table whose name has `text` and say each when it is done; give the number of those that differ.
 
-    Whatever ends the table early, what the rows so far come to is said below them.
+    The others are added to `results`. Whatever ends the table early, what the rows so far come to is said below them.
     """
     table = TABLES[name]
-    results: list[Result] = []
     failures = 0
     try:
         for contest in getattr(importlib.import_module(table.module), name)(lambda title: text in title):

@@ -24,7 +24,7 @@ def peer(monkeypatch):
 
 
 def test_each_row_is_said_when_it_is_done_and_totals_when_interrupted(peer, monkeypatch, capsys):
-    said, seen = [], []
+    said, seen, results = [], [], []
 
     def compete(contest, seconds):
         seen.append((contest.name, len(said)))
@@ -36,7 +36,7 @@ def test_each_row_is_said_when_it_is_done_and_totals_when_interrupted(peer, monk
 
     monkeypatch.setattr(peer, "compete", compete)
     with pytest.raises(KeyboardInterrupt):
-        peer._run("layers", "", None, 1e10, said.append)
+        peer._run("layers", "", None, 1e10, said.append, results)
     assert seen == [("one", 0), ("two", 2), ("differs", 3), ("three", 3)]
     head, first, second, totals = said
     title, ruler = head.splitlines()[-2:]
@@ -44,3 +44,4 @@ def test_each_row_is_said_when_it_is_done_and_totals_when_interrupted(peer, monk
     assert first.split("|")[1].strip() == "one" and "2.00" in first
     assert "geometric mean of 2 ratios: 2.00" in totals
     assert "differs: by much" in capsys.readouterr().err
+    assert [result.contest.name for result in results] == ["one", "two"]
