@@ -92,3 +92,36 @@ def test_beside_other_threads_nothing_is_forked(tmp_path):
     outcome = subprocess.run([sys.executable, "-c", code],
                              env={**os.environ, "FASTCNN_CACHE": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert outcome.stdout == "0\n", outcome.stderr
+
+
+ENDING = """
+import os, signal, sys
+import numpy as np
+import fastcnn.functional as F
+from fastcnn.kernels.jit import ahead
+
+x = np.ones(3, np.float32)
+with ahead.noted_launches() as jobs:
+    for name in ("relu", "tanh", "sigmoid", "elu", "selu", "softplus", "hardswish", "silu"):
+        getattr(F, name)(x)
+HOW
+print(ahead.compile_ahead(jobs), all(kernel.is_cached(arguments, workers) for kernel, arguments, workers in jobs.values()))
+"""
+NO_FORK = """
+def refuse():
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+os.fork = refuse
+"""
+SOME_DIE = """
+take, parent = ahead._take, os.getpid()
+ahead._take = lambda missing, queue: take(missing, queue) if os.getpid() == parent else os.read(queue, 2) and os._exit(1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or threads.available() < 2, reason="compiles in forks, one for each core")
+@pytest.mark.parametrize(("how", "said"), [(NO_FORK, "0 True"), ("signal.signal(signal.SIGCHLD, signal.SIG_IGN)", " True"),
+                                           (SOME_DIE, "1 False")], ids=["no fork", "SIGCHLD ignored", "a process dies"])
+def test_ends_that_other_processes_may_come_to(how, said, tmp_path):
+    outcome = subprocess.run([sys.executable, "-c", ENDING.replace("HOW", how)], capture_output=True, text=True, check=False,
+                             env={**os.environ, "FASTCNN_CACHE": str(tmp_path)})
+    assert outcome.stdout.strip().endswith(said), outcome.stdout + outcome.stderr

@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,20 +47,28 @@ def compile_ahead(jobs: Jobs) -> int:
     queue, end = os.pipe()
     os.write(end, b"".join(_NUMBER.pack(number) for number in range(len(missing))))
     os.close(end)
-    children = []
+    children: list[int] = []
     try:
-        children += [_child(missing, queue) for _ in range(others)]
+        with contextlib.suppress(OSError):  # no more processes are to be had
+            for _ in range(others):
+                children.append(_child(missing, queue))
         own = _take(missing, queue)
-        for child in children:
-            os.waitpid(child, 0)
-        children.clear()
+        while children:
+            _wait_for(children[-1])
+            children.pop()
     finally:
         os.close(queue)
-        for child in children:  # Ctrl-C, or no process is to be had
+        for child in children:  # Ctrl-C ends the others, too
             with contextlib.suppress(OSError):
                 os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+            _wait_for(child)
     return len(missing) - own
+
+
+def _wait_for(child: int) -> None:
+    """Wait until a process has ended, which the system may have noted already where SIGCHLD is ignored."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child, 0)
 
 
 def _can_fork() -> bool:
@@ -70,12 +79,14 @@ def _can_fork() -> bool:
 
 def _child(missing: list[tuple[Kernel, tuple[Any, ...], int]], queue: int) -> int:
     """Fork a process that compiles its share and ends, without a word."""
-    child = os.fork()
+    with warnings.catch_warnings():  # of other threads, such as those of numpy's BLAS, which bear it
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child:
         return child
     try:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         silence = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(silence, stream)

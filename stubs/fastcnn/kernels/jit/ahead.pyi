@@ -6,6 +6,7 @@ import signal
 import struct
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from . import cache, threads
 from .compile import Kernel, launching
