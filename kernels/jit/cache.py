@@ -23,7 +23,7 @@ import llvmlite.binding
 import numba
 
 from .. import folders
-from ..kinds import KIND
+from ..kinds import KIND, host_features
 from .internals import CacheLocator, CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, rtsys
 
 _SOURCES = Path(__file__).parents[1]  # all kernels
@@ -39,8 +39,8 @@ def folder() -> Path | None:
     digest = hashlib.sha256()
     for source in sorted(_SOURCES.rglob("*.py")):
         digest.update(source.relative_to(_SOURCES).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
-    cpu = llvmlite.binding.get_host_cpu_name() + llvmlite.binding.get_host_cpu_features().flatten()
-    for part in (numba.__version__, llvmlite.__version__, sys.version, cpu, KIND.name, *_settings()):
+    cpu = llvmlite.binding.get_host_cpu_name(), *sorted(name for name, has in host_features().items() if has)
+    for part in (numba.__version__, llvmlite.__version__, sys.version, *cpu, KIND.name, *_settings()):
         digest.update(part.encode() + b"\0")
     return root / "kernels" / digest.hexdigest()[:24]
 

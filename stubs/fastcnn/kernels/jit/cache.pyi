@@ -12,7 +12,7 @@ from pathlib import Path
 llvmlite: Any
 numba: Any
 from .. import folders
-from ..kinds import KIND
+from ..kinds import KIND, host_features
 from .internals import CacheLocator, CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, rtsys
 _SOURCES = Path(__file__).parents[1]
 @functools.cache
