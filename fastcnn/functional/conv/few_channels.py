@@ -22,6 +22,7 @@ from . import direct, pointwise, products
 from .algorithm import Cost, Fit, Plan, fits_if, multiply_adds
 from .products import round_up
 
+_LANES = KIND.vector_bytes // 4  # of float32
 _BAND_BYTES = 32 * 1024  # what belongs to a band stays in the L1 cache
 
 
@@ -32,8 +33,10 @@ def fits(w: Window) -> Fit:
 
 def cost(w: Window) -> Cost:
     """Finite where vectors of pixels are better filled than vectors of channels (measured)."""
+    few, many = sorted((w.C, w.K))
     pays = fits_if((not pointwise.fits(w), "a 1x1 filter is a matrix, for products of whole rows of pixels"),
-                   (max(w.C, w.K) <= 8, f"{max(w.C, w.K)} channels fill vectors as well as pixels do"),
+                   (many <= _LANES // 2 or (many <= 8 and few <= _LANES // 4),
+                    f"{few} and {many} channels fill vectors as well as pixels do"),
                    (w.Q >= 20, f"rows of {w.Q} pixels fill no vectors"),
                    (w.stride_columns == 1, f"columns with stride {w.stride_columns} do not lie side by side"))
     return Cost(0.6, "vectors of pixels are fuller than those of channels") if pays else Cost(math.inf, pays.why_not)
