@@ -23,6 +23,7 @@ from .runtime.ceiling import multiplying, peak
 Call = Callable[[], object]
 SECONDS = 0.5  # spent on one case, about
 SAMPLE = 2e-3  # shortest time that is measured; faster calls are repeated within it
+LONG = 5e-2  # a call of so many seconds is not made twice
 LEAST, MOST = 3, 30  # turns of each
 
 HEAD = f"{'operation':26} {'case':48} {'ms':>9} {'rate':>14} {'of best':>8} {'reference':>10}"
@@ -97,8 +98,14 @@ def in_turns(*calls: Call) -> list[float]:
     repeats = [max(1, int(SAMPLE / timed(call))) for call in calls]
     turn = sum(timed(call, count) * count for call, count in zip(calls, repeats, strict=True))
     rounds = min(MOST, max(LEAST, int(SECONDS / turn)))
-    samples = [[timed(call, count) for call, count in zip(calls, repeats, strict=True)] for _ in range(rounds)]
+    samples = [[_sample(call, count) for call, count in zip(calls, repeats, strict=True)] for _ in range(rounds)]
     return [statistics.median(times) for times in zip(*samples, strict=True)]
+
+
+def _sample(call: Call, count: int) -> float:
+    """Give the time of one call after another one, unless that took long: threads that slept come milliseconds late."""
+    before = timed(call)
+    return before if before > LONG else timed(call, count)
 
 
 def timed(call: Call, count: int = 1) -> float:
