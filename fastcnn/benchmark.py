@@ -17,6 +17,7 @@ import numpy as np
 from . import verification
 from .kernels import machine
 from .kernels.jit import threads
+from .kernels.kinds import KIND
 from .registry import ROWS, Arguments, Case, Row
 from .runtime.ceiling import multiplying, peak
 
@@ -71,10 +72,10 @@ class Measurement:
 
 
 def describe() -> str:
-    """Return the lines above a table: the threads, and what its columns mean."""
-    return (f"{threads.get_num_threads()} threads; best: {peak() / 1e9:.0f} GFLOP/s of multiply-adds in registers, or a "
-            "copy of as many bytes\nof best: share of that; reference: how many times as long plain numpy takes "
-            "(0.2x: a fifth)")
+    """Return the lines above a table: threads, the kind of CPU, and what its columns mean."""
+    return (f"{threads.get_num_threads()} threads, {KIND.name}; best: {peak() / 1e9:.0f} GFLOP/s of multiply-adds in "
+            "registers, or a copy of as many bytes\nof best: share of that; reference: how many times as long plain numpy "
+            "takes (0.2x: a fifth)")
 
 
 def cases(rows: Iterable[Row] = ROWS) -> Iterator[tuple[Row, Case]]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from . import benchmark, verification
 from .doctor import cpu_name
 from .kernels.jit import threads
-from .kernels.vector import simd
+from .kernels.kinds import KIND
 from .registry import ROWS, Arguments, Case, Row
 from .runtime.ceiling import multiplying
 from .tables import Table
@@ -103,7 +103,7 @@ def _on_one_thread(call: benchmark.Call) -> benchmark.Call:
 def machine() -> str:
     """Return one line: the processor, its vectors, and the threads in use."""
     count = threads.get_num_threads()
-    return f"{cpu_name()}, vectors of {simd.VECTOR_BYTES * 8} bits, {count} thread{'s' * (count > 1)}"
+    return f"{cpu_name()}, {KIND.name}, {count} thread{'s' * (count > 1)}"
 
 
 def table(rungs: list[Rung]) -> Table:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import data, extras, models, nn, optim, plot, streams, training, warmup
 from ..kernels.jit import threads
-from ..kernels.vector import simd
+from ..kernels.kinds import KIND
 from ..nn.inspect import memory
 from ..optim import optimizers
 from ..training.checkpoint import checkpoints
@@ -193,7 +193,7 @@ def _header(settings: Settings, dataset: data.Dataset, model: nn.Module, needs: 
     yield f"model    {settings['model']}: {model.num_parameters():,} parameters"
     yield (f"training {settings['epochs']} epochs of batch size {settings['batch_size']}, {settings['optimizer']}, "
            f"lr {settings['lr']:g}, schedule {settings['schedule']}, augment {settings['augment']}, seed {settings['seed']}")
-    yield f"machine  {threads.get_num_threads()} threads, {simd.VECTOR_BYTES // 4} float32 lanes"
+    yield f"machine  {threads.get_num_threads()} threads, {KIND.name}, {KIND.vector_bytes // 4} float32 lanes"
     yield f"memory   {needs}"
     if state is not None:
         yield f"resuming {out}, which has {state['epoch'] - 1} of {settings['epochs']} epochs"

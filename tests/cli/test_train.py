@@ -33,7 +33,7 @@ def test_what_a_run_prints(capsys):
     assert out[0] == "data     digits: 1,442 training and 355 test images of 8 x 8 x 1, 10 classes"
     assert re.fullmatch(r"model    strided_cnn: [\d,]+ parameters", out[1])
     assert out[2] == ("training 1 epochs of batch size 64, adam, lr 0.001, schedule none, augment none, seed 3")
-    assert re.fullmatch(r"machine  1 threads, \d+ float32 lanes", out[3])
+    assert re.fullmatch(r"machine  1 threads, \w+, \d+ float32 lanes", out[3])
     assert re.fullmatch(r"memory   \d+\.\d .iB for a step(, \d+\.\d .iB free)?", out[4])
     assert out[5] == "writing  nothing; --out DIR keeps the model"
     assert re.fullmatch(r"test accuracy \d+\.\d\d%, loss \d\.\d{4}, \d+\.\d s of training", out[6])
