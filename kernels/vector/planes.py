@@ -26,6 +26,7 @@ from .simd import (
     masked_load,
     masked_store,
     not_below,
+    part_of,
     tile_of,
     vector_at,
     vectors_of,
@@ -62,8 +63,7 @@ def _store_count(builder: Any, piece: Any, pointer: Any, count: int) -> None:
     first = 0
     while first < count:
         size = 1 << ((count - first).bit_length() - 1)
-        order = ir.Constant(ir.VectorType(INDEX, size), list(range(first, first + size)))
-        part = builder.shuffle_vector(piece, piece, order)
+        part = part_of(builder, piece, first, size)
         builder.store(part, vector_at(builder, pointer, INT64(first), part.type), align=4)
         first += size
 
@@ -119,10 +119,8 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
             at = builder.add(offset, builder.mul(step, INT64(pixel)))
             for vector, lane, place, channel in _pixel_parts(tile.lanes):
                 if place == pixel % tile.lanes:
-                    order = ir.Constant(ir.VectorType(INDEX, size), list(range(lane, lane + size)))
-                    part = rows[pixel // tile.lanes][vector]
-                    store(builder.shuffle_vector(part, part, order), builder.gep(data, [lane_offset(builder, at, channel)]),
-                          channel)
+                    piece = part_of(builder, rows[pixel // tile.lanes][vector], lane, size)
+                    store(piece, builder.gep(data, [lane_offset(builder, at, channel)]), channel)
 
         def write_all(store: Any) -> None:
             """Store the pixels that exist, with no question for each where all do."""

@@ -133,6 +133,12 @@ def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
     builder.call(declared, [value, pointer, INDEX(4), mask])
 
 
+def part_of(builder: Any, vector: Any, first: int, count: int) -> Any:
+    """So many lanes of a vector, from `first` on, as a vector of their own."""
+    lanes = ir.Constant(ir.VectorType(INDEX, count), list(range(first, first + count)))
+    return builder.shuffle_vector(vector, vector, lanes)
+
+
 def store_first(builder: Any, value: Any, pointer: Any, count: Any) -> None:
     """Store the first `count` lanes of a vector.
 
@@ -155,9 +161,7 @@ def _store_halves(builder: Any, value: Any, pointer: Any, count: Any) -> None:
     size = value.type.count
     while size > 1:
         size //= 2
-        numbers = ir.VectorType(INDEX, size)
-        low, high = (builder.shuffle_vector(value, value, ir.Constant(numbers, list(range(first, first + size))))
-                     for first in (0, size))
+        low, high = part_of(builder, value, 0, size), part_of(builder, value, size, size)
         there = builder.icmp_signed("!=", builder.and_(count, INT64(size)), INT64(0))
         with builder.if_then(there):
             builder.store(low, builder.bitcast(pointer, low.type.as_pointer()), align=4)
@@ -369,9 +373,7 @@ def lanes_sum(typing, tile):
         count = tile.lanes
         while count > 1:
             count //= 2
-            halves = [ir.Constant(ir.VectorType(INDEX, count), list(range(first, first + count))) for first in (0, count)]
-            low, high = (builder.shuffle_vector(total, total, half) for half in halves)
-            total = builder.fadd(low, high)
+            total = builder.fadd(part_of(builder, total, 0, count), part_of(builder, total, count, count))
         return builder.extract_element(total, INDEX(0))
 
     return tile.element(tile), generate

@@ -5,7 +5,7 @@ ir: Any
 types: Any
 from ..kinds import KIND
 from .operation import inside, limited, operation
-from .simd import INDEX, INT64, MASKS, Tile, array_data, broadcast, fused, lane_offset, lanes_below, lanes_load, lanes_of, load_vector, masked_load, masked_store, not_below, tile_of, vector_at, vectors_of
+from .simd import INDEX, INT64, MASKS, Tile, array_data, broadcast, fused, lane_offset, lanes_below, lanes_load, lanes_of, load_vector, masked_load, masked_store, not_below, part_of, tile_of, vector_at, vectors_of
 PLANES: Any
 PLANE_VECTORS: Any
 planes_tile: Any
