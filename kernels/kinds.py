@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 _WITH_32 = {1: 8, 2: 8, 3: 8, 4: 6}  # eight sums or more hide the latency of a multiply-add; four vectors load least
 _WITH_16 = {1: 8, 2: 6, 3: 4}
 _FILTERS = (3, 3), (3, 6), (3, 9), (5, 5), (1, 8)
-_FEW_FILTERS = (3, 3), (1, 8)
+_FEW_FILTERS = (3, 3), (1, 8), (5, 2)
 
 KINDS = {kind.name: kind for kind in (
     # Speeds measured on Zen 5.

@@ -14,6 +14,7 @@ import numpy as np
 from .arguments import Floats, Geometry, Indices
 from .jit.compile import inline_kernel, kernel, parallel_kernel
 from .lanes import fold, repeat
+from .vector.rows import rows_load, rows_store
 from .vector.scalar import ZERO, quotient, unsigned
 from .vector.simd import (
     integers_fill,
@@ -25,6 +26,9 @@ from .vector.simd import (
     lanes_zero,
     where,
 )
+from .vector.strips import pixels_at
+
+STRIP = (0,) * 4  # windows side by side that are taken together
 
 
 class Maxima(NamedTuple):
@@ -92,6 +96,30 @@ def _find_largest(x, image, C, grid, maxima, target):
         lanes_store(winner, maxima.argmax, target + channel, C - channel)
 
 
+@inline_kernel
+def _strip_of_largest(x, source, step, grid, C, maxima, target, rest):
+    """The same for neighbouring windows inside the image, whose pixels are `step` elements apart.
+
+    `grid` has the pixels of the first window. Of a vector that C does not fill, `rest` lanes are written, if these are more:
+    what is too much is overwritten by the next pixels.
+    """
+    first = pixels_at(grid.first, step // C, STRIP)
+    for channel in range(0, C, lanes_of(x)):
+        inputs, outputs = pixels_at(source + channel, step, STRIP), pixels_at(target + channel, C, STRIP)
+        best = rows_load(x, inputs, 0, C - channel, 0)
+        winner = integers_fill(best, 0)
+        pixel, left = _following(grid, 0, grid.columns)
+        for _ in range(1, grid.rows * grid.columns):
+            value = rows_load(x, inputs, pixel * C, C - channel, 0)
+            wins = ~(value <= best) & (best <= np.inf)  # comparisons with NaN are false
+            best, winner = where(wins, value, best), where(wins, pixel, winner)
+            pixel, left = _following(grid, pixel, left)
+        if maxima.relu:
+            best = where(best < ZERO, ZERO, best)
+        rows_store(best, maxima.y, outputs, 0, max(rest, C - channel))
+        rows_store(winner + integers_fill(best, first), maxima.argmax, outputs, 0, max(rest, C - channel))
+
+
 @kernel
 def _inner(count, stride, before, reach, size):
     """Half-open range of the output rows, or columns, whose window lies inside the image."""
@@ -107,16 +135,27 @@ def max_pool2d(x: Floats, window: Geometry, relu: bool, y: Floats, argmax: Indic
     """
     w, maxima = window[0], Maxima(y, argmax, relu)
     rows, Q, C, R, S = w.N * w.P, w.Q, w.C, w.R, w.S
-    stride, down, right = w.stride_columns, w.dilation_rows * w.W, w.dilation_columns
+    stride, down, right, few = w.stride_columns, w.dilation_rows * w.W, w.dilation_columns, C <= 2 * lanes_of(x)
     p_first, p_last = _inner(w.P, w.stride_rows, w.top, (w.R - 1) * w.dilation_rows, w.H)
     q_first, q_last = _inner(Q, stride, w.left, (S - 1) * right, w.W)
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
         n, p = divmod(row, w.P)
         image, corner = n * w.H * w.W * C, (p * w.stride_rows - w.top) * w.W - w.left
         first, last = (q_first, q_last) if p_first <= p < p_last else (Q, Q)
-        for q in range(Q):
+        q = 0
+        while q < Q:
+            target = (row * Q + q) * C
+            if few and first <= q < last and last - first >= len(STRIP):
+                start = min(q, last - len(STRIP))
+                grid = Grid(corner + start * stride, R, S, down, right)
+                follow = C < lanes_of(x) and (start + len(STRIP) - 1) * C + lanes_of(x) <= Q * C
+                more = lanes_of(x) if follow else 0
+                _strip_of_largest(x, image + grid.first * C, stride * C, grid, C, maxima, (row * Q + start) * C, more)
+                q = start + len(STRIP)
+                continue
             grid = Grid(corner + q * stride, R, S, down, right) if first <= q < last else _seen(w, p, q)
-            _find_largest(x, image, C, grid, maxima, (row * Q + q) * C)
+            _find_largest(x, image, C, grid, maxima, target)
+            q += 1
 
 
 @parallel_kernel

@@ -10,20 +10,21 @@ so that stride and dilation cost nothing, and a tile may hold any filter element
 
 The gradient of the input is a convolution of dy with the transposed, flipped filter; with a stride, one such convolution for
 each of the input's row and column phases (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016,
-section 4). The gradient of the weight reduces over the same bands. Linear layers and 1x1 convolutions have R = S = 1.
+section 4), or else its products with whole filters are added up where they belong. The gradient of the weight reduces over the same bands. Linear layers and 1x1 convolutions have R = S = 1.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..arguments import Epilogue, Floats, Workspace
+from ..arguments import Epilogue, Floats, Geometry, Integers, Width, Workspace
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
+from ..vector.planes import line_add, line_zeros
 from ..vector.scalar import unsigned
-from ..vector.simd import MOST_ROWS, lanes_add, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
-from ..vector.tile import Target, row_copy
-from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, zero_run
+from ..vector.simd import MOST_ROWS, lanes_copy_padded, lanes_of
+from ..vector.tile import Target, row_copy, tile_multiply_add
+from .products import Inputs, Pixels, Walk, copy_run, copy_run_padded, correlate, multiply, zero_run
 
 
 class Bands(NamedTuple):
@@ -46,13 +47,23 @@ class Bands(NamedTuple):
     y_step: int = 0  # and output pixels
 
 
-class Few(NamedTuple):
-    """How `conv2d_backward_input_few` walks a window: behind the window in its record."""
+class Scatter(NamedTuple):
+    """How `conv2d_backward_input_scatter` walks a window, in elements: behind the window in its record."""
 
     rows: int  # rows of dx in a band
-    floats: int  # working memory of each worker: products and, behind them,
-    sums: int  # from here on, sums of them,
-    integers: int  # and positions of pixels in dy and in the products
+    above: int  # rows of working memory before those of a band, which other bands have
+    columns: int  # of working memory, with those in the padding
+    depth: int  # output channels that are summed in registers
+    floats: int  # working memory of each worker
+
+
+class ScatterWalk(NamedTuple):
+    """How the kernel goes through the window, by vectors of filter elements."""
+
+    geometry: Geometry  # the Window and its Scatter
+    places: Integers  # where each vector is added, behind the input pixel that the first filter element meets
+    wanted: Floats  # its elements: one, or zero where the vector is longer than the filter
+    run: Width  # vectors of a tile
 
 
 @kernel
@@ -178,92 +189,67 @@ def conv2d_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, wal
 
 
 @kernel
-def _meeting(position, dilation, filter_size, output_size):
-    """Half-open range of the filter elements s whose output position - s * dilation exists."""
-    if dilation == 1:
-        return max(0, position - output_size + 1), min(filter_size, position + 1)
-    return max(0, (position - output_size + dilation) // dilation), min(filter_size, position // dilation + 1)
+def _scatter_row(dy, pixel, panel, sums, at, walk):
+    """Add the products of one row of dy with the filter to where they belong.
 
-
-@kernel
-def _sum_vectors(array, start, first, last, step, count):
-    """One vector: the sum of array[start + i * step:] for i from first to last."""
-    total = lanes_zero(array)
-    at = start + first * step
-    for _ in range(first, last):
-        total = lanes_add(total, array, at, count)
-        at += step
-    return total
-
-
-@kernel
-def _add_products(w, products, rows, h, dx):
-    """dx[n, h, column, c] = sum over r, s of products[h - r, column - s, r, s, c], for every column.
-
-    `rows` = (n, group, p_first, p_last) are those of dy whose products are at hand, and `products` = (array, start). First
-    over r, for whole filter rows (s, c) at a time, then over s.
+    `panel` is the panels of a group's weights and their beginning; `pixel` and `at` are the first pixel of dy and what its
+    first filter element meets.
     """
-    n, group, p_first, p_last = rows
-    array, start = products
-    depth, sums = w.C // w.groups, start + w.sums
-    row, taps = w.S * depth, w.R * w.S * depth
-    r_first, r_last = _meeting(h + w.top - p_first, w.dilation_rows, w.R, p_last - p_first)
-    for q in range(w.Q):
-        source = start + ((h + w.top - p_first) * w.Q + q) * taps
-        for i in range(0, row, lanes_of(dx)):
-            # from one filter row to the next: an output row back
-            total = _sum_vectors(array, source + i, r_first, r_last, row - w.dilation_rows * w.Q * taps, row - i)
-            lanes_store(total, array, sums + q * row + i, row - i)
-    for column in range(w.W):
-        q = column + w.left
-        s_first, s_last = _meeting(q, w.dilation_columns, w.S, w.Q)
-        target = ((n * w.H + h) * w.W + column) * w.C + group * depth
-        for c in range(0, depth, lanes_of(dx)):
-            total = _sum_vectors(array, sums + q * row + c, s_first, s_last, depth - w.dilation_columns * row, depth - c)
-            lanes_store(total, dx, target + c, depth - c)
+    w, (panels, weights) = walk.geometry[0], panel
+    channels, size = w.K // w.groups, len(walk.run) * lanes_of(dy)
+    for first in range(0, len(walk.places), len(walk.run)):
+        for k in range(0, channels, w.depth):
+            source, target, last = pixel, at, min(channels, k + w.depth)
+            for _ in range(w.Q):
+                tile, weight = line_zeros(dy, walk.run), weights
+                for channel in range(unsigned(k), unsigned(last)):
+                    tile = tile_multiply_add(tile, dy, source, channel, panels, weight)
+                    weight += size
+                line_add(tile, sums, target, walk.places, walk.wanted, first)
+                source += w.K
+                target += w.stride_columns * (w.C // w.groups)
+            weights += (last - k) * size
 
 
 @kernel
-def _band_of_few(dy, panels, epilogue, dx, walk, workspace, worker, task):
-    """One band of rows of dx, for one image and group: the products of dy that meet them, then their sums."""
-    w = walk.geometry[0]
-    channels, filter_size = w.K // w.groups, w.R * w.S * (w.C // w.groups)
-    lanes = len(walk.width) * lanes_of(panels)
-    blocks = (filter_size + lanes - 1) // lanes
-    image_group, band = divmod(task, (w.H + w.rows - 1) // w.rows)
-    n, group = divmod(image_group, w.groups)
-    first, last = band * w.rows, min(band * w.rows + w.rows, w.H)
-    p_first = max(0, first + w.top - (w.R - 1) * w.dilation_rows)
-    p_last = min(w.P, last + w.top)
-    pixels = max(0, p_last - p_first) * w.Q
-    positions, sources, start = workspace.integers, worker * w.integers, worker * w.floats
-    targets = sources + w.integers // 2
-    first_pixel = (n * w.P + p_first) * w.Q * w.K + group * channels
-    _progression(first_pixel, w.K, pixels, positions, sources)
-    _progression(first_pixel, 0, MOST_ROWS, positions, sources + pixels)
-    _progression(start, filter_size, pixels, positions, targets)
-    inputs = Inputs(dy, positions[sources:], walk.offsets, True)
-    for block in range(blocks):
-        target = Target(workspace.floats, positions[targets:], block * lanes, filter_size - block * lanes)
-        multiply(inputs, pixels, panels, (group * blocks + block) * channels * lanes, epilogue, target, walk.width)
-    for h in range(first, last):
-        _add_products(w, (workspace.floats, start), (n, group, p_first, p_last), h, dx)
+def _copy_sums(sums, start, w, n, group, rows, dx):
+    """dx[n, h, column, c] = the sums of each pixel, for the rows of a band."""
+    depth = w.C // w.groups
+    for h in range(rows[0], rows[1]):
+        source = start + ((h - rows[0] + w.above) * w.columns + w.left) * depth
+        target = (n * w.H + h) * w.W * w.C + group * depth
+        if w.groups == 1:
+            copy_run(sums, source, dx, target, w.W * w.C)
+        else:
+            for _ in range(w.W):
+                copy_run(sums, source, dx, target, depth)
+                source += depth
+                target += w.C
 
 
 @parallel_kernel
-def conv2d_backward_input_few(dy: Floats, panels: Floats, epilogue: Epilogue, dx: Floats, walk: Walk, workspace: Workspace,
-                              worker: int, workers: int) -> None:
-    """dx of a stride-1 convolution with few input channels, where lanes run over the whole filter instead.
+def conv2d_backward_input_scatter(dy: Floats, panels: Floats, dx: Floats, walk: ScatterWalk, workspace: Floats, worker: int,
+                                  workers: int) -> None:
+    """dx[n, p + r, q + s, c] = sum over p, q, k of dy[n, p, q, k] * w[r, s, c, k], strided, dilated, padded.
 
-    products[p, q, r, s, c] = sum over k of dy[p, q, k] * w[r, s, c, k] are gathered by the pixels they belong to. The
-    epilogue is empty; the record of the walk is a Window and its Few.
+    Lanes run over the filter elements that lie side by side in dx, (s, c) or c alone: each pixel of dy adds its products to
+    those of others. `panels` (groups, tiles, K // groups, lanes of a tile) have the weights in this order.
     """
     w = walk.geometry[0]
-    bands = (w.H + w.rows - 1) // w.rows
-    task = next_task(workspace.counter)
-    while task < w.N * w.groups * bands:
-        _band_of_few(dy, panels, epilogue, dx, walk, workspace, worker, task)
-        task = next_task(workspace.counter)
+    depth, channels, bands = w.C // w.groups, w.K // w.groups, (w.H + w.rows - 1) // w.rows
+    group_size = len(walk.places) * lanes_of(dy) * channels
+    start = worker * w.floats
+    for task in range(worker, w.N * w.groups * bands, workers):
+        image_group, band = divmod(task, bands)
+        n, group = divmod(image_group, w.groups)
+        first, last = band * w.rows, min(band * w.rows + w.rows, w.H)
+        zero_run(workspace, start, w.floats)
+        p_first = max(0, (first + w.top - (w.R - 1) * w.dilation_rows + w.stride_rows - 1) // w.stride_rows)
+        for p in range(p_first, min(w.P, (last - 1 + w.top) // w.stride_rows + 1)):
+            row = p * w.stride_rows - w.top - first + w.above
+            _scatter_row(dy, (n * w.P + p) * w.Q * w.K + group * channels, (panels, group * group_size), workspace,
+                         start + row * w.columns * depth, walk)
+        _copy_sums(workspace, start, w, n, group, (first, last), dx)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Tiles for convolutions of few channels: channels by pixels with the way back, and sums of filter elements."""
+"""Tiles for convolutions of few channels: channels by pixels with the way back, and vectors of filter elements."""
 
 from __future__ import annotations
 
@@ -253,3 +253,49 @@ def filter_multiply_add(typing, tile, x, start, taps, gradient, fold):
         return tile_of(builder, sums)
 
     return tile(tile, x, types.intp, taps, gradient, fold), generate
+
+
+@operation
+def line_zeros(array, run):
+    """Tile of zeros: one row of as many vectors as the tuple `run` has elements."""
+    return np.zeros((1, len(run) * lanes_of(array)), array.dtype)
+
+
+@line_zeros.in_llvm
+def line_zeros(typing, array, run):
+    tile = Tile(1, len(run), array.dtype)
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(ir.ArrayType(tile.vector, tile.vectors), None)
+
+    return tile(array, run), generate
+
+
+@operation
+def line_add(tile, y, y_offset, places, wanted, first):
+    """Add vector v of a line to y[y_offset + places[first + v]:], those lanes whose number in `wanted` is not zero, in order.
+
+    `wanted` has a vector for each place.
+    """
+    lanes = lanes_of(y)
+    for v, vector in enumerate(tile.reshape(-1, lanes)):
+        counts = inside(wanted, (first + v) * lanes, lanes) != 0
+        inside(y, y_offset + inside(places, first + v, 1)[0], lanes)[counts] += vector[counts]
+
+
+@line_add.in_llvm
+def line_add(typing, tile, y, y_offset, places, wanted, first):
+    def generate(context, builder, signature, args):
+        value, y, offset, places, wanted, first = args
+        y_data = builder.gep(array_data(context, builder, signature.args[1], y), [offset])
+        table, numbers = (array_data(context, builder, signature.args[k], array) for k, array in ((3, places), (4, wanted)))
+        zero = ir.Constant(tile.vector, None)
+        for v, vector in enumerate(vectors_of(builder, value)):
+            place = lane_offset(builder, first, v)
+            number = load_vector(builder, numbers, builder.mul(place, INT64(tile.lanes)), tile.vector)
+            counted = builder.select(builder.fcmp_ordered("!=", number, zero), vector, zero)
+            pointer = vector_at(builder, y_data, builder.load(builder.gep(table, [place])), tile.vector)
+            builder.store(builder.fadd(builder.load(pointer, align=4), counted), pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.void(tile, y, types.intp, places, wanted, types.intp), generate

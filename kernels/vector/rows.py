@@ -18,6 +18,7 @@ from .simd import (
     Tile,
     array_data,
     broadcast,
+    converted,
     lanes_below,
     lanes_of,
     lanes_store,
@@ -130,7 +131,7 @@ def rows_load(typing, array, positions, i, count, rest):
 
 @operation
 def rows_store(tile, array, positions, i, count):
-    """Write the vector of each row to where `rows_load` finds it, as much of it as that reads."""
+    """Write the vector of each row to where `rows_load` finds it, as much of it as that reads; integers as in the array."""
     for vector, position in zip(tile, positions, strict=True):
         lanes_store(vector, array, position + i, len(vector) if count is None else count)
 
@@ -140,8 +141,10 @@ def rows_store(typing, tile, array, positions, i, count):
     def generate(context, builder, signature, args):
         value, array, positions, i, count = args
         data = array_data(context, builder, signature.args[1], array)
+        stored = ir.VectorType(data.type.pointee, tile.lanes)
         for p, vector in enumerate(vectors_of(builder, value)):
-            at = vector_at(builder, data, builder.add(builder.extract_value(positions, p), i), tile.vector)
+            vector = converted(builder, vector, stored)
+            at = vector_at(builder, data, builder.add(builder.extract_value(positions, p), i), stored)
             if isinstance(signature.args[4], types.NoneType):
                 builder.store(vector, at, align=4)
             else:

@@ -311,13 +311,14 @@ def lanes_fill(typing, array, value, count):
 
 def _integers_of(tile: Tile) -> Tile:
     """Integers as wide as the elements of a tile, so that a comparison of either kind chooses among both kinds."""
-    return Tile(1, 1, types.int32 if tile.element.bitwidth == 32 else types.int64, tile.lanes)
+    return Tile(tile.rows, tile.vectors, types.int32 if tile.element.bitwidth == 32 else types.int64, tile.lanes)
 
 
 @operation
 def integers_fill(tile, value):
-    """One vector of integers with as many lanes as the tile, and as wide: `value` in all of them."""
-    return np.full(len(tile), value, f"i{tile.itemsize}")
+    """Integers of the tile's shape, and as wide: `value` in all lanes, or a tuple's number for each row."""
+    rows = np.reshape(value, (-1, 1)) if isinstance(value, tuple) else value
+    return np.full(tile.shape, rows, f"i{tile.itemsize}")
 
 
 @integers_fill.in_llvm
@@ -325,8 +326,12 @@ def integers_fill(typing, tile, value):
     integers = _integers_of(tile)
 
     def generate(context, builder, signature, args):
-        number = context.cast(builder, args[1], signature.args[1], integers.element)
-        return tile_of(builder, [broadcast(builder, number, integers.vector)])
+        kind = signature.args[1]
+        rows = [(builder.extract_value(args[1], p), kind.dtype) if isinstance(kind, types.UniTuple) else (args[1], kind)
+                for p in range(tile.rows)]
+        vectors = [broadcast(builder, context.cast(builder, number, of, integers.element), integers.vector)
+                   for number, of in rows for _ in range(tile.vectors)]
+        return tile_of(builder, vectors)
 
     return integers(tile, value), generate
 
@@ -346,12 +351,12 @@ def integers_load(typing, tile, array, offset, count):
 
     def generate(context, builder, signature, args):
         loaded = _first_lanes(context, builder, signature.args[1], *args[1:], tile.lanes)
-        return tile_of(builder, [_converted(builder, loaded, integers.vector)])
+        return tile_of(builder, [converted(builder, loaded, integers.vector)])
 
     return integers(tile, array, types.intp, types.intp), generate
 
 
-def _converted(builder: Any, value: Any, vector: Any) -> Any:
+def converted(builder: Any, value: Any, vector: Any) -> Any:
     """A vector of integers as one of others; any other vector as it is."""
     if value.type == vector:
         return value
@@ -410,7 +415,7 @@ def lanes_store(typing, tile, array, offset, count):
         value, array, offset, count = args
         stored = ir.VectorType(_SCALARS[signature.args[1].dtype], tile.lanes)
         pointer = vector_at(builder, array_data(context, builder, signature.args[1], array), offset, stored)
-        value = _converted(builder, builder.extract_value(value, 0), stored)
+        value = converted(builder, builder.extract_value(value, 0), stored)
         store_first(builder, value, pointer, count)
         return context.get_dummy_value()
 
@@ -502,6 +507,11 @@ def _arithmetic(name: str) -> Any:
     return lambda builder, a, b: getattr(builder, name)(a, b, flags=("contract",))
 
 
+def _add(builder: Any, a: Any, b: Any) -> Any:
+    """Of numbers of either kind."""
+    return builder.add(a, b) if isinstance(a.type.element, ir.IntType) else _arithmetic("fadd")(builder, a, b)
+
+
 def _comparison(sign: str) -> Any:
     """As in Python: with NaN, all but != are false."""
 
@@ -513,6 +523,10 @@ def _comparison(sign: str) -> Any:
     return compare
 
 
+def _if_numbers(tile: Tile) -> Tile | None:
+    return None if tile.element == types.boolean else tile
+
+
 def _if_floats(tile: Tile) -> Tile | None:
     return tile if isinstance(tile.element, types.Float) else None
 
@@ -521,7 +535,8 @@ def _if_mask(tile: Tile) -> Tile | None:
     return tile if tile.element == types.boolean else None
 
 
-for _operator, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+_define(operator.add, _if_numbers, _add)
+for _operator, _name in ((operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
     _define(_operator, _if_floats, _arithmetic(_name))  # division rounds correctly
 for _operator, _name in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="),
                          (operator.eq, "=="), (operator.ne, "!=")):

@@ -12,11 +12,11 @@ import numpy as np
 from ...kernels import arithmetic
 from ...kernels.arguments import Epilogue, Floats, Width
 from ...kernels.conv import direct as kernels
-from ...kernels.conv.direct import Bands, Few
+from ...kernels.conv.direct import Bands, Scatter, ScatterWalk
 from ...kernels.conv.products import Layout, Walk, sum_chunks
 from ...kernels.jit import threads
 from ...kernels.vector import simd
-from ...runtime import buffers, caches
+from ...runtime import buffers, caches, packed
 from ...shapes import Window
 from .. import arrays
 from . import products
@@ -30,6 +30,9 @@ _WEIGHT_PIXELS = caches.L1 * 3 // 4 // 256  # a panel of so many gradients stays
 _PART_BYTES = caches.L2 // 2  # weights that all bands pass by before the next ones
 _SMALL_WEIGHTS = 1 << 16  # of a linear layer whose time is not worth a kernel of its own
 _TASKS = 16  # so that workers of different speed end at about the same time
+_RUNS = tuple(range(8, max(count * rows for count, rows in simd.ROWS.items()) + 1))  # vectors of a tile of one row
+_SCATTER_BYTES = 128 * 1024  # sums of a band stay in the L2 cache,
+_SCATTER_DEPTH = 32  # and the weights of so many channels in the L1 cache
 _PARTIAL_BYTES = 2 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
 
 
@@ -161,11 +164,12 @@ def _convolve(x: Floats, weight: Floats, epilogue: Epilogue, plan: _Convolution,
 def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
     """Write the gradient of x, plus the residual, to dx."""
     epilogue = arrays.NO_EPILOGUE[dy.dtype]
-    few = _few_plan(w, dy.itemsize)
-    if few is not None:
-        panels, workers = products.pack(weight, few.packing), few.workers()
-        kernels.conv2d_backward_input_few(dy.ravel(), panels, epilogue, dx.ravel(), few.walk,
-                                          few.workspace(workers, dy.dtype), workers)
+    scatter = _scatter_plan(w, dy.itemsize)
+    if scatter is not None:
+        workers = scatter.workers()
+        kernels.conv2d_backward_input_scatter(
+            dy.ravel(), scatter.panels(weight), dx.ravel(), scatter.walk,
+            buffers.workspace("conv", workers * scatter.floats, dy.dtype), workers)
         products.finish(dx, epilogue._replace(residual=residual))
         return
     plans, covered = _input_plans(w, dy.itemsize)
@@ -177,36 +181,68 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
         _convolve(dy, weight, epilogue, plan, dx)
 
 
-_SUMS = 12  # steps of the tile that adding up a vector of products takes as long as
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Scatter(Plan[ScatterWalk]):
+    window: Window = dataclasses.field(kw_only=True)
+    elements: int = dataclasses.field(kw_only=True)  # of the filter that lie side by side in dx, for each pixel of dy
+
+    def panels(self, weight: Floats) -> Floats:
+        """The weight as (groups, tiles, K // groups, lanes of a tile), with zeros in the lanes that are too many."""
+        w, lanes, run = self.window, self.walk.run[0], len(self.walk.run)
+        channels, vectors, padded = w.K // w.groups, len(self.walk.places), round_up(self.elements, lanes)
+
+        def write(panels: np.ndarray) -> None:
+            lines = weight.reshape(-1, self.elements, w.groups, channels).transpose(2, 3, 0, 1)
+            rows = np.zeros((w.groups, channels, vectors * lanes), weight.dtype)
+            rows[..., :lines.shape[2] * padded].reshape(*lines.shape[:3], padded)[..., :self.elements] = lines
+            tiles = rows.reshape(w.groups, channels, -1, run * lanes).transpose(0, 2, 1, 3)
+            panels.reshape(tiles.shape)[...] = tiles
+
+        key = "scatter", w.groups, self.elements, run
+        return packed.form(weight, "panels", key, w.groups * channels * vectors * lanes, write)
 
 
-def _products_pay(w: Window, lanes: int) -> bool:
-    """Whether products of dy with whole filters, and then their sums, are fewer steps than a convolution of dy.
+def _vectors(w: Window, lanes: int) -> tuple[int, int, int]:
+    """Lines of a filter's elements that lie side by side in dx, elements of a line, and vectors of such elements."""
+    depth = w.C // w.groups
+    lines, elements = (w.R, w.S * depth) if w.dilation_columns == 1 else (w.R * w.S, depth)
+    return lines, elements, lines * -(-elements // lanes)
 
-    They are where a vector over the input channels would be partly empty, or padding makes dy much larger.
+
+def _scatter_pays(w: Window, lanes: int) -> bool:
+    """Whether adding up products of dy with whole filters takes fewer steps than convolutions of dy.
+
+    It does where a vector over the input channels would be partly empty, where padding makes dy much larger, and with a
+    stride, whose phases meet few filter elements each. Its weights are loaded for each product, not for each tile of them.
     """
     depth, channels = w.C // w.groups, w.K // w.groups
-    products = w.P * w.Q * -(-w.R * w.S * depth // lanes) * (channels + _SUMS)
-    convolution = w.H * w.W * w.R * w.S * channels * -(-depth // lanes)
-    return (w.stride_rows, w.stride_columns) == (1, 1) and products < convolution
+    scatter = w.P * w.Q * _vectors(w, lanes)[2] * (channels + 4)
+    convolution = w.H * w.W * w.R * w.S * channels * -(-depth // lanes) // (w.stride_rows * w.stride_columns)
+    return min(w.top, w.left) >= 0 and scatter * 5 < convolution * 4
 
 
 @functools.lru_cache(maxsize=1024)
-def _few_plan(w: Window, itemsize: int) -> _Convolution | None:
-    """Plan of `conv2d_backward_input_few` for a window that it is for: it makes 1x1 products, and then sums of them."""
-    if not _products_pay(w, simd.VECTOR_BYTES // itemsize):
+def _scatter_plan(w: Window, itemsize: int) -> _Scatter | None:
+    """Plan of `conv2d_backward_input_scatter` for a window that it is for."""
+    lanes = simd.VECTOR_BYTES // itemsize
+    if not _scatter_pays(w, lanes):
         return None
-    depth, channels = w.C // w.groups, w.K // w.groups
+    depth, (lines, elements, vectors) = w.C // w.groups, _vectors(w, lanes)
+    run = min(_RUNS, key=lambda size: (round_up(vectors, size), -size))
     reach = (w.R - 1) * w.dilation_rows
-    row_bytes = w.Q * w.R * w.S * depth * itemsize
-    rows = max(1, min(w.H, _BAND_BYTES // row_bytes - reach))
-    pixels = min(w.P, rows + reach) * w.Q
-    sums = round_up(pixels * w.R * w.S * depth, 16)
-    few = Few(rows, sums + round_up(w.Q * w.S * depth, 16), sums, 2 * round_up(pixels + simd.MOST_ROWS, 8))
-    width = products.width_for(w.R * w.S * depth, itemsize)
-    layout = Layout(0, channels, 0, 0, 1, w.K, w.R * w.S * depth, w.groups, 1, 1, channels, sum(width))
-    return _Convolution(Walk(arrays.record(w, few), np.arange(channels), width), multiply_adds(w), few.floats, few.integers,
-                        packing=products.packing(layout))
+    columns = max(w.W + w.left, (w.Q - 1) * w.stride_columns + (w.S - 1) * w.dilation_columns + 1)
+    rows = max(1, min(w.H, _SCATTER_BYTES // (columns * depth * itemsize) - 2 * reach))
+    rows = -(-w.H // -(-w.H // rows))  # bands of about equal height
+    line, first = np.divmod(np.arange(vectors), vectors // lines)
+    r, s = (line, 0) if w.dilation_columns == 1 else np.divmod(line, w.S)
+    places = (r * w.dilation_rows * columns + s * w.dilation_columns) * depth + first * lanes
+    wanted = first[:, np.newaxis] * lanes + np.arange(lanes) < elements
+    missing = (0, -vectors % run)
+    floats = round_up((rows + 2 * reach) * columns * depth + lanes, 16)
+    scatter = Scatter(rows, reach, columns, _SCATTER_DEPTH, floats)
+    walk = ScatterWalk(arrays.record(w, scatter), np.pad(places, missing),
+                       np.pad(wanted, (missing, (0, 0))).astype(f"f{itemsize}").ravel(), (lanes,) * run)
+    return _Scatter(walk, multiply_adds(w), floats, window=w, elements=elements)
 
 
 class _Phase(NamedTuple):

@@ -44,7 +44,7 @@ def cost(w: Window) -> Cost:
 
 def pays_for_weight(w: Window) -> bool:
     """Whether the gradient of the weight is faster here than directly (measured)."""
-    return w.groups == 1 and (96 if w.K <= 16 else 32) >= w.C * w.K
+    return w.groups == 1 and w.C * w.K <= (96 if w.K <= _LANES else 32)
 
 
 @functools.lru_cache(maxsize=1024)

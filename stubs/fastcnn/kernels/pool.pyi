@@ -5,8 +5,11 @@ import numpy as np
 from .arguments import Floats, Geometry, Indices
 from .jit.compile import inline_kernel, kernel, parallel_kernel
 from .lanes import fold, repeat
+from .vector.rows import rows_load, rows_store
 from .vector.scalar import ZERO, quotient, unsigned
 from .vector.simd import integers_fill, integers_load, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_zero, where
+from .vector.strips import pixels_at
+STRIP: Any
 class Maxima(NamedTuple):
     y: Floats
     argmax: Indices

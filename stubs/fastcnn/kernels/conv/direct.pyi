@@ -1,13 +1,14 @@
 # Written by `python -m tests.stubs`.
 from typing import Any
 from typing import NamedTuple
-from ..arguments import Epilogue, Floats, Workspace
+from ..arguments import Epilogue, Floats, Geometry, Integers, Width, Workspace
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
+from ..vector.planes import line_add, line_zeros
 from ..vector.scalar import unsigned
-from ..vector.simd import MOST_ROWS, lanes_add, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
-from ..vector.tile import Target, row_copy
-from .products import Inputs, Pixels, Walk, copy_run_padded, correlate, multiply, zero_run
+from ..vector.simd import MOST_ROWS, lanes_copy_padded, lanes_of
+from ..vector.tile import Target, row_copy, tile_multiply_add
+from .products import Inputs, Pixels, Walk, copy_run, copy_run_padded, correlate, multiply, zero_run
 class Bands(NamedTuple):
     copies: int
     columns: int
@@ -24,11 +25,17 @@ class Bands(NamedTuple):
     y_image: int = ...
     y_row: int = ...
     y_step: int = ...
-class Few(NamedTuple):
+class Scatter(NamedTuple):
     rows: int
+    above: int
+    columns: int
+    depth: int
     floats: int
-    sums: int
-    integers: int
+class ScatterWalk(NamedTuple):
+    geometry: Geometry
+    places: Integers
+    wanted: Floats
+    run: Width
 def conv2d_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Workspace, workers: int) -> None: ...
-def conv2d_backward_input_few(dy: Floats, panels: Floats, epilogue: Epilogue, dx: Floats, walk: Walk, workspace: Workspace, workers: int) -> None: ...
+def conv2d_backward_input_scatter(dy: Floats, panels: Floats, dx: Floats, walk: ScatterWalk, workspace: Floats, workers: int) -> None: ...
 def conv2d_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: Walk, workspace: Workspace, workers: int) -> None: ...

@@ -14,3 +14,5 @@ zip_vectors: Any
 filter_sums: Any
 by_turns: Any
 filter_multiply_add: Any
+line_zeros: Any
+line_add: Any

@@ -4,7 +4,7 @@ import numpy as np
 ir: Any
 types: Any
 from .operation import inside, operation
-from .simd import INDEX, Tile, array_data, broadcast, lanes_below, lanes_of, lanes_store, load_vector, masked_load, not_below, store_first, tile_of, together, vector_at, vectors_of
+from .simd import INDEX, Tile, array_data, broadcast, converted, lanes_below, lanes_of, lanes_store, load_vector, masked_load, not_below, store_first, tile_of, together, vector_at, vectors_of
 rows_together: Any
 rows_at: Any
 rows_fill: Any

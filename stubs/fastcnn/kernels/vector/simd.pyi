@@ -46,6 +46,7 @@ lanes_load: Any
 lanes_fill: Any
 integers_fill: Any
 integers_load: Any
+def converted(builder: Any, value: Any, vector: Any) -> Any: ...
 lanes_sum: Any
 lanes_add: Any
 lanes_store: Any
