@@ -97,11 +97,11 @@ def _find_largest(x, image, C, grid, maxima, target):
 
 
 @inline_kernel
-def _strip_of_largest(x, source, step, grid, C, maxima, target, rest):
+def _strip_of_largest(x, source, step, grid, C, last, maxima, target):
     """The same for neighbouring windows inside the image, whose pixels are `step` elements apart.
 
-    `grid` has the pixels of the first window. Of a vector that C does not fill, `rest` lanes are written, if these are more:
-    what is too much is overwritten by the next pixels.
+    `grid` has the pixels of the first window. Where `last` is more than C, so many elements are written for each pixel: the
+    next pixels overwrite what is too much.
     """
     first = pixels_at(grid.first, step // C, STRIP)
     for channel in range(0, C, lanes_of(x)):
@@ -116,8 +116,8 @@ def _strip_of_largest(x, source, step, grid, C, maxima, target, rest):
             pixel, left = _following(grid, pixel, left)
         if maxima.relu:
             best = where(best < ZERO, ZERO, best)
-        rows_store(best, maxima.y, outputs, 0, max(rest, C - channel))
-        rows_store(winner + integers_fill(best, first), maxima.argmax, outputs, 0, max(rest, C - channel))
+        rows_store(best, maxima.y, outputs, 0, last - channel)
+        rows_store(winner + integers_fill(best, first), maxima.argmax, outputs, 0, last - channel)
 
 
 @kernel
@@ -149,8 +149,8 @@ def max_pool2d(x: Floats, window: Geometry, relu: bool, y: Floats, argmax: Indic
                 start = min(q, last - len(STRIP))
                 grid = Grid(corner + start * stride, R, S, down, right)
                 follow = C < lanes_of(x) and (start + len(STRIP) - 1) * C + lanes_of(x) <= Q * C
-                more = lanes_of(x) if follow else 0
-                _strip_of_largest(x, image + grid.first * C, stride * C, grid, C, maxima, (row * Q + start) * C, more)
+                written = lanes_of(x) if follow else C
+                _strip_of_largest(x, image + grid.first * C, stride * C, grid, C, written, maxima, (row * Q + start) * C)
                 q = start + len(STRIP)
                 continue
             grid = Grid(corner + q * stride, R, S, down, right) if first <= q < last else _seen(w, p, q)
