@@ -148,20 +148,21 @@ def test_comparisons(dtype):
 # Planes and filters --------------------------------------------------------------------------------------------------------
 
 
-def planes_of_two_vectors(bias, x, y, count, pixels, lowest):
-    sums = I.planes_tile(bias, 1, count)
+def planes_of_two_vectors(bias, x, y, count, pixels, lowest, channels):
+    sums = I.planes_tile(bias, 1, count, channels)
     I.planes_store(sums, y, 3, 9, pixels, count, bias.dtype.type(lowest))
     I.planes_store(sums, y, 503, 11, 99, 99, bias.dtype.type(lowest))
     I.zip_vectors(y, 1000, x, 1, 50)
     I.lanes_store(I.by_turns(x, 2, count, 40, pixels), y, 1100, 99)
 
 
+@pytest.mark.parametrize("channels", [(0,) * size for size in (4, 6, 8)], ids=len)
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_planes(dtype):
+def test_planes(dtype, channels):
     lanes = I.lanes_of(np.zeros(0, dtype))
     for count, pixels, lowest in ((8, 2 * lanes, math.nan), (5, lanes + 1, 0.0), (1, 1, -3.0), (8, 3, math.nan)):
         require_same(planes_of_two_vectors, whole_numbers(dtype, 20), whole_numbers(dtype, 100, 1), unwritten(dtype, 1200),
-                     count, pixels, lowest)
+                     count, pixels, lowest, channels)
 
 
 def filter_products(x, taps, dy, y, counts, lines, run, fold):

@@ -25,7 +25,6 @@ from ..arguments import Epilogue, Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.planes import (
     PLANE_VECTORS,
-    PLANES,
     by_turns,
     filter_multiply_add,
     filter_sums,
@@ -58,6 +57,7 @@ class Walk(NamedTuple):
 
     geometry: Geometry  # the Window and its Planes
     taps: Integers  # [r, s, c]: where the inputs of a filter element begin in the planes
+    channels: Width  # output channels of a tile
 
 
 class Lines(NamedTuple):
@@ -123,10 +123,10 @@ def _pack_planes(x, w, n, p, rows, planes, start):
 
 @kernel
 def _forward_row(walk, weight, bias, k, source, target, lowest):
-    """One row of output pixels, PLANES channels from k on; `source` is planes and a position, `target` y and a position."""
+    """One row of output pixels, a tile's channels from k on; `source` is planes and a position, `target` y and a position."""
     w, taps, (planes, start), (y, y_start) = walk.geometry[0], walk.taps, source, target
     for q in range(0, w.Q, PLANE_VECTORS * lanes_of(y)):
-        tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0)
+        tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0, walk.channels)
         for t in range(len(taps)):
             tile = tile_multiply_add(tile, weight, t * w.channels + k, 0, planes, start + taps[t] + q)
         planes_store(tile, y, y_start + q * w.K + k, w.K, w.Q - q, w.K - k, lowest)
@@ -152,7 +152,7 @@ def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Float
         for i in range(rows):
             source = workspace, start + i * w.stride_rows * w.columns
             target = y, (n * w.P + first + i) * w.Q * w.K
-            for k in range(0, w.K, PLANES):
+            for k in range(0, w.K, len(walk.channels)):
                 _forward_row(walk, weight, epilogue.bias, k, source, target, lowest)
 
 

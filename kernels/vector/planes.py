@@ -32,7 +32,12 @@ from .simd import (
     vectors_of,
 )
 
-PLANES, PLANE_VECTORS = KIND.planes  # channels and vectors of pixels of a tile
+PLANE_VECTORS = KIND.planes[1]  # vectors of pixels of a tile
+
+
+def _power_of_two(count: int) -> int:
+    """The smallest power of two that is not below `count`."""
+    return 1 << (count - 1).bit_length()
 
 
 def _zip(builder: Any, a: Any, b: Any) -> list[Any]:
@@ -43,19 +48,22 @@ def _zip(builder: Any, a: Any, b: Any) -> list[Any]:
     return [builder.shuffle_vector(a, b, ir.Constant(mask, half)) for half in (order[:lanes], order[lanes:])]
 
 
-def _interleave(builder: Any, planes: list[Any]) -> list[Any]:
-    """Vectors of pixels, one for each channel, as vectors of channels, pixel after pixel: log2(channels) rounds of zips."""
-    half = len(planes) // 2
+def _interleave(builder: Any, planes: list[Any], channels: int) -> list[Any]:
+    """Vectors of pixels, one for each channel, as vectors of so many channels, a power of two, pixel after pixel.
+
+    In log2(channels) rounds of zips; channels beyond the planes are undefined.
+    """
+    planes = planes + [ir.Constant(planes[0].type, ir.Undefined)] * (channels - len(planes))
+    half = channels // 2
     for _ in range(half.bit_length()):
         planes = [part for i in range(half) for part in _zip(builder, planes[i], planes[i + half])]
     return planes
 
 
-def _pixel_parts(lanes: int) -> list[tuple[int, int, int, int]]:
-    """For pixels of PLANES channels in consecutive vectors: (vector, lane, pixel, channel) where each piece begins."""
-    piece = min(lanes, PLANES)
-    starts = range(0, PLANES * lanes, piece)
-    return [(at // lanes, at % lanes, at // PLANES, at % PLANES) for at in starts]
+def _pixel_parts(lanes: int, channels: int) -> list[tuple[int, int, int, int]]:
+    """For pixels of so many channels in consecutive vectors: (vector, lane, pixel, channel) where each piece begins."""
+    starts = range(0, channels * lanes, min(lanes, channels))
+    return [(at // lanes, at % lanes, at // channels, at % channels) for at in starts]
 
 
 def _store_count(builder: Any, piece: Any, pointer: Any, count: int) -> None:
@@ -69,29 +77,29 @@ def _store_count(builder: Any, piece: Any, pointer: Any, count: int) -> None:
 
 
 @operation
-def planes_tile(bias, offset, count):
-    """Tile of PLANES rows, one for each channel, and PLANE_VECTORS vectors of pixels.
+def planes_tile(bias, offset, count, channels):
+    """Tile of a row for each channel, as many as the tuple `channels` has elements, and PLANE_VECTORS vectors of pixels.
 
     Row k is bias[offset + k], or zero from row `count` on.
     """
-    rows = np.zeros((PLANES, 1), bias.dtype)
-    count = max(0, min(count, PLANES))
+    rows = np.zeros((len(channels), 1), bias.dtype)
+    count = max(0, min(count, len(channels)))
     rows[:count, 0] = inside(bias, offset, count)
     return np.repeat(rows, PLANE_VECTORS * lanes_of(bias), axis=1)
 
 
 @planes_tile.in_llvm
-def planes_tile(typing, bias, offset, count):
-    tile = Tile(PLANES, PLANE_VECTORS, bias.dtype)
+def planes_tile(typing, bias, offset, count, channels):
+    tile = Tile(len(channels), PLANE_VECTORS, bias.dtype)
 
     def generate(context, builder, signature, args):
-        column = ir.VectorType(tile.scalar, PLANES)
+        column = ir.VectorType(tile.scalar, _power_of_two(tile.rows))
         pointer = vector_at(builder, array_data(context, builder, signature.args[0], args[0]), args[1], column)
-        shifts = masked_load(builder, pointer, lanes_below(builder, args[2], PLANES), column)
+        shifts = masked_load(builder, pointer, lanes_below(builder, args[2], column.count), column)
         rows = [broadcast(builder, builder.extract_element(shifts, INDEX(k)), tile.vector) for k in range(tile.rows)]
         return tile_of(builder, [row for row in rows for _ in range(tile.vectors)])
 
-    return tile(bias, types.intp, types.intp), generate
+    return tile(bias, types.intp, types.intp, channels), generate
 
 
 @operation
@@ -100,7 +108,7 @@ def planes_store(tile, y, y_offset, step, pixels, channels, lowest):
 
     `lowest` takes the place of what is below it, unless it is NaN.
     """
-    count = min(channels, PLANES)
+    count = min(channels, len(tile))
     for pixel in range(min(pixels, tile.shape[1])):
         inside(y, y_offset + pixel * step, count)[:] = limited(tile[:count, pixel], lowest)
 
@@ -110,14 +118,15 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
     def generate(context, builder, signature, args):
         value, array, offset, step, pixels, channels, lowest = args
         data, limit = array_data(context, builder, signature.args[1], array), broadcast(builder, lowest, tile.vector)
-        vectors, size = vectors_of(builder, value), min(tile.lanes, PLANES)
-        rows = [_interleave(builder, [not_below(builder, plane, limit) for plane in vectors[v::tile.vectors]])
+        vectors, padded = vectors_of(builder, value), _power_of_two(tile.rows)
+        size = min(tile.lanes, padded)
+        rows = [_interleave(builder, [not_below(builder, plane, limit) for plane in vectors[v::tile.vectors]], padded)
                 for v in range(tile.vectors)]
 
         def write(pixel: int, store: Any) -> None:
             """Store the pieces of one pixel."""
             at = builder.add(offset, builder.mul(step, INT64(pixel)))
-            for vector, lane, place, channel in _pixel_parts(tile.lanes):
+            for vector, lane, place, channel in _pixel_parts(tile.lanes, padded):
                 if place == pixel % tile.lanes:
                     piece = part_of(builder, rows[pixel // tile.lanes][vector], lane, size)
                     store(piece, builder.gep(data, [lane_offset(builder, at, channel)]), channel)
@@ -134,18 +143,15 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
                         with builder.if_then(builder.icmp_signed("<", INT64(pixel), pixels)):
                             write(pixel, store)
 
-        with builder.if_then(builder.icmp_signed(">=", channels, INT64(PLANES))):
-            write_all(lambda piece, at, channel: _store_count(builder, piece, at, size))
+        for count in [tile.rows] if MASKS else range(1, tile.rows + 1):  # a masked store would take longer than those of parts
+            with builder.if_then(builder.icmp_signed("==" if count < tile.rows else ">=", channels, INT64(count))):
+                write_all(lambda piece, at, channel, count=count: _store_count(
+                    builder, piece, at, max(0, min(count - channel, size))))
         if MASKS:
-            with builder.if_then(builder.icmp_signed("<", channels, INT64(PLANES))):
+            with builder.if_then(builder.icmp_signed("<", channels, INT64(tile.rows))):
                 write_all(lambda piece, at, channel: masked_store(
                     builder, piece, vector_at(builder, at, INT64(0), piece.type),
                     lanes_below(builder, builder.sub(channels, INT64(channel)), size)))
-            return context.get_dummy_value()
-        for count in range(1, PLANES):  # a masked store would take longer than those of the parts
-            with builder.if_then(builder.icmp_signed("==", channels, INT64(count))):
-                write_all(lambda piece, at, channel, count=count: _store_count(
-                    builder, piece, at, max(0, min(count - channel, size))))
         return context.get_dummy_value()
 
     return types.void(tile, y, *[types.intp] * 4, tile.element), generate

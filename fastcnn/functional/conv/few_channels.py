@@ -14,7 +14,7 @@ from ...kernels.conv.few_channels import Lines, Planes, Walk, WeightWalk
 from ...kernels.jit import threads
 from ...kernels.kinds import KIND
 from ...kernels.vector import simd
-from ...kernels.vector.planes import PLANE_VECTORS, PLANES
+from ...kernels.vector.planes import PLANE_VECTORS
 from ...runtime import buffers, packed
 from ...shapes import Window
 from .. import arrays
@@ -47,6 +47,11 @@ def pays_for_weight(w: Window) -> bool:
     return w.groups == 1 and w.C * w.K <= (96 if w.K <= _LANES else 32)
 
 
+def _tile_channels(K: int) -> int:
+    """Output channels of the tile that leaves fewest of its channels empty."""
+    return min(KIND.planes[0], key=lambda channels: round_up(K, channels))
+
+
 @functools.lru_cache(maxsize=1024)
 def _plan(w: Window, itemsize: int) -> Plan[Walk]:
     lanes = simd.VECTOR_BYTES // itemsize
@@ -60,8 +65,9 @@ def _plan(w: Window, itemsize: int) -> Plan[Walk]:
     taps = [((c * phases + s % period) * slots + r * w.dilation_rows) * columns + s * w.dilation_columns // w.stride_columns
             for r in range(w.R) for s in range(w.S) for c in range(w.C)]
     floats = round_up(w.C * phases * slots * columns + PLANE_VECTORS * lanes, 16)  # vectors may read behind the last plane
-    planes = Planes(rows, phases, slots, columns, round_up(w.K, PLANES), floats)
-    return Plan(Walk(arrays.record(w, planes), np.array(taps, np.int64)), multiply_adds(w), floats)
+    size = _tile_channels(w.K)
+    planes = Planes(rows, phases, slots, columns, round_up(w.K, size), floats)
+    return Plan(Walk(arrays.record(w, planes), np.array(taps, np.int64), (0,) * size), multiply_adds(w), floats)
 
 
 def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats) -> None:
@@ -75,7 +81,7 @@ def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats)
 
 def _padded(weight: Floats, K: int) -> Floats:
     """The weight with zeros up to whole tiles of channels: see `packed.form`."""
-    channels = round_up(K, PLANES)
+    channels = round_up(K, _tile_channels(K))
 
     def write(padded: np.ndarray) -> None:
         rows = padded.reshape(-1, channels)

@@ -12,7 +12,7 @@ class Kind(NamedTuple):
     features: tuple[str, ...]
     rows: dict[int, int]
     speeds: dict[int, float]
-    planes: tuple[int, int]
+    planes: tuple[tuple[int, ...], int]
     filters: tuple[tuple[int, int], ...]
     strip: int
     gradient_strip: int

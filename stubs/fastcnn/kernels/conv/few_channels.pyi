@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel
-from ..vector.planes import PLANE_VECTORS, PLANES, by_turns, filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
+from ..vector.planes import PLANE_VECTORS, by_turns, filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of
 from ..vector.strips import entries
@@ -21,6 +21,7 @@ class Planes(NamedTuple):
 class Walk(NamedTuple):
     geometry: Geometry
     taps: Integers
+    channels: Width
 class Lines(NamedTuple):
     rows: int
     inputs: int

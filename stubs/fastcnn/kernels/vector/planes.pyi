@@ -6,8 +6,7 @@ types: Any
 from ..kinds import KIND
 from .operation import inside, limited, operation
 from .simd import INDEX, INT64, MASKS, Tile, array_data, broadcast, fused, lane_offset, lanes_below, lanes_load, lanes_of, load_vector, masked_load, masked_store, not_below, part_of, tile_of, vector_at, vectors_of
-PLANES: Any
-PLANE_VECTORS: Any
+PLANE_VECTORS = KIND.planes[1]
 planes_tile: Any
 planes_store: Any
 zip_vectors: Any
