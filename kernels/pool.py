@@ -135,7 +135,7 @@ def max_pool2d(x: Floats, window: Geometry, relu: bool, y: Floats, argmax: Indic
     """
     w, maxima = window[0], Maxima(y, argmax, relu)
     rows, Q, C, R, S = w.N * w.P, w.Q, w.C, w.R, w.S
-    stride, down, right, few = w.stride_columns, w.dilation_rows * w.W, w.dilation_columns, C <= 2 * lanes_of(x)
+    stride, down, right, few = w.stride_columns, w.dilation_rows * w.W, w.dilation_columns, 2 * lanes_of(x) >= C
     p_first, p_last = _inner(w.P, w.stride_rows, w.top, (w.R - 1) * w.dilation_rows, w.H)
     q_first, q_last = _inner(Q, stride, w.left, (S - 1) * right, w.W)
     for row in range(rows * worker // workers, rows * (worker + 1) // workers):
@@ -148,7 +148,7 @@ def max_pool2d(x: Floats, window: Geometry, relu: bool, y: Floats, argmax: Indic
             if few and first <= q < last and last - first >= len(STRIP):
                 start = min(q, last - len(STRIP))
                 grid = Grid(corner + start * stride, R, S, down, right)
-                follow = C < lanes_of(x) and (start + len(STRIP) - 1) * C + lanes_of(x) <= Q * C
+                follow = lanes_of(x) > C and (start + len(STRIP) - 1) * C + lanes_of(x) <= Q * C
                 written = lanes_of(x) if follow else C
                 _strip_of_largest(x, image + grid.first * C, stride * C, grid, C, written, maxima, (row * Q + start) * C)
                 q = start + len(STRIP)

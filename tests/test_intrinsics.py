@@ -181,9 +181,9 @@ def test_filter_products(dtype, fold):
             require_same(filter_products, x, taps, dy, unwritten(dtype), counts, lines, run, fold)
 
 
-def line_products(x, w, places, wanted, y, run):
-    line = I.tile_multiply_add(I.line_zeros(x, run), x, 3, 4, w, 5)
-    I.line_add(line, y, 7, places, wanted, 1)
+def line_products(x, w, places, wanted, y, rows, run):
+    lines = I.tile_multiply_add(I.lines_zeros(x, (0, 0), run), x, I.pixels_at(3, 5, (0, 0)), 4, w, 5)
+    I.lines_add(lines, y, I.pixels_at(7, 3, (0, 0)), rows, places, wanted, 1)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -192,8 +192,10 @@ def test_lines(dtype):
     lanes = I.lanes_of(np.zeros(0, dtype))
     w, wanted = whole_numbers(dtype, 200, 1), np.random.default_rng(2).integers(0, 2, 8 * lanes).astype(dtype)
     w[5:5 + lanes][wanted[lanes:2 * lanes] == 0] = np.nan
-    y = require_same(line_products, whole_numbers(dtype, 20), w, np.array([0, 40, 3, 90]), wanted, np.zeros(200, dtype), (0,) * 3)[-1]
-    assert np.isfinite(y).all()
+    for count in (1, 2):
+        y = require_same(line_products, whole_numbers(dtype, 20), w, np.array([0, 40, 3, 90]), wanted, np.zeros(200, dtype),
+                         count, (0,) * 3)[-1]
+        assert np.isfinite(y).all()
 
 
 # Pixels and taps -----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ so that stride and dilation cost nothing, and a tile may hold any filter element
 
 The gradient of the input is a convolution of dy with the transposed, flipped filter; with a stride, one such convolution for
 each of the input's row and column phases (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016,
-section 4), or else its products with whole filters are added up where they belong. The gradient of the weight reduces over the same bands. Linear layers and 1x1 convolutions have R = S = 1.
+section 4). Or else the products of each pixel of dy with the whole filter are added where they belong. The gradient of the
+weight reduces over the same bands. Linear layers and 1x1 convolutions have R = S = 1.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers, Width, Workspace
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..vector.planes import line_add, line_zeros
+from ..vector.planes import lines_add, lines_zeros
 from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_copy_padded, lanes_of
+from ..vector.strips import pixels_at
 from ..vector.tile import Target, row_copy, tile_multiply_add
 from .products import Inputs, Pixels, Walk, copy_run, copy_run_padded, correlate, multiply, zero_run
+
+PAIR = (0, 0)  # pixels of dy whose products are made together
 
 
 class Bands(NamedTuple):
@@ -63,7 +67,7 @@ class ScatterWalk(NamedTuple):
     geometry: Geometry  # the Window and its Scatter
     places: Integers  # where each vector is added, behind the input pixel that the first filter element meets
     wanted: Floats  # its elements: one, or zero where the vector is longer than the filter
-    run: Width  # vectors of a tile
+    run: Width  # vectors of a tile, for each of two pixels
 
 
 @kernel
@@ -190,24 +194,26 @@ def conv2d_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, wal
 
 @kernel
 def _scatter_row(dy, pixel, panel, sums, at, walk):
-    """Add the products of one row of dy with the filter to where they belong.
+    """Add the products of one row of dy with the filter to where they belong, for two pixels half a row apart at once.
 
     `panel` is the panels of a group's weights and their beginning; `pixel` and `at` are the first pixel of dy and what its
     first filter element meets.
     """
     w, (panels, weights) = walk.geometry[0], panel
-    channels, size = w.K // w.groups, len(walk.run) * lanes_of(dy)
+    channels, size, half = w.K // w.groups, len(walk.run) * lanes_of(dy), (w.Q + 1) // 2
+    step = w.stride_columns * (w.C // w.groups)
     for first in range(0, len(walk.places), len(walk.run)):
         for k in range(0, channels, w.depth):
-            source, target, last = pixel, at, min(channels, k + w.depth)
-            for _ in range(w.Q):
-                tile, weight = line_zeros(dy, walk.run), weights
+            last = min(channels, k + w.depth)
+            for q in range(half):
+                source, target = pixel + q * w.K, at + q * step
+                rows = 2 if q + half < w.Q else 1
+                pixels = pixels_at(source, (rows - 1) * half * w.K, PAIR)
+                tile, weight = lines_zeros(dy, PAIR, walk.run), weights
                 for channel in range(unsigned(k), unsigned(last)):
-                    tile = tile_multiply_add(tile, dy, source, channel, panels, weight)
+                    tile = tile_multiply_add(tile, dy, pixels, channel, panels, weight)
                     weight += size
-                line_add(tile, sums, target, walk.places, walk.wanted, first)
-                source += w.K
-                target += w.stride_columns * (w.C // w.groups)
+                lines_add(tile, sums, pixels_at(target, half * step, PAIR), rows, walk.places, walk.wanted, first)
             weights += (last - k) * size
 
 

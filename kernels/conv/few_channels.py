@@ -123,7 +123,7 @@ def _pack_planes(x, w, n, p, rows, planes, start):
 
 @kernel
 def _forward_row(walk, weight, bias, k, source, target, lowest):
-    """One row of output pixels, a tile's channels from k on; `source` is planes and a position, `target` y and a position."""
+    """One row of output pixels, a tile's channels from k on; `source` is planes and a position, `target` y and one."""
     w, taps, (planes, start), (y, y_start) = walk.geometry[0], walk.taps, source, target
     for q in range(0, w.Q, PLANE_VECTORS * lanes_of(y)):
         tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0, walk.channels)

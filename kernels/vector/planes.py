@@ -143,7 +143,7 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
                         with builder.if_then(builder.icmp_signed("<", INT64(pixel), pixels)):
                             write(pixel, store)
 
-        for count in [tile.rows] if MASKS else range(1, tile.rows + 1):  # a masked store would take longer than those of parts
+        for count in [tile.rows] if MASKS else range(1, tile.rows + 1):  # a masked store takes longer than parts
             with builder.if_then(builder.icmp_signed("==" if count < tile.rows else ">=", channels, INT64(count))):
                 write_all(lambda piece, at, channel, count=count: _store_count(
                     builder, piece, at, max(0, min(count - channel, size))))
@@ -262,46 +262,51 @@ def filter_multiply_add(typing, tile, x, start, taps, gradient, fold):
 
 
 @operation
-def line_zeros(array, run):
-    """Tile of zeros: one row of as many vectors as the tuple `run` has elements."""
-    return np.zeros((1, len(run) * lanes_of(array)), array.dtype)
+def lines_zeros(array, rows, run):
+    """Tile of zeros: as many rows, and vectors in each, as the tuples `rows` and `run` have elements."""
+    return np.zeros((len(rows), len(run) * lanes_of(array)), array.dtype)
 
 
-@line_zeros.in_llvm
-def line_zeros(typing, array, run):
-    tile = Tile(1, len(run), array.dtype)
+@lines_zeros.in_llvm
+def lines_zeros(typing, array, rows, run):
+    tile = Tile(len(rows), len(run), array.dtype)
 
     def generate(context, builder, signature, args):
-        return ir.Constant(ir.ArrayType(tile.vector, tile.vectors), None)
+        return ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), None)
 
-    return tile(array, run), generate
+    return tile(array, rows, run), generate
 
 
 @operation
-def line_add(tile, y, y_offset, places, wanted, first):
-    """Add vector v of a line to y[y_offset + places[first + v]:], those lanes whose number in `wanted` is not zero, in order.
+def lines_add(tile, y, positions, rows, places, wanted, first):
+    """Add vector v of each of so many rows of a tile to y[position of the row + places[first + v]:], one after the other.
 
-    `wanted` has a vector for each place.
+    Only those lanes whose number in `wanted`, which has a vector for each place, is not zero.
     """
     lanes = lanes_of(y)
-    for v, vector in enumerate(tile.reshape(-1, lanes)):
-        counts = inside(wanted, (first + v) * lanes, lanes) != 0
-        inside(y, y_offset + inside(places, first + v, 1)[0], lanes)[counts] += vector[counts]
+    for row, position in zip(tile[:rows], positions, strict=False):
+        for v, vector in enumerate(row.reshape(-1, lanes)):
+            counts = inside(wanted, (first + v) * lanes, lanes) != 0
+            inside(y, position + inside(places, first + v, 1)[0], lanes)[counts] += vector[counts]
 
 
-@line_add.in_llvm
-def line_add(typing, tile, y, y_offset, places, wanted, first):
+@lines_add.in_llvm
+def lines_add(typing, tile, y, positions, rows, places, wanted, first):
     def generate(context, builder, signature, args):
-        value, y, offset, places, wanted, first = args
-        y_data = builder.gep(array_data(context, builder, signature.args[1], y), [offset])
-        table, numbers = (array_data(context, builder, signature.args[k], array) for k, array in ((3, places), (4, wanted)))
-        zero = ir.Constant(tile.vector, None)
-        for v, vector in enumerate(vectors_of(builder, value)):
-            place = lane_offset(builder, first, v)
-            number = load_vector(builder, numbers, builder.mul(place, INT64(tile.lanes)), tile.vector)
-            counted = builder.select(builder.fcmp_ordered("!=", number, zero), vector, zero)
-            pointer = vector_at(builder, y_data, builder.load(builder.gep(table, [place])), tile.vector)
-            builder.store(builder.fadd(builder.load(pointer, align=4), counted), pointer, align=4)
+        value, y, positions, rows, places, wanted, first = args
+        y_data, table, numbers = (array_data(context, builder, signature.args[k], array)
+                                  for k, array in ((1, y), (4, places), (5, wanted)))
+        zero, vectors = ir.Constant(tile.vector, None), vectors_of(builder, value)
+        for row in range(tile.rows):
+            with builder.if_then(builder.icmp_signed("<", INT64(row), rows)):
+                data = builder.gep(y_data, [builder.extract_value(positions, row)])
+                for v in range(tile.vectors):
+                    place = lane_offset(builder, first, v)
+                    number = load_vector(builder, numbers, builder.mul(place, INT64(tile.lanes)), tile.vector)
+                    wanted_here = builder.fcmp_ordered("!=", number, zero)
+                    counted = builder.select(wanted_here, vectors[row * tile.vectors + v], zero)
+                    pointer = vector_at(builder, data, builder.load(builder.gep(table, [place])), tile.vector)
+                    builder.store(builder.fadd(builder.load(pointer, align=4), counted), pointer, align=4)
         return context.get_dummy_value()
 
-    return types.void(tile, y, types.intp, places, wanted, types.intp), generate
+    return types.void(tile, y, positions, types.intp, places, wanted, types.intp), generate

@@ -143,12 +143,12 @@ def rows_store(typing, tile, array, positions, i, count):
         data = array_data(context, builder, signature.args[1], array)
         stored = ir.VectorType(data.type.pointee, tile.lanes)
         for p, vector in enumerate(vectors_of(builder, value)):
-            vector = converted(builder, vector, stored)
+            number = converted(builder, vector, stored)
             at = vector_at(builder, data, builder.add(builder.extract_value(positions, p), i), stored)
             if isinstance(signature.args[4], types.NoneType):
-                builder.store(vector, at, align=4)
+                builder.store(number, at, align=4)
             else:
-                store_first(builder, vector, at, count)
+                store_first(builder, number, at, count)
         return context.get_dummy_value()
 
     return types.void(tile, array, positions, types.intp, count), generate

@@ -218,18 +218,33 @@ def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
         value, x_array, positions, distance, w_array, w_offset = args
         x_data = array_data(context, builder, signature.args[1], x_array)
         w_data = array_data(context, builder, signature.args[4], w_array)
-        weights = [load_vector(builder, w_data, lane_offset(builder, w_offset, v * tile.lanes), tile.vector)
-                   for v in range(tile.vectors)]
         sums = vectors_of(builder, value)
-        for p in range(tile.rows):
+
+        def row_of(p: int) -> Any:
+            """The input of a row in all lanes."""
             if side_by_side:
                 pointer = builder.gep(x_data, [lane_offset(builder, builder.add(positions, distance), p)])
             else:
                 pointer = builder.gep(builder.gep(x_data, [builder.extract_value(positions, p)]), [distance])
-            row = broadcast(builder, builder.load(pointer), tile.vector)
+            return broadcast(builder, builder.load(pointer), tile.vector)
+
+        def weights_of(v: int) -> Any:
+            """Vector v of w."""
+            return load_vector(builder, w_data, lane_offset(builder, w_offset, v * tile.lanes), tile.vector)
+
+        # Rows or vectors, whichever are fewer, stay in registers while the others pass by.
+        if tile.vectors <= tile.rows:
+            weights = [weights_of(v) for v in range(tile.vectors)]
+            for p in range(tile.rows):
+                row = row_of(p)
+                for v in range(tile.vectors):
+                    sums[p * tile.vectors + v] = fused(builder, row, weights[v], sums[p * tile.vectors + v])
+        else:
+            rows = [row_of(p) for p in range(tile.rows)]
             for v in range(tile.vectors):
-                i = p * tile.vectors + v
-                sums[i] = fused(builder, row, weights[v], sums[i])
+                weight = weights_of(v)
+                for p in range(tile.rows):
+                    sums[p * tile.vectors + v] = fused(builder, rows[p], weight, sums[p * tile.vectors + v])
         return tile_of(builder, sums)
 
     return tile(tile, x, types.intp if side_by_side else positions, types.intp, w, types.intp), generate

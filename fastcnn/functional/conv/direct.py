@@ -30,7 +30,7 @@ _WEIGHT_PIXELS = caches.L1 * 3 // 4 // 256  # a panel of so many gradients stays
 _PART_BYTES = caches.L2 // 2  # weights that all bands pass by before the next ones
 _SMALL_WEIGHTS = 1 << 16  # of a linear layer whose time is not worth a kernel of its own
 _TASKS = 16  # so that workers of different speed end at about the same time
-_RUNS = tuple(range(8, max(count * rows for count, rows in simd.ROWS.items()) + 1))  # vectors of a tile of one row
+_RUNS = range(4, max(count * rows for count, rows in simd.ROWS.items()) // 2 + 1)  # vectors of each of two rows of a tile
 _SCATTER_BYTES = 128 * 1024  # sums of a band stay in the L2 cache,
 _SCATTER_DEPTH = 32  # and the weights of so many channels in the L1 cache
 _PARTIAL_BYTES = 2 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
@@ -209,16 +209,26 @@ def _vectors(w: Window, lanes: int) -> tuple[int, int, int]:
     return lines, elements, lines * -(-elements // lanes)
 
 
-def _scatter_pays(w: Window, lanes: int) -> bool:
-    """Whether adding up products of dy with whole filters takes fewer steps than convolutions of dy.
+def _run(vectors: int) -> int:
+    """Vectors of a tile for so many of them, of which fewest are empty."""
+    return min(_RUNS, key=lambda run: (round_up(vectors, run), -run))
 
-    It does where a vector over the input channels would be partly empty, where padding makes dy much larger, and with a
-    stride, whose phases meet few filter elements each. Its weights are loaded for each product, not for each tile of them.
+
+def scatter_steps(w: Window, lanes: int) -> int:
+    """Vectors that `conv2d_backward_input_scatter` multiplies for an image; adding one up takes as long as four of them."""
+    vectors = _vectors(w, lanes)[2]
+    return w.P * w.Q * round_up(vectors, _run(vectors)) * (w.K // w.groups + 4)
+
+
+def _scatter_pays(w: Window, lanes: int) -> bool:
+    """Whether adding up products of dy with whole filters takes less time than convolutions of dy.
+
+    It does where a vector over the input channels would be partly empty, where padding makes dy much larger, and where the
+    phases of a stride meet few filter elements each. It loads more: a weight for two products, not for a tile's rows.
     """
     depth, channels = w.C // w.groups, w.K // w.groups
-    scatter = w.P * w.Q * _vectors(w, lanes)[2] * (channels + 4)
     convolution = w.H * w.W * w.R * w.S * channels * -(-depth // lanes) // (w.stride_rows * w.stride_columns)
-    return min(w.top, w.left) >= 0 and scatter * 5 < convolution * 4
+    return min(w.top, w.left) >= 0 and scatter_steps(w, lanes) * 1.15 < convolution
 
 
 @functools.lru_cache(maxsize=1024)
@@ -228,7 +238,7 @@ def _scatter_plan(w: Window, itemsize: int) -> _Scatter | None:
     if not _scatter_pays(w, lanes):
         return None
     depth, (lines, elements, vectors) = w.C // w.groups, _vectors(w, lanes)
-    run = min(_RUNS, key=lambda size: (round_up(vectors, size), -size))
+    run = _run(vectors)
     reach = (w.R - 1) * w.dilation_rows
     columns = max(w.W + w.left, (w.Q - 1) * w.stride_columns + (w.S - 1) * w.dilation_columns + 1)
     rows = max(1, min(w.H, _SCATTER_BYTES // (columns * depth * itemsize) - 2 * reach))

@@ -44,7 +44,7 @@ def cost(w: Window) -> Cost:
 
 def pays_for_weight(w: Window) -> bool:
     """Whether the gradient of the weight is faster here than directly (measured)."""
-    return w.groups == 1 and w.C * w.K <= (96 if w.K <= _LANES else 32)
+    return w.groups == 1 and (96 if w.K <= _LANES else 32) >= w.C * w.K
 
 
 def _tile_channels(K: int) -> int:
@@ -92,12 +92,19 @@ def _padded(weight: Floats, K: int) -> Floats:
 
 
 def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
-    """Write the gradient of x, plus the residual, to dx; with stride 1 by the convolution with the filter turned round."""
-    if (w.stride_rows, w.stride_columns) != (1, 1) or w.K > 8:
+    """Write the gradient of x, plus the residual, to dx; where that pays by the convolution with the filter turned round."""
+    if not _turning_pays(w, simd.VECTOR_BYTES // dy.itemsize):
         direct.backward_input(dy, weight, residual, w, dx)
         return
     flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
     forward(dy, flipped, Epilogue(arrays.NOTHING[dy.dtype], residual, False), _input_window(w), dx)
+
+
+def _turning_pays(w: Window, lanes: int) -> bool:
+    """Whether a convolution of dy here takes less time than directly (measured)."""
+    vectors = round_up(w.W, PLANE_VECTORS * lanes) // lanes
+    steps = w.H * vectors * w.R * w.S * w.K * round_up(w.C, _tile_channels(w.C))
+    return (w.stride_rows, w.stride_columns) == (1, 1) and w.K <= 8 and steps * 1.25 < direct.scatter_steps(w, lanes)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -4,11 +4,13 @@ from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers, Width, Workspace
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..vector.planes import line_add, line_zeros
+from ..vector.planes import lines_add, lines_zeros
 from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_copy_padded, lanes_of
+from ..vector.strips import pixels_at
 from ..vector.tile import Target, row_copy, tile_multiply_add
 from .products import Inputs, Pixels, Walk, copy_run, copy_run_padded, correlate, multiply, zero_run
+PAIR: Any
 class Bands(NamedTuple):
     copies: int
     columns: int

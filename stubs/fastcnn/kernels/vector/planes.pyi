@@ -13,5 +13,5 @@ zip_vectors: Any
 filter_sums: Any
 by_turns: Any
 filter_multiply_add: Any
-line_zeros: Any
-line_add: Any
+lines_zeros: Any
+lines_add: Any
