@@ -45,6 +45,7 @@ class Bands(NamedTuple):
     floats: int = 0  # working memory of each worker: a band and, where panels of gradients are made,
     panel: int = 0  # where these begin in it,
     integers: int = 0  # and positions
+    joined: int = 0  # 1 where the inputs of all pixels lie at equal distances, from row to row and image to image
     y_start: int = 0  # where output pixel (0, 0) of image 0 lies in y, and the distances between
     y_image: int = 0  # images,
     y_row: int = 0  # output rows,
@@ -291,7 +292,7 @@ def _weight_task(x, dy, partial, walk, workspace, worker, task):
     for top in range(rows_in_all * chunk // w.chunks, last, w.rows):
         rows = min(w.rows, last - top)
         _prepare_band(x, w, group, top, rows, workspace, worker)
-        pixels = Pixels(source, origins, rows, w.Q, w.step)
+        pixels = Pixels(source, origins, 1, rows * w.Q, w.step) if w.joined else Pixels(source, origins, rows, w.Q, w.step)
         gradients = top * w.Q * w.K + group * channels + k_first
         if lanes == w.K and w.groups == 1:  # dy is a panel
             correlate(pixels, walk.offsets, w.weights, dy[gradients:], partial, start, width)

@@ -98,7 +98,8 @@ def _weight_bands(w: Window, lanes: int, size: int, itemsize: int) -> tuple[Band
     chunks = min(32, pixels // _CHUNK_PIXELS, _PARTIAL_BYTES // weights)
     chunks = min(w.N * w.P, max(1, chunks, min(-(-_TASKS // 2 // (blocks * w.groups)), pixels // 64)))
     parts = min(blocks, -(-_TASKS // (chunks * w.groups)))
-    bands = bands._replace(rows=_rows(w, bands, itemsize, _WEIGHT_PIXELS, chunks), parts=parts, chunks=chunks)
+    joined = not bands.copies and (w.P, w.Q) == (w.H, w.W)
+    bands = bands._replace(rows=_rows(w, bands, itemsize, _WEIGHT_PIXELS, chunks), parts=parts, chunks=chunks, joined=joined)
     band = _band_size(w, bands)
     panels = bands.rows * w.Q * -(-blocks // parts) * lanes
     return bands._replace(floats=band + panels, panel=band, integers=round_up(bands.rows, 8)), offsets
@@ -124,9 +125,9 @@ def cost(w: Window) -> Cost:
 
 
 def _width(w: Window, itemsize: int) -> Width:
-    """Tile width of a window; small linear layers take one vector, for which kernels need not be compiled once more."""
+    """Tile width of a window; small linear layers take two vectors at most, for which kernels are compiled most often."""
     if w.W == w.R == w.S == 1 and w.C * w.K <= _SMALL_WEIGHTS:
-        return products.width_for(1, itemsize)
+        return products.width_for(min(w.K, 2 * simd.VECTOR_BYTES // itemsize), itemsize)
     return products.width_for(w.K // w.groups, itemsize)
 
 
