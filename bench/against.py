@@ -129,11 +129,10 @@ class Comparison:
 
     def line(self) -> str:
         """Return the line of the table."""
-        old, new = self.median(0), self.median(1)
-        share = self.row.flops / self.peak
-        return TABLE.line([
-            self.row.title, f"{1e3 * old:.3f}", f"{share / old:.0%}", f"{1e3 * new:.3f}", f"{share / new:.0%}",
-            f"{self.ratio:.2f}", f"{min(self.ratios):.2f} to {max(self.ratios):.2f}", "slower" if max(self.ratios) < 1 else ""])
+        figures = [(1e3 * seconds, self.row.flops / seconds / self.peak) for seconds in (self.median(0), self.median(1))]
+        least, most = min(self.ratios), max(self.ratios)
+        return TABLE.line([self.row.title, *(text for ms, share in figures for text in (f"{ms:.3f}", f"{share:.0%}")),
+                           f"{self.ratio:.2f}", f"{least:.2f} to {most:.2f}", "slower" if most < 1 else ""])
 
     def as_dict(self) -> dict[str, Any]:
         """Return all figures."""

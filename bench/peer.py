@@ -95,7 +95,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     summary, _, rest = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(description=summary.split(":")[0] + ".", epilog=rest.replace("%", "%%"))
+    parser = argparse.ArgumentParser(description=summary.split(":")[0] + ".", epilog=rest)
     parser.add_argument("table", nargs="?", choices=TABLES, help="all without")
     parser.add_argument("--against", metavar="COMMIT", help="compare with that commit of fastcnn")
     parser.add_argument("--pairs", type=int, metavar="N", help=f"pairs of processes with --against; {against.PAIRS} without")
@@ -106,7 +106,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the same there, row by row")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there at the end")
     arguments = parser.parse_args()
-    if not 1 <= arguments.threads <= (limit := threads.available()):
+    limit = threads.available()
+    if not 1 <= arguments.threads <= limit:
         parser.error(f"--threads is {arguments.threads}, expected 1 to {limit}")
     if arguments.pairs is not None and not (arguments.against and 1 <= arguments.pairs <= 100):
         parser.error(f"--pairs is {arguments.pairs}, expected 1 to 100, with --against")
@@ -202,8 +203,8 @@ def _against(arguments: argparse.Namespace, say: Say, figures: dict[str, Any]) -
     peak = benchmark.peak()
     figures |= record.conditions(peak) | {"against": arguments.against, "pairs": arguments.pairs or against.PAIRS}
     with against.pairs(arguments.against, figures["pairs"]) as processes:
-        say(f"fastcnn at {figures['commit']} (new) beside {arguments.against[:10]} (old), {figures['pairs']} pairs of "
-            f"processes, {record.on_what(peak)}")
+        say(f"fastcnn at {figures['commit']} (new) beside {arguments.against[:10]} (old), pairs of processes: "
+            f"{figures['pairs']}, {record.on_what(peak)}")
         done = 0
         for name, seconds in _tables(arguments):
             results: list[against.Comparison] = []

@@ -17,9 +17,10 @@ HOUSE = Path(__file__).resolve().parents[1]
 
 def conditions(peak: float) -> dict[str, Any]:
     """Return what the figures of this run depend on; `peak` is that of the threads in use, in operations a second."""
-    versions = {name: importlib.metadata.version(name) for name in ("numba", "numpy")} | {"Python": platform.python_version()}
+    packages = {name: importlib.metadata.version(name) for name in ("numba", "numpy")}
     return {"fastcnn": fastcnn.__version__, "commit": commit(), "cpu": cpu_name(), "kind": KIND.name,
-            "machine": platform.platform(), "versions": versions, "threads": fastcnn.get_num_threads(), "peak": peak}
+            "machine": platform.platform(), "versions": {"Python": platform.python_version(), **packages},
+            "threads": fastcnn.get_num_threads(), "peak": peak}
 
 
 def on_what(peak: float) -> str:

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastcnn.benchmark import timed
-
 Call = Callable[[], Any]
 SAMPLE = 1e-2  # shortest time that is measured, in seconds; faster calls are repeated within it
 PAUSE = 3e-2  # before each sample: the threads of the one before may go on looking for work for milliseconds
@@ -128,6 +126,14 @@ def sample(call: Call, count: int) -> float:
     time.sleep(PAUSE)
     call()
     return timed(call, count)
+
+
+def timed(call: Call, count: int = 1) -> float:
+    """Give the time of one of `count` calls, in seconds; of all commits alike, so it does not come from their code."""
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count
 
 
 def first_line(error: Exception) -> str:

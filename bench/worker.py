@@ -30,6 +30,8 @@ class Worker:
 
         if (found := Path(fastcnn.__file__).resolve().parents[1]) != Path(folder).resolve():
             raise ImportError(f"fastcnn is imported from {found}, expected {folder}")
+        if folder not in fastcnn.__path__:
+            fastcnn.__path__.append(folder)  # where its kernels lie, which older commits find only when they are installed
         fastcnn.set_num_threads(threads)
         try:
             from fastcnn.kernels.kinds import KIND
