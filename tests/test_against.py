@@ -22,7 +22,7 @@ ROW = "one image 1x1: 1x28x28 128-512 1x1, "
 def against(monkeypatch):
     with bench_modules.imported("against") as module:
         monkeypatch.setattr(sys.modules["turns"], "PAUSE", 0)
-        monkeypatch.setattr(module, "multiplying", lambda: (10, lambda: time.sleep(0.001)))
+        monkeypatch.setattr(module, "multiplying", lambda: (10 ** 8, lambda: time.sleep(0.001)))
         yield module
 
 
@@ -76,7 +76,7 @@ def test_a_process_times_a_row_of_its_folder(against, commit, started):
 def test_what_a_commit_lacks_is_said_in_a_line_and_the_next_row_goes_on(against, commit, started):
     process = started(commit("abc"))
     process.load()
-    with pytest.raises(against.WorkerError, match=r"^abc: TypeError: .*conv2d_backward\(\) got an unexpected .*'need_dweight'$"):
+    with pytest.raises(against.WorkerError, match=r"^abc: TypeError: .*conv2d_backward\(\) got .*'need_dweight'$"):
         process.open("layers", ROW + "backward input")
     with pytest.raises(against.WorkerError, match=r"^abc: AttributeError: module 'fastcnn' has no attribute 'manual_seed'$"):
         process.open("inference", "lenet5, batch 1, inference")
@@ -91,10 +91,10 @@ def test_a_folder_without_fastcnn_or_a_process_that_ends_is_an_error(against, co
         started(tmp_path / "empty").load()
     folder = commit("ends")
     with (folder / "fastcnn" / "__init__.py").open("a") as file:
-        file.write("import os\nos.close(0)\nset_num_threads = lambda count: None\n")
+        file.write("import os\nfunctional.conv2d = lambda *given, **geometry: os._exit(0)\n")
     process = started(folder)
     process.load()
-    with pytest.raises(against.WorkerError, match="^ends: the process has ended$"):
+    with pytest.raises(against.WorkerError, match=r"^ends: the process has ended$"):
         process.open("layers", ROW + "forward")
 
 
@@ -135,7 +135,7 @@ def test_a_commit_is_checked_out_and_removed(against):
 
 @pytest.mark.parametrize("name", ["no such commit", "--all", "", "HEAD:README.md"])
 def test_what_is_no_commit_is_refused(against, name):
-    with pytest.raises(ValueError, match="^--against "):
+    with pytest.raises(ValueError, match=r"^--against "):
         against.resolve(name)
 
 
@@ -143,7 +143,8 @@ def test_what_is_no_commit_is_refused(against, name):
 def test_an_interruption_ends_the_processes_and_removes_the_folder(against, tmp_path):
     if against.record.commit() is None:
         pytest.skip("not in a clone of git")
-    words = "layers", "--against", "HEAD", "--pairs", "1", "--filter", ROW, "--seconds", "1000", "--json", tmp_path / "all.json"
+    words = ("layers", "--against", "HEAD", "--pairs", "1", "--filter", ROW, "--seconds", "1000",
+             "--json", tmp_path / "all.json")
     process = subprocess.Popen([sys.executable, bench_modules.FOLDER / "peer.py", *words], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
     assert "(old), pairs of processes: 1" in process.stdout.readline()
