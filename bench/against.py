@@ -30,7 +30,8 @@ from fastcnn.runtime.ceiling import multiplying
 LEAST = 3  # rounds of each pair of processes
 PAIRS = 3  # of processes: where its arrays lie alone can make a row a third faster or slower in one of them
 WORKER = Path(__file__).with_name("worker.py")
-TABLE = Table({"what": 70, "old ms": -9, "old of peak": -11, "new ms": -9, "new of peak": -11, "ratio": -5, "pairs": 12, "": 6})
+TABLE = Table({"what": 70, "old ms": -9, "old of peak": -11, "new ms": -9, "new of peak": -11, "ratio": -5, "pairs": 12,
+               "": 6})
 
 
 class WorkerError(Exception):
