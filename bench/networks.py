@@ -1,86 +1,42 @@
-"""Whole networks beside the same ones in PyTorch, with the same weights: training steps and inference."""
+"""Whole networks beside the same ones in other libraries, with the same weights: training steps and inference."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-import importlib.util
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 import torch
 from layers import LAYOUTS
-from turns import Call, Contest
+from rows import RATE, ROWS
+from turns import Call, Contest, first_line
 
-import fastcnn
-from fastcnn import models, nn, optim
-from fastcnn.nn.module import backward
-
-# Name, images (N, H, W, C)
-STEPS = (
-    *(("lenet5", (batch, 28, 28, 1)) for batch in (64, 128, 256)),
-    *(("strided_cnn", (batch, 28, 28, 1)) for batch in (64, 128, 256)),
-    ("four_conv", (64, 32, 32, 3)),
-    ("resnet20", (128, 32, 32, 3)),
-)
-INFERENCE = (
-    *(("lenet5", (batch, 28, 28, 1)) for batch in (1, 256)),
-    *(("resnet20", (batch, 32, 32, 3)) for batch in (1, 256)),
-)
-CLASSES = 10
-RATE = 1e-6  # the weights stay about what they are, so that the last step is the same work as the first
+from fastcnn import nn
 
 
 def steps(wanted: Callable[[str], bool]) -> Iterator[Contest]:
-    """Give training steps: forward, cross-entropy, backward and Adam; the losses are compared."""
-    for name, shape in STEPS:
-        if wanted(title := f"{name}, batch {shape[0]}, step"):
-            model, peer, x = _networks(name, shape)
-            labels = np.random.default_rng(1).integers(0, CLASSES, shape[0])
-            peers, notes = _modes(peer.train(), x, functools.partial(_peer_step, labels))
-            yield Contest(title, _step(model.train(), x, labels), peers, shape[0], lambda loss: loss.detach().numpy(),
-                          notes=notes)
+    """Give training steps beside PyTorch's; the losses are compared."""
+    for row in ROWS["steps"]:
+        if wanted(row.title):
+            model, x = row.inputs()
+            modes, notes = _modes(twin(model, x.shape).train(), x, functools.partial(_peer_step, row.labels()))
+            with row.call(model, x) as ours:
+                yield Contest(row.title, ours, modes, row.work, row.flops, lambda loss: loss.detach().numpy(), notes=notes)
 
 
 def inference(wanted: Callable[[str], bool]) -> Iterator[Contest]:
-    """Give networks in use; the outputs are compared."""
-    for name, shape in INFERENCE:
-        if wanted(title := f"{name}, batch {shape[0]}, inference"):
-            model, peer, x = _networks(name, shape)
-            peers, notes = _modes(peer.eval(), x, _peer_inference)
-            runtime, missing = _runtime(peer, x)
-            with nn.inference():  # as long as the contest runs, as around the requests to a server
-                yield Contest(title, functools.partial(model.eval().forward, x), peers | runtime, shape[0], np.asarray,
-                              notes=notes + missing)
-
-
-# Ours ----------------------------------------------------------------------------------------------------------------------
-
-
-def _networks(name: str, shape: tuple[int, ...]) -> tuple[nn.Sequential, torch.nn.Module, np.ndarray]:
-    """Make a network of ours, the same in PyTorch, and images."""
-    fastcnn.manual_seed(0)
-    model = models.create(name, shape[1:], CLASSES)
-    return model, twin(model, shape), np.random.default_rng(0).standard_normal(shape, np.float32)
-
-
-def _step(model: nn.Module, x: np.ndarray, labels: np.ndarray) -> Call:
-    loss, optimizer = nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=RATE)
-
-    def step() -> float:
-        value = loss.forward(model.forward(x), labels)
-        backward(model, loss.backward(), need_dx=False)
-        optimizer.step()
-        return value
-
-    return step
-
-
-# PyTorch's -----------------------------------------------------------------------------------------------------------------
+    """Give networks in use beside PyTorch's and those of other libraries; the outputs are compared."""
+    for row in ROWS["inference"]:
+        if wanted(row.title):
+            model, x = row.inputs()
+            network = twin(model, x.shape).eval()
+            modes, notes = _modes(network, x, _peer_inference)
+            others, missing = peers.calls(network, x)
+            with row.call(model, x) as ours:
+                yield Contest(row.title, ours, modes | others, row.work, row.flops, np.asarray, notes=notes + missing)
 
 
 def twin(layer: nn.Module, shape: tuple[int, ...]) -> torch.nn.Module:
@@ -166,9 +122,9 @@ def _modes(network: torch.nn.Module, x: np.ndarray, make: Callable[[torch.nn.Mod
     for layout, memory_format in LAYOUTS.items():
         images = torch.from_numpy(x).permute(0, 3, 1, 2).clone(memory_format=memory_format)
         copies = [copy.deepcopy(network).to(memory_format=memory_format) for _ in range(2)]
-        calls[layout] = make(copies[0], images)
+        calls[f"PyTorch, {layout}"] = make(copies[0], images)
         if not trouble:
-            calls[f"compiled, {layout}"] = make(torch.compile(copies[1], dynamic=False), images)
+            calls[f"PyTorch, compiled, {layout}"] = make(torch.compile(copies[1], dynamic=False), images)
     return calls, (f"torch.compile does not work here: {trouble}",) if trouble else ()
 
 
@@ -178,12 +134,8 @@ def _trouble_compiling() -> str:
     try:
         torch.compile(lambda x: x * 2 + 1)(torch.ones(3))
     except Exception as error:
-        return _first_line(error)
+        return first_line(error)
     return ""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _peer_step(labels: np.ndarray, network: torch.nn.Module, images: torch.Tensor) -> Call:
@@ -207,31 +159,3 @@ def _peer_inference(network: torch.nn.Module, images: torch.Tensor) -> Call:
             return y
 
     return infer
-
-
-# ONNX Runtime's ------------------------------------------------------------------------------------------------------------
-
-
-def _runtime(network: torch.nn.Module, x: np.ndarray) -> tuple[dict[str, Call], tuple[str, ...]]:
-    """Make a call of ONNX Runtime's, or a note on what it lacks."""
-    missing = [package for package in ("onnx", "onnxruntime") if importlib.util.find_spec(package) is None]
-    if missing:
-        return {}, (f"without ONNX Runtime: {' and '.join(missing)} not installed",)
-    images = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-    try:
-        session = _session(network, torch.from_numpy(images))
-    except Exception as error:
-        return {}, (f"without ONNX Runtime: {_first_line(error)}",)
-    return {"ONNX Runtime": lambda: session.run(None, {"x": images})[0]}, ()
-
-
-def _session(network: torch.nn.Module, images: torch.Tensor) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # between runs, where others have their turn
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
-        path = Path(folder, "network.onnx")
-        torch.onnx.export(network, (images,), str(path), input_names=["x"], dynamo=False)
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])

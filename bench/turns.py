@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-
-from fastcnn.benchmark import timed
 
 Call = Callable[[], Any]
 SAMPLE = 1e-2  # shortest time that is measured, in seconds; faster calls are repeated within it
@@ -24,47 +22,74 @@ class MismatchError(Exception):
 
 @dataclass(frozen=True)
 class Contest:
-    """One of our calls and the peer's ways to do the same; `view` brings the peer's results into our form."""
+    """One of our calls and the peers' ways to do the same; `view` brings the peers' results into our form."""
 
     name: str
     ours: Call
-    peers: dict[str, Call]
+    peers: dict[str, Call]  # by library and, after a comma, mode
     work: float  # of one call: operations, or images
+    flops: float  # operations of one call that does its multiply-adds directly
     view: Callable[[Any], np.ndarray]
     kind: str = ""  # our algorithm
     is_wide: bool = False  # 3x3, stride 1, many channels
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Result:
-    """Median seconds of a call, ours and the best peer's, and the median over the rounds of the peer's by ours."""
+class Peer(NamedTuple):
+    """A peer's way: median seconds of a call, and the median over the rounds of these by ours."""
 
-    contest: Contest
+    name: str
     seconds: float
-    peer: str
-    peer_seconds: float
     ratio: float
 
     @property
-    def rate(self) -> float:
-        """Work in a second, ours."""
-        return self.contest.work / self.seconds
+    def library(self) -> str:
+        """Its name without the mode."""
+        return self.name.partition(",")[0]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Median seconds of our call, all peers' ways, and the multiply-add peak that was measured in the same rounds."""
+
+    contest: Contest
+    seconds: float
+    peers: tuple[Peer, ...]
+    peak: float  # operations in a second
+
+    def best(self) -> list[Peer]:
+        """Return the fastest way of each library, the fastest of all first."""
+        found: dict[str, Peer] = {}
+        for peer in sorted(self.peers, key=lambda peer: peer.seconds):
+            found.setdefault(peer.library, peer)
+        return list(found.values())
 
     @property
-    def peer_rate(self) -> float:
-        """Work in a second, the peer's."""
-        return self.contest.work / self.peer_seconds
+    def ratio(self) -> float:
+        """That of the fastest peer."""
+        return self.best()[0].ratio
+
+    def rate(self, seconds: float) -> float:
+        """Work in a second of who takes `seconds` for a call."""
+        return self.contest.work / seconds
+
+    def share(self, seconds: float) -> float:
+        """Share of the peak that a call of `seconds` reaches, were its multiply-adds done directly."""
+        return self.contest.flops / seconds / self.peak
 
 
-def compete(contest: Contest, seconds: float) -> Result:
-    """Compare the results, which also warms up, then time all calls for about `seconds`; MismatchError: they differ."""
+def compete(contest: Contest, seconds: float, multiplying: tuple[int, Call]) -> Result:
+    """Compare the results, which also warms up, then time all calls for about `seconds`; MismatchError: they differ.
+
+    `multiplying` is a call that reaches the peak, and its operations.
+    """
     _compare(contest)
-    times = _in_turns([contest.ours, *contest.peers.values()], seconds)
-    medians = np.median(times, axis=0)
-    best = int(np.argmin(medians[1:])) + 1
-    ratio = float(np.median(times[:, best] / times[:, 0]))
-    return Result(contest, float(medians[0]), list(contest.peers)[best - 1], float(medians[best]), ratio)
+    operations, multiply = multiplying
+    times = in_turns([contest.ours, multiply, *contest.peers.values()], seconds)
+    ours, peak, *others = np.median(times, axis=0).tolist()
+    ratios = np.median(times[:, 2:] / times[:, :1], axis=0).tolist()
+    peers = tuple(Peer(*values) for values in zip(contest.peers, others, ratios, strict=True))
+    return Result(contest, ours, peers, operations / peak)
 
 
 def _compare(contest: Contest) -> None:
@@ -78,17 +103,22 @@ def _compare(contest: Contest) -> None:
             raise MismatchError(f"{contest.name}: ours and {peer} differ by {error:.1e} of the largest value")
 
 
-def _in_turns(calls: list[Call], seconds: float) -> np.ndarray:
+def in_turns(calls: list[Call], seconds: float) -> np.ndarray:
     """Give the seconds of a call: one row for each round, one column for each call."""
-    counts = [max(1, int(SAMPLE / min(timed(call), timed(call)))) for call in calls]
+    counts = [count_for(min(timed(call), timed(call))) for call in calls]
     rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
     while len(rounds) < LEAST or time.perf_counter() < end:
-        rounds.append([_sample(call, count) for call, count in zip(calls, counts, strict=True)])
+        rounds.append([sample(call, count) for call, count in zip(calls, counts, strict=True)])
     return np.array(rounds)
 
 
-def _sample(call: Call, count: int) -> float:
+def count_for(seconds: float) -> int:
+    """Return how many calls of `seconds` make a sample."""
+    return max(1, int(SAMPLE / seconds))
+
+
+def sample(call: Call, count: int) -> float:
     """Give the time of one call after a pause and an untimed call, which wakes threads and caches.
 
     A thread that sleeps may come milliseconds late to a call of ten (measured, on a virtual machine).
@@ -96,3 +126,16 @@ def _sample(call: Call, count: int) -> float:
     time.sleep(PAUSE)
     call()
     return timed(call, count)
+
+
+def timed(call: Call, count: int = 1) -> float:
+    """Give the time of one of `count` calls, in seconds; of all commits alike, so it does not come from their code."""
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a message, or what kind of error it is."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
