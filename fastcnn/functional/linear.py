@@ -113,10 +113,10 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_
     if not need_dweight:
         return dx, None, None
     dweight = arrays.as_output("linear_backward", out[0], (depth, K), dy.dtype)
+    dbias = arrays.as_output("linear_backward", out[1], (K,), dy.dtype)
     if N == 1:  # x^T @ dy writes the gradients where they lie
         direct.forward(x, dy, plain, pointwise.rows(depth, 1, K), dweight)
+        products.column_sums(dy, dbias)
     else:
-        direct.backward_weight(dy, x, w, dweight)
-    dbias = arrays.as_output("linear_backward", out[1], (K,), dy.dtype)
-    products.column_sums(dy, dbias)
+        direct.backward_weight(dy, x, w, dweight, dbias)
     return dx, dweight, dbias

@@ -46,9 +46,10 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
     products.finish(dx, arrays.NO_EPILOGUE[dx.dtype]._replace(residual=residual))
 
 
-def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
-    """Write the gradient of the weight to dweight."""
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
+    """Write the gradients of weight and bias to dweight and dbias."""
     kernels.conv2d_backward_weight(_in_groups(dy, w), _in_groups(x, w), *_steps(w), _in_groups(dweight, w))
+    products.column_sums(dy, dbias)
 
 
 def _in_groups(array: np.ndarray, w: Window) -> np.ndarray:

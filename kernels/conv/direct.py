@@ -26,7 +26,7 @@ from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_copy_padded, lanes_of
 from ..vector.strips import pixels_at
 from ..vector.tile import Target, row_copy, tile_multiply_add
-from .products import Inputs, Pixels, Walk, copy_run, copy_run_padded, correlate, multiply, zero_run
+from .products import Inputs, Pixels, Walk, add_columns, copy_run, copy_run_padded, correlate, multiply, zero_run
 
 PAIR = (0, 0)  # pixels of dy whose products are made together
 
@@ -276,7 +276,7 @@ def _pack_gradients(dy, source, step, pixels, channels, panels, panel, width):
 
 
 @kernel
-def _weight_task(x, dy, partial, walk, workspace, worker, task):
+def _weight_task(x, dy, partial, sums, walk, workspace, worker, task):
     """Sums over a chunk of output rows, for one group and a part of its output channels, whole panels of them."""
     w, width = walk.geometry[0], walk.width
     lanes, weights = len(width) * lanes_of(dy), len(walk.offsets)
@@ -287,6 +287,8 @@ def _weight_task(x, dy, partial, walk, workspace, worker, task):
     k_first, k_last = blocks * part // w.parts * lanes, min(blocks * (part + 1) // w.parts * lanes, channels)
     start = (chunk_group * blocks * lanes + k_first) * weights
     _zero(partial, start, (k_last - k_first + lanes - 1) // lanes * lanes * weights)
+    first_sum = chunk * w.K + group * channels + k_first
+    _zero(sums, first_sum, k_last - k_first if len(sums) > 0 else 0)
     source, origins = workspace.floats if w.copies else x, workspace.integers[worker * w.integers:]
     panels, last = worker * w.floats + w.panel, rows_in_all * (chunk + 1) // w.chunks
     for top in range(rows_in_all * chunk // w.chunks, last, w.rows):
@@ -294,6 +296,8 @@ def _weight_task(x, dy, partial, walk, workspace, worker, task):
         _prepare_band(x, w, group, top, rows, workspace, worker)
         pixels = Pixels(source, origins, 1, rows * w.Q, w.step) if w.joined else Pixels(source, origins, rows, w.Q, w.step)
         gradients = top * w.Q * w.K + group * channels + k_first
+        if len(sums) > 0:
+            add_columns(dy, gradients, w.K, rows * w.Q, k_last - k_first, sums, first_sum)
         if lanes == w.K and w.groups == 1:  # dy is a panel
             correlate(pixels, walk.offsets, w.weights, dy[gradients:], partial, start, width)
             continue
@@ -304,14 +308,15 @@ def _weight_task(x, dy, partial, walk, workspace, worker, task):
 
 
 @parallel_kernel
-def conv2d_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: Walk, workspace: Workspace, worker: int,
-                           workers: int) -> None:
+def conv2d_backward_weight(x: Floats, dy: Floats, partial: Floats, sums: Floats, walk: Walk, workspace: Workspace,
+                           worker: int, workers: int) -> None:
     """partial[chunk, group, panel, d, k] = sum over the chunk's pixels of x * dy; `sum_chunks` adds the chunks.
 
-    The working memory of a worker is a band of x and, behind it, panels of dy.
+    And sums[chunk, group, k] = sum over these pixels of dy, unless it is empty. The working memory of a worker is a band of
+    x and, behind it, panels of dy.
     """
     w = walk.geometry[0]
     task = next_task(workspace.counter)
     while task < w.chunks * w.groups * w.parts:
-        _weight_task(x, dy, partial, walk, workspace, worker, task)
+        _weight_task(x, dy, partial, sums, walk, workspace, worker, task)
         task = next_task(workspace.counter)

@@ -36,7 +36,7 @@ from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of
 from ..vector.strips import entries
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
-from .products import copy_run, zero_run
+from .products import add_columns, copy_run, zero_run
 
 AHEAD = 24  # pixels: how far ahead of its use dy is prefetched
 
@@ -205,9 +205,12 @@ def _add_band(walk, band, dy, partial, at, rows, channels):
 
 
 @parallel_kernel
-def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: WeightWalk, workspace: Floats, worker: int,
-                                 workers: int) -> None:
-    """partial[chunk, k block, line, element of its run, k, fold] = sums over the chunk's bands, for `few_channels_sum`."""
+def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, totals: Floats, walk: WeightWalk, workspace: Floats,
+                                 worker: int, workers: int) -> None:
+    """partial[chunk, k block, line, element of its run, k, fold] = sums over the chunk's bands, for `few_channels_sum`.
+
+    And totals[chunk, k] = sum over the bands of dy, unless it is empty.
+    """
     w = walk.geometry[0]
     lanes, fold = lanes_of(x), len(walk.fold)
     bands, channels = (w.P + w.rows - 1) // w.rows, lanes // fold
@@ -216,6 +219,8 @@ def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: W
     start = worker * w.floats
     for chunk in range(worker, w.chunks, workers):
         zero_run(partial, chunk * sums, sums)
+        for k in range(unsigned(chunk * w.K), unsigned(chunk * w.K + w.K if len(totals) > 0 else chunk * w.K)):
+            totals[k] = 0
         for task in range(w.N * bands * chunk // w.chunks, w.N * bands * (chunk + 1) // w.chunks):
             n, band = divmod(task, bands)
             first = band * w.rows
@@ -224,6 +229,8 @@ def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: W
             _copy_rows(x, w, n, first * w.stride_rows - w.top, inputs, workspace, start)
             if fold > 1:
                 _fold_rows(w, inputs, workspace, start)
+            if len(totals) > 0:
+                add_columns(dy, (n * w.P + first) * w.Q * w.K, w.K, rows * w.Q, w.K, totals, chunk * w.K)
             for block in range(sums // size):
                 k = block * channels
                 at = Place(start + w.folded, (n * w.P + first) * w.Q * w.K + k, chunk * sums + block * size)

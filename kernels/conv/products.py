@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..arguments import Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.scalar import unsigned
-from ..vector.simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
+from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import (
     rows_of,
     tile_load,
@@ -147,6 +147,25 @@ def zero_run(target, start, count):
     lanes = lanes_of(target)
     for i in range(start, start + count, lanes):
         lanes_store(lanes_zero(target), target, i, lanes)
+
+
+@kernel
+def add_columns(dy, source, step, rows, count, sums, start):
+    """sums[start + k] += dy[source + row * step + k], for so many rows and k: every fourth row, then these four sums."""
+    whole = rows // 4 * 4
+    for k in range(0, count, lanes_of(dy)):
+        rest, at, last = count - k, source + k, source + k + whole * step
+        first, second, third, fourth = lanes_zero(dy), lanes_zero(dy), lanes_zero(dy), lanes_zero(dy)
+        while at < last:
+            first = lanes_add(first, dy, at, rest)
+            second = lanes_add(second, dy, at + step, rest)
+            third = lanes_add(third, dy, at + 2 * step, rest)
+            fourth = lanes_add(fourth, dy, at + 3 * step, rest)
+            at += 4 * step
+        for _ in range(rows - whole):
+            first = lanes_add(first, dy, at, rest)
+            at += step
+        lanes_store(lanes_add((first + second) + (third + fourth), sums, start + k, rest), sums, start + k, rest)
 
 
 @kernel

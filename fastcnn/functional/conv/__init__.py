@@ -210,12 +210,12 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     if need_dx:
         dx = buffers.empty(x.shape, x.dtype)
         chosen.backward_input(dy, weight, arrays.as_residual("conv2d_backward", add, x.shape, x.dtype), w, dx)
-    dweight = dbias = None
+    dweight = None
+    dbias = arrays.as_output("conv2d_backward", out[1], (w.K,), dy.dtype) if need_dbias else None
     if need_dweight:
         dweight = arrays.as_output("conv2d_backward", out[0], weight.shape, weight.dtype)
-        for_weight.backward_weight(dy, x, w, dweight)
-    if need_dbias:
-        dbias = arrays.as_output("conv2d_backward", out[1], (w.K,), dy.dtype)
+        for_weight.backward_weight(dy, x, w, dweight, arrays.NOTHING[dy.dtype] if dbias is None else dbias)
+    elif dbias is not None:
         products.column_sums(dy, dbias)
     return dx, dweight, dbias
 
@@ -299,7 +299,7 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     dweight = None
     if need_dweight:
         dweight = buffers.empty(weight.shape, weight.dtype)
-        for_weight.backward_weight(x, dy, w, dweight)
+        for_weight.backward_weight(x, dy, w, dweight, arrays.NOTHING[x.dtype])
     dbias = None
     if need_dbias:
         dbias = buffers.empty((w.C,), dy.dtype)

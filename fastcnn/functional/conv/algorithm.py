@@ -61,8 +61,8 @@ class Algorithm(Protocol):
     def backward_input(self, dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
         """Write the gradient of x, plus the residual, to dx."""
 
-    def backward_weight(self, dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
-        """Write the gradient of the weight to dweight."""
+    def backward_weight(self, dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
+        """Write the gradient of the weight to dweight and, unless that is empty, the one of the bias to dbias."""
 
 
 Walk = TypeVar("Walk")

@@ -17,6 +17,7 @@ from ...kernels.kinds import KIND
 from ...runtime import buffers
 from ...shapes import Window
 from .. import arrays
+from . import products
 from .algorithm import Cost, Fit, Plan, fits_if, multiply_adds
 
 _STRIP = 2048  # elements of a run: as many as can be followed down the rows in the nearest cache
@@ -89,12 +90,13 @@ def _convolve(x: Floats, weight: Floats, epilogue: Epilogue, plan: Plan[Walk], y
     kernels.convolve(x.ravel(), weight.ravel(), epilogue, y.ravel(), plan.walk, threads.workers(plan.work))
 
 
-def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
-    """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
+    """Write the gradients of weight and bias to dweight and dbias; partial sums of chunks are added in order."""
     plan = _plan(w)
     partial = buffers.empty((_chunks(w), w.R, w.S, w.C), x.dtype)
     kernels.backward_weight(x.ravel(), dy.ravel(), partial.ravel(), plan.walk, threads.workers(plan.work))
     np.add.reduce(partial, axis=0, out=dweight.reshape(partial.shape[1:]))
+    products.column_sums(dy, dbias)
 
 
 def _chunks(w: Window) -> int:

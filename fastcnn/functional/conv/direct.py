@@ -306,6 +306,7 @@ def _input_plans(w: Window, itemsize: int) -> tuple[list[_Convolution], bool]:
 @dataclasses.dataclass(frozen=True, eq=False)
 class _WeightGradient(Plan[Walk]):
     partial: int = dataclasses.field(kw_only=True)  # elements of the partial sums
+    chunks: int = dataclasses.field(kw_only=True)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -314,12 +315,15 @@ def _weight_plan(w: Window, itemsize: int) -> _WeightGradient:
     bands, offsets = _weight_bands(w, sum(width), simd.ROWS[len(width)], itemsize)
     partial = bands.chunks * w.groups * round_up(w.K // w.groups, sum(width)) * offsets.size
     return _WeightGradient(Walk(arrays.record(w, bands), offsets, width), multiply_adds(w), bands.floats, bands.integers,
-                           partial=partial)
+                           partial=partial, chunks=bands.chunks)
 
 
-def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
-    """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
+    """Write the gradients of weight and bias to dweight and dbias; partial sums of chunks are added in order."""
     plan = _weight_plan(w, x.itemsize)
     workers, partial = plan.workers(), buffers.empty((plan.partial,), x.dtype)
-    kernels.conv2d_backward_weight(x.ravel(), dy.ravel(), partial, plan.walk, plan.workspace(workers, x.dtype), workers)
+    sums = products.room_for_sums(plan.chunks, dbias)
+    kernels.conv2d_backward_weight(x.ravel(), dy.ravel(), partial, sums, plan.walk, plan.workspace(workers, x.dtype),
+                                   workers)
     sum_chunks(partial, plan.walk, dweight.ravel(), threads.workers(partial.size))
+    products.add_sums(sums, dbias)

@@ -117,6 +117,7 @@ def _input_window(w: Window) -> Window:
 @dataclasses.dataclass(frozen=True, eq=False)
 class _WeightGradient(Plan[WeightWalk]):
     partial: int = dataclasses.field(kw_only=True)  # elements of the partial sums
+    chunks: int = dataclasses.field(kw_only=True)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -145,13 +146,16 @@ def _weight_plan(w: Window, itemsize: int) -> _WeightGradient:
     walk = WeightWalk(arrays.record(w, Lines(rows, inputs, row, pixels, folded, folded_row, elements, padded, len(taps), run,
                                              fold, chunks, floats)),
                       np.array(taps, np.int64), (0,) * tile_lines, (0,) * run, (0,) * fold)
-    return _WeightGradient(walk, multiply_adds(w), floats, partial=chunks * round_up(w.K * fold, lanes) * len(taps) * run)
+    return _WeightGradient(walk, multiply_adds(w), floats, chunks=chunks,
+                           partial=chunks * round_up(w.K * fold, lanes) * len(taps) * run)
 
 
-def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
-    """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
+    """Write the gradients of weight and bias to dweight and dbias; partial sums of chunks are added in order."""
     plan = _weight_plan(w, x.itemsize)
     workers, partial = plan.workers(), buffers.empty((plan.partial,), x.dtype)
-    kernels.few_channels_backward_weight(x.ravel(), dy.ravel(), partial, plan.walk,
+    totals = products.room_for_sums(plan.chunks, dbias)
+    kernels.few_channels_backward_weight(x.ravel(), dy.ravel(), partial, totals, plan.walk,
                                          buffers.workspace("conv", workers * plan.floats, x.dtype), workers)
     kernels.few_channels_sum(partial, dweight.ravel(), plan.walk.geometry, threads.workers(partial.size))
+    products.add_sums(totals, dbias)

@@ -48,6 +48,6 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
     direct.backward_input(dy, weight, residual, _rows(w), dx)
 
 
-def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
-    """Write the gradient of the weight to dweight: x^T @ dy."""
-    direct.backward_weight(dy, x, _rows(w), dweight)
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
+    """Write the gradient of the weight, x^T @ dy, to dweight, and that of the bias to dbias."""
+    direct.backward_weight(dy, x, _rows(w), dweight, dbias)

@@ -61,6 +61,18 @@ def pack(weight: Floats, p: Packing) -> Floats:
     return packed.form(weight, "panels", p, p.size, write)
 
 
+def room_for_sums(chunks: int, sums: np.ndarray) -> np.ndarray:
+    """Working memory for so many arrays of the size of `sums`."""
+    size = chunks * sums.size
+    return buffers.workspace("sums", size, sums.dtype)[:size]
+
+
+def add_sums(parts: np.ndarray, sums: np.ndarray) -> None:
+    """Write what parts of the size of `sums` come to, added in order, to sums; nothing where it is empty."""
+    if sums.size:
+        np.add.reduce(parts.reshape(-1, sums.size), axis=0, out=sums)
+
+
 @functools.lru_cache(maxsize=1024)
 def _sums(rows: int, channels: int) -> tuple[int, int, int]:
     """How many rows are added side by side and how many chunks apart, and how many sums that makes."""
@@ -70,11 +82,15 @@ def _sums(rows: int, channels: int) -> tuple[int, int, int]:
 
 
 def column_sums(dy: np.ndarray, sums: np.ndarray) -> None:
-    """Write the sum of dy over all axes but the last to sums (channels,), in an order that depends on the shape alone."""
-    channels = sums.size
+    """Write the sum of dy over all axes but the last to sums (channels,), in an order that depends on the shape alone.
+
+    Nothing where `sums` is empty.
+    """
+    if not (channels := sums.size):
+        return
     rows = dy.size // channels
     fold, chunks, size = _sums(rows, channels)
-    partial = sums if size == channels else buffers.workspace("sums", size, dy.dtype)
+    partial = sums if size == channels else room_for_sums(size // channels, sums)
     kernels.sum_rows(dy.ravel(), rows, channels, fold, chunks, partial, threads.workers(dy.size))
     if partial is not sums:
-        np.add.reduce(partial[:size].reshape(-1, channels), axis=0, out=sums)
+        add_sums(partial, sums)

@@ -209,10 +209,11 @@ def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
     return chunks, parts, -(-in_chunk // -(-in_chunk // most))
 
 
-def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats) -> None:
-    """Write the gradient of the weight to dweight; partial sums of chunks are added in order."""
+def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
+    """Write the gradients of weight and bias to dweight and dbias; partial sums of chunks are added in order."""
     plan = _weight_plan(w, x.itemsize)
     workers, partial = plan.workers(), buffers.empty((plan.partial,), x.dtype)
     kernels.winograd_backward_weight(x.ravel(), dy.ravel(), partial, plan.walk, plan.workspace(workers, x.dtype), workers)
     workers = threads.workers(plan.partial)
     kernels.winograd_filter_gradient(partial, dweight.ravel(), plan.walk.geometry, plan.workspace(workers, x.dtype), workers)
+    products.column_sums(dy, dbias)

@@ -9,7 +9,7 @@ from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of
 from ..vector.strips import entries
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
-from .products import copy_run, zero_run
+from .products import add_columns, copy_run, zero_run
 AHEAD: int
 class Planes(NamedTuple):
     rows: int
@@ -47,5 +47,5 @@ class Place(NamedTuple):
     dy: int
     partial: int
 def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Floats, workers: int) -> None: ...
-def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, walk: WeightWalk, workspace: Floats, workers: int) -> None: ...
+def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, totals: Floats, walk: WeightWalk, workspace: Floats, workers: int) -> None: ...
 def few_channels_sum(partial: Floats, dw: Floats, geometry: Geometry, workers: int) -> None: ...

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from ..arguments import Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.scalar import unsigned
-from ..vector.simd import lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
+from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
 LINE: int
 class Inputs(NamedTuple):
@@ -40,6 +40,7 @@ correlate: Any
 copy_run: Any
 copy_run_padded: Any
 zero_run: Any
+add_columns: Any
 pack_rows: Any
 def pack_panels(w: Floats, layouts: Geometry, panels: Floats, workers: int) -> None: ...
 def sum_chunks(partial: Floats, walk: Walk, dw: Floats, workers: int) -> None: ...
