@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from shapes import SHAPES, Shape
 from turns import Call, Contest
 
 from fastcnn import functional
+from fastcnn.registry.layers import SHAPES, Shape
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}
 IMAGES, FILTERS = (0, 2, 3, 1), (2, 3, 1, 0)  # axes of PyTorch's arrays in our order

@@ -15,12 +15,13 @@ from ...kernels.conv import direct as kernels
 from ...kernels.conv.direct import Bands, Few
 from ...kernels.conv.products import Layout, Walk, sum_chunks
 from ...kernels.jit import threads
+from ...kernels.kinds import KIND
 from ...kernels.vector import simd
 from ...runtime import buffers, caches
 from ...shapes import Window
 from .. import arrays
 from . import products
-from .algorithm import Cost, Fit, Plan, multiply_adds
+from .algorithm import Fit, Plan, Work, bytes_of, multiply_adds
 from .products import round_up
 
 _BAND_BYTES = caches.L2 // 10  # inputs of a band stay in the L2 cache beside a panel of weights
@@ -28,6 +29,7 @@ _BAND_PIXELS = 512  # and their positions in the L1 cache
 _CHUNK_PIXELS = 768  # below which adding up the chunks would take as long as making them
 _WEIGHT_PIXELS = caches.L1 * 3 // 4 // 256  # a panel of so many gradients stays in the L1 cache
 _PART_BYTES = caches.L2 // 2  # weights that all bands pass by before the next ones
+_BAND_OF_WEIGHTS = 96  # pixels that a panel of gradients has, about
 _SMALL_WEIGHTS = 1 << 16  # of a linear layer whose time is not worth a kernel of its own
 _TASKS = 16  # so that workers of different speed end at about the same time
 _PARTIAL_BYTES = 2 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
@@ -115,9 +117,52 @@ def fits(w: Window) -> Fit:
     return Fit()
 
 
-def cost(w: Window) -> Cost:
-    """The measure of all others."""
-    return Cost(1.0, "for any filter, stride, dilation and groups")
+def work(w: Window, step: str) -> Work:
+    """What it does in a pass."""
+    if step == "weight":
+        return _weight_work(w)
+    if step == "input" and _products_pay(w, KIND.lanes):
+        return _few_work(w)
+    return products_work(w) if step == "forward" else _input_work(w)
+
+
+def _kernels(name: str, vectors: int) -> str:
+    """Tiles of one vector load a number for each multiply-add, which no speed in registers tells."""
+    return f"{name}, one vector" if vectors == 1 else name
+
+
+def products_work(w: Window) -> Work:
+    """Tiles of output pixels, whose sums run over the filter."""
+    vectors, rows, share = products.tile_for(w.K // w.groups)
+    depth = w.R * w.S * w.C // w.groups
+    tiles = -(-w.N * w.P * w.Q // rows) * -(-w.K // w.groups // (vectors * KIND.lanes)) * w.groups
+    return Work(_kernels("direct", vectors), tiles * rows * vectors * depth / share, tiles * rows * vectors, bytes_of(w))
+
+
+def _input_work(w: Window) -> Work:
+    """As many convolutions of dy as strided filters meet the input in different ways; together they have the whole filter."""
+    phases_of_rows, phases_of_columns = min(w.R, w.stride_rows), min(w.S, w.stride_columns)
+    phases = phases_of_rows * phases_of_columns
+    part = w._replace(C=w.K, K=w.C, P=-(-w.H // w.stride_rows), Q=-(-w.W // w.stride_columns))
+    of_all = products_work(part)
+    return of_all._replace(tiles=phases * of_all.tiles, bytes=bytes_of(w))
+
+
+def _few_work(w: Window) -> Work:
+    """Products of dy with whole filters, and their sums."""
+    depth = w.C // w.groups
+    image = w._replace(C=w.K, K=w.R * w.S * w.C, R=1, S=1)
+    sums = w.N * w.P * w.Q * -(-w.R * w.S * depth // KIND.lanes) * w.groups
+    of_products = products_work(image)
+    return Work("direct few", of_products.steps, sums, bytes_of(w))
+
+
+def _weight_work(w: Window) -> Work:
+    """Tiles of filter elements, whose sums run over pixels, band by band."""
+    vectors, rows, share = products.tile_for(w.K // w.groups)
+    depth, pixels = w.R * w.S * w.C // w.groups, w.N * w.P * w.Q
+    tiles = -(-depth // rows) * -(-w.K // w.groups // (vectors * KIND.lanes)) * w.groups
+    return Work(_kernels("direct weight", vectors), tiles * rows * vectors * pixels / share, tiles * rows * vectors * -(-pixels // _BAND_OF_WEIGHTS), bytes_of(w))
 
 
 def _width(w: Window, itemsize: int) -> Width:
