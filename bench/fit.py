@@ -4,9 +4,9 @@
     fastcnn bench --choices --threads 1 --json $(python bench/fit.py --draw 100) > drawn.jsonl
     python bench/fit.py known.jsonl drawn.jsonl
 
-Each coefficient is positive or zero, and the sum of squares of relative errors is the least. Times on several threads count as
-so many times as long. The coefficients of the measured kind of CPU go to the folder that the choice reads, with the mean lag of
-the choices behind the fastest before and after.
+Each coefficient is positive or zero, and the sum of squares of relative errors is the least. Times on several threads count
+as so many times as long. The coefficients of the measured kind of CPU go to the folder that the choice reads, with the mean
+lag of the choices behind the fastest before and after.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def records_of(paths: Iterable[Path]) -> list[Record]:
     found = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     kinds = {record["kind"] for record in found}
     if kinds != {KIND.name}:
-        raise ValueError(f"times are of {', '.join(sorted(kinds)) or 'no kind of CPU'}, expected {KIND.name}: set FASTCNN_CPU")
+        raise ValueError(f"times are of {', '.join(sorted(kinds)) or 'no kind of CPU'}, expected {KIND.name} (FASTCNN_CPU)")
     return found
 
 

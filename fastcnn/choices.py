@@ -14,7 +14,8 @@ import numpy as np
 
 from . import benchmark, functional, shapes
 from .benchmark import Call
-from .functional.conv import PASSES, problem
+from .functional.conv import problem
+from .functional.conv.algorithm import PASSES
 from .functional.conv.problem import Problem
 from .registry import ROWS
 from .registry.layers import SHAPES, Shape
@@ -81,7 +82,8 @@ def asked(words: Iterable[str]) -> dict[str, Problem]:
 
     ShapeError: a word is neither.
     """
-    everything, found = known(), {}
+    everything = known()
+    found: dict[str, Problem] = {}
     for word in words:
         named = {name: given for name, given in everything.items() if word in name}
         try:
@@ -122,7 +124,7 @@ def settled(unmeasured: Comparison, measure: Callable[[], dict[str, float]]) -> 
 
 
 def _times(calls: dict[str, Call]) -> dict[str, float]:
-    """Give the median seconds of each call in turns; calls that take far longer than the fastest are made twice more only."""
+    """Give the median seconds of each call in turns; calls that take far longer than the fastest are made three times."""
     for call in calls.values():
         call()  # which compiles
     twice = {name: min(benchmark.timed(call), benchmark.timed(call)) for name, call in calls.items()}

@@ -29,7 +29,7 @@ def line() -> str:
 
 
 def commit(folder: Path = _HOUSE) -> str | None:
-    """Return the commit of a clone, with -dirty behind it where files differ; None: the folder is none, or there is no git."""
+    """Return the commit of a clone, with -dirty behind it where files differ; None: it is none, or there is no git."""
     if not (folder / ".git").exists():
         return None
     try:

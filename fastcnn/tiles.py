@@ -1,4 +1,4 @@
-"""Speed of every tile whose sums, weights and broadcast fit the registers of this kind of CPU: what `fastcnn bench tiles` prints.
+"""Speed of every tile that fits the registers of this kind of CPU: what `fastcnn bench tiles` prints.
 
 Each is measured on one thread, on numbers that stay in the nearest cache; `kernels/kinds.py` has a table of the fastest.
 """

@@ -11,7 +11,8 @@ import numpy as np
 from .. import benchmark, choices, extras, functional, ladder, models, plot, provenance, tiles, verification
 from .. import doctor as examination
 from ..data import Split
-from ..functional.conv import PASSES, problem
+from ..functional.conv import problem
+from ..functional.conv.algorithm import PASSES
 from ..kernels.kinds import KIND
 from ..registry import ROWS, Row
 from ..shapes import suggestion
@@ -137,8 +138,9 @@ def explain(arguments: Namespace, output: Output) -> int:
         why = fit.why_not or costs[0].why
         records.append({"algorithm": name, "fits": bool(fit), "seconds": seconds, "why": why,
                         "chosen": [step for step, mark in zip(PASSES, marks, strict=True) if mark]})
-        times = ["" if seconds.get(step) is None else f"{1e3 * seconds[step]:.3g}" for step in PASSES]
-        rows.append((name, "yes" if fit else "no", *(f"{time}{mark:1}" for time, mark in zip(times, marks, strict=True)), why))
+        times = ["" if time is None else f"{1e3 * time:.3g}" for time in map(seconds.get, PASSES)]
+        marked = [f"{time}{mark:1}" for time, mark in zip(times, marks, strict=True)]
+        rows.append((name, "yes" if fit else "no", *marked, why))
     output.results(records, Table(("algorithm", "fits", *(f"{step} " for step in PASSES), "why"), rows, right=(2, 3, 4),
                                   wordy=(5,)))
     output.note(f"{chosen}\nforward, and the gradients of input and weight: expected milliseconds on one thread, < for the "

@@ -6,7 +6,6 @@ never takes them: they are for reading, for a debugger, and as the lowest rung o
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np

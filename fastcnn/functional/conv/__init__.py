@@ -313,7 +313,8 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     """
     function = "conv_transpose2d_backward"
     dy, x, weight = arrays.floats(function, dy=dy, x=x, weight=weight)
-    chosen = _chosen_transposed(function, x.shape, weight.shape, stride, padding, output_padding, dilation, groups, algorithm)
+    chosen = _chosen_transposed(function, x.shape, weight.shape, stride, padding, output_padding, dilation, groups,
+                                algorithm)
     w = chosen.window
     shapes.same_shape(function, "dy", dy.shape, (w.N, w.H, w.W, w.C), "the shape of y")
     dx = None

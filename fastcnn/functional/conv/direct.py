@@ -140,7 +140,7 @@ def products_work(w: Window) -> Work:
 
 
 def _input_work(w: Window) -> Work:
-    """As many convolutions of dy as strided filters meet the input in different ways; together they have the whole filter."""
+    """A convolution of dy for each way that a strided filter meets the input; together they have the whole filter."""
     phases_of_rows, phases_of_columns = min(w.R, w.stride_rows), min(w.S, w.stride_columns)
     phases = phases_of_rows * phases_of_columns
     part = w._replace(C=w.K, K=w.C, P=-(-w.H // w.stride_rows), Q=-(-w.W // w.stride_columns))
@@ -162,7 +162,9 @@ def _weight_work(w: Window) -> Work:
     vectors, rows, share = products.tile_for(w.K // w.groups)
     depth, pixels = w.R * w.S * w.C // w.groups, w.N * w.P * w.Q
     tiles = -(-depth // rows) * -(-w.K // w.groups // (vectors * KIND.lanes)) * w.groups
-    return Work(_kernels("direct weight", vectors), tiles * rows * vectors * pixels / share, tiles * rows * vectors * -(-pixels // _BAND_OF_WEIGHTS), bytes_of(w))
+    sums = tiles * rows * vectors
+    return Work(_kernels("direct weight", vectors), sums * pixels / share, sums * -(-pixels // _BAND_OF_WEIGHTS),
+                bytes_of(w))
 
 
 def _width(w: Window, itemsize: int) -> Width:

@@ -33,7 +33,7 @@ def fits(w: Window) -> Fit:
 
 
 def work(w: Window, step: str) -> Work | None:
-    """What it does in a pass; the gradient of the input is that of the direct algorithm where no vectors of pixels make it."""
+    """What it does in a pass; None where the gradient of the input is left to the direct algorithm."""
     if step == "weight":
         return _weight_work(w)
     if step == "input":
