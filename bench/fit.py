@@ -51,31 +51,37 @@ def samples(records: Iterable[Record]) -> dict[str, list[Sample]]:
 
 
 def fitted(found: dict[str, list[Sample]]) -> cost_model.Coefficients:
-    """Return the coefficients of each group of kernels."""
-    result = {}
+    """Return the coefficients of each group of kernels; that of the call is the least time of any."""
+    call = min(seconds for group in found.values() for _, seconds in group)
+    result = {cost_model.CALL: [_short(call)]}
     for kernels, group in sorted(found.items()):
-        rows = np.array([np.array(cost_model.counts(work)) / seconds for work, seconds in group])
-        result[kernels] = [float(f"{number:.4g}") for number in undisturbed(rows)]
+        seconds = np.array([seconds for _, seconds in group])
+        rows = np.array([cost_model.counts(work) for work, _ in group], float) / seconds[:, None]
+        result[kernels] = [_short(number) for number in undisturbed(rows, 1 - call / seconds)]
     return result
 
 
-def undisturbed(rows: np.ndarray) -> np.ndarray:
-    """Return the numbers of `least_squares` for the rows that are not far below 1: what disturbs a call makes it longer."""
-    kept = rows
+def _short(number: float) -> float:
+    return float(f"{number:.4g}")
+
+
+def undisturbed(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the numbers of `least_squares` without the rows far below their targets, which something disturbed."""
+    kept = np.ones(len(rows), bool)
     for _ in range(_ROUNDS):
-        numbers = least_squares(kept)
-        kept = rows[rows @ numbers * _LATE > 1]
+        numbers = least_squares(rows[kept], targets[kept])
+        kept = (rows @ numbers + 1 - targets) * _LATE > 1
     return numbers
 
 
-def least_squares(rows: np.ndarray) -> np.ndarray:
-    """Return the numbers, none negative, for which rows @ numbers is nearest to 1: the best of all choices of columns."""
-    best, least = np.zeros(rows.shape[1]), float(len(rows))
+def least_squares(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the numbers, none negative, for which rows @ numbers is nearest to targets: the best choice of columns."""
+    best, least = np.zeros(rows.shape[1]), float((targets**2).sum())
     for count in range(1, rows.shape[1] + 1):
         for columns in itertools.combinations(range(rows.shape[1]), count):
             part = rows[:, columns]
-            numbers = np.linalg.lstsq(part, np.ones(len(rows)), rcond=None)[0]
-            error = float(((part @ numbers - 1) ** 2).sum())
+            numbers = np.linalg.lstsq(part, targets, rcond=None)[0]
+            error = float(((part @ numbers - targets) ** 2).sum())
             if (numbers >= 0).all() and error < least:
                 best, least = np.zeros(rows.shape[1]), error
                 best[list(columns)] = numbers

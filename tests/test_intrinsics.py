@@ -16,7 +16,7 @@ import pytest
 from numba import float32, float64
 
 from fastcnn.kernels.arguments import Epilogue
-from fastcnn.kernels.vector import planes, rows, scalar, simd, strips, tile
+from fastcnn.kernels.vector import heights, planes, rows, scalar, simd, strips, tile
 from fastcnn.kernels.vector.operation import _Operation
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares compiled code with Python")

@@ -84,13 +84,13 @@ def _choices(arguments: Namespace, output: Output) -> int:
         raise UsageError("--layer and --out are for the ladder alone, expected shapes such as n64h32w32c64k64r3s3pad1")
     convolutions = choices.asked(arguments.patterns)
     use_threads(arguments.threads)
-    found = []
+    found, where = [], provenance.provenance()
     with output.compiling():
         output.note(f"{provenance.line()}\n{choices.HEAD}")
         for name, given in convolutions.items():
             for one in choices.compare(name, given):
                 found.append(one)
-                output.result({**one.as_dict(), **provenance.provenance()}, str(one))
+                output.result({**one.as_dict(), **where}, str(one))
         output.note(choices.summary(found))
     return int(any(one.lag > choices.LIMIT for one in found))
 

@@ -23,6 +23,7 @@ from .algorithm import Fit, Plan, Work, bytes_of, fits_if, multiply_adds
 from .products import round_up
 
 _CHUNKS = 16  # at most, of bands whose sums of gradients are taken apart
+_MOST = 96  # channels of both sides, multiplied: with more the direct gradient of the weight is never slower (measured)
 _LOADS = 2  # steps that what is loaded for a tile takes as long as
 _BAND_BYTES = 32 * 1024  # what belongs to a band stays in the L1 cache
 
@@ -33,9 +34,9 @@ def fits(w: Window) -> Fit:
 
 
 def work(w: Window, step: str) -> Work | None:
-    """What it does in a pass; None where the gradient of the input is left to the direct algorithm."""
+    """What it does in a pass; None where a gradient is left to the direct algorithm."""
     if step == "weight":
-        return _weight_work(w)
+        return _weight_work(w) if w.C * w.K <= _MOST else None
     if step == "input":
         return _planes_work(_input_window(w)) if _flips(w) else None
     return _planes_work(w)
