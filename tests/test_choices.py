@@ -188,9 +188,9 @@ def test_the_fit_finds_the_coefficients_whatever_disturbs_some_measurements(fit)
     random = np.random.default_rng(0)
     counts, meant, call = random.uniform(1, 1000, (200, 3)), np.array([0.5, 0.0, 0.02]), 30.0
     seconds = (counts @ meant + call) * random.uniform(0.98, 1.02, 200)
-    seconds[::9] *= 20
+    seconds[::3] *= 2
     found = fit.undisturbed(counts / seconds[:, None], 1 - call / seconds)
-    np.testing.assert_allclose(found, meant, rtol=0.1, atol=0.005)
+    np.testing.assert_allclose(found, meant, rtol=0.05, atol=0.005)
 
 
 def test_no_coefficient_is_negative(fit):
