@@ -26,6 +26,8 @@ class Worker:
 
     def load(self, folder: str, threads: int) -> Answer:
         """Import fastcnn from its folder; give the kind of CPU, "unknown" where it has none."""
+        # An editable installation would answer for modules that the folder lacks.
+        sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
         import fastcnn
 
         if (found := Path(fastcnn.__file__).resolve().parents[1]) != Path(folder).resolve():

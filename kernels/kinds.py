@@ -31,6 +31,15 @@ class Kind(NamedTuple):
     strip: int  # neighbouring pixels that a depthwise convolution computes together,
     gradient_strip: int  # and whose products with nine filter elements it sums
 
+    @property
+    def lanes(self) -> int:
+        """Numbers of float32 in a vector."""
+        return self.vector_bytes // 4
+
+    def holds(self, vectors: int, rows: int) -> bool:
+        """Whether the registers hold a tile: its sums, a row of weights, a broadcast, and a product that is not fused."""
+        return rows * vectors + vectors + 1 + (self.name == "baseline") <= self.registers
+
 
 _WITH_32 = {1: 8, 2: 8, 3: 8, 4: 6}  # eight sums or more hide the latency of a multiply-add; four vectors load least
 _WITH_16 = {1: 8, 2: 6, 3: 4}

@@ -6,23 +6,28 @@ from numba import int64
 
 from .arguments import Floats, Width
 from .jit.compile import parallel_kernel
+from .vector.heights import tall_strided, tall_zeros
 from .vector.scalar import positions
 from .vector.simd import lanes_of
-from .vector.tile import rows_of, tile_multiply_add, tile_store, tile_strided, tile_zeros
+from .vector.tile import tile_multiply_add, tile_store
 
 STEPS = 64  # outer products of one round
 
 
 @parallel_kernel
-def multiply_add(x: Floats, w: Floats, y: Floats, rounds: int, width: Width, worker: int, workers: int) -> None:
-    """Add `rounds` * STEPS outer products of x (rows of STEPS) and w (STEPS, one tile row) to a tile, which y receives."""
+def multiply_add(x: Floats, w: Floats, y: Floats, rounds: int, height: Width, width: Width, worker: int,
+                 workers: int) -> None:
+    """Add `rounds` * STEPS outer products of x (rows of STEPS) and w (STEPS, one tile row) to a tile, which y receives.
+
+    The tile has a row for each element of `height` and a vector for each element of `width`.
+    """
     lanes = len(width) * lanes_of(w)
-    positions = tile_strided(int64(0), int64(STEPS), width)
-    tile = tile_zeros(w, width)
+    positions = tall_strided(int64(0), int64(STEPS), height)
+    tile = tall_zeros(w, height, width)
     for _ in range(rounds):
         for step in range(STEPS):
             tile = tile_multiply_add(tile, x, positions, step, w, step * lanes)
-    tile_store(tile, y, worker * rows_of(width) * lanes, lanes)
+    tile_store(tile, y, worker * len(height) * lanes, lanes)
 
 
 @parallel_kernel

@@ -195,7 +195,7 @@ def test_files_of_functional_belong_to_families():
 def test_algorithms_of_convolution_have_a_file_with_their_loops():
     algorithms = {module.__name__.split(".")[-1] for module in conv._MODULES.values()} - {"loops"}  # of several families
     files = {path.stem for path in (PACKAGE / "functional" / "conv").glob("*.py")}
-    beside = {"algorithm", "problem"}  # what they share beside loops
+    beside = {"algorithm", "cost_model", "problem"}  # what they share beside loops
     assert files == {"__init__", "products", *beside, *algorithms}
     assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - beside - {"pointwise"}  # as direct's loops
 

@@ -16,13 +16,13 @@ import pytest
 from numba import float32, float64
 
 from fastcnn.kernels.arguments import Epilogue
-from fastcnn.kernels.vector import planes, rows, scalar, simd, strips, tile
+from fastcnn.kernels.vector import heights, planes, rows, scalar, simd, strips, tile
 from fastcnn.kernels.vector.operation import _Operation
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares compiled code with Python")
 
 I = types.ModuleType("operations")  # noqa: E741
-for _module in (planes, rows, simd, strips, tile):
+for _module in (heights, planes, rows, simd, strips, tile):
     vars(I).update({name: value for name, value in vars(_module).items() if isinstance(value, _Operation)})
 
 FLOATS = "float32", "float64"
@@ -84,6 +84,18 @@ def test_tile_products(dtype, width):
     table = np.random.default_rng(2).permutation(50)[:simd.MOST_ROWS + 1]
     for count in (-1, 1, len(width) * I.lanes_of(x) - 1, 200):
         require_same(tile_products, x, w, table, unwritten(dtype, 3000), count, width)
+
+
+def tall_products(x, w, y, height, width):
+    sums = I.tile_multiply_add(I.tall_zeros(w, height, width), x, I.tall_strided(2, 3, height), 1, w, 2)
+    I.tile_store(sums, y, 7, 110)
+
+
+@pytest.mark.parametrize(("dtype", "width"), WIDTHS)
+def test_products_of_any_height(dtype, width):
+    x, w = whole_numbers(dtype, 100), whole_numbers(dtype, 100, 1)
+    for height in ((0,), (0, 0, 0)):
+        require_same(tall_products, x, w, unwritten(dtype), height, width)
 
 
 def tile_scattered(x, y, table, residual, numbers, relu, width):

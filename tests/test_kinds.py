@@ -52,6 +52,7 @@ def test_a_held_kind_has_no_features_beyond_it():
 def test_tiles_fit_the_registers(kind):
     product = kind.name == "baseline"  # which takes a register before it is added
     for vectors, rows in kind.rows.items():
+        assert kind.holds(vectors, rows)
         assert rows * vectors + vectors + 1 + product <= kind.registers
     channels, vectors = kind.planes
     assert max(channels) * vectors + vectors + 1 + product <= kind.registers

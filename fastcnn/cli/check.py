@@ -8,10 +8,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from .. import benchmark, extras, functional, ladder, models, plot, verification
+from .. import benchmark, choices, extras, functional, ladder, models, plot, provenance, tiles, verification
 from .. import doctor as examination
 from ..data import Split
 from ..functional.conv import problem
+from ..functional.conv.algorithm import PASSES
+from ..kernels.kinds import KIND
 from ..registry import ROWS, Row
 from ..shapes import suggestion
 from ..tables import Table
@@ -23,12 +25,16 @@ from .usage import UsageError
 
 
 def bench(arguments: Namespace, output: Output) -> int:
-    """Time operations beside their references and the machine's best, or one convolution on every rung of the ladder."""
+    """Time operations beside their references and the machine's best; or other tables, which have names of their own."""
+    if arguments.choices:
+        return _choices(arguments, output)
     if "ladder" in arguments.patterns:
         return _ladder(arguments, output)
     for option in ("layer", "out"):
         if getattr(arguments, option) is not None:
             raise UsageError(f"--{option} is for the ladder alone, expected: fastcnn bench ladder --{option} ...")
+    if "tiles" in arguments.patterns:
+        return _tiles(arguments, output)
     rows = _matching(arguments.patterns)
     use_threads(arguments.threads)
     with output.compiling():
@@ -43,8 +49,7 @@ def bench(arguments: Namespace, output: Output) -> int:
 
 def _ladder(arguments: Namespace, output: Output) -> int:
     """Time one convolution on every rung, and draw it where that is asked for."""
-    if len(arguments.patterns) > 1:
-        raise UsageError(f"ladder is timed alone, expected no {' '.join(set(arguments.patterns) - {'ladder'})}")
+    _require_alone("ladder", arguments.patterns)
     layer = ladder.Layer(*arguments.layer) if arguments.layer else ladder.LAYER
     if arguments.out:
         extras.require("plot")  # better missed now than after the measurement
@@ -58,6 +63,41 @@ def _ladder(arguments: Namespace, output: Output) -> int:
             plot.ladder([rung.as_dict() for rung in rungs], arguments.out, title=str(layer), subtitle=ladder.machine())
             output.result({"picture": "ladder", "path": arguments.out}, arguments.out)
     return 0
+
+
+def _tiles(arguments: Namespace, output: Output) -> int:
+    """Time every tile that fits the registers, on one thread."""
+    _require_alone("tiles", arguments.patterns)
+    if arguments.threads not in (None, 1):
+        raise UsageError(f"--threads is {arguments.threads}, expected 1: tiles are timed on one thread")
+    use_threads(1)
+    with output.compiling():
+        output.note(provenance.line())
+        speeds = tiles.measure(tiles.fitting(KIND), quiet=output.quiet)
+        output.results([one.as_dict() for one in speeds], tiles.table(speeds))
+    return 0
+
+
+def _choices(arguments: Namespace, output: Output) -> int:
+    """Time all algorithms of convolutions; 1 where a choice lags the fastest."""
+    if arguments.layer is not None or arguments.out is not None:
+        raise UsageError("--layer and --out are for the ladder alone, expected shapes such as n64h32w32c64k64r3s3pad1")
+    convolutions = choices.asked(arguments.patterns)
+    use_threads(arguments.threads)
+    found, where = [], provenance.provenance()
+    with output.compiling():
+        output.note(f"{provenance.line()}\n{choices.HEAD}")
+        for name, given in convolutions.items():
+            for one in choices.compare(name, given):
+                found.append(one)
+                output.result({**one.as_dict(), **where}, str(one))
+        output.note(choices.summary(found))
+    return int(any(one.lag > choices.LIMIT for one in found))
+
+
+def _require_alone(table: str, patterns: list[str]) -> None:
+    if len(patterns) > 1:
+        raise UsageError(f"{table} is timed alone, expected no {' '.join(set(patterns) - {table})}")
 
 
 def verify(arguments: Namespace, output: Output) -> int:
@@ -92,14 +132,19 @@ def explain(arguments: Namespace, output: Output) -> int:
     window = given.window("explain")
     chosen = functional.conv.choose(given.x, given.weight, **given.geometry)
     records, rows = [], []
-    for name, fit, cost in functional.conv.candidates(window):
-        time = cost.time if cost is not None and math.isfinite(cost.time) else None
-        why = cost.why if cost is not None else fit.why_not
-        records.append({"algorithm": name, "fits": bool(fit), "time": time, "why": why, "chosen": name == chosen.name})
-        rows.append((name, "yes" if fit else "no", "" if time is None else f"{time:g}", why, "<" * (name == chosen.name)))
-    output.results(records, Table(("algorithm", "fits", "time", "why", ""), rows, right=(2,), wordy=(3,)))
-    output.note(f"{chosen}\ntime: about, as a share of that of the direct algorithm. check: fastcnn verify conv2d --shape "
-                f"{given}")
+    for name, fit, costs in functional.conv.candidates(window):
+        marks = ["<" * (name == picked) for picked in chosen.names]
+        seconds = {step: cost.time if math.isfinite(cost.time) else None for step, cost in zip(PASSES, costs, strict=False)}
+        why = fit.why_not or costs[0].why
+        records.append({"algorithm": name, "fits": bool(fit), "seconds": seconds, "why": why,
+                        "chosen": [step for step, mark in zip(PASSES, marks, strict=True) if mark]})
+        times = ["" if time is None else f"{1e3 * time:.3g}" for time in map(seconds.get, PASSES)]
+        marked = [f"{time}{mark:1}" for time, mark in zip(times, marks, strict=True)]
+        rows.append((name, "yes" if fit else "no", *marked, why))
+    output.results(records, Table(("algorithm", "fits", *(f"{step} " for step in PASSES), "why"), rows, right=(2, 3, 4),
+                                  wordy=(5,)))
+    output.note(f"{chosen}\nforward, and the gradients of input and weight: expected milliseconds on one thread, < for the "
+                f"choice\nwhy: what most of the time of forward goes to. check: fastcnn verify conv2d --shape {given}")
     return 0
 
 

@@ -128,8 +128,11 @@ def _plot(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(parser: argparse.ArgumentParser) -> None:
-    _patterns(parser)
+    _patterns(parser, "rows whose name contains one of these (all); or tiles, or ladder; convolutions after --choices")
     _threads(parser)
+    parser.add_argument("--choices", action="store_true", help="time all algorithms of convolutions, those with PATTERN in "
+                        "their name or written as in `fastcnn explain` (all that are known), and fail where the choice "
+                        "takes more than 5%% longer than the fastest")
     ladder = parser.add_argument_group("for ladder: one 3x3 convolution from plain numpy and plain loops to Winograd")
     ladder.add_argument("--layer", type=_layer, metavar="N,H,W,C,K",
                         help="images, rows, columns, input and output channels (64,32,32,64,64)")
@@ -161,8 +164,8 @@ def _explain(parser: argparse.ArgumentParser) -> None:
                         "n1h224w224c3k64r7s7stride2pad3")
 
 
-def _patterns(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="rows whose name contains one of these (all)")
+def _patterns(parser: argparse.ArgumentParser, text: str = "rows whose name contains one of these (all)") -> None:
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN", help=text)
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:

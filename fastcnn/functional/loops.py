@@ -6,7 +6,6 @@ never takes them: they are for reading, for a debugger, and as the lowest rung o
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..shapes import Padding, Pair, Window
 from . import arrays, norm, pool
 from .activation import through_relu
 from .conv import products
-from .conv.algorithm import Cost, Fit
+from .conv.algorithm import Fit
 
 
 def fits(w: Window) -> Fit:
@@ -28,9 +27,8 @@ def fits(w: Window) -> Fit:
     return Fit()
 
 
-def cost(w: Window) -> Cost:
-    """Infinite: it is never worth being chosen."""
-    return Cost(math.inf, "for reading and for a debugger")
+def work(w: Window, step: str) -> None:
+    """None: it is never chosen."""
 
 
 def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats) -> None:

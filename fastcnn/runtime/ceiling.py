@@ -10,21 +10,25 @@ import numpy as np
 from ..kernels import machine
 from ..kernels.jit import threads
 from ..kernels.kinds import KIND
-from ..kernels.vector import simd
 
+Call = Callable[[], object]
 _TRIES = 20
 
 
-def multiplying() -> tuple[int, Callable[[], object]]:
-    """Give a call that multiplies and adds in registers, and its operations."""
+def multiplying() -> tuple[int, Call]:
+    """Give a call that multiplies and adds in registers on all threads, on the kind's fastest tile, and its operations."""
     vectors = max(KIND.speeds, key=KIND.speeds.__getitem__)
-    workers, width, rounds = threads.get_num_threads(), (simd.VECTOR_BYTES // 4,) * vectors, 10_000
-    lanes, rows = sum(width), simd.ROWS[len(width)]
+    return on_tile(vectors, KIND.rows[vectors], threads.get_num_threads())
+
+
+def on_tile(vectors: int, rows: int, workers: int) -> tuple[int, Call]:
+    """Give a call that multiplies and adds on a tile of so many vectors and rows, and its operations."""
+    lanes, rounds = vectors * KIND.lanes, 10_000
     x = np.full(rows * machine.STEPS, 1e-3, np.float32)
     w = np.full(machine.STEPS * lanes, 1e-3, np.float32)
     y = np.empty(workers * rows * lanes, np.float32)
     work = 2 * workers * rounds * machine.STEPS * rows * lanes
-    return work, lambda: machine.multiply_add(x, w, y, rounds, width, workers)
+    return work, lambda: machine.multiply_add(x, w, y, rounds, (0,) * rows, (0,) * vectors, workers)
 
 
 def peak() -> float:

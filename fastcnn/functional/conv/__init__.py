@@ -17,8 +17,8 @@ from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
 from .. import arrays, loops
 from ..activation import through_relu
-from . import depthwise, direct, few_channels, pointwise, problem, products, winograd
-from .algorithm import Algorithm, Cost, Fit
+from . import cost_model, depthwise, direct, few_channels, pointwise, problem, products, winograd
+from .algorithm import PASSES, Algorithm, Cost, Fit, Work
 
 __all__ = ["conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"]
 
@@ -29,22 +29,28 @@ ALGORITHMS = "auto", *_MODULES
 
 
 class Candidate(NamedTuple):
-    """An algorithm beside a convolution: whether it fits and, where it does, what it costs."""
+    """An algorithm beside a convolution: whether it fits and, where it does, what each of PASSES costs."""
 
     name: str
     fit: Fit
-    cost: Cost | None
+    costs: tuple[Cost, ...]
 
 
 class Choice(NamedTuple):
-    """The algorithm of a convolution and the reason, made once for each geometry and kept."""
+    """The algorithm of each pass of a convolution and the reason, made once for each geometry and kept."""
 
-    name: str
-    algorithm: Algorithm
-    for_weight: Algorithm  # that of the gradient of the weight
+    names: tuple[str, str, str]  # of PASSES
+    forward: Algorithm
+    for_input: Algorithm
+    for_weight: Algorithm
     window: Window
     y_shape: tuple[int, int, int, int]
     why: str
+
+    @property
+    def name(self) -> str:
+        """Name of the algorithm that computes the result."""
+        return self.names[0]
 
     def __str__(self) -> str:
         """One line; its first word is a convolution that `fastcnn verify --shape` checks."""
@@ -54,17 +60,35 @@ class Choice(NamedTuple):
 def candidates(w: Window) -> list[Candidate]:
     """Every algorithm, whether or not it fits a window."""
     fits = {name: module.fits(w) for name, module in _MODULES.items()}
-    return [Candidate(name, fit, _MODULES[name].cost(w) if fit else None) for name, fit in fits.items()]
+    return [Candidate(name, fit, _costs(name, w) if fit else ()) for name, fit in fits.items()]
 
 
-def _best(w: Window) -> tuple[str, str]:
-    """Name of the algorithm of least cost and why: a function of the shape alone, so that results never depend on timing."""
-    cost, name = min((candidate.cost, candidate.name) for candidate in candidates(w) if candidate.cost is not None)
-    return name, str(cost)
+def _costs(name: str, w: Window) -> tuple[Cost, ...]:
+    return tuple(cost_model.expected(work(name, w, step)) for step in PASSES)
 
 
-def _choose(function: str, algorithm: str, w: Window) -> tuple[str, str]:
-    """Name of the algorithm for a window and why; ValueError: there is none of that name, ShapeError: it does not fit."""
+def work(name: str, w: Window, step: str) -> Work | None:
+    """Return what an algorithm does in one of PASSES, for a window that fits; None: it leaves that pass to another."""
+    return _MODULES[name].work(w, step)
+
+
+def cheapest(w: Window, step: str, coefficients: cost_model.Coefficients = cost_model.COEFFICIENTS) -> str:
+    """Return the algorithm that is expected to take least time for a pass; of equals the special one, which stands later.
+
+    It is a function of shape and kind of CPU alone, so that results never depend on timing or on the number of threads.
+    """
+    fitting = [name for name, module in reversed(_MODULES.items()) if module.fits(w)]
+    return min(fitting, key=lambda name: cost_model.expected(work(name, w, step), coefficients).time)
+
+
+def _best(w: Window) -> tuple[tuple[str, str, str], str]:
+    """Names of the cheapest algorithms of the passes, and what most of the time of the first goes to."""
+    forward, for_input, for_weight = (cheapest(w, step) for step in PASSES)
+    return (forward, for_input, for_weight), str(cost_model.expected(work(forward, w, PASSES[0])))
+
+
+def _choose(function: str, algorithm: str, w: Window) -> tuple[tuple[str, str, str], str]:
+    """Names of the algorithms for a window and why; ValueError: there is none of that name, ShapeError: it does not fit."""
     shapes.one_of(function, "algorithm", algorithm, ALGORITHMS)
     if algorithm == "auto":
         return _best(w)
@@ -73,14 +97,13 @@ def _choose(function: str, algorithm: str, w: Window) -> tuple[str, str]:
         raise ShapeError(f"{function}: algorithm is {algorithm!r}, but {fit.why_not}; expected {' or '.join(possible)} for "
                          f"a {w.R}x{w.S} filter with stride {w.stride_rows, w.stride_columns}, dilation "
                          f"{w.dilation_rows, w.dilation_columns}, {w.groups} groups, {w.C} to {w.K} channels")
-    return algorithm, "the one that was asked for"
+    return (algorithm, algorithm, algorithm), "the one that was asked for"
 
 
 def _of_window(function: str, w: Window, algorithm: str) -> Choice:
-    name, why = _choose(function, algorithm, w)
-    chosen = _MODULES[name]
-    by_pixels = algorithm == "auto" and chosen is direct and few_channels.pays_for_weight(w)
-    return Choice(name, chosen, few_channels if by_pixels else chosen, w, (w.N, w.P, w.Q, w.K), why)
+    names, why = _choose(function, algorithm, w)
+    forward, for_input, for_weight = map(_MODULES.__getitem__, names)
+    return Choice(names, forward, for_input, for_weight, w, (w.N, w.P, w.Q, w.K), why)
 
 
 @arrays.remembered
@@ -157,11 +180,11 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
            [1., 1.]])
     """
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
-    _, chosen, _, w, y_shape, _ = _chosen("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
-    epilogue = Epilogue(arrays.as_bias("conv2d", bias, w.K, x.dtype), arrays.as_residual("conv2d", add, y_shape, x.dtype),
-                        bool(relu))
-    y = arrays.as_output("conv2d", out, y_shape, x.dtype)
-    chosen.forward(x, weight, epilogue, w, y)
+    chosen = _chosen("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    epilogue = Epilogue(arrays.as_bias("conv2d", bias, chosen.window.K, x.dtype),
+                        arrays.as_residual("conv2d", add, chosen.y_shape, x.dtype), bool(relu))
+    y = arrays.as_output("conv2d", out, chosen.y_shape, x.dtype)
+    chosen.forward.forward(x, weight, epilogue, chosen.window, y)
     return y
 
 
@@ -203,18 +226,19 @@ def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, pa
     (array([10., 21.,  2.]), array([5., 8.]), array([3.]))
     """
     dy, x, weight = arrays.floats("conv2d_backward", dy=dy, x=x, weight=weight)
-    _, chosen, for_weight, w, y_shape, _ = _chosen("conv2d_backward", x.shape, weight.shape, stride, padding, dilation,
-                                                   groups, algorithm)
-    shapes.same_shape("conv2d_backward", "dy", dy.shape, y_shape, "the shape of y")
+    chosen = _chosen("conv2d_backward", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    shapes.same_shape("conv2d_backward", "dy", dy.shape, chosen.y_shape, "the shape of y")
     dy, dx = through_relu("conv2d_backward", dy, y), None
     if need_dx:
         dx = buffers.empty(x.shape, x.dtype)
-        chosen.backward_input(dy, weight, arrays.as_residual("conv2d_backward", add, x.shape, x.dtype), w, dx)
+        residual = arrays.as_residual("conv2d_backward", add, x.shape, x.dtype)
+        chosen.for_input.backward_input(dy, weight, residual, chosen.window, dx)
     dweight = None
-    dbias = arrays.as_output("conv2d_backward", out[1], (w.K,), dy.dtype) if need_dbias else None
+    dbias = arrays.as_output("conv2d_backward", out[1], (chosen.window.K,), dy.dtype) if need_dbias else None
     if need_dweight:
         dweight = arrays.as_output("conv2d_backward", out[0], weight.shape, weight.dtype)
-        for_weight.backward_weight(dy, x, w, dweight, arrays.NOTHING[dy.dtype] if dbias is None else dbias)
+        sums = arrays.NOTHING[dy.dtype] if dbias is None else dbias
+        chosen.for_weight.backward_weight(dy, x, chosen.window, dweight, sums)
     elif dbias is not None:
         products.column_sums(dy, dbias)
     return dx, dweight, dbias
@@ -249,11 +273,12 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pa
     array([10.,  1., 20.,  2.])
     """
     x, weight = arrays.floats("conv_transpose2d", x=x, weight=weight)
-    _, chosen, _, w, _, _ = _chosen_transposed("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding,
-                                               dilation, groups, algorithm)
+    chosen = _chosen_transposed("conv_transpose2d", x.shape, weight.shape, stride, padding, output_padding, dilation, groups,
+                                algorithm)
+    w = chosen.window
     y = buffers.empty((w.N, w.H, w.W, w.C), x.dtype)
     bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
-    chosen.backward_input(x, weight, arrays.NOTHING[x.dtype], w, y)
+    chosen.for_input.backward_input(x, weight, arrays.NOTHING[x.dtype], w, y)
     if len(bias):
         arithmetic.add_to_channels(y.reshape(-1), bias[arrays.channel_of_lane(w.C)], threads.workers(y.size))
     return y
@@ -289,17 +314,18 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
     """
     function = "conv_transpose2d_backward"
     dy, x, weight = arrays.floats(function, dy=dy, x=x, weight=weight)
-    _, chosen, for_weight, w, _, _ = _chosen_transposed(function, x.shape, weight.shape, stride, padding, output_padding,
-                                                        dilation, groups, algorithm)
+    chosen = _chosen_transposed(function, x.shape, weight.shape, stride, padding, output_padding, dilation, groups,
+                                algorithm)
+    w = chosen.window
     shapes.same_shape(function, "dy", dy.shape, (w.N, w.H, w.W, w.C), "the shape of y")
     dx = None
     if need_dx:
         dx = buffers.empty(x.shape, x.dtype)
-        chosen.forward(dy, weight, arrays.NO_EPILOGUE[x.dtype], w, dx)
+        chosen.forward.forward(dy, weight, arrays.NO_EPILOGUE[x.dtype], w, dx)
     dweight = None
     if need_dweight:
         dweight = buffers.empty(weight.shape, weight.dtype)
-        for_weight.backward_weight(x, dy, w, dweight, arrays.NOTHING[x.dtype])
+        chosen.for_weight.backward_weight(x, dy, w, dweight, arrays.NOTHING[x.dtype])
     dbias = None
     if need_dbias:
         dbias = buffers.empty((w.C,), dy.dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from ...runtime import buffers
 from ...shapes import Window
 from .. import arrays
 
+PASSES = "forward", "input", "weight"  # the result, and the gradients
 GRAIN = 1 << 20  # multiply-adds that are worth another thread
 
 
@@ -31,20 +31,28 @@ def fits_if(*conditions: tuple[bool, str]) -> Fit:
     return next((Fit(reason) for holds, reason in conditions if not holds), Fit())
 
 
+class Work(NamedTuple):
+    """What an algorithm does in one pass: what its time is made of."""
+
+    kernels: str  # that do it: coefficients are those of these
+    steps: float  # multiply-adds of a whole vector, empty lanes and rows of tiles included
+    tiles: float  # sums, or vectors, that are begun and brought to an end
+    bytes: float  # read and written
+
+
 class Cost(NamedTuple):
-    """Expected time as a share of that of the direct algorithm, infinite where another is always faster, and the reason."""
+    """Expected seconds of a pass on one thread, infinite where it is never chosen, and what they go to."""
 
     time: float
     why: str
 
     def __str__(self) -> str:
-        if math.isinf(self.time):
-            return f"never chosen: {self.why}"
-        return self.why if self.time == 1 else f"about {self.time:g} of the direct algorithm's time: {self.why}"
+        """The reason of a choice."""
+        return f"about {1e3 * self.time:.2g} ms on one thread, {self.why}"
 
 
 class Algorithm(Protocol):
-    """A module of this folder: whether it can do a window, what that costs, and the three passes.
+    """A module of this folder: whether it can do a window, what that takes, and the three passes.
 
     Arrays are C-contiguous and of one dtype. `residual` is flat, and empty where there is none.
     """
@@ -52,8 +60,8 @@ class Algorithm(Protocol):
     def fits(self, w: Window) -> Fit:
         """Whether the algorithm can do this window."""
 
-    def cost(self, w: Window) -> Cost:
-        """What it costs, for a window that fits: a function of the shape alone."""
+    def work(self, w: Window, step: str) -> Work | None:
+        """What it does in one of PASSES, for a window that fits; None: that pass is left to another algorithm."""
 
     def forward(self, x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats) -> None:
         """Write the convolution of x (N, H, W, C) with weight (R, S, C // groups, K) and its epilogue to y (N, P, Q, K)."""
@@ -85,6 +93,11 @@ class Plan(Generic[Walk]):
         """Working memory of one launch."""
         integers = buffers.workspace("conv", workers * self.integers, arrays.INT64) if self.integers else arrays.NO_INTEGERS
         return Workspace(buffers.workspace("conv", workers * self.floats, dtype), integers, buffers.counter())
+
+
+def bytes_of(w: Window) -> int:
+    """Bytes of images, results and filter in float32."""
+    return 4 * (w.N * w.H * w.W * w.C + w.N * w.P * w.Q * w.K + w.R * w.S * w.C // w.groups * w.K)
 
 
 def multiply_adds(w: Window) -> int:

@@ -18,7 +18,7 @@ from ...runtime import buffers
 from ...shapes import Window
 from .. import arrays
 from . import products
-from .algorithm import Cost, Fit, Plan, fits_if, multiply_adds
+from .algorithm import Fit, Plan, Work, bytes_of, fits_if, multiply_adds
 
 _STRIP = 2048  # elements of a run: as many as can be followed down the rows in the nearest cache
 
@@ -52,11 +52,11 @@ def fits(w: Window) -> Fit:
                    (w.groups == w.K, f"each of {w.groups} groups has {w.K // w.groups} output channels, not 1"))
 
 
-def cost(w: Window) -> Cost:
-    """Infinite for one channel, which fills no vector."""
-    if w.groups == 1:
-        return Cost(math.inf, "one channel fills no vector")
-    return Cost(0.3, "each channel has its own filter, and vectors run over channels")
+def work(w: Window, step: str) -> Work:
+    """What it does in a pass: the same products in all three, slower on a vector that is not full."""
+    products, (whole, rest) = w.N * w.P * w.Q * w.R * w.S, divmod(w.C, KIND.lanes)
+    kernels = "depthwise weight" if step == "weight" else "depthwise"
+    return Work(kernels, products * whole, products * (rest > 0), bytes_of(w))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -15,12 +15,13 @@ from ...kernels.conv import direct as kernels
 from ...kernels.conv.direct import Bands, Scatter, ScatterWalk
 from ...kernels.conv.products import Layout, Walk, sum_chunks
 from ...kernels.jit import threads
+from ...kernels.kinds import KIND
 from ...kernels.vector import simd
 from ...runtime import buffers, caches, packed
 from ...shapes import Window
 from .. import arrays
 from . import products
-from .algorithm import Cost, Fit, Plan, multiply_adds
+from .algorithm import Fit, Plan, Work, bytes_of, multiply_adds
 from .products import round_up
 
 _BAND_BYTES = caches.L2 // 10  # inputs of a band stay in the L2 cache beside a panel of weights
@@ -28,6 +29,7 @@ _BAND_PIXELS = 512  # and their positions in the L1 cache
 _CHUNK_PIXELS = 768  # below which adding up the chunks would take as long as making them
 _WEIGHT_PIXELS = caches.L1 * 3 // 4 // 256  # a panel of so many gradients stays in the L1 cache
 _PART_BYTES = caches.L2 // 2  # weights that all bands pass by before the next ones
+_BAND_OF_WEIGHTS = 96  # pixels that a panel of gradients has, about
 _SMALL_WEIGHTS = 1 << 16  # of a linear layer whose time is not worth a kernel of its own
 _TASKS = 16  # so that workers of different speed end at about the same time
 _RUNS = range(4, max(count * rows for count, rows in simd.ROWS.items()) // 2 + 1)  # vectors of each of two rows of a tile
@@ -119,9 +121,52 @@ def fits(w: Window) -> Fit:
     return Fit()
 
 
-def cost(w: Window) -> Cost:
-    """The measure of all others."""
-    return Cost(1.0, "for any filter, stride, dilation and groups")
+def work(w: Window, step: str) -> Work:
+    """What it does in a pass."""
+    if step == "weight":
+        return _weight_work(w)
+    if step == "input" and _scatter_pays(w, KIND.lanes):
+        return _scatter_work(w)
+    return products_work(w) if step == "forward" else _input_work(w)
+
+
+def _kernels(name: str, vectors: int) -> str:
+    """Tiles of one vector load a number for each multiply-add, which no speed in registers tells."""
+    return f"{name}, one vector" if vectors == 1 else name
+
+
+def products_work(w: Window) -> Work:
+    """Tiles of output pixels, whose sums run over the filter."""
+    vectors, rows, share = products.tile_for(w.K // w.groups)
+    depth = w.R * w.S * w.C // w.groups
+    tiles = -(-w.N * w.P * w.Q // rows) * -(-w.K // w.groups // (vectors * KIND.lanes)) * w.groups
+    return Work(_kernels("direct", vectors), tiles * rows * vectors * depth / share, tiles * rows * vectors, bytes_of(w))
+
+
+def _input_work(w: Window) -> Work:
+    """A convolution of dy for each way that a strided filter meets the input; together they have the whole filter."""
+    phases_of_rows, phases_of_columns = min(w.R, w.stride_rows), min(w.S, w.stride_columns)
+    phases = phases_of_rows * phases_of_columns
+    part = w._replace(C=w.K, K=w.C, P=-(-w.H // w.stride_rows), Q=-(-w.W // w.stride_columns))
+    of_all = products_work(part)
+    return of_all._replace(tiles=phases * of_all.tiles, bytes=bytes_of(w))
+
+
+def _scatter_work(w: Window) -> Work:
+    """Products of dy with whole filters, each added where it belongs."""
+    vectors = _vectors(w, KIND.lanes)[2]
+    sums = w.N * w.P * w.Q * round_up(vectors, _run(vectors)) * w.groups
+    return Work("direct scatter", sums * (w.K // w.groups), sums, bytes_of(w))
+
+
+def _weight_work(w: Window) -> Work:
+    """Tiles of filter elements, whose sums run over pixels, band by band."""
+    vectors, rows, share = products.tile_for(w.K // w.groups)
+    depth, pixels = w.R * w.S * w.C // w.groups, w.N * w.P * w.Q
+    tiles = -(-depth // rows) * -(-w.K // w.groups // (vectors * KIND.lanes)) * w.groups
+    sums = tiles * rows * vectors
+    return Work(_kernels("direct weight", vectors), sums * pixels / share, sums * -(-pixels // _BAND_OF_WEIGHTS),
+                bytes_of(w))
 
 
 def _width(w: Window, itemsize: int) -> Width:
@@ -215,7 +260,7 @@ def _run(vectors: int) -> int:
     return min(_RUNS, key=lambda run: (round_up(vectors, run), -run))
 
 
-def scatter_steps(w: Window, lanes: int) -> int:
+def _scatter_steps(w: Window, lanes: int) -> int:
     """Vectors that `conv2d_backward_input_scatter` multiplies for an image; adding one up takes as long as four of them."""
     vectors = _vectors(w, lanes)[2]
     return w.P * w.Q * round_up(vectors, _run(vectors)) * (w.K // w.groups + 4)
@@ -229,7 +274,7 @@ def _scatter_pays(w: Window, lanes: int) -> bool:
     """
     depth, channels = w.C // w.groups, w.K // w.groups
     convolution = w.H * w.W * w.R * w.S * channels * -(-depth // lanes) // (w.stride_rows * w.stride_columns)
-    return min(w.top, w.left) >= 0 and scatter_steps(w, lanes) * 1.15 < convolution
+    return min(w.top, w.left) >= 0 and _scatter_steps(w, lanes) * 1.15 < convolution
 
 
 @functools.lru_cache(maxsize=1024)

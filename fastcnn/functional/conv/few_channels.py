@@ -18,11 +18,13 @@ from ...kernels.vector.planes import PLANE_VECTORS
 from ...runtime import buffers, packed
 from ...shapes import Window
 from .. import arrays
-from . import direct, pointwise, products
-from .algorithm import Cost, Fit, Plan, fits_if, multiply_adds
+from . import direct, products
+from .algorithm import Fit, Plan, Work, bytes_of, fits_if, multiply_adds
 from .products import round_up
 
-_LANES = KIND.vector_bytes // 4  # of float32
+_CHUNKS = 16  # at most, of bands whose sums of gradients are taken apart
+_MOST = 96  # channels of both sides, multiplied: with more the direct gradient of the weight is never slower (measured)
+_LOADS = 2  # steps that what is loaded for a tile takes as long as
 _BAND_BYTES = 32 * 1024  # what belongs to a band stays in the L1 cache
 
 
@@ -31,25 +33,34 @@ def fits(w: Window) -> Fit:
     return fits_if((w.groups == 1, f"there are {w.groups} groups"))
 
 
-def cost(w: Window) -> Cost:
-    """Finite where vectors of pixels are better filled than vectors of channels (measured)."""
-    few, many = sorted((w.C, w.K))
-    pays = fits_if((not pointwise.fits(w), "a 1x1 filter is a matrix, for products of whole rows of pixels"),
-                   (many <= _LANES // 2 or (many <= 8 and few <= _LANES // 4),
-                    f"{few} and {many} channels fill vectors as well as pixels do"),
-                   (w.Q >= 20, f"rows of {w.Q} pixels fill no vectors"),
-                   (w.stride_columns == 1, f"columns with stride {w.stride_columns} do not lie side by side"))
-    return Cost(0.6, "vectors of pixels are fuller than those of channels") if pays else Cost(math.inf, pays.why_not)
-
-
-def pays_for_weight(w: Window) -> bool:
-    """Whether the gradient of the weight is faster here than directly (measured)."""
-    return w.groups == 1 and (96 if w.K <= _LANES else 32) >= w.C * w.K
+def work(w: Window, step: str) -> Work | None:
+    """What it does in a pass; None where a gradient is left to the direct algorithm."""
+    if step == "weight":
+        return _weight_work(w) if w.C * w.K <= _MOST else None
+    if step == "input":
+        return _planes_work(_input_window(w)) if _flips(w) else None
+    return _planes_work(w)
 
 
 def _tile_channels(K: int) -> int:
     """Output channels of the tile that leaves fewest of its channels empty."""
     return min(KIND.planes[0], key=lambda channels: round_up(K, channels))
+
+
+def _planes_work(w: Window) -> Work:
+    """Tiles of channels by vectors of pixels; a worker sorts the pixels into planes first."""
+    size = _tile_channels(w.K)
+    tiles = w.N * w.P * -(-w.Q // (PLANE_VECTORS * KIND.lanes)) * -(-w.K // size)
+    return Work("few channels", tiles * size * PLANE_VECTORS * w.R * w.S * w.C, tiles, 4 * w.N * w.H * w.W * w.C)
+
+
+def _weight_work(w: Window) -> Work:
+    """Sums of filter elements, for vectors of output channels, over all pixels; then those of the chunks are added."""
+    fold, lines, elements = _shared(w, KIND.lanes)
+    tile_lines, run = _tile(lines, elements)
+    tiles = -(-lines // tile_lines) * -(-elements // run) * -(-w.K * fold // KIND.lanes)
+    steps = tiles * (tile_lines * run + _LOADS) * w.N * w.P * -(-w.Q // fold)
+    return Work("few channels weight", steps, min(w.N, _CHUNKS) * w.R * w.S * w.C * w.K, bytes_of(w))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -92,19 +103,17 @@ def _padded(weight: Floats, K: int) -> Floats:
 
 
 def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
-    """Write the gradient of x, plus the residual, to dx; where that pays by the convolution with the filter turned round."""
-    if not _turning_pays(w, simd.VECTOR_BYTES // dy.itemsize):
+    """Write the gradient of x, plus the residual, to dx; with stride 1 by the convolution with the filter turned round."""
+    if not _flips(w):
         direct.backward_input(dy, weight, residual, w, dx)
         return
     flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
     forward(dy, flipped, Epilogue(arrays.NOTHING[dy.dtype], residual, False), _input_window(w), dx)
 
 
-def _turning_pays(w: Window, lanes: int) -> bool:
-    """Whether a convolution of dy here takes less time than directly (measured)."""
-    vectors = round_up(w.W, PLANE_VECTORS * lanes) // lanes
-    steps = w.H * vectors * w.R * w.S * w.K * round_up(w.C, _tile_channels(w.C))
-    return (w.stride_rows, w.stride_columns) == (1, 1) and w.K <= 8 and steps * 1.25 < direct.scatter_steps(w, lanes)
+def _flips(w: Window) -> bool:
+    """Whether the gradient of the input is made here, as the convolution with the filter turned round."""
+    return (w.stride_rows, w.stride_columns) == (1, 1) and w.K <= 8
 
 
 @functools.lru_cache(maxsize=1024)
@@ -120,13 +129,23 @@ class _WeightGradient(Plan[WeightWalk]):
     chunks: int = dataclasses.field(kw_only=True)
 
 
+def _shared(w: Window, lanes: int) -> tuple[int, int, int]:
+    """Pixels that share a vector, and lines and elements of the filter, which lie side by side where it is dense."""
+    lines, elements = (w.R, w.S * w.C) if w.dilation_columns == 1 else (w.R * w.S, w.C)
+    return 2 if lanes // 2 >= w.K else 1, lines, elements
+
+
+def _tile(lines: int, elements: int) -> tuple[int, int]:
+    """Lines and elements of the tile that takes least time."""
+    return min(KIND.filters, key=lambda t: -(-lines // t[0]) * -(-elements // t[1]) * (t[0] * t[1] + _LOADS))
+
+
 @functools.lru_cache(maxsize=1024)
 def _weight_plan(w: Window, itemsize: int) -> _WeightGradient:
     lanes = simd.VECTOR_BYTES // itemsize
-    fold = 2 if lanes // 2 >= w.K else 1
     dense = w.dilation_columns == 1
-    lines, elements = (w.R, w.S * w.C) if dense else (w.R * w.S, w.C)
-    tile_lines, run = min(KIND.filters, key=lambda t: -(-lines // t[0]) * -(-elements // t[1]) * (t[0] * t[1] + 2))
+    fold, lines, elements = _shared(w, lanes)
+    tile_lines, run = _tile(lines, elements)
     pixels, padded = -(-w.Q // fold), round_up(lines, tile_lines)
     reach = (w.S - 1) * w.dilation_columns + 1
     row = ((fold * pixels - 1) * w.stride_columns + reach) * w.C
@@ -141,7 +160,7 @@ def _weight_plan(w: Window, itemsize: int) -> _WeightGradient:
     behind = 2 * lanes + fold * run  # vectors and tiles may read behind the last row
     folded = round_up(slots * row + behind, 16) if fold > 1 else 0
     inputs = ((w.Q - 1) * w.stride_columns + reach) * w.C
-    chunks = min(w.N * -(-w.P // rows), 16)
+    chunks = min(w.N * -(-w.P // rows), _CHUNKS)
     floats = round_up(folded + slots * folded_row + behind, 16)
     walk = WeightWalk(arrays.record(w, Lines(rows, inputs, row, pixels, folded, folded_row, elements, padded, len(taps), run,
                                              fold, chunks, floats)),

@@ -7,7 +7,7 @@ import functools
 from ...kernels.arguments import Epilogue, Floats
 from ...shapes import Window
 from . import direct
-from .algorithm import Cost, Fit, fits_if
+from .algorithm import Fit, Work, fits_if
 
 
 def fits(w: Window) -> Fit:
@@ -18,9 +18,9 @@ def fits(w: Window) -> Fit:
                    ((w.P, w.Q, w.top, w.left) == (w.H, w.W, 0, 0), "padding moves the pixels"))
 
 
-def cost(w: Window) -> Cost:
-    """Less than that of the direct algorithm, as it is one long image."""
-    return Cost(0.9, "rows of pixels times a matrix, as one long image")
+def work(w: Window, step: str) -> Work:
+    """What it does in a pass: as the direct algorithm on one long image."""
+    return direct.work(_rows(w), step)
 
 
 @functools.lru_cache(maxsize=1024)

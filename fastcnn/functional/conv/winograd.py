@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 
 import numpy as np
 
@@ -13,20 +12,21 @@ from ...kernels.conv import winograd as kernels
 from ...kernels.conv.products import Layout
 from ...kernels.conv.winograd import ELEMENTS, Bands, Stage, Walk
 from ...kernels.jit import threads
+from ...kernels.kinds import KIND
 from ...kernels.vector import simd
 from ...runtime import buffers, caches, packed
 from ...shapes import Window
 from .. import arrays
 from . import products
-from .algorithm import Cost, Fit, Plan, fits_if, multiply_adds
+from .algorithm import Fit, Plan, Work, fits_if, multiply_adds
 from .products import round_up
 
 _PARTIAL_BYTES = 8 * 1024 * 1024  # partial sums of the weight gradient, all chunks together
 _BAND_BYTES = caches.L2 // 2  # transformed inputs and gradients that are multiplied together
 _STAGED_BYTES = 2 * caches.L2  # transformed filters that would be read from memory for every band
 _STAGE_BYTES = 16 * 1024 * 1024  # transformed inputs and products of a pass
-_FEW = 16  # output blocks whose products take no longer than the transform of the filter, or half of them
-_WIDE = 1 << 15  # where it has so many channels that its transform leaves the caches
+_WIDE = 1 << 15  # channels of both sides, multiplied: a filter of more leaves the caches once it is transformed,
+_FAR = 3  # and each of its bytes takes so many times as long
 _TASKS = 8  # bands at least, for the threads to share
 
 
@@ -38,14 +38,18 @@ def fits(w: Window) -> Fit:
                    (w.groups == 1, "its products are of all channels, in one group"))
 
 
-def cost(w: Window) -> Cost:
-    """Infinite where transforms cost more than they save (measured)."""
-    least = _FEW if w.C * w.K <= _WIDE else 2 * _FEW
-    pays = fits_if(
-        (min(w.C, w.K) >= 16, "fewer than 16 channels: the transforms cost more than they save"),
-        (min(w.P, w.Q) >= 3, "fewer than 3 rows or columns: blocks of 4x4 outputs would be mostly empty"),
-        (_blocks(w) >= least, f"fewer than {least} blocks of outputs: the filter's transform costs more than they save"))
-    return Cost(0.4, "a quarter of the multiplications") if pays else Cost(math.inf, pays.why_not)
+def work(w: Window, step: str) -> Work:
+    """What it does in a pass: products of blocks, and transforms of inputs, outputs and filter."""
+    C, K = (w.K, w.C) if step == "input" else (w.C, w.K)
+    blocks = w.N * -(-w.H // 4) * -(-w.W // 4) if step == "input" else _blocks(w)
+    vectors, rows, share = products.tile_for(K)
+    lanes = vectors * KIND.lanes
+    sums, terms = (blocks, C) if step != "weight" else (C, blocks)
+    steps = ELEMENTS * round_up(sums, rows) * round_up(K, lanes) // KIND.lanes * terms / share
+    transformed = blocks * (-(-C // KIND.lanes) + -(-K // KIND.lanes))
+    filter_bytes = 4 * ELEMENTS * C * round_up(K, lanes)
+    kernels = "winograd weight" if step == "weight" else "winograd"
+    return Work(kernels, steps, transformed, filter_bytes * (1 if C * K <= _WIDE else _FAR))
 
 
 def _blocks(w: Window) -> int:
