@@ -46,16 +46,17 @@ class _Drawer:
         pictures.feature_maps(self.run.model, image, path, layer=self.arguments.layer)
 
     def _predictions(self, path: Path) -> None:
-        index = self._chosen("predictions")
-        pictures.predictions(self.run.test.images[index], self.run.probabilities[index], path, labels=self.run.test.labels[index],
-                         classes=self.run.test.classes)
+        index, test = self._chosen("predictions"), self.run.test
+        pictures.predictions(test.images[index], self.run.probabilities[index], path, labels=test.labels[index],
+                             classes=test.classes)
 
     def _confusion(self, path: Path) -> None:
         matrix = metrics.confusion_matrix(self.run.probabilities, self.run.test.labels)
         pictures.confusion_matrix(matrix, path, classes=self.run.test.classes)
 
     def _saliency(self, path: Path) -> None:
-        pictures.saliency(self.run.model, self.run.test.images[self._chosen("saliency")], path, classes=self.run.test.classes)
+        images = self.run.test.images[self._chosen("saliency")]
+        pictures.saliency(self.run.model, images, path, classes=self.run.test.classes)
 
     def _gradcam(self, path: Path) -> None:
         averages = any(isinstance(module, nn.GlobalAvgPool2D) for _, module in self.run.model.named_modules())

@@ -138,7 +138,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
 
 def _demo(parser: argparse.ArgumentParser) -> None:
     _model_file(parser)
-    parser.add_argument("--port", type=_port, default=8000, metavar="N", help="port of this machine; 0 takes a free one (8000)")
+    parser.add_argument("--port", type=_port, default=8000, metavar="N", help="port; 0 takes a free one (8000)")
     parser.add_argument("--no-browser", action="store_true", help="open no browser, only print the address")
     _threads(parser)
 

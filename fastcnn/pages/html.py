@@ -39,6 +39,11 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
+def beside(*parts: str) -> str:
+    """Return parts side by side, below each other where the page is narrow."""
+    return '<div class="beside">\n' + "\n".join(filter(None, parts)) + "\n</div>"
+
+
 def folded(title: str, *parts: str) -> str:
     """Return parts that a click unfolds."""
     return f"<details>\n<summary>{escape(title)}</summary>\n" + "\n".join(parts) + "\n</details>"
@@ -85,7 +90,7 @@ def _row(content: Table, row: Cells, share: int | None) -> str:
 
 
 def _cell(cell: str, side: str, is_share: bool) -> str:
-    bar = f'<span class="bar" style="width: {float(cell.rstrip("%")):.1f}px"></span>' if is_share and cell else ""
+    bar = f'<span class="bar" style="width: {0.6 * float(cell.rstrip("%")):.1f}px"></span>' if is_share and cell else ""
     return f"<td{side}>{bar}{escape(cell)}</td>"
 
 

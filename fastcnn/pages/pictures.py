@@ -62,7 +62,8 @@ def image(test: Split, index: int, words: str) -> str:
     """Return one test image."""
     picture = plot.predictions(test.images[index:index + 1], np.eye(len(test.classes))[test.labels[index:index + 1]],
                                classes=test.classes)
-    return html.figure(_png(picture), "image/png", f"Test image {index}, of class {test.classes[test.labels[index]]}.", words)
+    alt = f"Test image {index}, of class {test.classes[test.labels[index]]}."
+    return html.figure(_png(picture), "image/png", alt, words)
 
 
 def architecture(model: Module) -> str:

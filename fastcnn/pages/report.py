@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from importlib.metadata import version
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..kernels.jit import threads
 from ..kernels.kinds import KIND
 from ..nn import Module
 from ..nn.inspect.memory import readable
-from ..nn.inspect.profile import Profile
+from ..nn.inspect.profile import Profile, Timing
 from ..nn.inspect.summary import Summary
 from ..tables import Table
 from ..training.batches import input_dtype
@@ -92,7 +93,7 @@ def page(run: Trained, progress: bool = False) -> str:
 
     bar = tqdm(_SECTIONS, desc="report", unit="section", leave=False, disable=None if progress else True)
     parts = [section(run) for section in bar]
-    body = [f"<header>\n<p>fastcnn {__version__}</p>\n<h1>{html.escape(title(run))}</h1>\n</header>\n<main>", *parts, "</main>"]
+    body = [f"<header>\n<p>fastcnn {__version__}</p>\n<h1>{escape(title(run))}</h1>\n</header>\n<main>", *parts, "</main>"]
     return html.page(title(run), "\n".join(filter(None, body)))
 
 
@@ -106,7 +107,7 @@ def title(run: Trained) -> str:
 def _overview(run: Trained) -> str:
     right = len(run.answered) - len(run.mistakes)
     numbers = {"test accuracy": f"{right / len(run.test):.2%}", "test images": f"{len(run.test):,}",
-               "parameters": f"{run.summary.parameters:,}", "multiply-adds per image": f"{run.summary.multiply_adds:,}"}
+               "parameters": f"{run.summary.parameters:,}", "multiply-adds": f"{run.summary.multiply_adds:,}"}
     if run.history:
         seconds = sum(record["seconds"] for record in run.history)
         numbers |= {"epochs": f"{len(run.history)}", "seconds of training": f"{seconds:,.1f}"}
@@ -135,13 +136,14 @@ def _classes(run: Trained) -> str:
     if not len(run.answered):
         return ""
     names, matrix = run.test.classes, run.matrix
-    pairs = [(f"{names[true]} as {names[given]}", f"{matrix[true, given]:,}", f"{matrix[true, given] / matrix[true].sum():.1%}")
+    shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    pairs = [(f"{names[true]} as {names[given]}", f"{matrix[true, given]:,}", f"{shares[true, given]:.1%}")
              for true, given in pictures.confused(matrix, _CONFUSIONS)]
     confused = Table(("true class as predicted", "images", "share of the true class"), pairs, right=(1, 2))
     table = html.table(metrics.report(run.probabilities, run.test.labels, names).table(), "Precision, recall and F1 of each "
                        "class")
-    return html.section("Classes", pictures.confusion(matrix, names),
-                        html.table(confused, "Most frequent confusions") if pairs else html.paragraph("No image is wrong."),
+    most = html.table(confused, "Most frequent confusions") if pairs else html.paragraph("No image is wrong.")
+    return html.section("Classes", html.beside(pictures.confusion(matrix, names), most),
                         table if len(names) <= _UNFOLDED else html.folded("Each class", table))
 
 
@@ -160,8 +162,7 @@ def _mistakes(run: Trained) -> str:
              "likely:")
     return html.section("Hardest mistakes", html.paragraph(words),
                         pictures.mistakes(run.test, run.probabilities, shown) if run.can_be_seen else "",
-                        html.folded("Numbers of these images", html.table(Table(table.head, rows, right=table.right),
-                                                                          "Hardest mistakes, by test image")))
+                        html.folded("Numbers of these images", html.table(table, "Hardest mistakes, by test image")))
 
 
 def _filters(run: Trained) -> str:
@@ -176,20 +177,14 @@ def _feature_maps(run: Trained) -> str:
         return ""
     seen = pictures.image(run.test, index, f"Test image {index}, of which these maps are made.") if run.can_be_seen else ""
     return html.section("Feature maps", html.paragraph("What convolutions give for one image, a picture for each channel, "
-                        "from its smallest value in black to its largest in white."), seen, *maps)
+                        "from its smallest value in black to its largest in white."), html.beside(seen, *maps))
 
 
 def _layers(run: Trained) -> str:
     summary, profile = run.summary, run.profile
-    times = {row.name: row for row in profile.rows}
-    rows = []
-    for row in summary.rows:
-        timing = times.get(row.name)
-        measured = ("", "", "") if timing is None else (
-            f"{1e3 * timing.forward:.3f}", f"{1e3 * timing.backward:.3f}",
-            f"{(timing.forward + timing.backward) / profile.seconds:.1%}")
-        rows.append((row.name, row.layer, " x ".join(map(str, row.output_shape)), f"{row.parameters:,}",
-                     f"{row.multiply_adds:,}", readable(row.memory), row.algorithm, *measured))
+    times = {row.name: _times(row, profile) for row in profile.rows}
+    rows = [(row.name, row.layer, " x ".join(map(str, row.output_shape)), f"{row.parameters:,}", f"{row.multiply_adds:,}",
+             readable(row.memory), row.algorithm, *times.get(row.name, ("", "", ""))) for row in summary.rows]
     head = ("name", "layer", "output", "parameters", "multiply-adds", "memory", "algorithm", "forward ms", "backward ms",
             "of time")
     foot = ("total", "", "", f"{summary.parameters:,}", f"{summary.multiply_adds:,}", readable(summary.memory), "",
@@ -202,6 +197,12 @@ def _layers(run: Trained) -> str:
                        share=9)
     drawing = html.folded("Drawing of the network", pictures.architecture(run.model)) if run.model.origin else ""
     return html.section("Layers", table, drawing)
+
+
+def _times(row: Timing, profile: Profile) -> tuple[str, str, str]:
+    """Return milliseconds of forward and backward, and their share of all layers' time."""
+    both = row.forward + row.backward
+    return f"{1e3 * row.forward:.3f}", f"{1e3 * row.backward:.3f}", f"{both / profile.seconds:.1%}"
 
 
 def _memory(run: Trained) -> str:
