@@ -22,6 +22,8 @@ def report(arguments: Namespace, output: Output) -> int:
     run = Run("report", arguments)
     use_threads(arguments.threads)
     path = Path(arguments.out) if arguments.out else run.folder / REPORT
+    if not path.parent.is_dir():
+        raise NotADirectoryError(f"report: --out {path} is in no folder that exists; make {path.parent} first")
     recipe = home_of(run.model.origin.name if run.model.origin else "")
     optimizer = run.settings.get("optimizer", recipe.optimizer)
     with output.compiling():

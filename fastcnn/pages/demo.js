@@ -4,7 +4,7 @@ const about = JSON.parse(document.getElementById("about").textContent);
 const part = (id) => document.getElementById(id);
 const drawing = part("drawing");
 const ink = drawing.getContext("2d", {willReadFrequently: true});
-const STROKE = 24, STEP = 10; // pixels: of a line, and that an arrow key moves the pen
+const STEP = 10; // pixels that an arrow key moves the pen
 
 // Questions: one at a time; of those that wait only the newest is asked.
 
@@ -138,7 +138,7 @@ function clear() {
 
 function stroke(from, to) {
   ink.strokeStyle = "#fff";
-  ink.lineWidth = STROKE;
+  ink.lineWidth = about.pen;
   ink.lineCap = ink.lineJoin = "round";
   ink.beginPath();
   ink.moveTo(from.x, from.y);

@@ -10,17 +10,26 @@ SIDE = 280  # pixels of a drawing, in rows and columns
 _INK = 16  # what is darker belongs to the ground
 
 
-class _Frame(NamedTuple):
-    """How a data set places what was written: the longer side of its box, and where its centre of mass lies."""
+class Frame(NamedTuple):
+    """How a data set has what was written: the longer side of its box and the place of its centre of mass, in pixels of an
+    image, and the width of a pen, in pixels of a drawing, that makes strokes like those.
+    """
 
     box: int
     centre: float
+    pen: int
 
 
 # By the rows of an image. MNIST: 20 pixels of 28, the centre of mass in the middle of pixel 14 (LeCun, Cortes and Burges,
 # "The MNIST database of handwritten digits"); digits: as high as the image (Alpaydin and Kaynak, "Optical recognition of
 # handwritten digits").
-_FRAMES = {28: _Frame(20, 14.5), 8: _Frame(8, 4.0)}
+_FRAMES = {28: Frame(20, 14.5, 26), 8: Frame(8, 4.0, 40)}
+
+
+def frame(shape: tuple[int, ...]) -> Frame:
+    """Return how images of `shape` (H, W, C) have what was written, in the largest square of them."""
+    side = min(shape[:2])
+    return _FRAMES.get(side) or Frame(max(1, round(side * 20 / 28)), side / 2, 26)
 
 
 def as_image(drawing: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -33,9 +42,9 @@ def as_image(drawing: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     image = np.zeros((H, W), np.float64)
     ink = drawing > _INK
     if ink.any():
-        frame = _FRAMES.get(min(H, W)) or _Frame(max(1, round(min(H, W) * 20 / 28)), min(H, W) / 2)
-        scaled = _scaled(drawing[_extent(ink.any(axis=1)), _extent(ink.any(axis=0))].astype(np.float64), frame.box)
-        rows, columns = (_place(scaled.sum(axis=1 - axis), size, frame.centre + (size - min(H, W)) / 2)
+        box, centre, _ = frame(shape)
+        scaled = _scaled(drawing[_extent(ink.any(axis=1)), _extent(ink.any(axis=0))].astype(np.float64), box)
+        rows, columns = (_place(scaled.sum(axis=1 - axis), size, centre + (size - min(H, W)) / 2)
                          for axis, size in enumerate((H, W)))
         image[rows, columns] = scaled
     grey = np.rint(image).astype(np.uint8)

@@ -42,8 +42,8 @@ class Predictor:
         """Return what the page says of the model."""
         name = self.model.origin.name if self.model.origin else ""
         return {"name": name, "shape": self.shape, "classes": len(self.classes), "side": drawing.SIDE,
-                "parameters": self.model.num_parameters(), "takes_files": self.takes_files,
-                "install": extras.install("image")}
+                "pen": drawing.frame(self.shape).pen, "parameters": self.model.num_parameters(),
+                "takes_files": self.takes_files, "install": extras.install("image")}
 
     def of_drawing(self, content: bytes) -> dict[str, Any]:
         """Answer for a drawing, a byte for each of its pixels; DataFormatError: there are more or fewer."""

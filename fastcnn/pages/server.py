@@ -74,8 +74,11 @@ class Handler(BaseHTTPRequestHandler):
     """Answers one request: GET / with the page, POST /predict with JSON."""
 
     server: Server
-    server_version, sys_version = "fastcnn", ""
     timeout = _SECONDS
+
+    def version_string(self) -> str:
+        """Return what serves, without its version."""
+        return "fastcnn"
 
     def parse_request(self) -> bool:
         """Read the head of a request; false where it is refused, which has then been said."""
