@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def as_image(drawing: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.repeat(grey[..., None], C, axis=2)
 
 
-def _extent(occupied: np.ndarray) -> slice:
+def _extent(occupied: Any) -> slice:
     """Return the range from the first row, or column, with ink to the last."""
     places = np.flatnonzero(occupied)
     return slice(int(places[0]), int(places[-1]) + 1)

@@ -12,6 +12,8 @@ from ..tables import Cells, Table
 # A page needs nothing from elsewhere, and may load nothing: class names and paths in it come from files of others.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
+_DENSE = 8  # columns beyond which letters are small
+
 
 def asset(name: str) -> str:
     """Return the text of a file of this package."""
@@ -39,6 +41,11 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
+def column(*parts: str) -> str:
+    """Return parts below each other, as one part of those that are side by side."""
+    return "<div>\n" + "\n".join(parts) + "\n</div>"
+
+
 def beside(*parts: str) -> str:
     """Return parts side by side, below each other where the page is narrow."""
     return '<div class="beside">\n' + "\n".join(filter(None, parts)) + "\n</div>"
@@ -61,12 +68,14 @@ def figure(content: bytes, kind: str, alt: str, caption: str, *, drawn: bool = F
 
 def table(content: Table, caption: str, *, share: int | None = None) -> str:
     """Return a table with a caption, whose first column names the rows; the column `share` also has its shares as bars."""
+    dense = ' class="dense"' if len(content.head) > _DENSE else ""
     head = "".join(f'<th scope="col"{_side(content, index)}>{escape(cell)}</th>' for index, cell in enumerate(content.head))
     body = "\n".join(_row(content, row, share) for row in content.rows)
     foot = f"<tfoot>{_row(content, content.foot, None)}</tfoot>" if content.foot else ""
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in content.notes)
-    return (f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}'
-            f"</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>{foot}</table></div>{notes}")
+    words = escape(caption)
+    return (f'<div class="wide" tabindex="0" role="region" aria-label="{words}"><table{dense}><caption>{words}</caption>\n'
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>{foot}</table></div>{notes}")
 
 
 def facts(named: Mapping[str, str]) -> str:

@@ -139,12 +139,12 @@ def _classes(run: Trained) -> str:
     shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
     pairs = [(f"{names[true]} as {names[given]}", f"{matrix[true, given]:,}", f"{shares[true, given]:.1%}")
              for true, given in pictures.confused(matrix, _CONFUSIONS)]
-    confused = Table(("true class as predicted", "images", "share of the true class"), pairs, right=(1, 2))
+    confused = Table(("true class as predicted", "images", "of the true class"), pairs, right=(1, 2))
     table = html.table(metrics.report(run.probabilities, run.test.labels, names).table(), "Precision, recall and F1 of each "
                        "class")
     most = html.table(confused, "Most frequent confusions") if pairs else html.paragraph("No image is wrong.")
-    return html.section("Classes", html.beside(pictures.confusion(matrix, names), most),
-                        table if len(names) <= _UNFOLDED else html.folded("Each class", table))
+    each = table if len(names) <= _UNFOLDED else html.folded("Each class", table)
+    return html.section("Classes", html.beside(pictures.confusion(matrix, names), html.column(most, each)))
 
 
 def _mistakes(run: Trained) -> str:
@@ -214,7 +214,8 @@ def _memory(run: Trained) -> str:
 
 
 def _configuration(run: Trained) -> str:
-    chosen = {name.replace("_", " "): _word(value) for name, value in run.settings.items() if value is not None}
+    chosen = {name.replace("_", " "): _word(value) for name, value in run.settings.items()
+              if value is not None and name != "planned"}  # which repeats the epochs
     if "dataset" in chosen:
         chosen["dataset"] = _name_of(chosen["dataset"])
     known = {"images": " x ".join(map(str, run.image)), "classes": html.listed(run.test.classes[:_UNFOLDED])}

@@ -222,11 +222,12 @@ def test_ctrl_c_ends_it(tmp_path):
                "--json", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         port = int(json.loads(process.stdout.readline())["url"].rstrip("/").rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as idle, socket.socket() as abroad:
+        with socket.create_connection(("127.0.0.1", port)) as idle, socket.socket() as another:
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 130 and process.stderr.read() == "fastcnn: interrupted\n"
-            abroad.bind(("127.0.0.1", port))  # the port is free again
-            assert idle
+            another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            another.bind(("127.0.0.1", port))  # nobody listens there any more
+            assert idle.recv(1) == b""
 
 
 def enlarged(image, top, left, zoom):
