@@ -100,13 +100,17 @@ class Report(str):
         """Return what a copy is made of."""
         return (self.records,)
 
+    def table(self) -> Table:
+        """Return the table."""
+        return _table(self.records)
+
     def __repr__(self) -> str:
         """Return the text itself."""
         return str(self)
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook."""
-        return _table(self.records)._repr_html_()
+        return self.table()._repr_html_()
 
 
 def report(prediction: Any, labels: Any, classes: Sequence[str] | None = None) -> Report:

@@ -18,6 +18,7 @@ __all__ = ["UsageError", "main"]
 
 _USAGE, _PROBLEM, _INTERRUPTED = 2, 1, 130
 _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "profile": "use", "plot": "draw",
+            "report": "report", "demo": "demo",
             "bench": "check", "verify": "check", "explain": "check", "doctor": "check", "warmup": "check",
             "models": "catalogue"}
 

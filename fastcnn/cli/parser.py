@@ -127,6 +127,22 @@ def _plot(parser: argparse.ArgumentParser) -> None:
     _own_data(parser)
 
 
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="DIR", help="folder that train wrote: model.safetensors and history.jsonl")
+    parser.add_argument("--out", metavar="FILE", help="where to write the page (DIR/report.html)")
+    parser.add_argument("--dataset", metavar="DATASET", help="whose test images (those that the run was trained for)")
+    _threads(parser)
+    _data_dir(parser)
+    _own_data(parser)
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    _model_file(parser)
+    parser.add_argument("--port", type=_port, default=8000, metavar="N", help="port; 0 takes a free one (8000)")
+    parser.add_argument("--no-browser", action="store_true", help="open no browser, only print the address")
+    _threads(parser)
+
+
 def _bench(parser: argparse.ArgumentParser) -> None:
     _patterns(parser, "rows whose name contains one of these (all); or tiles, or ladder; convolutions after --choices")
     _threads(parser)
@@ -248,6 +264,10 @@ def _natural(text: str) -> int:
     return int(_number(text, int, "a whole number of at least 0", lambda number: number >= 0))
 
 
+def _port(text: str) -> int:
+    return int(_number(text, int, "a port from 0 to 65535", lambda number: 0 <= number < 1 << 16))
+
+
 def _seed(text: str) -> int:
     return int(_number(text, int, "a whole number from 0 to 2**63 - 1", lambda number: 0 <= number < 1 << 63))
 
@@ -299,6 +319,8 @@ _COMMANDS = {
     "summary": _Command(_summary, "MODEL", "layers, shapes, parameters, work and memory of a model"),
     "profile": _Command(_profile, "MODEL", "time of each layer in a training step"),
     "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
+    "report": _Command(_report, "DIR", "one page about a training run: curves, mistakes, filters, times"),
+    "demo": _Command(_demo, "MODEL", "a page to draw on, or drop an image on, and see what the model makes of it"),
     "bench": _Command(_bench, "[PATTERN ... | ladder]", "time the kernels against the reference"),
     "verify": _Command(_verify, "[PATTERN ...]", "check the kernels against the reference on this machine"),
     "explain": _Command(_explain, "conv SHAPE", "which algorithm a convolution is computed by, and why"),

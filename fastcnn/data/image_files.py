@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +54,15 @@ class ImageReader:
         DataFormatError: it is no image, one of more than `max_pixels`, or one of 32 bits; OSError: it cannot be opened.
         MissingExtraError: Pillow is not installed.
         """
-        pillow, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
+        extras.require("image", "Image")
         require_file(Path(path), partial(self._fault, path))
-        with open(path, "rb") as file, warnings.catch_warnings():
+        with open(path, "rb") as file:
+            return self.decode(file, path)
+
+    def decode(self, file: BinaryIO, name: StrPath) -> NDArray[np.uint8]:
+        """Return the image in an open file, which errors call `name`; errors as for `read`."""
+        pillow, operations = extras.require("image", "Image"), extras.require("image", "ImageOps")
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a damaged note about the camera, and of sizes, which are checked here
             try:
                 with pillow.open(file, formats=FORMATS) as image:
@@ -64,7 +70,7 @@ class ImageReader:
                     operations.exif_transpose(image, in_place=True)
                     pixels = self._pixels(pillow, operations, image)
             except Exception as error:  # a decoder raises anything where bytes are not what it takes them for
-                raise self._unreadable(path, pillow, error) from error
+                raise self._unreadable(name, pillow, error) from error
         return pixels.reshape(self.shape)
 
     def _pixels(self, pillow: Any, operations: Any, image: Any) -> NDArray[np.uint8]:
@@ -104,14 +110,14 @@ class ImageReader:
         if largest > self.max_pixels:
             raise ValueError(f"it takes {largest:,} pixels, expected at most {self.max_pixels:,}, which max_pixels says")
 
-    def _unreadable(self, path: StrPath, pillow: Any, error: Exception) -> DataFormatError:
+    def _unreadable(self, name: StrPath, pillow: Any, error: Exception) -> DataFormatError:
         reason = str(error) or type(error).__name__
         if isinstance(error, pillow.UnidentifiedImageError):
             reason = f"it is none of {', '.join(FORMATS)}"
         if isinstance(error, pillow.DecompressionBombError):  # before its size could be checked here
             reason = (f"it takes more than {2 * pillow.MAX_IMAGE_PIXELS:,} pixels, twice PIL.Image.MAX_IMAGE_PIXELS; "
                       f"max_pixels says {self.max_pixels:,}")
-        return DataFormatError(f"{self.function}: {path} cannot be read as an image ({reason})")
+        return DataFormatError(f"{self.function}: {name} cannot be read as an image ({reason})")
 
     def _fault(self, path: StrPath, came: str, expected: str) -> DataFormatError:
         return DataFormatError(f"{self.function}: {path} is {came}, expected {expected.replace('a file', 'an image file')}")
