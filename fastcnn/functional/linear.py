@@ -118,5 +118,5 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, need_dx: bool = True, need_
         direct.forward(x, dy, plain, pointwise.rows(depth, 1, K), dweight)
         products.column_sums(dy, dbias)
     else:
-        direct.backward_weight(dy, x, w, dweight, dbias)
+        pointwise.backward_weight(dy, x, w, dweight, dbias)
     return dx, dweight, dbias

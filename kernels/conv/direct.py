@@ -23,10 +23,22 @@ from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
 from ..vector.planes import lines_add, lines_zeros
 from ..vector.scalar import unsigned
-from ..vector.simd import MOST_ROWS, lanes_copy_padded, lanes_of
+from ..vector.simd import MOST_ROWS, lanes_of
 from ..vector.strips import pixels_at
-from ..vector.tile import Target, row_copy, tile_multiply_add
-from .products import Inputs, Pixels, Walk, add_columns, copy_run, copy_run_padded, correlate, multiply, zero_run
+from ..vector.tile import Target, tile_multiply_add
+from .products import (
+    Inputs,
+    Pixels,
+    Walk,
+    add_columns,
+    copy_run,
+    copy_run_padded,
+    correlate,
+    multiply,
+    pack_gradients,
+    zero,
+    zero_run,
+)
 
 PAIR = (0, 0)  # pixels of dy whose products are made together
 
@@ -45,7 +57,6 @@ class Bands(NamedTuple):
     floats: int = 0  # working memory of each worker: a band and, where panels of gradients are made,
     panel: int = 0  # where these begin in it,
     integers: int = 0  # and positions
-    joined: int = 0  # 1 where the inputs of all pixels lie at equal distances, from row to row and image to image
     y_start: int = 0  # where output pixel (0, 0) of image 0 lies in y, and the distances between
     y_image: int = 0  # images,
     y_row: int = 0  # output rows,
@@ -69,12 +80,6 @@ class ScatterWalk(NamedTuple):
     places: Integers  # where each vector is added, behind the input pixel that the first filter element meets
     wanted: Floats  # its elements: one, or zero where the vector is longer than the filter
     run: Width  # vectors of a tile, for each of two pixels
-
-
-@kernel
-def _zero(array, start, count):
-    for i in range(unsigned(start), unsigned(start + count)):
-        array[i] = 0
 
 
 @kernel
@@ -260,22 +265,6 @@ def conv2d_backward_input_scatter(dy: Floats, panels: Floats, dx: Floats, walk: 
 
 
 @kernel
-def _pack_gradients(dy, source, step, pixels, channels, panels, panel, width):
-    """panels[panel + k // lanes * pixels * lanes + pixel * lanes + k % lanes] = dy[source + pixel * step + k]."""
-    lanes = len(width) * lanes_of(dy)
-    whole = channels // lanes * lanes
-    for pixel in range(pixels):
-        target = panel + pixel * lanes
-        for k in range(0, whole, lanes):
-            row_copy(panels, target, dy, source + k, width)
-            target += pixels * lanes
-        if whole < channels:
-            for k in range(0, lanes, lanes_of(dy)):
-                lanes_copy_padded(panels, target + k, dy, source + whole + k, channels - whole - k)
-        source += step
-
-
-@kernel
 def _weight_task(x, dy, partial, sums, walk, workspace, worker, task):
     """Sums over a chunk of output rows, for one group and a part of its output channels, whole panels of them."""
     w, width = walk.geometry[0], walk.width
@@ -286,22 +275,22 @@ def _weight_task(x, dy, partial, sums, walk, workspace, worker, task):
     chunk, group = divmod(chunk_group, w.groups)
     k_first, k_last = blocks * part // w.parts * lanes, min(blocks * (part + 1) // w.parts * lanes, channels)
     start = (chunk_group * blocks * lanes + k_first) * weights
-    _zero(partial, start, (k_last - k_first + lanes - 1) // lanes * lanes * weights)
+    zero(partial, start, (k_last - k_first + lanes - 1) // lanes * lanes * weights)
     first_sum = chunk * w.K + group * channels + k_first
-    _zero(sums, first_sum, k_last - k_first if len(sums) > 0 else 0)
+    zero(sums, first_sum, k_last - k_first if len(sums) > 0 else 0)
     source, origins = workspace.floats if w.copies else x, workspace.integers[worker * w.integers:]
     panels, last = worker * w.floats + w.panel, rows_in_all * (chunk + 1) // w.chunks
     for top in range(rows_in_all * chunk // w.chunks, last, w.rows):
         rows = min(w.rows, last - top)
         _prepare_band(x, w, group, top, rows, workspace, worker)
-        pixels = Pixels(source, origins, 1, rows * w.Q, w.step) if w.joined else Pixels(source, origins, rows, w.Q, w.step)
+        pixels = Pixels(source, origins, rows, w.Q, w.step)
         gradients = top * w.Q * w.K + group * channels + k_first
         if len(sums) > 0:
             add_columns(dy, gradients, w.K, rows * w.Q, k_last - k_first, sums, first_sum)
         if lanes == w.K and w.groups == 1:  # dy is a panel
             correlate(pixels, walk.offsets, w.weights, dy[gradients:], partial, start, width)
             continue
-        _pack_gradients(dy, gradients, w.K, rows * w.Q, k_last - k_first, workspace.floats, panels, width)
+        pack_gradients(dy, gradients, w.K, rows * w.Q, k_last - k_first, workspace.floats, panels, width)
         for k in range(0, k_last - k_first, lanes):
             correlate(pixels, walk.offsets, w.weights, workspace.floats[panels + k * rows * w.Q:], partial,
                       start + k * weights, width)

@@ -36,7 +36,7 @@ from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of
 from ..vector.strips import entries
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
-from .products import add_columns, copy_run, zero_run
+from .products import add_columns, copy_run, zero, zero_run
 
 AHEAD = 24  # pixels: how far ahead of its use dy is prefetched
 
@@ -219,8 +219,7 @@ def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, totals:
     start = worker * w.floats
     for chunk in range(worker, w.chunks, workers):
         zero_run(partial, chunk * sums, sums)
-        for k in range(unsigned(chunk * w.K), unsigned(chunk * w.K + w.K if len(totals) > 0 else chunk * w.K)):
-            totals[k] = 0
+        zero(totals, chunk * w.K, w.K if len(totals) > 0 else 0)
         for task in range(w.N * bands * chunk // w.chunks, w.N * bands * (chunk + 1) // w.chunks):
             n, band = divmod(task, bands)
             first = band * w.rows

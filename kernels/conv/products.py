@@ -17,6 +17,7 @@ from ..jit.compile import kernel, parallel_kernel
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import (
+    row_copy,
     rows_of,
     tile_load,
     tile_multiply_add,
@@ -55,6 +56,16 @@ class Walk(NamedTuple):
     geometry: Geometry  # the window, and the numbers of the kernel that is meant
     offsets: Integers  # of filter elements: see `Inputs`
     width: Width
+
+
+class Chunked(NamedTuple):
+    """Sums of weight gradients over chunks of pixels, each taken apart."""
+
+    chunks: int
+    weights: int  # of an output channel,
+    rows: int  # the same in whole tiles
+    K: int  # output channels
+    groups: int
 
 
 class Layout(NamedTuple):
@@ -142,6 +153,13 @@ def copy_run_padded(x, source, target, start, count):
 
 
 @kernel
+def zero(target, start, count):
+    """target[start : start + count] = 0."""
+    for i in range(unsigned(start), unsigned(start + count)):
+        target[i] = 0
+
+
+@kernel
 def zero_run(target, start, count):
     """target[start : start + count] = 0, and more up to a whole vector."""
     lanes = lanes_of(target)
@@ -166,6 +184,22 @@ def add_columns(dy, source, step, rows, count, sums, start):
             first = lanes_add(first, dy, at, rest)
             at += step
         lanes_store(lanes_add((first + second) + (third + fourth), sums, start + k, rest), sums, start + k, rest)
+
+
+@kernel
+def pack_gradients(dy, source, step, pixels, channels, panels, panel, width):
+    """panels[panel + k // lanes * pixels * lanes + pixel * lanes + k % lanes] = dy[source + pixel * step + k]."""
+    lanes = len(width) * lanes_of(dy)
+    whole = channels // lanes * lanes
+    for pixel in range(pixels):
+        target = panel + pixel * lanes
+        for k in range(0, whole, lanes):
+            row_copy(panels, target, dy, source + k, width)
+            target += pixels * lanes
+        if whole < channels:
+            for k in range(0, lanes, lanes_of(dy)):
+                lanes_copy_padded(panels, target + k, dy, source + whole + k, channels - whole - k)
+        source += step
 
 
 @kernel
@@ -240,14 +274,14 @@ def _sum_panels(partial, start, distance, chunks, panel, channels, dw, target):
 
 
 @parallel_kernel
-def sum_chunks(partial: Floats, walk: Walk, dw: Floats, worker: int, workers: int) -> None:
-    """dw[d, group, k] = sum over chunks, in order, of partial[chunk, group, panel, d, k], in panels of len(offsets) rows."""
-    w = walk.geometry[0]
-    rows, lanes, channels = len(walk.offsets), len(walk.width) * lanes_of(partial), w.K // w.groups
-    group_size = (channels + lanes - 1) // lanes * lanes * rows
+def sum_chunks(partial: Floats, chunked: Geometry, width: Width, dw: Floats, worker: int, workers: int) -> None:
+    """dw[d, group, k] = sum over chunks, in order, of partial[chunk, group, panel, d, k]; the record is a Chunked."""
+    w = chunked[0]
+    lanes, channels = len(width) * lanes_of(partial), w.K // w.groups
+    group_size = (channels + lanes - 1) // lanes * lanes * w.rows
     for d in range(worker, w.weights, workers):
         for group in range(w.groups):
-            _sum_panels(partial, group * group_size + d * lanes, w.groups * group_size, w.chunks, (rows, lanes), channels,
+            _sum_panels(partial, group * group_size + d * lanes, w.groups * group_size, w.chunks, (w.rows, lanes), channels,
                         dw, (d * w.groups + group) * channels)
 
 

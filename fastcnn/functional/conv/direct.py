@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from math import gcd
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from ...kernels import arithmetic
 from ...kernels.arguments import Epilogue, Floats, Width
 from ...kernels.conv import direct as kernels
 from ...kernels.conv.direct import Bands, Scatter, ScatterWalk
-from ...kernels.conv.products import Layout, Walk, sum_chunks
+from ...kernels.conv.products import Chunked, Layout, Walk, sum_chunks
 from ...kernels.jit import threads
 from ...kernels.kinds import KIND
 from ...kernels.vector import simd
@@ -100,8 +101,7 @@ def _weight_bands(w: Window, lanes: int, size: int, itemsize: int) -> tuple[Band
     chunks = min(32, pixels // _CHUNK_PIXELS, _PARTIAL_BYTES // weights)
     chunks = min(w.N * w.P, max(1, chunks, min(-(-_TASKS // 2 // (blocks * w.groups)), pixels // 64)))
     parts = min(blocks, -(-_TASKS // (chunks * w.groups)))
-    joined = not bands.copies and (w.P, w.Q) == (w.H, w.W)
-    bands = bands._replace(rows=_rows(w, bands, itemsize, _WEIGHT_PIXELS, chunks), parts=parts, chunks=chunks, joined=joined)
+    bands = bands._replace(rows=_rows(w, bands, itemsize, _WEIGHT_PIXELS, chunks), parts=parts, chunks=chunks)
     band = _band_size(w, bands)
     panels = bands.rows * w.Q * -(-blocks // parts) * lanes
     return bands._replace(floats=band + panels, panel=band, integers=round_up(bands.rows, 8)), offsets
@@ -169,7 +169,7 @@ def _weight_work(w: Window) -> Work:
                 bytes_of(w))
 
 
-def _width(w: Window, itemsize: int) -> Width:
+def width_for(w: Window, itemsize: int) -> Width:
     """Tile width of a window; small linear layers take two vectors at most, for which kernels are compiled most often."""
     if w.W == w.R == w.S == 1 and w.C * w.K <= _SMALL_WEIGHTS:
         return products.width_for(min(w.K, 2 * simd.VECTOR_BYTES // itemsize), itemsize)
@@ -183,10 +183,10 @@ class _Convolution(Plan[Walk]):
 
 def _convolution(w: Window, layout: Layout, placement: tuple[int, int, int, int], itemsize: int) -> _Convolution:
     """Plan of a convolution with a filter that lies by `layout`, for a result that lies by `placement`."""
-    width = _width(w, itemsize)
-    bands, offsets = _bands(w, sum(width), itemsize, placement)
-    layout = layout._replace(rows=w.R, columns=w.S, inputs=w.C // w.groups, width=sum(width))
-    return _Convolution(Walk(arrays.record(w, bands), offsets, width), multiply_adds(w), bands.floats, bands.integers,
+    tile = width_for(w, itemsize)
+    bands, offsets = _bands(w, sum(tile), itemsize, placement)
+    layout = layout._replace(rows=w.R, columns=w.S, inputs=w.C // w.groups, width=sum(tile))
+    return _Convolution(Walk(arrays.record(w, bands), offsets, tile), multiply_adds(w), bands.floats, bands.integers,
                         packing=products.packing(layout))
 
 
@@ -349,26 +349,41 @@ def _input_plans(w: Window, itemsize: int) -> tuple[list[_Convolution], bool]:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _WeightGradient(Plan[Walk]):
-    partial: int = dataclasses.field(kw_only=True)  # elements of the partial sums
-    chunks: int = dataclasses.field(kw_only=True)
+class WeightGradient(Plan[Walk]):
+    """Plan of the gradient of a weight whose pixels are summed in chunks."""
+
+    chunked: Chunked = dataclasses.field(kw_only=True)
+
+    @functools.cached_property
+    def record(self) -> np.ndarray:
+        """The same for a kernel."""
+        return arrays.record(self.chunked)
+
+    @functools.cached_property
+    def partial(self) -> int:
+        """Elements of the partial sums."""
+        c = self.chunked
+        return c.chunks * c.groups * round_up(c.K // c.groups, sum(self.walk.width)) * c.rows
 
 
 @functools.lru_cache(maxsize=1024)
-def _weight_plan(w: Window, itemsize: int) -> _WeightGradient:
-    width = _width(w, itemsize)
-    bands, offsets = _weight_bands(w, sum(width), simd.ROWS[len(width)], itemsize)
-    partial = bands.chunks * w.groups * round_up(w.K // w.groups, sum(width)) * offsets.size
-    return _WeightGradient(Walk(arrays.record(w, bands), offsets, width), multiply_adds(w), bands.floats, bands.integers,
-                           partial=partial, chunks=bands.chunks)
+def _weight_plan(w: Window, itemsize: int) -> WeightGradient:
+    tile = width_for(w, itemsize)
+    bands, offsets = _weight_bands(w, sum(tile), simd.ROWS[len(tile)], itemsize)
+    return WeightGradient(Walk(arrays.record(w, bands), offsets, tile), multiply_adds(w), bands.floats, bands.integers,
+                          chunked=Chunked(bands.chunks, bands.weights, offsets.size, w.K, w.groups))
 
 
 def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
     """Write the gradients of weight and bias to dweight and dbias; partial sums of chunks are added in order."""
-    plan = _weight_plan(w, x.itemsize)
+    sum_of_chunks(kernels.conv2d_backward_weight, dy, x, _weight_plan(w, x.itemsize), dweight, dbias)
+
+
+def sum_of_chunks(kernel: Callable[..., None], dy: Floats, x: Floats, plan: WeightGradient, dweight: Floats,
+                  dbias: Floats) -> None:
+    """Run a kernel that sums chunks of pixels apart, and write what these come to, in order, to dweight and dbias."""
     workers, partial = plan.workers(), buffers.empty((plan.partial,), x.dtype)
-    sums = products.room_for_sums(plan.chunks, dbias)
-    kernels.conv2d_backward_weight(x.ravel(), dy.ravel(), partial, sums, plan.walk, plan.workspace(workers, x.dtype),
-                                   workers)
-    sum_chunks(partial, plan.walk, dweight.ravel(), threads.workers(partial.size))
+    sums = products.room_for_sums(plan.chunked.chunks, dbias)
+    kernel(x.ravel(), dy.ravel(), partial, sums, plan.walk, plan.workspace(workers, x.dtype), workers)
+    sum_chunks(partial, plan.record, plan.walk.width, dweight.ravel(), threads.workers(partial.size))
     products.add_sums(sums, dbias)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from ...kernels.arguments import Epilogue, Floats
+from ...kernels.conv import pointwise as kernels
+from ...kernels.conv.pointwise import Blocks
+from ...kernels.conv.products import Chunked, Walk
+from ...kernels.vector import simd
+from ...runtime import caches
 from ...shapes import Window
+from .. import arrays
 from . import direct
-from .algorithm import Fit, Work, fits_if
+from .algorithm import Fit, Work, fits_if, multiply_adds
+from .products import round_up
 
 
 def fits(w: Window) -> Fit:
@@ -48,6 +57,40 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
     direct.backward_input(dy, weight, residual, _rows(w), dx)
 
 
+_BAND_PIXELS = caches.L1 // 2 // 64  # a panel of so many gradients stays in the L1 cache
+_BLOCK_BYTES = caches.L2 // 4  # and the blocks of a part in the L2 cache
+_TASKS = 8
+
+
+def _blocks_pay(w: Window) -> bool:
+    """Whether sorting x takes less time than it saves: for one panel of gradients it does not, nor for few channels."""
+    return w.C >= 128 and w.K > 32
+
+
+@functools.lru_cache(maxsize=1024)
+def _weight_plan(w: Window, itemsize: int) -> direct.WeightGradient:
+    tile = direct.width_for(w, itemsize)
+    lanes, rows, count = sum(tile), simd.ROWS[len(tile)], w.N * w.P * w.Q
+    weights = round_up(w.C, rows)
+    chunks = max(1, min(32, count // 768, 2 * 1024 * 1024 // (weights * round_up(w.K, lanes) * itemsize)))
+    pixels = -(-count // chunks)
+    pixels = -(-pixels // -(-pixels // _BAND_PIXELS))
+    most = max(1, _BLOCK_BYTES // (pixels * rows * itemsize))  # blocks
+    parts = max(-(-weights // rows // most), min(-(-_TASKS // chunks), weights // rows))
+    inputs = round_up(-(-w.C // parts), rows)
+    parts = -(-w.C // inputs)
+    block = pixels * rows + simd.VECTOR_BYTES // itemsize
+    panel = round_up(inputs // rows * block, 16)
+    floats = panel + pixels * round_up(w.K, lanes)
+    d = np.arange(weights)
+    walk = Walk(arrays.record(w, Blocks(pixels, block, inputs, parts, chunks, floats, panel)),
+                d // rows * block + d % rows, tile)
+    return direct.WeightGradient(walk, multiply_adds(w), floats, 1, chunked=Chunked(chunks, w.C, weights, w.K, 1))
+
+
 def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
     """Write the gradient of the weight, x^T @ dy, to dweight, and that of the bias to dbias."""
-    direct.backward_weight(dy, x, _rows(w), dweight, dbias)
+    if _blocks_pay(w):
+        direct.sum_of_chunks(kernels.matmul_backward_weight, dy, x, _weight_plan(w, x.itemsize), dweight, dbias)
+    else:
+        direct.backward_weight(dy, x, _rows(w), dweight, dbias)

@@ -9,7 +9,7 @@ from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of
 from ..vector.strips import entries
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
-from .products import add_columns, copy_run, zero_run
+from .products import add_columns, copy_run, zero, zero_run
 AHEAD: int
 class Planes(NamedTuple):
     rows: int

@@ -5,7 +5,7 @@ from ..arguments import Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
-from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
+from ..vector.tile import row_copy, rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
 LINE: int
 class Inputs(NamedTuple):
     x: Floats
@@ -22,6 +22,12 @@ class Walk(NamedTuple):
     geometry: Geometry
     offsets: Integers
     width: Width
+class Chunked(NamedTuple):
+    chunks: int
+    weights: int
+    rows: int
+    K: int
+    groups: int
 class Layout(NamedTuple):
     start: int
     group: int
@@ -39,9 +45,11 @@ multiply: Any
 correlate: Any
 copy_run: Any
 copy_run_padded: Any
+zero: Any
 zero_run: Any
 add_columns: Any
+pack_gradients: Any
 pack_rows: Any
 def pack_panels(w: Floats, layouts: Geometry, panels: Floats, workers: int) -> None: ...
-def sum_chunks(partial: Floats, walk: Walk, dw: Floats, workers: int) -> None: ...
+def sum_chunks(partial: Floats, chunked: Geometry, width: Width, dw: Floats, workers: int) -> None: ...
 def sum_rows(dy: Floats, rows: int, channels: int, fold: int, chunks: int, partial: Floats, workers: int) -> None: ...
