@@ -1,12 +1,14 @@
-"""Innermost loops whose vectors move to and from the stack: `python -m tests.machine_code [KIND]`.
+"""Innermost loops whose vectors move to and from the stack: `python -m tests.machine_code [KIND [OPERATION ...]]`.
 
-Compiles the kernels that the bench cases of convolution, linear layers and pooling launch, for a kind of CPU that this
-machine need not have, and prints their innermost loops with four multiply-adds of vectors or more. Nothing is run.
+Compiles the kernels that the bench cases of convolution, linear layers and pooling launch, or those of operations whose
+names begin as said, for a kind of CPU that this machine need not have, and prints their innermost loops with four
+multiply-adds of vectors or more. No kernel is run, so that an x86-64 machine reads ARM64's code, too.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import sys
 from collections.abc import Iterator
@@ -15,17 +17,40 @@ from typing import NamedTuple
 import llvmlite.binding
 
 LEAST = 4  # multiply-adds of a loop that counts
-HOT = "conv", "linear", "pool"
-# A host of each kind, to LLVM: a processor, and what its list of features names.
-HOSTS = {"avx512": ("skylake-avx512", ("avx512f", "avx512dq", "avx512bw", "avx512vl", "avx2", "fma")),
-         "avx2": ("haswell", ("avx2", "fma")), "baseline": ("x86-64", ("sse2",))}
+HOT = "conv", "linear", "pool"  # beginnings of the names of operations
+
+
+class Instructions(NamedTuple):
+    """What a line of assembly says, in an instruction set."""
+
+    jump: re.Pattern[str]  # goes on at a label, always or on a condition
+    end: re.Pattern[str]  # does not go on at the next line
+    product: re.Pattern[str]  # multiplies vectors
+    on_stack: re.Pattern[str]  # has a vector register and the stack
+
+
+X86 = Instructions(jump=re.compile(r"^\s+j\w+\s+(\.LBB\w+)"), end=re.compile(r"^\s+(jmp|ret)"),
+                   product=re.compile(r"^\s+(vfm\w+p[sd]|v?mulp[sd])\s"),
+                   on_stack=re.compile(r"^\s+v?\w+\s.*\(%rsp.*%[xyz]mm|^\s+v?\w+\s.*%[xyz]mm.*\(%rsp"))
+ARM64 = Instructions(jump=re.compile(r"^\s+(?:b|b\.\w+|cbn?z|tbn?z)\s.*?(\.LBB\w+)"),
+                     end=re.compile(r"^\s+(b|br|ret)(\s|$)"), product=re.compile(r"^\s+(fml[as]|fmul)\s+v\d+\.\d[sd]"),
+                     on_stack=re.compile(r"^\s+(ld|st)\w+\s.*\b[sdqv]\d+\b.*\[(sp|x29, #)"))  # x29: the frame pointer
+
+
+class Host(NamedTuple):
+    """A host of a kind, to LLVM."""
+
+    processor: str
+    features: tuple[str, ...]  # that its list names
+    machine: str = "x86_64"  # as `platform` calls it
+
+
+HOSTS = {"avx512": Host("skylake-avx512", ("avx512f", "avx512dq", "avx512bw", "avx512vl", "avx2", "fma")),
+         "avx2": Host("haswell", ("avx2", "fma")), "baseline": Host("x86-64", ("sse2",)),
+         "arm64": Host("neoverse-n1", ("neon",), "aarch64")}
 
 _FUNCTION = re.compile(r"^\s+\.type\s+([^,]+),@function")
 _LABEL = re.compile(r"^(\.LBB\w+):")
-_JUMP = re.compile(r"^\s+j(\w+)\s+(\.LBB\w+)")
-_END = re.compile(r"^\s+(jmp|ret)")
-_PRODUCT = re.compile(r"^\s+(vfm\w+p[sd]|v?mulp[sd])\s")
-_ON_STACK = re.compile(r"^\s+v?\w+\s.*\(%rsp.*%[xyz]mm|^\s+v?\w+\s.*%[xyz]mm.*\(%rsp")
 
 
 class Loop(NamedTuple):
@@ -44,8 +69,8 @@ class Block(NamedTuple):
     following: set[str]
 
 
-def blocks(assembly: str) -> Iterator[tuple[str, dict[str, Block]]]:
-    """Give the functions of x86 assembly, as LLVM writes it, as blocks by label."""
+def blocks(assembly: str, instructions: Instructions) -> Iterator[tuple[str, dict[str, Block]]]:
+    """Give the functions of assembly, as LLVM writes it, as blocks by label."""
     function, graph, label, falls = "", {}, "", False
     for line in assembly.splitlines():
         if found := _FUNCTION.match(line):
@@ -61,10 +86,10 @@ def blocks(assembly: str) -> Iterator[tuple[str, dict[str, Block]]]:
             falls = True
         elif graph:
             graph[label].lines.append(line)
-        if graph and (found := _JUMP.match(line)):
-            graph[label].following.add(found[2])
+        if graph and (found := instructions.jump.match(line)):
+            graph[label].following.add(found[1])
             falls = None
-        if _END.match(line):
+        if instructions.end.match(line):
             falls = False
     if graph:
         yield function, graph
@@ -105,30 +130,40 @@ def innermost(labels: set[str], graph: dict[str, Block]) -> Iterator[set[str]]:
         yield from inner or [loop]
 
 
-def innermost_loops(assembly: str) -> Iterator[Loop]:
+def innermost_loops(assembly: str, instructions: Instructions) -> Iterator[Loop]:
     """Give the innermost loops that multiply vectors."""
-    for function, graph in blocks(assembly):
+    for function, graph in blocks(assembly, instructions):
         for loop in innermost(set(graph), graph):
             body = [line for label in loop for line in graph[label].lines]
-            products = sum(bool(_PRODUCT.match(line)) for line in body)
+            products = sum(bool(instructions.product.match(line)) for line in body)
             if products >= LEAST:
-                yield Loop(function, min(loop), products, sum(bool(_ON_STACK.match(line)) for line in body))
+                spills = sum(bool(instructions.on_stack.match(line)) for line in body)
+                yield Loop(function, min(loop), products, spills)
 
 
 def pretend(kind: str) -> None:
-    """Let LLVM find a host of this kind; before fastcnn and Numba are imported."""
-    name, features = HOSTS[kind]
-    os.environ.update(NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="")
-    found = llvmlite.binding.FeatureMap(dict.fromkeys(features, True))
+    """Let Python, Numba and LLVM find a host of this kind; before fastcnn and Numba are imported."""
+    host = HOSTS[kind]
+    found = llvmlite.binding.FeatureMap(dict.fromkeys(host.features, True))
+    triple = f"{host.machine}-unknown-linux-gnu"
+    llvmlite.binding.initialize_all_targets()
+    llvmlite.binding.initialize_all_asmprinters()
+    target = llvmlite.binding.Target.from_triple(triple)
+    os.environ.update(NUMBA_CPU_NAME=host.processor, NUMBA_CPU_FEATURES="")
+    platform.machine = lambda: host.machine
     llvmlite.binding.get_host_cpu_features = lambda: found
+    llvmlite.binding.get_process_triple = lambda: triple
+    llvmlite.binding.Target.from_default_triple = lambda: target
 
 
-def hot_loops() -> Iterator[Loop]:
-    """Compile the hot kernels and give each of their innermost loops once."""
+def hot_loops(operations: tuple[str, ...]) -> Iterator[Loop]:
+    """Compile the kernels of these operations and give each of their innermost loops once."""
     from fastcnn import benchmark, set_num_threads, verification
     from fastcnn.kernels.jit.compile import ParallelKernel, launching
     from fastcnn.kernels.jit.internals import NullCache
+    from fastcnn.kernels.kinds import KIND
 
+    instructions = ARM64 if KIND.name == "arm64" else X86
     compiled, seen = set(), set()
 
     def compile_only(kernel, arguments, workers):
@@ -140,13 +175,13 @@ def hot_loops() -> Iterator[Loop]:
 
     set_num_threads(1)
     for row, case in benchmark.cases():
-        if row.name.startswith(HOT):
+        if row.name.startswith(operations):
             arguments = verification.Trial(row, case, "normal", "float32").arguments("normal")
             with launching(compile_only):
                 verification.repeatable(row, arguments)[0]()
     for kernel in compiled:
         for overload in kernel.dispatcher.overloads.values():
-            for loop in innermost_loops(overload.library.get_asm_str()):
+            for loop in innermost_loops(overload.library.get_asm_str(), instructions):
                 if (loop.function, loop.label) not in seen:
                     seen.add((loop.function, loop.label))
                     yield loop
@@ -156,7 +191,7 @@ def main() -> int:
     """Print the loops; return 1 where one of them has vectors on the stack, or none was found."""
     if len(sys.argv) > 1:
         pretend(sys.argv[1])
-    loops = sorted(hot_loops(), key=lambda loop: (-loop.spills, loop.function))
+    loops = sorted(hot_loops(tuple(sys.argv[2:]) or HOT), key=lambda loop: (-loop.spills, loop.function))
     for loop in loops:
         name = ".".join(re.findall(r"\d+([a-z_]\w*?)(?=\d|B\d)", loop.function)[2:5])
         print(f"{loop.products:4d} multiply-adds, {loop.spills:3d} on the stack: {name} {loop.label}")

@@ -1,6 +1,7 @@
 """Kinds of CPU: which one a host is, what FASTCNN_CPU may ask for, and that a process is held to it."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -22,6 +23,10 @@ SANDY_BRIDGE = {**HASWELL, "avx2": False, "fma": False}
     ({"neon": False}, "ARM64", "arm64"), ({}, "riscv64", "baseline")])
 def test_kind_of_a_host(features, machine, name):
     assert kinds.of_host(features, machine).name == name
+
+
+def test_kind_of_this_host():
+    assert (HOST.name == "arm64") == (platform.machine().lower() in ("arm64", "aarch64"))
 
 
 @pytest.mark.parametrize(("asked", "host", "name"), [
