@@ -127,6 +127,15 @@ def _plot(parser: argparse.ArgumentParser) -> None:
     _own_data(parser)
 
 
+def _convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN", help="safetensors file to read: weights of PyTorch, or what train wrote")
+    parser.add_argument("target", metavar="OUT", help="safetensors file to write")
+    parser.add_argument("--to", required=True, type=_one_of(("torch", "fastcnn")), metavar="NAME", help="torch or fastcnn")
+    parser.add_argument("--like", metavar="FILE", help="for --to torch: a safetensors file whose names the arrays get")
+    parser.add_argument("--model", type=_one_of(MODELS), metavar="NAME", help="for --to fastcnn: " + ", ".join(MODELS))
+    _of_network(parser)
+
+
 def _bench(parser: argparse.ArgumentParser) -> None:
     _patterns(parser)
     _threads(parser)
@@ -192,6 +201,10 @@ def _own_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 def _network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a file that train wrote, or one of " + ", ".join(MODELS))
+    _of_network(parser)
+
+
+def _of_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels, such as 28,28,1")
     parser.add_argument("--classes", type=_count, metavar="N", help="number of classes")
 
@@ -296,6 +309,7 @@ _COMMANDS = {
     "summary": _Command(_summary, "MODEL", "layers, shapes, parameters, work and memory of a model"),
     "profile": _Command(_profile, "MODEL", "time of each layer in a training step"),
     "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
+    "convert": _Command(_convert, "IN OUT --to NAME", "weights from PyTorch and to PyTorch"),
     "bench": _Command(_bench, "[PATTERN ... | ladder]", "time the kernels against the reference"),
     "verify": _Command(_verify, "[PATTERN ...]", "check the kernels against the reference on this machine"),
     "explain": _Command(_explain, "conv SHAPE", "which algorithm a convolution is computed by, and why"),
