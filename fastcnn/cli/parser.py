@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .. import __version__
@@ -52,6 +53,11 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands by name."""
+    return next(dict(action.choices) for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+
+
 def _train(parser: argparse.ArgumentParser) -> None:
     _dataset(parser)
     parser.add_argument("--model", type=_one_of(MODELS), metavar="NAME", help=", ".join(MODELS))
@@ -95,7 +101,9 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--invert", action="store_true", help="for files with dark strokes on a light ground")
     parser.add_argument("--index", type=_natural, nargs="+", metavar="N", help="numbers of test images, from 0")
     parser.add_argument("--dataset", metavar="DATASET", help="whose test images: " + _DATASETS)
-    parser.add_argument("--top", type=_count, default=3, metavar="K", help="classes to show (3)")
+    parser.add_argument("--top", type=_count, metavar="K", help="classes to show (3; in a CSV table 1)")
+    parser.add_argument("--csv", action="store_true", help="a CSV table on stdout: file, class, probability")
+    parser.add_argument("--out", metavar="FILE", help="write the CSV table to this file")
     _data_dir(parser)
     _own_data(parser)
 
@@ -183,6 +191,14 @@ def _warmup(parser: argparse.ArgumentParser) -> None:
                         help="all, or some of " + ", ".join(MODELS))
 
 
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", type=_one_of(("bash", "zsh", "fish")), metavar="SHELL", help="bash, zsh or fish")
+    parser.epilog = """in the file that the shell reads when it starts:
+  bash  source <(fastcnn completion bash)
+  zsh   source <(fastcnn completion zsh), after compinit
+  fish  fastcnn completion fish | source"""
+
+
 def _dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help=_DATASETS)
 
@@ -228,16 +244,22 @@ def _output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="results and errors only")
 
 
-def _one_of(names: Iterable[str]) -> Callable[[str], str]:
-    """Return what lets one of the names pass."""
-    known = tuple(names)
+@dataclass(frozen=True)
+class _OneOf:
+    """Lets one of the names pass."""
 
-    def check(text: str) -> str:
-        if text not in known:
-            raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(known)}{suggestion(text, known)}")
+    names: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Return the name; ArgumentTypeError: it is none of them."""
+        if text not in self.names:
+            raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(self.names)}"
+                                             f"{suggestion(text, self.names)}")
         return text
 
-    return check
+
+def _one_of(names: Iterable[str]) -> _OneOf:
+    return _OneOf(tuple(names))
 
 
 def _number(text: str, kind: type, expected: str, fits: Any) -> Any:
@@ -306,6 +328,7 @@ _COMMANDS = {
     "evaluate": _Command(_evaluate, "MODEL DATASET", "loss and accuracy of a saved model"),
     "predict": _Command(_predict, "MODEL [IMAGE ...]", "classes of image files or of test images"),
     "models": _Command(lambda _: None, "", "names of the models, with their parameters"),
+    "datasets": _Command(_data_dir, "", "names of the data sets, and which of them are on this machine"),
     "summary": _Command(_summary, "MODEL", "layers, shapes, parameters, work and memory of a model"),
     "profile": _Command(_profile, "MODEL", "time of each layer in a training step"),
     "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
@@ -315,4 +338,5 @@ _COMMANDS = {
     "explain": _Command(_explain, "conv SHAPE", "which algorithm a convolution is computed by, and why"),
     "doctor": _Command(_doctor, "", "what this machine offers, and what to fix"),
     "warmup": _Command(_warmup, "[MODEL ...]", "compile kernels now, so that later starts need not"),
+    "completion": _Command(_completion, "SHELL", "a script that lets a shell complete commands, options and names"),
 }
