@@ -41,7 +41,7 @@ def build() -> argparse.ArgumentParser:
         prog="fastcnn", usage="fastcnn COMMAND [options]", description="Convolutional networks that train fast on the CPU.",
         epilog="fastcnn COMMAND --help tells what a command takes. Set FASTCNN_DEBUG=1 to see where an error comes from.")
     parser.add_argument("--version", action="version", version=f"fastcnn {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands",
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND [options]", title="commands",
                                       prog="fastcnn")
     for name, (add_arguments, usage, text) in _COMMANDS.items():
         command = commands.add_parser(name, help=text, usage=" ".join(filter(None, ("fastcnn", name, usage, "[options]"))),

@@ -117,7 +117,7 @@ def _named(model: Module, layers: list[Weighted], like: Any) -> Pairs:
     """Return the layers with their names in PyTorch."""
     if like is not None:
         return matched("to_torch", namings(model), layers, _without_counters(arrays_of("to_torch", like)))
-    names = namings(model)[0]
+    names = next(names for names in namings(model) if all(one.name in names for one in layers))
     return [(one, names[one.name]) for one in layers]
 
 

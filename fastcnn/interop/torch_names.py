@@ -20,8 +20,7 @@ def namings(model: Module) -> list[Names]:
     own = {name: name for name, _ in model.named_modules()}
     families = (_CIFAR, _TORCHVISION) if model.origin and model.origin.name == "resnet20" else (_TORCHVISION, _CIFAR)
     resnets = [names for family in families if (names := _resnet(model, *family))]
-    kept = [dict(model.torch_names)] if model.torch_names.keys() <= own.keys() and model.torch_names else []
-    return [*kept, *resnets, dict(_sequential(model, "", "")), own]
+    return [dict(model.torch_names), *resnets, dict(_sequential(model, "", "")), own]
 
 
 def _sequential(model: Module, name: str, torch_name: str) -> Iterator[tuple[str, str]]:

@@ -409,6 +409,7 @@ def test_names_that_were_kept_give_way_where_the_model_has_changed():
     assert [*fastcnn.to_torch(model)] == ["head.weight", "head.bias"]
     assert [*fastcnn.to_torch(copy.deepcopy(model))] == ["head.weight", "head.bias"]
     longer = nn.Sequential(*model, nn.Linear(3, 2))
+    longer.torch_names = model.torch_names
     assert [*fastcnn.to_torch(longer)] == ["0.weight", "0.bias", "1.weight", "1.bias"]
 
 
