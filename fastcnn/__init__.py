@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         shapes,
         training,
     )
+    from .interop.torch import from_torch, to_torch  # noqa: F401
     from .kernels.jit import threads
     from .nn import manual_seed  # noqa: F401
     from .shapes import CheckpointError, DataFormatError, DTypeError, ShapeError  # noqa: F401
@@ -66,6 +67,7 @@ _NAMES = {
     "ShapeError": "shapes",
     "evaluate": "training",
     "fit": "training",
+    "from_torch": "interop.torch",
     "get_num_threads": "kernels.jit.threads",
     "gradient_check": "training",
     "load": "training",
@@ -73,6 +75,7 @@ _NAMES = {
     "predict": "training",
     "save": "training",
     "set_num_threads": "kernels.jit.threads",
+    "to_torch": "interop.torch",
 }
 
 

@@ -165,12 +165,21 @@ def _data(data_dir: str | None) -> Iterator[Finding]:
         yield Finding("data", "digits ready in the package; there is no folder for the others",
                       "set FASTCNN_DATA, or FASTCNN_CACHE, to a folder of your own")
         return
-    found = [name for name, source in sources.SOURCES.items() if name == "digits" or _is_present(source, base)]
+    found = present(data_dir)
     absent = [name for name in sources.SOURCES if name not in found]
     yield Finding("data", f"{', '.join(found)} ready in {base} (digits in the package)",
                   f"{', '.join(absent)}: downloaded to there on first use" if absent else "")
     if data_dir is None and os.environ.get("FASTCNN_DATA") and not base.is_dir():
         yield Finding("", f"FASTCNN_DATA names {base}, which is no folder", f"mkdir -p {base}, or unset FASTCNN_DATA")
+
+
+def present(data_dir: str | None = None) -> list[str]:
+    """Return the names of the data sets that need no download."""
+    try:
+        base = sources.base_folder(data_dir)
+    except FileNotFoundError:
+        return ["digits"]
+    return [name for name, source in sources.SOURCES.items() if name == "digits" or _is_present(source, base)]
 
 
 def _is_present(source: sources.IdxSource | sources.CifarSource, base: Path) -> bool:

@@ -197,7 +197,7 @@ def test_algorithms_of_convolution_have_a_file_with_their_loops():
     files = {path.stem for path in (PACKAGE / "functional" / "conv").glob("*.py")}
     beside = {"algorithm", "cost_model", "problem"}  # what they share beside loops
     assert files == {"__init__", "products", *beside, *algorithms}
-    assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - beside - {"pointwise"}  # as direct's loops
+    assert {path.stem for path in (KERNELS / "conv").glob("*.py")} == files - beside
 
 
 def public(module):

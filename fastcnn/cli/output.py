@@ -10,13 +10,13 @@ import sys
 import textwrap
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .. import streams
 from ..tables import Table
-from ..warmup import Compilation, compiling
+
+if TYPE_CHECKING:
+    from ..warmup import Compilation
 
 _INDENT = " " * 9  # of what goes on in another line: where values begin in the header of a training
 
@@ -71,6 +71,8 @@ class Output:
     @contextlib.contextmanager
     def compiling(self) -> Iterator[Compilation]:
         """Inside the `with` block, show on stderr which kernels are compiled."""
+        from ..warmup import compiling
+
         with compiling(silent=self.quiet) as compilation:
             self._clear = compilation.clear
             try:
@@ -87,7 +89,7 @@ def _plain(value: Any) -> Any:
     """Return what JSON knows: numbers of Python, lists, dicts with names, and null where a number is not finite."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inside) for key, inside in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # arrays and numbers of numpy
         return _plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [_plain(inside) for inside in value]

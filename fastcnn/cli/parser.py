@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .. import __version__
@@ -40,7 +41,7 @@ def build() -> argparse.ArgumentParser:
         prog="fastcnn", usage="fastcnn COMMAND [options]", description="Convolutional networks that train fast on the CPU.",
         epilog="fastcnn COMMAND --help tells what a command takes. Set FASTCNN_DEBUG=1 to see where an error comes from.")
     parser.add_argument("--version", action="version", version=f"fastcnn {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands",
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND [options]", title="commands",
                                       prog="fastcnn")
     for name, (add_arguments, usage, text) in _COMMANDS.items():
         command = commands.add_parser(name, help=text, usage=" ".join(filter(None, ("fastcnn", name, usage, "[options]"))),
@@ -50,6 +51,11 @@ def build() -> argparse.ArgumentParser:
         _output(command)
         command.set_defaults(parser=command)
     return parser
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands by name."""
+    return next(dict(action.choices) for action in parser._actions if isinstance(action, argparse._SubParsersAction))
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +101,9 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--invert", action="store_true", help="for files with dark strokes on a light ground")
     parser.add_argument("--index", type=_natural, nargs="+", metavar="N", help="numbers of test images, from 0")
     parser.add_argument("--dataset", metavar="DATASET", help="whose test images: " + _DATASETS)
-    parser.add_argument("--top", type=_count, default=3, metavar="K", help="classes to show (3)")
+    parser.add_argument("--top", type=_count, metavar="K", help="classes to show (3; in a CSV table 1)")
+    parser.add_argument("--csv", action="store_true", help="a CSV table on stdout: file, class, probability")
+    parser.add_argument("--out", metavar="FILE", help="write the CSV table to this file")
     _data_dir(parser)
     _own_data(parser)
 
@@ -125,6 +133,15 @@ def _plot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", metavar="DATASET", help="whose test images (those that the run was trained for)")
     _data_dir(parser)
     _own_data(parser)
+
+
+def _convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="IN", help="safetensors file to read: weights of PyTorch, or what train wrote")
+    parser.add_argument("target", metavar="OUT", help="safetensors file to write")
+    parser.add_argument("--to", required=True, type=_one_of(("torch", "fastcnn")), metavar="NAME", help="torch or fastcnn")
+    parser.add_argument("--like", metavar="FILE", help="for --to torch: a safetensors file whose names the arrays get")
+    parser.add_argument("--model", type=_one_of(MODELS), metavar="NAME", help="for --to fastcnn: " + ", ".join(MODELS))
+    _of_network(parser)
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
@@ -193,6 +210,14 @@ def _warmup(parser: argparse.ArgumentParser) -> None:
                         help="all, or some of " + ", ".join(MODELS))
 
 
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", type=_one_of(("bash", "zsh", "fish")), metavar="SHELL", help="bash, zsh or fish")
+    parser.epilog = """in the file that the shell reads when it starts:
+  bash  source <(fastcnn completion bash)
+  zsh   source <(fastcnn completion zsh), after compinit
+  fish  fastcnn completion fish | source"""
+
+
 def _dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help=_DATASETS)
 
@@ -211,6 +236,10 @@ def _own_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 def _network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a file that train wrote, or one of " + ", ".join(MODELS))
+    _of_network(parser)
+
+
+def _of_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels, such as 28,28,1")
     parser.add_argument("--classes", type=_count, metavar="N", help="number of classes")
 
@@ -234,16 +263,22 @@ def _output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="results and errors only")
 
 
-def _one_of(names: Iterable[str]) -> Callable[[str], str]:
-    """Return what lets one of the names pass."""
-    known = tuple(names)
+@dataclass(frozen=True)
+class _OneOf:
+    """Lets one of the names pass."""
 
-    def check(text: str) -> str:
-        if text not in known:
-            raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(known)}{suggestion(text, known)}")
+    names: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Return the name; ArgumentTypeError: it is none of them."""
+        if text not in self.names:
+            raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(self.names)}"
+                                             f"{suggestion(text, self.names)}")
         return text
 
-    return check
+
+def _one_of(names: Iterable[str]) -> _OneOf:
+    return _OneOf(tuple(names))
 
 
 def _number(text: str, kind: type, expected: str, fits: Any) -> Any:
@@ -316,14 +351,17 @@ _COMMANDS = {
     "evaluate": _Command(_evaluate, "MODEL DATASET", "loss and accuracy of a saved model"),
     "predict": _Command(_predict, "MODEL [IMAGE ...]", "classes of image files or of test images"),
     "models": _Command(lambda _: None, "", "names of the models, with their parameters"),
+    "datasets": _Command(_data_dir, "", "names of the data sets, and which of them are on this machine"),
     "summary": _Command(_summary, "MODEL", "layers, shapes, parameters, work and memory of a model"),
     "profile": _Command(_profile, "MODEL", "time of each layer in a training step"),
     "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
     "report": _Command(_report, "DIR", "one page about a training run: curves, mistakes, filters, times"),
     "demo": _Command(_demo, "MODEL", "a page to draw on, or drop an image on, and see what the model makes of it"),
+    "convert": _Command(_convert, "IN OUT --to NAME", "weights from PyTorch and to PyTorch"),
     "bench": _Command(_bench, "[PATTERN ... | ladder]", "time the kernels against the reference"),
     "verify": _Command(_verify, "[PATTERN ...]", "check the kernels against the reference on this machine"),
     "explain": _Command(_explain, "conv SHAPE", "which algorithm a convolution is computed by, and why"),
     "doctor": _Command(_doctor, "", "what this machine offers, and what to fix"),
     "warmup": _Command(_warmup, "[MODEL ...]", "compile kernels now, so that later starts need not"),
+    "completion": _Command(_completion, "SHELL", "a script that lets a shell complete commands, options and names"),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ..data.folder import ImageFolder, problem
 from ..data.image_files import ImageReader
 from ..shapes import DataFormatError, DTypeError, ShapeError, suggestion
 from . import datasets
+from .answers import Answer, Likeliest, answers, bar
 from .output import Output
 from .recipes import Recipe, home_of
 from .train import kind_of, use_threads
@@ -29,12 +29,12 @@ def evaluate(arguments: Namespace, output: Output) -> int:
     use_threads(arguments.threads)
     test = test_images("evaluate", arguments, model)
     with output.compiling():
-        answers = training.evaluate(model, test, batch_size=arguments.batch_size)
-    record = {"model": arguments.model, "dataset": arguments.dataset, "images": len(test), **answers}
-    text = (f"test accuracy {answers['accuracy']:.2%}, loss {answers['loss']:.4f}, {len(test):,} images of "
+        measured = training.evaluate(model, test, batch_size=arguments.batch_size, progress=not output.quiet)
+    record = {"model": arguments.model, "dataset": arguments.dataset, "images": len(test), **measured}
+    text = (f"test accuracy {measured['accuracy']:.2%}, loss {measured['loss']:.4f}, {len(test):,} images of "
             f"{arguments.dataset}")
     if arguments.report:
-        probabilities = training.predict(model, test.images, batch_size=arguments.batch_size)
+        probabilities = training.predict(model, test.images, batch_size=arguments.batch_size, progress=not output.quiet)
         report = metrics.report(probabilities, test.labels, test.classes)
         record["classes"], text = report.records, f"{text}\n{report}"
         if len(test.classes) > 5:
@@ -51,18 +51,14 @@ def predict(arguments: Namespace, output: Output) -> int:
     if bool(arguments.images) == bool(arguments.index):
         raise UsageError("either image files are needed, or --index with --dataset")
     model = training.load(arguments.model)
+    shown = answers(arguments, output)
     questions = _Questions(model, arguments, output)
-    width = 0
     for names, images, truths in questions.of_index() if arguments.index else questions.of_files():
         with output.compiling():
             predictions = training.predict(model, images)
-        width = max(width, *map(len, names))
-        for name, probabilities, truth in zip(names, predictions, truths, strict=True):
-            likeliest = _likeliest(probabilities, model.classes, arguments.top)
-            words = (", ".join(f"{answer['class']} {answer['probability']:.1%}" for answer in likeliest)
-                     or "no answer: the model's outputs are not finite")
-            output.result({"image": name, "truth": truth, "likeliest": likeliest},
-                          f"{name:{width}}  {words}{'' if truth is None else f'; truth {truth}'}")
+        shown.add([Answer(name, truth, _likeliest(probabilities, model.classes, shown.top))
+                   for name, probabilities, truth in zip(names, predictions, truths, strict=True)])
+    shown.finish(questions.problems)
     return int(questions.problems > 0)
 
 
@@ -102,20 +98,23 @@ class _Questions:
         given = {name: value for name in ("resize", "max_pixels") if (value := getattr(self.arguments, name)) is not None}
         reader = ImageReader("predict", input_shape(self.model), invert=self.arguments.invert, **given)
         waiting: list[tuple[str, np.ndarray]] = []
-        for path in self._paths():
-            try:
-                if path.endswith(datasets.TABLES):
-                    images = datasets.images_of(path, reader.shape)
-                    yield [f"{path}[{number}]" for number in range(len(images))], images, [None] * len(images)
-                else:
-                    waiting.append((path, reader.read(path)))
-            except (DataFormatError, OSError, ShapeError, DTypeError) as error:
-                self._say(path, problem(error))
-            if len(waiting) == _AT_ONCE:
-                yield _batch(waiting)
-                waiting = []
-        if waiting:
-            yield _batch(waiting)
+        paths = list(self._paths())
+        with bar(len(paths), self.output, prints=self.arguments.out is None) as progress:
+            for path in paths:
+                try:
+                    if path.endswith(datasets.TABLES):
+                        images = datasets.images_of(path, reader.shape)
+                        yield from _batches(waiting)
+                        yield [f"{path}[{number}]" for number in range(len(images))], images, [None] * len(images)
+                    else:
+                        waiting.append((path, reader.read(path)))
+                except (DataFormatError, OSError, ShapeError, DTypeError) as error:
+                    progress.clear()
+                    self._say(path, problem(error))
+                progress.update()
+                if len(waiting) == _AT_ONCE:
+                    yield from _batches(waiting)
+        yield from _batches(waiting)
 
     def _paths(self) -> Iterator[str]:
         """Give the files, and those in folders."""
@@ -138,8 +137,11 @@ class _Questions:
             self.output.result({"image": path, "problem": text}, "")
 
 
-def _batch(waiting: list[tuple[str, np.ndarray]]) -> _Batch:
-    return [path for path, _ in waiting], np.stack([image for _, image in waiting]), [None] * len(waiting)
+def _batches(waiting: list[tuple[str, np.ndarray]]) -> Iterator[_Batch]:
+    """Give the images that wait, if there are any, and let go of them."""
+    if waiting:
+        yield [path for path, _ in waiting], np.stack([image for _, image in waiting]), [None] * len(waiting)
+        waiting.clear()
 
 
 def summary(arguments: Namespace, output: Output) -> int:
@@ -209,7 +211,7 @@ def test_images(command: str, arguments: Namespace, model: nn.Module) -> data.Sp
     return in_classes(f"{command}: {dataset}", split, model.classes) if model.classes else split
 
 
-def _likeliest(probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> list[dict[str, Any]]:
+def _likeliest(probabilities: np.ndarray, classes: tuple[str, ...], top: int) -> Likeliest:
     """Return the likeliest classes and their probabilities, the likeliest first; none where they are not finite."""
     if not np.isfinite(probabilities).all():
         return []

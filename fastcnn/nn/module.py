@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import FunctionType, MethodType
+from types import FunctionType, MappingProxyType, MethodType
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -54,6 +54,7 @@ class Module:
     origin: Origin | None = None
     _normalisation: Normalisation | None = None
     classes: tuple[str, ...] = ()
+    torch_names: Mapping[str, str] = MappingProxyType({})  # of its layers, where `fastcnn.from_torch` has filled it
     output_activation: str | None = None  # what makes probabilities of the outputs, known from training (see `Loss`)
     _saved: Any = None
 

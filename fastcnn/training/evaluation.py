@@ -14,6 +14,7 @@ from ..shapes import Caller, DTypeError, integer
 from . import answers
 from .batches import Batches, as_input, checked_images, input_dtype, warn_of_range
 from .diagnosis import all_finite
+from .progress import batch_bar
 
 Metrics = Mapping[str, Callable[[np.ndarray, np.ndarray], float]]
 
@@ -28,7 +29,8 @@ class Measures(NamedTuple):
 
 
 def evaluate(
-    model: Module, split: Any, *, batch_size: int = 256, loss: Any = None, metrics: Metrics | None = None
+    model: Module, split: Any, *, batch_size: int = 256, loss: Any = None, metrics: Metrics | None = None,
+    progress: bool = False,
 ) -> dict[str, float]:
     """Measure the mean loss and the accuracy of the model on a data set.
 
@@ -42,6 +44,8 @@ def evaluate(
         By default the one that suits what the model was trained for: CrossEntropyLoss for classes.
     metrics : dict of callables, optional
         By name, functions of all probabilities, as `predict` returns them, and of all labels.
+    progress : bool
+        Show a bar on stderr, in terminals and notebooks.
 
     Returns
     -------
@@ -73,7 +77,8 @@ def evaluate(
     batches = Batches("evaluate", split)
     batches.count_in("evaluate: split", model.classes)
     warn_of_range("evaluate", batches.images, model.normalisation)
-    return score(model, batches, size, Measures(chosen, more))
+    with batch_bar(len(batches), progress) as bar:
+        return score(model, batches, size, Measures(chosen, more), lambda: bar.update(min(size, len(batches) - bar.n)))
 
 
 def _require_model(function: str, model: Any) -> None:
@@ -139,7 +144,7 @@ def _number(function: str, name: str, value: Any) -> float:
         raise DTypeError(f"{function}: the metric {name!r} gave {value!r}, expected a number") from None
 
 
-def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
+def predict(model: Module, images: Any, *, batch_size: int = 256, progress: bool = False) -> np.ndarray:
     """Return the probabilities of the classes for images.
 
     Parameters
@@ -148,6 +153,8 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
     images : (N, H, W, C) array of uint8, or (N, ...) array of floats
         Bytes are normalised as in training.
     batch_size : int
+    progress : bool
+        Show a bar on stderr, in terminals and notebooks.
 
     Returns
     -------
@@ -183,13 +190,14 @@ def predict(model: Module, images: Any, *, batch_size: int = 256) -> np.ndarray:
         model.build(array.shape[1:])
     normalisation, dtype, activation = model.normalisation, input_dtype(model), ""
     parts = []
-    with evaluation():
+    with evaluation(), batch_bar(len(array), progress) as bar:
         for start in range(0, len(array), size):
             with given:
                 x = as_input(array, np.arange(start, min(start + size, len(array))), normalisation, dtype)
                 y = model.forward(x)
             activation = activation or answers.of_model(model, x, None, y)
             parts.append(answers.to_probabilities(y, activation))
+            bar.update(len(x))
     made = np.concatenate(parts)
     if not all_finite(made):
         count = np.count_nonzero(np.isnan(made.reshape(len(made), -1)).any(axis=1))

@@ -48,7 +48,7 @@ def read_tensors(function: str, path: StrPath) -> tuple[Tensors, dict[str, Any]]
     if "fastcnn" not in metadata:
         raise CheckpointError(
             f"{function}: {path} was not written by fastcnn (its metadata has {sorted(metadata)}); "
-            "fill a model of your own with load_state_dict"
+            "fill a model of your own with load_state_dict, or with fastcnn.from_torch where PyTorch wrote the file"
         )
     description = _parsed(function, source, metadata["fastcnn"])
     if description.get("sha256") != _digest(tensors):

@@ -74,6 +74,14 @@ class ProgressBar(ProgressLines):
             self._bar.close()
 
 
+def batch_bar(images: int, shown: bool) -> Any:
+    """Return a bar over so many images, which a terminal or a notebook shows where `shown`."""
+    from tqdm import tqdm
+
+    visible = shown and (_in_notebook() or streams.is_terminal(sys.stderr))
+    return tqdm(total=images, unit="image", leave=False, file=_stream(), disable=not visible)
+
+
 def _in_notebook() -> bool:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return "IPKernelApp" in getattr(shell, "config", ())

@@ -112,6 +112,9 @@ def test_json_of_verify_has_the_failures(monkeypatch, capsys):
 def test_json_of_models_doctor_plot_warmup_and_train(finished, tmp_path, capsys):
     found, _ = records(capsys, ["models"])
     assert [row["name"] for row in found] == list(models.names())
+    found, _ = records(capsys, ["datasets", "--data-dir", str(tmp_path)])
+    assert [(row["name"], row["present"]) for row in found] == [(name, name == "digits") for name in data.names()]
+    assert [len(row["classes"]) for row in found] == [10, 10, 10, 10, 100]
     found, _ = records(capsys, ["doctor"])
     assert {"subject", "text", "fix", "broken"} == set(found[0])
     found, _ = records(capsys, ["plot", "filters", str(finished), "--out", str(tmp_path)])

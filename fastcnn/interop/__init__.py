@@ -1,0 +1,1 @@
+"""Other libraries: their files, names and layouts of arrays."""
