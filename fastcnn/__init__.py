@@ -55,6 +55,7 @@ _MODULES = (
     "reference",
     "registry",
     "shapes",
+    "sklearn",
     "training",
 )
 _NAMES = {

@@ -18,6 +18,7 @@ class Extra(NamedTuple):
 EXTRAS = {
     "plot": Extra("matplotlib", "matplotlib", "drawing of pictures"),
     "image": Extra("PIL", "pillow", "reading of image files"),
+    "sklearn": Extra("sklearn", "scikit-learn", "fastcnn.sklearn"),
 }
 
 
