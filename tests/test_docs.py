@@ -42,6 +42,9 @@ PROMISES = {
     "decay_groups(": lambda said: said == ["[0.0001, 0.001]"],
 }
 
+# Words of a block of code, and the optional package that it needs.
+OPTIONAL = {"CNNClassifier": "sklearn", "TensorBoardLogger": "tensorboardX"}
+
 
 def run(block):
     names = {"__name__": "page"}
@@ -69,8 +72,9 @@ def small_mnist(monkeypatch):
 def test_code_runs_and_prints_what_its_comments_say(name, small_mnist, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     block = BLOCKS[name]
-    for optional in re.findall(r"^(?:from|import) (sklearn|joblib|tensorboard|mlflow|wandb)\b", block, re.MULTILINE):
-        pytest.importorskip(optional)
+    for words, package in OPTIONAL.items():
+        if words in block:
+            pytest.importorskip(package)
     run(block.replace("epochs=5,", "epochs=1,"))
     lines = [line for line in capsys.readouterr().out.splitlines() if line]
     said = re.findall(r"^ *print\(.*\)  # (.+)$", block, re.MULTILINE)

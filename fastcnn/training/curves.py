@@ -29,8 +29,11 @@ def _panel(history: Sequence[Mapping[str, Any]], quantity: str, x: int) -> str:
     (first, last), (low, high) = ((min(axis), max(axis)) for axis in zip(*every, strict=True))
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     words = [_text(_LEFT, 14, quantity, "start"), _text(_LEFT - 5, _TOP + 8, _number(high, quantity), "end"),
-             _text(_LEFT - 5, bottom, _number(low, quantity), "end"), _text(_LEFT, bottom + 15, f"epoch {first}", "start"),
-             _text(right, bottom + 15, str(last), "end")]
+             _text(_LEFT, bottom + 15, f"epoch {first}", "start")]
+    if low < high:
+        words.append(_text(_LEFT - 5, bottom, _number(low, quantity), "end"))
+    if first < last:
+        words.append(_text(right, bottom + 15, str(last), "end"))
     frame = f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="currentColor" stroke-opacity="0.4"/>'
     drawn = []
     for index, (label, colour, points) in enumerate(curves):
