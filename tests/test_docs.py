@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import fastcnn
-from fastcnn import data, functional, models, nn, optim, training
+from fastcnn import data, extras, functional, models, nn, optim, training
 from fastcnn.cli import parser
 from fastcnn.nn import activation
 
@@ -213,7 +213,8 @@ def arguments(name, *places):
 # Docstrings
 
 MODULES = [importlib.import_module(".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"))
-           for path in sorted((REPOSITORY / "fastcnn").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
+           for path in sorted((REPOSITORY / "fastcnn").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")
+           and (path.name != "sklearn.py" or extras.is_installed("sklearn"))]
 EXAMPLES = {example.name: example for module in MODULES for example in doctest.DocTestFinder(exclude_empty=True).find(
     module, extraglobs={"np": np, "fastcnn": fastcnn, "F": functional, "data": data, "models": models, "nn": nn,
                         "optim": optim})}
