@@ -6,6 +6,7 @@ A tracker of another kind is a subclass of `Logger` with three methods.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ class Logger(Callback):
 class TensorBoardLogger(Logger):
     """Writes event files for TensorBoard to `folder`, a folder for each run: `tensorboard --logdir` shows those below it.
 
-    A resumed run that writes to the same folder hides what came after its start. MissingExtraError: tensorboardX is not
+    Of a resumed run in the same folder, TensorBoard hides what came after its start. MissingExtraError: tensorboardX is not
     installed.
     """
 
@@ -77,7 +78,8 @@ class TensorBoardLogger(Logger):
 
     def open(self, run: Run, settings: Settings) -> None:
         """Start an event file with the settings as text."""
-        self._writer = self._writer_class(self.folder, purge_step=run.epoch)
+        unique = f".{time.time_ns()}"  # files of one second would have one name
+        self._writer = self._writer_class(self.folder, purge_step=run.epoch, filename_suffix=unique)
         lines = "".join(f"    {name}: {value}\n" for name, value in settings.items())  # indented: as it is, no markup
         self._writer.add_text("settings", lines, run.epoch)
 
