@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from fastcnn import data, plot
 from fastcnn import functional as F  # noqa: N812

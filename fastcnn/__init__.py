@@ -56,6 +56,7 @@ _MODULES = (
     "reference",
     "registry",
     "shapes",
+    "sklearn",
     "training",
 )
 _NAMES = {

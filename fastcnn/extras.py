@@ -18,6 +18,10 @@ class Extra(NamedTuple):
 EXTRAS = {
     "plot": Extra("matplotlib", "matplotlib", "drawing of pictures"),
     "image": Extra("PIL", "pillow", "reading of image files"),
+    "sklearn": Extra("sklearn", "scikit-learn", "fastcnn.sklearn"),
+    "tensorboard": Extra("tensorboardX", "tensorboardX", "TensorBoardLogger"),
+    "mlflow": Extra("mlflow", "mlflow", "MLflowLogger"),
+    "wandb": Extra("wandb", "wandb", "WandbLogger"),
 }
 
 

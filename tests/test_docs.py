@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import fastcnn
-from fastcnn import data, functional, models, nn, optim, training
+from fastcnn import data, extras, functional, models, nn, optim, training
 from fastcnn.cli import parser
 from fastcnn.nn import activation
 
@@ -41,6 +41,9 @@ PROMISES = {
     "class GoodEnough": lambda said: len(Path("log.csv").read_text().splitlines()) == int(said[-1].split()[0]) + 1 < 51,
     "decay_groups(": lambda said: said == ["[0.0001, 0.001]"],
 }
+
+# Words of a block of code, and the optional package that it needs.
+OPTIONAL = {"CNNClassifier": "sklearn", "TensorBoardLogger": "tensorboardX"}
 
 
 def run(block):
@@ -69,6 +72,9 @@ def small_mnist(monkeypatch):
 def test_code_runs_and_prints_what_its_comments_say(name, small_mnist, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     block = BLOCKS[name]
+    for words, package in OPTIONAL.items():
+        if words in block:
+            pytest.importorskip(package)
     run(block.replace("epochs=5,", "epochs=1,"))
     lines = [line for line in capsys.readouterr().out.splitlines() if line]
     said = re.findall(r"^ *print\(.*\)  # (.+)$", block, re.MULTILINE)
@@ -207,7 +213,8 @@ def arguments(name, *places):
 # Docstrings
 
 MODULES = [importlib.import_module(".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"))
-           for path in sorted((REPOSITORY / "fastcnn").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
+           for path in sorted((REPOSITORY / "fastcnn").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")
+           and (path.name != "sklearn.py" or extras.is_installed("sklearn"))]
 EXAMPLES = {example.name: example for module in MODULES for example in doctest.DocTestFinder(exclude_empty=True).find(
     module, extraglobs={"np": np, "fastcnn": fastcnn, "F": functional, "data": data, "models": models, "nn": nn,
                         "optim": optim})}

@@ -103,6 +103,33 @@ def test_a_history_is_a_list_and_a_table():
     assert str(History()).split()[0] == "epoch"
 
 
+def panels(history):
+    """What the curves of a history show: words, and the points of each line."""
+    space = "{http://www.w3.org/2000/svg}"
+    for panel in parsed(history).iter(f"{space}g"):
+        lines = [[tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
+                 for line in panel.iter(f"{space}polyline")]
+        yield [text.text for text in panel.iter(f"{space}text")], lines
+
+
+def test_a_history_shows_its_curves():
+    history = History([record(epoch, train_loss=3.0 - epoch, test_loss=2.5 - epoch, test_accuracy=0.25)
+                       for epoch in (1, 2, 3)])
+    (words, (train, test)), (_, (_, level)) = panels(history)
+    assert words == ["loss", "2", "epoch 1", "-0.5", "3", "training", "validation"]
+    assert [x for x, _ in train] == [x for x, _ in test] and train[0][0] < train[1][0] < train[2][0]
+    assert train[0][1] < train[1][1] < train[2][1]
+    assert train[1][1] - train[0][1] == pytest.approx(train[2][1] - train[1][1], abs=0.2)
+    assert test[0][1] > train[0][1] and len({y for _, y in level}) == 1
+
+
+def test_curves_leave_out_what_has_no_place():
+    (words, (train,)), (_, (accuracy,)) = panels(History([record(1), record(2, train_loss=float("nan"))]))
+    assert len(train) == 1 and len(accuracy) == 2 and words == ["loss", "0.5", "epoch 1", "training"]
+    assert [len(lines) for _, lines in panels(History([record(1, train_loss=float("inf"))]))] == [1]
+    assert not list(panels(History()))
+
+
 def test_a_table_that_is_too_wide_has_its_words_in_lines_of_their_own():
     table = Table(("name", "words", "count"), [("a", "some long words of a layer", "1"), ("b", "few", "22")],
                   foot=("total", "", "23"), notes=["a note that goes over the edge"], right=(2,), wordy=(1,))

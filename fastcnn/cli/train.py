@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from .. import data, extras, models, nn, optim, plot, streams, training, warmup
 from ..kernels.jit import threads
 from ..kernels.kinds import KIND
 from ..nn.inspect import memory
-from ..optim import optimizers
+from ..training import choices
 from ..training.checkpoint import checkpoints
 from . import datasets
 from .output import Output
@@ -139,35 +139,13 @@ def augmentation(name: str) -> str | None:
 def parts(settings: Settings, image: tuple[int, ...], classes: int) -> dict[str, Any]:
     """Return a new model with its optimizer and schedule, as arguments of `fit`."""
     model = models.create(settings["model"], image, classes)
-    return {"model": model, "optimizer": _optimizer(settings, model), "schedule": _schedule(settings)}
-
-
-def _optimizer(settings: Settings, model: nn.Module) -> optim.Optimizer:
-    name, parameters, lr = settings["optimizer"], model.parameters(), settings["lr"]
-    if name == "sgd":
-        return optim.SGD(parameters, lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    return kind_of(name)(parameters, lr)
-
-
-def kind_of(optimizer: str) -> type[Any]:
-    """Return the class of an optimizer."""
-    kinds: list[type[Any]] = [getattr(optim, name) for name in optimizers.__all__]
-    return next(kind for kind in kinds if kind.__name__.lower() == optimizer)
+    optimizer = choices.optimizer(settings["optimizer"], model.parameters(), settings["lr"])
+    return {"model": model, "optimizer": optimizer, "schedule": _schedule(settings)}
 
 
 def _schedule(settings: Settings) -> optim.Schedule:
     epochs = settings["planned" if "planned" in settings else "epochs"]  # those a run was begun with, if it got more later
-    makers: dict[str, Callable[[], optim.Schedule]] = {
-        "none": optim.Schedule,
-        "step": lambda: optim.StepLR(-(-epochs // 3)),
-        "multistep": lambda: optim.MultiStepLR([epochs // 2, epochs * 3 // 4]),
-        "cosine": optim.CosineLR,
-        "onecycle": lambda: optim.OneCycleLR(settings["lr"]),
-        "warmup": lambda: optim.WarmupLR(optim.CosineLR(), epochs=epochs / 10),
-        "plateau": optim.PlateauLR,
-    }
-    schedule = makers[settings["schedule"]]()
-    return schedule
+    return choices.schedule(settings["schedule"], epochs, settings["lr"])
 
 
 def _require_memory(model: nn.Module, image: tuple[int, ...], batch_size: int, kept: int) -> str:

@@ -13,11 +13,12 @@ from ..data.dataset import in_classes
 from ..data.folder import ImageFolder, problem
 from ..data.image_files import ImageReader
 from ..shapes import DataFormatError, DTypeError, ShapeError, suggestion
+from ..training.choices import kind_of
 from . import datasets
 from .answers import Answer, Likeliest, answers, bar
 from .output import Output
 from .recipes import Recipe, home_of
-from .train import kind_of, use_threads
+from .train import use_threads
 from .usage import UsageError, blaming
 
 _AT_ONCE = 256  # images

@@ -82,7 +82,7 @@ class _Resuming:
         self.part = part
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         with (
             _session() as session,

@@ -78,6 +78,21 @@ def manual_seed(seed: int) -> None:
         _source.restart(number)
 
 
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside the `with` block, new layers are those that follow `manual_seed(seed)`; behind it, as if they had not been.
+
+    Other threads that make layers wait meanwhile.
+    """
+    with _source.lock:
+        before = _source.generator
+        manual_seed(seed)
+        try:
+            yield
+        finally:
+            _source.generator = before
+
+
 def he_normal(shape: tuple[int, ...], fan_in: int) -> np.ndarray:
     """Draw float32 weights of variance 2 / fan_in, which keeps the scale of activations through ReLU.
 

@@ -8,6 +8,7 @@ from .diagnosis import NonFiniteError
 from .evaluation import evaluate, predict
 from .gradients import gradient_check
 from .history import History
+from .loggers import Logger, MLflowLogger, TensorBoardLogger, WandbLogger
 from .loop import Run, fit
 from .search import LearningRates, find_lr
 
@@ -21,8 +22,12 @@ __all__ = [
     "History",
     "JSONLogger",
     "LearningRates",
+    "Logger",
+    "MLflowLogger",
     "NonFiniteError",
     "Run",
+    "TensorBoardLogger",
+    "WandbLogger",
     "WeightAverage",
     "evaluate",
     "find_lr",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..tables import Table, Tabular
+from .curves import svg
 
 KEYS = (
     "epoch",
@@ -39,6 +40,10 @@ class History(Tabular, list[dict[str, Any]]):
         validated = any(record["test_loss"] is not None for record in self)
         head = heads(validated)
         return Table(head, [cells(record, validated) for record in self], right=range(len(head)))
+
+    def _repr_html_(self) -> str:
+        """Return the curves and the table, for a notebook."""
+        return f"<div>{svg(self)}</div>{super()._repr_html_()}" if self else super()._repr_html_()
 
 
 def json_line(record: Mapping[str, Any]) -> str:

@@ -51,12 +51,13 @@ class ProgressBar(ProgressLines):
 
     def on_epoch_begin(self, run: Run) -> None:
         """Open a bar for the epoch."""
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         super().on_epoch_begin(run)
         stream = _stream()
         self._bar = tqdm(total=len(run.train), initial=run.position, desc=_counted(run, run.epoch), leave=False, file=stream,
-                         disable=stream is None, ncols=_columns(), dynamic_ncols=not _in_notebook(), bar_format=_format(run))
+                         disable=stream is None, ncols=None if _in_notebook() else _columns(),
+                         dynamic_ncols=not _in_notebook(), bar_format=_format(run))
 
     def on_batch_end(self, run: Run) -> None:
         """Move the bar."""
