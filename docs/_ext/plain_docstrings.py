@@ -1,0 +1,24 @@
+"""Docstrings are plain text: `code` in single backticks, and no markup in |x| and *."""
+
+import re
+
+SPECIAL = re.compile(r"(``.*?``)|(?<!`)`([^`\n]+)`|([*|\\]|(?<=\w)_(?!\w))")
+
+
+def plain(line):
+    """Return a line as reStructuredText that shows what it says."""
+    return SPECIAL.sub(lambda found: found[1] or (f"``{found[2]}``" if found[2] else "\\" + found[3]), line)
+
+
+def process(app, what, name, obj, options, lines):
+    """Change the lines of a docstring in place, but not those of its examples."""
+    example = False
+    for number, line in enumerate(lines):
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        lines[number] = line if example else plain(line)
+
+
+def setup(app):
+    """Come before napoleon, which makes markup of sections."""
+    app.connect("autodoc-process-docstring", process, priority=100)
+    return {"parallel_read_safe": True}
