@@ -11,7 +11,7 @@ project, author = "fastcnn", "The fastcnn developers"
 project_copyright = author
 version = release = fastcnn.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "source_pages", "plain_docstrings"]
-exclude_patterns = ["_build", "jupyter_execute", "README.md"]  # README: the list of pages for those who read them without Sphinx
+exclude_patterns = ["_build", "jupyter_execute", "README.md"]  # README: the pages, for a code-hosting site
 
 # Markdown
 myst_enable_extensions = ["dollarmath"]

@@ -9,7 +9,6 @@ import ast
 import doctest
 import importlib
 import inspect
-import json
 import re
 import shlex
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 
 import fastcnn
-from fastcnn import data, functional, models, nn, optim, registry, training
+from fastcnn import data, functional, models, nn, optim, training
 from fastcnn.cli import parser
 from fastcnn.nn import activation
 
@@ -93,70 +92,6 @@ def test_readme_is_short_and_begins_with_two_commands():
 def test_index_names_every_page():
     linked = set(re.findall(r"\]\(([\w-]+\.md)", PAGES["docs/README.md"]))
     assert linked == {path.name for path in map(Path, PAGES) if path.parent.name == "docs"} - {"README.md", "index.md"}
-
-
-def test_from_the_tables_of_kaggle_to_a_submission(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for block in re.findall(r"```python\n(.*?)```", PAGES[CONNECTED], re.DOTALL):
-        run(block)
-    digits = data.load("digits").test
-    assert Path("train.csv").read_text().startswith("label,pixel0,pixel1,")
-    said = capsys.readouterr().out
-    assert float(re.search(r"validation: ([\d.]+)%", said)[1]) > 90 and "precision" in said
-    first, *lines = Path("submission.csv").read_text().splitlines()
-    numbers, answers = np.array([line.split(",") for line in lines], int).T
-    assert first == "ImageId,Label" and (numbers == np.arange(1, len(digits) + 1)).all()
-    assert np.mean(answers == digits.labels) > 0.9
-
-
-# Operations
-
-OPERATION_PAGES = {name: text for name, text in PAGES.items() if name.startswith("docs/operations/")}
-
-
-def test_every_operation_is_on_the_page_of_its_family():
-    families = {"arithmetic": "sums", "batch": "batches", "activation": "activations", "conv": "convolution", "norm": "normalisation",
-                "loss": "losses", "optim": "optimizers", "pool": "pooling", "resample": "resampling"}
-    for row in registry.ROWS:
-        family = row.fast.__module__.removeprefix("fastcnn.functional.").partition(".")[0]
-        page = families.get(family, family)
-        page = "transposed-convolution" if row.operation.startswith("conv_transpose") else page
-        if family != "loops":
-            assert f"`{row.operation.removesuffix('_backward')}" in OPERATION_PAGES[f"docs/operations/{page}.md"], row.operation
-
-
-@pytest.mark.parametrize("name", OPERATION_PAGES)
-def test_figures_of_speed_are_measured_ones(name):
-    speed = OPERATION_PAGES[name].partition("\n## Speed")[2].partition("\n## ")[0]
-    assert name.endswith("index.md") or "not measured" in speed.lower()
-    for figure in re.findall(r"\d+\.\d+", speed):
-        assert figure in PAGES["docs/measured.md"], figure
-
-
-@pytest.mark.parametrize("name", OPERATION_PAGES)
-def test_what_pages_include_from_the_source_is_there(name):
-    for path, options in re.findall(r"```{literalinclude} (\S+)\n(.*?)```", OPERATION_PAGES[name], re.DOTALL):
-        source = (REPOSITORY / name).parent.joinpath(path).read_text(encoding="utf-8")
-        for option, words in re.findall(r"^:([\w-]+): (.+)$", options, re.MULTILINE):
-            assert option == "language" or (f"def {words}(" if option == "pyobject" else words) in source, words
-
-
-def test_exercises_name_operations():
-    for text in OPERATION_PAGES.values():
-        for operation in re.findall(r"^fastcnn verify (\w+) --candidate", text, re.MULTILINE):
-            assert hasattr(functional, operation)
-
-
-def test_the_notebook_runs_and_its_exercises_are_graded(capsys):
-    notebook = json.loads((REPOSITORY / "docs" / "notebooks" / "ladder.ipynb").read_text(encoding="utf-8"))
-    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert not any(cell.get("outputs") for cell in notebook["cells"])
-    names = run("\n".join(cells))
-    said = capsys.readouterr().out
-    assert [name for name, _, _ in names["rungs"]] == [
-        "loops in Python", "numpy", "the loops, compiled, one thread", "the loops, all threads", "register tile", "Winograd"]
-    assert "FAILED images, NaN in x" in said and re.search(r"^relu as relu: \d+ checks passed, error 0", said, re.MULTILINE)
-    assert "relu_backward as relu_backward: 0 checks passed" in said and "0 results, expected y, argmax" in said
 
 
 def spans(text):

@@ -11,11 +11,16 @@ def plain(line):
 
 
 def process(app, what, name, obj, options, lines):
-    """Change the lines of a docstring in place, but not those of its examples."""
-    example = False
+    """Change the lines of a docstring in place, but not its examples; formulas, indented before all sections, become code."""
+    sections = next((number for number, line in enumerate(lines) if re.fullmatch("-{3,}", line)), len(lines))
+    changed, formula, example = [], False, False
     for number, line in enumerate(lines):
-        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
-        lines[number] = line if example else plain(line)
+        begins = number < sections and line.startswith(" ") and not formula
+        changed += ["::", ""] if begins else []
+        formula = begins or (formula and (line.startswith(" ") or not line))
+        example = line.lstrip().startswith(">>>") or (example and bool(line))
+        changed.append(line if formula or example else plain(line))
+    lines[:] = changed
 
 
 def setup(app):

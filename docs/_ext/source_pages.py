@@ -1,6 +1,6 @@
 """Pages for the files of the repository that the documentation links to, and the links to them.
 
-On a code-hosting site `[loops](../kernels/loops.py)` leads to the file; in what Sphinx builds it leads to a page that shows it.
+On a code-hosting site `[loops](../kernels/loops.py)` leads to the file; in what Sphinx builds, to a page that shows it.
 """
 
 import os.path
