@@ -11,7 +11,7 @@ def plain(line):
 
 
 def process(app, what, name, obj, options, lines):
-    """Change the lines of a docstring in place, but not its examples; formulas, indented before all sections, become code."""
+    """Change a docstring in place, but not its examples; formulas, indented before all sections, become code."""
     sections = next((number for number, line in enumerate(lines) if re.fullmatch("-{3,}", line)), len(lines))
     changed, formula, example = [], False, False
     for number, line in enumerate(lines):
