@@ -56,7 +56,7 @@ def test_a_small_error_is_told_with_its_place_and_the_shapes():
 
 def test_an_error_beyond_rounding_is_told_in_epsilon():
     grade = grading.grade(lambda x: reference.tanh(x) * (1 + 1e-4), "tanh")
-    assert "epsilon, at most" in grade.failures[0].problem
+    assert "epsilon, at most" in grade.failures[0].problem and grade.failures[0].dtype == "float32"
     assert len(grade.failures) == grading.ENOUGH and "failed and ended it" in str(grade)
 
 

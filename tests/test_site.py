@@ -80,4 +80,5 @@ def test_the_notebook_runs_and_its_exercises_are_graded(capsys):
     assert [name for name, _ in names["rungs"]] == [
         "loops in Python", "numpy", "the loops, compiled, one thread", "the loops, all threads", "register tile", "Winograd"]
     assert "FAILED images, NaN in x" in said and re.search(r"^relu as relu: \d+ checks passed, error 0", said, re.MULTILINE)
-    assert re.search(r"^relu_backward as relu_backward: \d+ checks passed, 3 failed", said, re.MULTILINE) and "0 results, expected y, argmax" in said
+    assert re.search(r"^relu_backward as relu_backward: \d+ checks passed, 3 failed", said, re.MULTILINE)
+    assert "0 results, expected y, argmax" in said
