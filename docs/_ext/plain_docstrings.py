@@ -15,7 +15,7 @@ def process(app, what, name, obj, options, lines):
     sections = next((number for number, line in enumerate(lines) if re.fullmatch("-{3,}", line)), len(lines))
     changed, formula, example = [], False, False
     for number, line in enumerate(lines):
-        begins = number < sections and line.startswith(" ") and not formula
+        begins = 0 < number < sections and line.startswith(" ") and not lines[number - 1] and not formula
         changed += ["::", ""] if begins else []
         formula = begins or (formula and (line.startswith(" ") or not line))
         example = line.lstrip().startswith(">>>") or (example and bool(line))
