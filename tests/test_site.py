@@ -18,8 +18,8 @@ FAMILIES = {"activation": "activations", "arithmetic": "sums", "batch": "batches
 def test_from_the_tables_of_kaggle_to_a_submission(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for block in re.findall(r"```python\n(.*?)```", PAGES[CONNECTED], re.DOTALL):
-        block = block.replace("images, digits.train.labels", "images[:600], digits.train.labels[:600]")  # to save time
-        run(block.replace("epochs=8,", "epochs=5,"))
+        fewer = block.replace("images, digits.train.labels", "images[:600], digits.train.labels[:600]")  # to save time
+        run(fewer.replace("epochs=8,", "epochs=5,"))
     digits = data.load("digits").test
     assert Path("train.csv").read_text().startswith("label,pixel0,pixel1,")
     said = capsys.readouterr().out
