@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from .. import benchmark, choices, extras, functional, ladder, models, plot, provenance, tiles, verification
+from .. import benchmark, choices, extras, functional, grading, ladder, models, plot, provenance, tiles, verification
 from .. import doctor as examination
 from ..data import Split
 from ..functional.conv import problem
@@ -18,6 +18,7 @@ from ..registry import ROWS, Row
 from ..shapes import suggestion
 from ..tables import Table
 from ..warmup import rehearse
+from .candidate import function_at
 from .output import Output
 from .recipes import OPTIMIZERS, home_of
 from .train import augmentation, parts, use_threads
@@ -101,7 +102,9 @@ def _require_alone(table: str, patterns: list[str]) -> None:
 
 
 def verify(arguments: Namespace, output: Output) -> int:
-    """Check operations against their references; 1 where one fails."""
+    """Check operations, or a function of the user's own, against their references; 1 where one fails."""
+    if arguments.candidate is not None:
+        return _grade(arguments, output)
     rows = _matching(arguments.patterns)
     if arguments.shape is not None:
         problem.parse(arguments.shape).window("verify")  # better refused now than by each row
@@ -124,6 +127,21 @@ def verify(arguments: Namespace, output: Output) -> int:
                                   shape=arguments.shape)
     output.note(str(report))
     return int(not report.ok)
+
+
+def _grade(arguments: Namespace, output: Output) -> int:
+    """Check a function of the user's own in place of an operation; 1 where it fails."""
+    operations = list(dict.fromkeys(row.operation for row in ROWS))
+    if len(arguments.patterns) != 1 or arguments.patterns[0] not in operations:
+        hint = suggestion(arguments.patterns[0], operations) if arguments.patterns else ""
+        raise UsageError(f"--candidate is checked as one operation, expected fastcnn verify OPERATION --candidate ..., of "
+                         f"{', '.join(operations)}{hint}")
+    if arguments.all or arguments.shape is not None:
+        raise UsageError("--candidate is checked in all its cases, expected no --all and no --shape")
+    cases = verification.FEW if arguments.cases is None else arguments.cases
+    grade = grading.grade(function_at(arguments.candidate), arguments.patterns[0], cases=cases)
+    output.result({**asdict(grade), "ok": grade.ok}, str(grade))
+    return int(not grade.ok)
 
 
 def explain(arguments: Namespace, output: Output) -> int:

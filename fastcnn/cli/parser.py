@@ -187,6 +187,8 @@ def _verify(parser: argparse.ArgumentParser) -> None:
                         "(10, in float32)")
     parser.add_argument("--all", action="store_true", help="every check that the tests make; compiles float64 too")
     parser.add_argument("--shape", metavar="SHAPE", help="this convolution alone, written as in `fastcnn explain`")
+    parser.add_argument("--candidate", type=_function, metavar="FILE.py:NAME", help="a function of your own, checked as the "
+                        "operation that PATTERN names; also MODULE:NAME")
     _threads(parser)
 
 
@@ -328,6 +330,13 @@ def _layer(text: str) -> tuple[int, ...]:
 def _picture(text: str) -> str:
     if not text.lower().endswith((".png", ".svg", ".pdf")):
         raise argparse.ArgumentTypeError(f"{text!r}, expected a name that ends in .png, .svg or .pdf")
+    return text
+
+
+def _function(text: str) -> str:
+    place, colon, name = text.rpartition(":")
+    if not place or not colon or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a file or a module and a function in it, such as mine.py:relu")
     return text
 
 
