@@ -1,0 +1,1 @@
+"""Interoperation with other libraries and their files: a module for each."""
