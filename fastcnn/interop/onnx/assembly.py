@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import NamedTuple
 
@@ -62,10 +63,10 @@ def _of_branches(join: Join, branches: list[list[nn.Module]]) -> nn.Module:
         for branch in branches[1:]:
             total = nn.Residual(total, _one(branch) if branch else None)
         return total
-    steps, sources = [_one(branch) for branch in branches if branch], []
-    for branch in branches:
-        sources.append(max(sources, default=0) + 1 if branch else 0)
-    return Network([*steps, Product()], [*[(0,)] * len(steps), tuple(sources)])
+    steps = [_one(branch) for branch in branches if branch]
+    numbers = itertools.count(1)
+    sources = tuple(next(numbers) if branch else 0 for branch in branches)
+    return Network([*steps, Product()], [*[(0,)] * len(steps), sources])
 
 
 def _one(modules: list[nn.Module]) -> nn.Module:

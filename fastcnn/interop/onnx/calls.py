@@ -51,7 +51,7 @@ class Window(NamedTuple):
     ceil: bool
 
 
-def window(call: Call, size: tuple[int, int], kernel: tuple[int, int] | None = None) -> Window:
+def window(call: Call, size: tuple[int, ...], kernel: tuple[int, ...] | None = None) -> Window:
     """Return the window of a node for images of `size` rows and columns; `kernel` is that of its weight."""
     rank = len(call.attributes.get("kernel_shape", (0, 0)))
     if rank != 2:
@@ -64,7 +64,8 @@ def window(call: Call, size: tuple[int, int], kernel: tuple[int, int] | None = N
     rule = call.get("auto_pad", "NOTSET")
     sides = ((pads[0], pads[2]), (pads[1], pads[3]))
     if rule in ("SAME_UPPER", "SAME_LOWER"):
-        sides = tuple(_same(*each, upper=rule == "SAME_UPPER") for each in zip(size, said, stride, dilation, strict=True))
+        rows, columns = (_same(*each, upper=rule == "SAME_UPPER") for each in zip(size, said, stride, dilation, strict=True))
+        sides = rows, columns
     elif rule not in ("NOTSET", "VALID"):
         raise DataFormatError(f"auto_pad is {rule!r}, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER")
     return Window((said[0], said[1]), (stride[0], stride[1]), (dilation[0], dilation[1]), sides,
@@ -76,7 +77,7 @@ def _same(size: int, kernel: int, stride: int, dilation: int, upper: bool) -> tu
     return (total // 2, total - total // 2) if upper else (total - total // 2, total // 2)
 
 
-def outputs(w: Window, size: tuple[int, int]) -> tuple[int, int]:
+def outputs(w: Window, size: tuple[int, ...]) -> tuple[int, int]:
     """Return how many windows pooling has: one that hangs over the end begins before it."""
     counts = []
     for axis, (before, after) in enumerate(w.padding):

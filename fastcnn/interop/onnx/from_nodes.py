@@ -134,8 +134,8 @@ def _mat_mul(t: Translation, call: Call) -> Value:
 def _batch_norm(t: Translation, call: Call) -> Value:
     gamma, beta, mean, var = (t.weights(call, number).reshape(-1) for number in range(1, 5))
     if len({each.size for each in (gamma, beta, mean, var)}) > 1:
-        raise UnsupportedError(f"its arrays have {gamma.size}, {beta.size}, {mean.size} and {var.size} numbers, expected equal "
-                               "counts")
+        raise UnsupportedError(f"its arrays have {gamma.size}, {beta.size}, {mean.size} and {var.size} numbers, expected as "
+                               "many each")
     momentum = min(max(1 - float(call.get("momentum", 0.9)), 0.0), 1.0)
     layer = filled(nn.BatchNorm(None, momentum=momentum, eps=float(call.get("epsilon", 1e-5))), gamma.size, gamma=gamma,
                    beta=beta)
@@ -267,7 +267,7 @@ def _arithmetic(operator: str) -> Rule:
 
 def _add_bias(t: Translation, call: Call, x: Value, values: np.ndarray) -> bool:
     """Let the linear layer that makes x alone for this node add a bias; False: there is none."""
-    layer = t.steps[x.index - 1][0] if x.index else None
+    layer = t.steps[x.number - 1][0] if x.number else None
     used_once = t.uses[next(name for name in call.inputs if name not in t.arrays)] == 1
     if not isinstance(layer, _LINEAR) or layer.bias is not None or not used_once or values.size != x.shape[-1]:
         return False
@@ -314,7 +314,7 @@ def _shape(t: Translation, call: Call) -> Value:
 def _normalise(t: Translation, call: Call) -> Value:
     x = t.value(call)
     mean, std = (np.broadcast_to(_channels(x, t.weights(call, number)), x.shape[-1:]) for number in (1, 2))
-    if x.index:
+    if x.number:
         raise UnsupportedError("it normalises what is computed, expected bytes of the input")
     t.normalisation = mean, std
     return x

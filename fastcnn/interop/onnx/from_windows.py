@@ -47,7 +47,7 @@ def _convolution(t: Translation, x: Value, layer: Any, weight: np.ndarray, chann
     return t.step(filled(layer, channels, weight=weight, bias=bias), x)
 
 
-def _plans(w: Window, size: tuple[int, int]) -> list[tuple[Sides | None, Any, bool]]:
+def _plans(w: Window, size: tuple[int, ...]) -> list[tuple[Sides | None, Any, bool]]:
     """Return ways to pool: a padding of its own or None, the padding of the layer, and whether its windows hang over.
 
     The padding of a layer is at most half its kernel. More at the end may be windows that hang over, written otherwise.
@@ -56,8 +56,8 @@ def _plans(w: Window, size: tuple[int, int]) -> list[tuple[Sides | None, Any, bo
     fits = all(max(sides) <= most for sides, most in zip(w.padding, half, strict=True))
     if fits:
         return [(None, _short(w.padding), w.ceil)]
-    over = w._replace(padding=tuple((before, min(after, most)) for (before, after), most in zip(w.padding, half, strict=True)),
-                      ceil=True)
+    rows, columns = ((before, min(after, most)) for (before, after), most in zip(w.padding, half, strict=True))
+    over = w._replace(padding=(rows, columns), ceil=True)
     ways: list[tuple[Sides | None, Any, bool]] = [(w.padding, 0, w.ceil)]
     if outputs(over, size) == outputs(w, size) and all(before <= most for (before, _), most in zip(
             w.padding, half, strict=True)):

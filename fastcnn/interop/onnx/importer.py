@@ -89,7 +89,7 @@ def _finished(program: Program, translation: Translation, is_bytes: bool) -> nn.
     if is_bytes != (translation.normalisation is not None):
         raise UnsupportedError("normalises its input and takes no bytes, or the other way round; expected both or none")
     y = y if y.layout == IMAGES else translation.plain(y)
-    model = assembled(translation.steps, y.index)
+    model = assembled(translation.steps, y.number)
     model.normalisation = translation.normalisation
     _describe(model, program.metadata)
     return model
@@ -97,7 +97,7 @@ def _finished(program: Program, translation: Translation, is_bytes: bool) -> nn.
 
 def _input(info: ValueInfo) -> tuple[Value, bool]:
     """Return the input, with one image, and whether it is of bytes."""
-    kind = info.type and info.type.tensor_type
+    kind = info.type.tensor_type if info.type is not None else None
     if kind is None or kind.shape is None:
         raise UnsupportedError(f"input {info.name!r} has no shape, expected (N, C, H, W) or (N, features)")
     sizes = [dimension.dim_value or 0 for dimension in kind.shape.dim]

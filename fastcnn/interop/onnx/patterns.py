@@ -10,8 +10,8 @@ import numpy as np
 from .calls import Call
 
 # A tuple is an operator and its inputs; "x" is the input of the group, "$" and a name an array, "_" anything.
-_ERF = ("Erf", ("Div", "x", 2**0.5)), ("Erf", ("Mul", "x", 0.5**0.5))
-_GELU = [("Mul", ("Mul", "x", ("Add", erf, 1.0)), 0.5) for erf in _ERF]
+_ERF: tuple[Any, ...] = ("Erf", ("Div", "x", 2**0.5)), ("Erf", ("Mul", "x", 0.5**0.5))
+_GELU: list[Any] = [("Mul", ("Mul", "x", ("Add", erf, 1.0)), 0.5) for erf in _ERF]
 _GELU += [("Mul", "x", ("Mul", ("Add", erf, 1.0), 0.5)) for erf in _ERF]
 _GELU += [("Mul", ("Mul", "x", 0.5), ("Add", erf, 1.0)) for erf in _ERF]
 _PATTERNS: list[tuple[str, Any]] = [
@@ -41,7 +41,7 @@ class _Matcher:
         self.uses = Counter(name for call in calls for name in call.inputs)
 
     def match(self, name: str, pattern: Any, found: dict[str, Any]) -> dict[str, Any] | None:
-        """Return `found` with names for what the pattern leaves open, and its nodes by index; None: it makes no such value."""
+        """Return `found` with names for what the pattern leaves open and the indices of its nodes; None: it is another."""
         if isinstance(pattern, float):
             return found if self._is_number(name, pattern) else None
         if isinstance(pattern, str):

@@ -129,13 +129,10 @@ def attributes_of(node: Any, loader: Loader) -> dict[str, Any]:
 
 
 def _value(attribute: Attribute, loader: Loader) -> Any:
-    lists = [values for values in (attribute.ints, attribute.floats, attribute.strings) if values]
     if attribute.t is not None:
         return loader.array(attribute.t)
-    if lists:
-        return [str(value, "utf-8", "replace") for value in lists[0]] if lists[0] is attribute.strings else list(lists[0])
-    if attribute.type in (6, 7, 8):
-        return []
+    if attribute.type in (6, 7, 8) or attribute.ints or attribute.floats or attribute.strings:
+        return attribute.ints or attribute.floats or [str(value, "utf-8", "replace") for value in attribute.strings]
     for value in (attribute.i, attribute.f):
         if value is not None and attribute.type in (0, 1 if value is attribute.f else 2):
             return value

@@ -31,7 +31,7 @@ _SPARE = 64 << 20  # bytes of layers beyond four times those in the file, whose 
 class Value(NamedTuple):
     """A value of the graph: number of the step that makes it, shape for one input as it is here, and layout."""
 
-    index: int
+    number: int
     shape: tuple[int, ...]
     layout: Layout = None
 
@@ -60,7 +60,7 @@ class Translation:
         shapes = [source.shape for source in sources]
         given: Any = shapes if isinstance(layer, Join) else shapes[0]
         shape = layer.output_shape(given)  # type: ignore[union-attr]
-        self.steps.append((layer, tuple(source.index for source in sources)))
+        self.steps.append((layer, tuple(source.number for source in sources)))
         return Value(len(self.steps), shape, sources[0].layout if layout == "same" else layout)
 
     def value(self, call: Call, number: int = 0) -> Value:
@@ -125,7 +125,7 @@ class Translation:
             return self.step(Permute(*TO_FIRST), x, layout=None)
         if x.layout == POOLED:
             return self.step(nn.Reshape(x.shape[1], 1, 1), x, layout=None)
-        if x.layout is None:
+        if not isinstance(x.layout, tuple):
             return x
         C, H, W = x.layout
         first = self.step(Permute(*TO_FIRST), self.step(nn.Reshape(H, W, C), x), layout=None)

@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def many(number: int, kind: Kind) -> Any:
 
 
 @functools.cache
-def _fields(message: Any) -> dict[int, Field]:
+def _fields(message: Kind) -> dict[int, Field]:
     return {field.metadata["number"]: Field(field.name, field.metadata["kind"], field.metadata["many"])
             for field in dataclasses.fields(message)}
 
@@ -70,7 +70,7 @@ class _Decoder:
 
     def message(self, kind: type[Message], data: memoryview) -> Message:
         """Return a message of that kind."""
-        made, fields = kind(), _fields(kind)
+        made, fields = kind(), _fields(cast("Kind", kind))
         for number, wire, value in self._parts(data):
             if (field := fields.get(number)) is not None:
                 self._put(made, field, wire, value)
@@ -171,7 +171,7 @@ def _numbers(field: Field, data: memoryview) -> np.ndarray:
 def encoded(message: Any) -> bytes:
     """Return the bytes of a message; fields that are None or empty lists are left out."""
     parts: list[bytes] = []
-    for number, field in _fields(type(message)).items():
+    for number, field in _fields(cast("Kind", type(message))).items():
         value = getattr(message, field.name)
         if field.many and field.kind in (INT, FLOAT) and value:
             content = b"".join(map(_PLAIN[field.kind], value))

@@ -85,8 +85,10 @@ def limits(call: Call, low: np.ndarray | None, high: np.ndarray | None) -> tuple
 TABLE: dict[str, Callable[..., Any]] = {
     "Celu": _celu, "Clip": _clip, "Elu": lambda call, x: functional.elu(x, call.get("alpha", 1.0)), "Gelu": _gelu,
     "HardSigmoid": _hard_sigmoid, "HardSwish": _plain(functional.hardswish),
-    "LeakyRelu": lambda call, x: functional.leaky_relu(x, call.get("alpha", 0.01)), "LogSoftmax": _along(functional.log_softmax, 1),
-    "Mish": _plain(functional.mish), "PRelu": _prelu, "Relu": _plain(functional.relu), "Selu": _selu, "Sigmoid": _plain(functional.sigmoid),
-    "Softmax": _along(functional.softmax, 1), "Softplus": _plain(functional.softplus), "Softsign": _plain(functional.softsign), "Swish": _swish,
-    "Tanh": _plain(functional.tanh), "ThresholdedRelu": _thresholded_relu,
+    "LeakyRelu": lambda call, x: functional.leaky_relu(x, call.get("alpha", 0.01)),
+    "LogSoftmax": _along(functional.log_softmax, 1), "Mish": _plain(functional.mish), "PRelu": _prelu,
+    "Relu": _plain(functional.relu), "Selu": _selu, "Sigmoid": _plain(functional.sigmoid),
+    "Softmax": _along(functional.softmax, 1), "Softplus": _plain(functional.softplus),
+    "Softsign": _plain(functional.softsign), "Swish": _swish, "Tanh": _plain(functional.tanh),
+    "ThresholdedRelu": _thresholded_relu,
 }

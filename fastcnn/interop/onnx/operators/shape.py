@@ -41,10 +41,9 @@ def _divide(call: Call, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _constant(call: Call) -> np.ndarray:
     for name, value in call.attributes.items():
-        kind = {"value": None, "value_float": np.float32, "value_floats": np.float32, "value_int": np.int64,
-                "value_ints": np.int64}.get(name, call)
-        if kind is not call:
-            return np.asarray(value, kind)
+        if name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
+            kind = np.float32 if "float" in name else np.int64
+            return np.asarray(value) if name == "value" else np.asarray(value, kind)
     raise UnsupportedError(f"attributes are {sorted(call.attributes)}, expected a value of numbers")
 
 
@@ -104,11 +103,11 @@ def _gather(call: Call, x: np.ndarray, index: np.ndarray) -> np.ndarray:
 def _slice(call: Call, x: np.ndarray, *given: np.ndarray) -> np.ndarray:
     names = "starts", "ends", "axes", "steps"
     lists = {name: value.reshape(-1).tolist() for name, value in zip(names, given, strict=False) if value is not None}
-    lists = {name: lists.get(name, call.attributes.get(name)) for name in names}
-    starts, ends = lists["starts"] or [], lists["ends"] or []
+    lists = {**call.attributes, **lists}
+    starts = lists["starts"]
     where = [slice(None)] * x.ndim
-    for axis, start, end, step in zip(lists["axes"] or range(len(starts)), starts, ends, lists["steps"] or [1] * len(starts),
-                                      strict=True):
+    for axis, start, end, step in zip(lists.get("axes", range(len(starts))), starts, lists["ends"],
+                                      lists.get("steps", [1] * len(starts)), strict=True):
         last = None if step < 0 and end < -x.shape[axis] else end
         where[axis] = slice(start, last, step)
     return x[tuple(where)]

@@ -21,7 +21,7 @@ def conv(call: Call, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None 
                                    groups=call.get("group", 1)))
 
 
-def transposed_options(call: Call, size: tuple[int, int], kernel: tuple[int, int]) -> dict[str, Any]:
+def transposed_options(call: Call, size: tuple[int, ...], kernel: tuple[int, ...]) -> dict[str, Any]:
     """Return the arguments of `conv_transpose2d` for images of `size`; `output_shape` decides over pads, if it is given."""
     w = window(call, size, kernel)
     dropped, padding = list(call.integers("output_padding", 2, 0, 0)), w.padding
