@@ -19,7 +19,7 @@ __all__ = ["UsageError", "main"]
 _USAGE, _PROBLEM, _INTERRUPTED = 2, 1, 130
 _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "profile": "use", "plot": "draw",
             "bench": "check", "verify": "check", "explain": "check", "doctor": "check", "warmup": "check",
-            "models": "catalogue"}
+            "models": "catalogue", "export": "exchange"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

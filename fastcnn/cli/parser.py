@@ -113,6 +113,13 @@ def _profile(parser: argparse.ArgumentParser) -> None:
     _threads(parser)
 
 
+def _export(parser: argparse.ArgumentParser) -> None:
+    _model_file(parser)
+    parser.add_argument("out", metavar="OUT.onnx", help="file to write")
+    parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels (those of the training)")
+    parser.add_argument("--normalise", action="store_true", help="take bytes, and normalise them in the graph as in training")
+
+
 def _plot(parser: argparse.ArgumentParser) -> None:
     names = (*PICTURES, "all")
     parser.add_argument("pictures", nargs="+", type=_one_of(names), metavar="PICTURE", help=", ".join(names))
@@ -295,6 +302,7 @@ _COMMANDS = {
     "models": _Command(lambda _: None, "", "names of the models, with their parameters"),
     "summary": _Command(_summary, "MODEL", "layers, shapes, parameters, work and memory of a model"),
     "profile": _Command(_profile, "MODEL", "time of each layer in a training step"),
+    "export": _Command(_export, "MODEL OUT.onnx", "a saved model as an ONNX file, for other programs to run"),
     "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
     "bench": _Command(_bench, "[PATTERN ... | ladder]", "time the kernels against the reference"),
     "verify": _Command(_verify, "[PATTERN ...]", "check the kernels against the reference on this machine"),

@@ -212,7 +212,8 @@ def _reshape(t: Translation, call: Call) -> Value:
 
 def _transpose(t: Translation, call: Call) -> Value:
     x = t.value(call)
-    axes = call.integers("perm", len(x.sizes), 0, 0)
+    rank = len(x.sizes)
+    axes = call.integers("perm", rank, 0, 0) if "perm" in call.attributes else tuple(range(rank))[::-1]
     if x.layout == IMAGES and list(axes) == TO_LAST:
         return x._replace(layout=None)
     if x.layout is None and list(axes) == TO_FIRST:

@@ -20,6 +20,7 @@ from .translation import IMAGES, Translation, Value
 
 _ANY = 224  # rows and columns of images whose size is free: only layers that take any size follow then
 _MOST_CLASSES = 1 << 16
+_KNOWN = ", ".join(sorted(name for name in RULES if not name.startswith("fastcnn.")))  # others are groups of nodes
 
 
 def import_onnx(path: StrPath) -> nn.Module:
@@ -65,19 +66,20 @@ def _network(program: Program) -> nn.Module:
         raise UnsupportedError(f"has {len(program.inputs)} inputs and {len(program.outputs)} outputs, expected one of each")
     uses = Counter(name for call in program.calls for name in call.inputs)
     uses.update(program.outputs)
-    translation = Translation(program.arrays, uses)
-    folded = {call.outputs: call for call in program.calls if call.operator == "Constant"}
-    for call in folded.values():
-        with naming(call.name):
-            translation.fold(call)
+    x, is_bytes, batch = _input(program.inputs[0])
+    translation = Translation(program.arrays, uses, batch)
+    translation.values[program.inputs[0].name] = x
+    for call in program.calls:
+        if call.operator == "Constant":
+            with naming(call.name):
+                translation.fold(call)
     calls = [call for call in program.calls if call.operator != "Constant"]
-    translation.values[program.inputs[0].name], is_bytes = _input(program.inputs[0])
     for call in joined(calls, translation.arrays, program.outputs):
         with naming(call.name):
             if translation.fold(call):
                 continue
             if call.operator not in RULES:
-                raise UnsupportedError(f"there is no layer for this operator, expected one of {', '.join(sorted(RULES))}")
+                raise UnsupportedError(f"there is no layer for this operator, expected one of {_KNOWN}")
             translation.values[call.outputs[0]] = RULES[call.operator](translation, call)
     return _finished(program, translation, is_bytes)
 
@@ -95,16 +97,16 @@ def _finished(program: Program, translation: Translation, is_bytes: bool) -> nn.
     return model
 
 
-def _input(info: ValueInfo) -> tuple[Value, bool]:
-    """Return the input, with one image, and whether it is of bytes."""
+def _input(info: ValueInfo) -> tuple[Value, bool, int]:
+    """Return the input, with one image, whether it is of bytes, and the size of the batch, 0 where it is free."""
     kind = info.type.tensor_type if info.type is not None else None
     if kind is None or kind.shape is None:
         raise UnsupportedError(f"input {info.name!r} has no shape, expected (N, C, H, W) or (N, features)")
     sizes = [dimension.dim_value or 0 for dimension in kind.shape.dim]
     if len(sizes) == 4 and sizes[1] > 0 and min(sizes) >= 0:
-        return Value(0, (1, sizes[2] or _ANY, sizes[3] or _ANY, sizes[1]), IMAGES), kind.elem_type == UINT8
+        return Value(0, (1, sizes[2] or _ANY, sizes[3] or _ANY, sizes[1]), IMAGES), kind.elem_type == UINT8, sizes[0]
     if len(sizes) > 1 and min(sizes[1:]) > 0:
-        return Value(0, (1, *sizes[1:])), kind.elem_type == UINT8
+        return Value(0, (1, *sizes[1:])), kind.elem_type == UINT8, sizes[0]
     raise UnsupportedError(f"input {info.name!r} has sizes {sizes}, expected (N, C, H, W) or (N, features) with sizes that "
                            "are known, but for N, H and W")
 

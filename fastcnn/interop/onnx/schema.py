@@ -26,7 +26,7 @@ class Tensor:
     int32_data: list[Any] = many(5, INTS)
     int64_data: list[Any] = many(7, INTS)
     name: str = one(8, TEXT, "")
-    raw_data: bytes | None = one(9, BYTES)
+    raw_data: bytes | memoryview | None = one(9, BYTES)
     double_data: list[Any] = many(10, DOUBLES)
     uint64_data: list[Any] = many(11, INTS)
     external_data: list[Entry] = many(13, Entry)
@@ -40,11 +40,11 @@ class Attribute:
     name: str = one(1, TEXT, "")
     f: float | None = one(2, FLOAT)
     i: int | None = one(3, INT)
-    s: bytes | None = one(4, BYTES)
+    s: bytes | memoryview | None = one(4, BYTES)
     t: Tensor | None = one(5, Tensor)
     floats: list[float] = many(7, FLOAT)
     ints: list[int] = many(8, INT)
-    strings: list[bytes] = many(9, BYTES)
+    strings: list[bytes | memoryview] = many(9, BYTES)
     type: int = one(20, INT, 0)
 
 

@@ -22,10 +22,9 @@ IMAGES = "images"  # (N, C, H, W) in the graph, (N, H, W, C) here
 POOLED = "pooled"  # (N, C, 1, 1) in the graph, (N, C) here
 Layout = str | tuple[int, int, int] | None  # or (C, H, W): features in that order in the graph, in the order H, W, C here
 
-_FOLDED = {"Add", "Cast", "Concat", "Constant", "Div", "Gather", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Sub",
-           "Transpose", "Unsqueeze"}
-_MOST_FOLDED = 1 << 24  # elements that nodes make of arrays alone
-_SPARE = 64 << 20  # bytes of layers beyond four times those in the file, whose arrays may be used several times
+_FOLDED = {"Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Gather", "Identity", "Mul", "Reshape", "Slice",
+           "Squeeze", "Sub", "Transpose", "Unsqueeze"}
+_TIMES, _SPARE = 4, 1 << 20  # layers, and arrays made of arrays, take as often the bytes of the file, and some more
 
 
 class Value(NamedTuple):
@@ -47,13 +46,12 @@ class Value(NamedTuple):
 class Translation:
     """Values by name, arrays by name, and the steps so far."""
 
-    def __init__(self, arrays: dict[str, np.ndarray], uses: dict[str, int]) -> None:
-        """Begin with the arrays of the file, and how often each value is used."""
-        self.arrays, self.uses, self.values = arrays, uses, dict[str, Value]()
+    def __init__(self, arrays: dict[str, np.ndarray], uses: dict[str, int], batch: int) -> None:
+        """Begin with the arrays of the file, how often each value is used, and the size of the batch, 0 where it is free."""
+        self.arrays, self.uses, self.batch, self.values = arrays, uses, batch, dict[str, Value]()
         self.steps: list[Step] = []
         self.normalisation: Any = None
-        self._folded = _MOST_FOLDED
-        self._bytes = _SPARE + 4 * sum(array.nbytes for array in arrays.values())
+        self._bytes = self._folded = _SPARE + _TIMES * sum(array.nbytes for array in arrays.values())
 
     def step(self, layer: nn.Module | Join, *sources: Value, layout: Any = "same") -> Value:
         """Add a step and return its value; ShapeError: it does not take these."""
@@ -97,6 +95,8 @@ class Translation:
         inputs = [self.arrays[name] for name in call.inputs if name]
         if call.operator in ("Add", "Sub", "Mul", "Div"):
             self._spend(math.prod(np.broadcast_shapes(*(array.shape for array in inputs))))
+        elif call.operator == "ConstantOfShape" and inputs:
+            self._spend(math.prod(inputs[0].reshape(-1).tolist()))
         elif call.operator == "Gather" and len(inputs) == 2:
             self._spend(inputs[0].size * inputs[1].size)
         else:
@@ -105,9 +105,10 @@ class Translation:
         return True
 
     def _spend(self, elements: int) -> None:
-        self._folded -= elements
+        self._folded -= 8 * elements
         if self._folded < 0:
-            raise DataFormatError(f"arrays are computed of more than {_MOST_FOLDED} elements in all, expected fewer")
+            raise DataFormatError("arrays computed of others would take far more memory than those of the file, expected "
+                                  "less")
 
     def images(self, x: Value) -> Value:
         """Return a value as images (N, H, W, C)."""

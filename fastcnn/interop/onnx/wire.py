@@ -122,7 +122,7 @@ class _Decoder:
             except UnicodeDecodeError:
                 raise DataFormatError(f"has a field {field.name!r} that is no UTF-8 text") from None
         if field.kind == BYTES:
-            return bytes(value)
+            return value  # part of the file, not copied: it may be large
         if field.kind == INT:
             return _signed(value)
         array = np.array([_signed(value)]) if field.kind == INTS else np.frombuffer(value, _ARRAYS[field.kind])

@@ -47,6 +47,11 @@ def _constant(call: Call) -> np.ndarray:
     raise UnsupportedError(f"attributes are {sorted(call.attributes)}, expected a value of numbers")
 
 
+def _constant_of_shape(call: Call, shape: np.ndarray) -> np.ndarray:
+    value = call.attributes.get("value", np.zeros(1, np.float32))
+    return np.full(shape.reshape(-1).tolist(), np.asarray(value).reshape(-1)[0])
+
+
 def _concat(call: Call, *parts: np.ndarray) -> np.ndarray:
     axis = axis_of(call, parts[0].ndim)
     if all(part.dtype.kind == "f" and part.ndim == parts[0].ndim and part.size for part in parts):
@@ -157,7 +162,8 @@ def _dropout(call: Call, x: np.ndarray, ratio: np.ndarray | None = None, trainin
 
 
 TABLE: dict[str, Callable[..., Any]] = {
-    "Add": _add, "Cast": _cast, "Concat": _concat, "Constant": _constant, "Div": _divide, "Dropout": _dropout,
+    "Add": _add, "Cast": _cast, "Concat": _concat, "Constant": _constant,
+    "ConstantOfShape": _constant_of_shape, "Div": _divide, "Dropout": _dropout,
     "Flatten": _flatten, "Gather": _gather, "Identity": lambda call, x: x, "Mul": _arithmetic(np.multiply), "Pad": _pad,
     "Reshape": _reshape, "Shape": _shape, "Slice": _slice, "Squeeze": _squeeze, "Sub": _arithmetic(np.subtract), "Sum": _sum,
     "Transpose": _transpose, "Unsqueeze": _unsqueeze,
