@@ -116,8 +116,8 @@ def _profile(parser: argparse.ArgumentParser) -> None:
 def _export(parser: argparse.ArgumentParser) -> None:
     _model_file(parser)
     parser.add_argument("out", metavar="OUT.onnx", help="file to write")
-    parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels (those of the training)")
-    parser.add_argument("--normalise", action="store_true", help="take bytes, and normalise them in the graph as in training")
+    parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels (as in training)")
+    parser.add_argument("--normalise", action="store_true", help="take bytes, which the graph normalises as in training")
 
 
 def _plot(parser: argparse.ArgumentParser) -> None:

@@ -135,7 +135,8 @@ def gated():
     conv = nn.Conv2D(3, 4, 3, padding=1)
     gate = nn.Sequential(nn.AdaptiveAvgPool2D(1), nn.Conv2D(4, 4, 1), HardSigmoid())
     channels = Affine([1.0, 2, 3, 4], [0.5])
-    return Network([conv, gate, Product(), Clip(-1, 0.8), channels, Stack(), Sum(), Permute(0, 3, 1, 2)], [(0,), (1,), (1, 2), (3,), (1,), (4, 5), (6, 6), (7,)])
+    return Network([conv, gate, Product(), Clip(-1, 0.8), channels, Stack(), Sum(), Permute(0, 3, 1, 2)],
+                   [(0,), (1,), (1, 2), (3,), (1,), (4, 5), (6, 6), (7,)])
 
 
 def test_gradients_of_a_network_are_those_of_differences():
@@ -223,7 +224,7 @@ CONV = ("Conv", ("x", "w"), ("y",), ())
     ([CONV], {"w": numbers(4, 4, 9, 9)}, "covers 9 rows"), ([CONV], {"w": np.ones((4, 4, 1, 1), np.int64)}, "int64"),
     ([("Reshape", ("x", "w"), ("y",), ())], {"w": np.array([3, -1])}, "keep the batch"),
     ([("Add", ("x", "w"), ("y",), ())], {"w": numbers(8)}, "one for each channel"),
-    ([("Transpose", ("x",), ("y",), ())], {}, "axes are .3, 2, 1, 0."),
+    ([("Transpose", ("x",), ("y",), ())], {}, "axes are .2, 3, 0, 1."),
     ([("Relu", ("x",), ("z",), ())], {}, "output 'y' does not follow"),
 ])
 def test_what_no_layer_can_is_named(nodes, arrays, words, tmp_path):
@@ -261,7 +262,8 @@ def test_arrays_in_other_files_of_the_folder_are_read(tmp_path):
 
 @pytest.mark.parametrize("location, place, words", [
     ("../secret", {}, "below the model's folder"), ("sub/../../secret", {}, "below"), ("/etc/passwd", {}, "below"),
-    ("", {}, "below"), ("link", {}, "a link out"), ("folder/secret", {}, "a link out"), ("pipe", {}, "a pipe"), ("inner", {}, "a folder"),
+    ("", {}, "below"), ("link", {}, "a link out"), ("folder/secret", {}, "a link out"),
+    ("pipe", {}, "a pipe"), ("inner", {}, "a folder"),
     ("none", {}, "not there"), ("w.bin", {"offset": 10}, "at most 24"), ("w.bin", {"offset": -1}, "digits"),
     ("w.bin", {"length": 23}, "expected 24"), ("w.bin", {"offset": "1" * 30}, "digits"), ("a\0b", {}, "below"),
 ])

@@ -195,13 +195,11 @@ def _flatten(t: Translation, call: Call) -> Value:
 
 def _reshape(t: Translation, call: Call) -> Value:
     x = t.value(call)
-    _, *wanted = target_shape(call, t.array(call, 1), x.sizes)
-    batch = target_shape(call, t.array(call, 1), x.sizes)[0]
+    batch, *wanted = target_shape(call, t.array(call, 1), x.sizes)
     total = math.prod(x.shape)
-    if (-1 in wanted and batch == -1 and total and wanted.count(-1) == 1) or (-1 in wanted and batch >= 0):
-        rest = math.prod(size for size in wanted if size != -1)
-        wanted[wanted.index(-1)] = total // max(rest, 1)
-    if not wanted or min(wanted) < 1 or math.prod(wanted) != total:
+    if wanted.count(-1) == 1:
+        wanted[wanted.index(-1)] = total // max(-math.prod(wanted), 1)
+    if batch not in (-1, t.batch) or not wanted or min(wanted) < 1 or math.prod(wanted) != total:
         raise UnsupportedError(f"its shape is {[batch, *wanted]} for sizes {x.sizes}, expected to keep the batch")
     if len(wanted) == 1:
         return t.flat(x)
