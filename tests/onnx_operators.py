@@ -10,6 +10,7 @@ Tests come from the package onnx, of the version that is installed; the rule tha
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import warnings
 from collections import Counter
@@ -35,13 +36,23 @@ RANDOM = {"test_training_dropout_default", "test_training_dropout_default_mask",
           "test_training_dropout_mask"}
 
 
-def cases() -> Iterator[tuple[str, Any]]:
-    """Give list, "core" or "later", and test: one operator each, of floats and of images where it has windows."""
-    from onnx.backend.test.loader import load_model_tests
+def of_files(*names: str) -> list[Any]:
+    """Return the tests that some files of onnx/backend/test/case/node/ make: those of all take ten seconds."""
+    from onnx.backend.test.case import node
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, while expected results are computed
-        tests = load_model_tests(kind="node")
+    for name in names:
+        importlib.import_module(f"{node.__name__}.{name}")
+    return list(node._NodeTestCases)
+
+
+def cases(tests: list[Any] | None = None) -> Iterator[tuple[str, Any]]:
+    """Give list, "core" or "later", and test: one operator each, of floats and of images where it has windows."""
+    if tests is None:
+        from onnx.backend.test.loader import load_model_tests
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, while expected results are computed
+            tests = load_model_tests(kind="node")
     for test in tests:
         graph = test.model.graph
         if len(graph.node) != 1 or "_expanded" in test.name or test.name in RANDOM:

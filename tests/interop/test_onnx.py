@@ -108,10 +108,21 @@ def test_what_cannot_be_written_is_named(model, options, error, words, tmp_path)
     assert str(caught.value).startswith("export_onnx: ") and not list(tmp_path.iterdir())
 
 
+def test_operators_pass_the_tests_of_onnx():
+    """Some of them; `python -m tests.onnx_operators` runs all."""
+    pytest.importorskip("onnx")
+    from tests import onnx_operators
+
+    names = ("conv", "maxpool", "averagepool", "batch_normalization", "gemm", "adam", "momentum", "adagrad", "selu",
+             "negativeloglikelihoodloss")
+    found = {test.name: onnx_operators.outcome(test) for _, test in onnx_operators.cases(onnx_operators.of_files(*names))}
+    assert len(found) > 60 and set(found.values()) == {"passed"}
+
+
 # From PyTorch
 
 
-@pytest.mark.parametrize("name", ["lenet", "vgg", "residual", "mobile", "mixed"])
+@pytest.mark.parametrize("name", ["lenet", "mobile", "mixed"])  # `python -m tests.onnx_torch` tries all
 def test_networks_of_pytorch_give_its_answers(name, tmp_path):
     pytest.importorskip("torch")
     pytest.importorskip("onnx")
