@@ -9,95 +9,17 @@ from typing import Any
 import numpy as np
 
 from ... import nn
-from ...nn import Module
 from .calls import Call, UnsupportedError, axis_of
+from .from_activations import ACTIVATIONS, Rule
 from .from_windows import WINDOWED
-from .layers import Affine, Clip, HardSigmoid, Permute
+from .layers import Affine, Permute
 from .network import Product, Stack, Sum
-from .operators.activation import SELU, limits
 from .operators.shape import axes_of, target_shape
 from .to_nodes import averages, pixels
-from .translation import IMAGES, POOLED, Translation, Value, filled
+from .translation import IMAGES, POOLED, Translation, Value, channels, filled, single
 from .writer import TO_FIRST, TO_LAST
 
-Rule = Callable[[Translation, Call], Value]
 _LINEAR = nn.Linear, nn.Conv2D, nn.ConvTranspose2D
-
-
-def _layer(make: Callable[[], Module]) -> Rule:
-    return lambda t, call: t.step(make(), t.value(call))
-
-
-def _expect(call: Call, name: str, default: float, expected: float) -> None:
-    """Raise UnsupportedError unless an attribute has the only value that a layer can."""
-    value = call.get(name, default)
-    if not math.isclose(value, expected, rel_tol=1e-5):
-        raise UnsupportedError(f"{name} is {value}, expected {expected}")
-
-
-def _elu(t: Translation, call: Call) -> Value:
-    _expect(call, "alpha", 1.0, 1.0)
-    return t.step(nn.ELU(), t.value(call))
-
-
-def _selu(t: Translation, call: Call) -> Value:
-    _expect(call, "alpha", SELU[0], SELU[0])
-    _expect(call, "gamma", SELU[1], SELU[1])
-    return t.step(nn.SELU(), t.value(call))
-
-
-def _swish(t: Translation, call: Call) -> Value:
-    _expect(call, "alpha", 1.0, 1.0)
-    return t.step(nn.SiLU(), t.value(call))
-
-
-def _gelu(t: Translation, call: Call) -> Value:
-    if call.get("approximate", "none") != "none":
-        raise UnsupportedError(f"approximate is {call.get('approximate', '')!r}, expected 'none'")
-    return t.step(nn.GELU(), t.value(call))
-
-
-def _leaky_relu(t: Translation, call: Call) -> Value:
-    return t.step(nn.LeakyReLU(float(call.get("alpha", 0.01))), t.value(call))
-
-
-def _hard_sigmoid(t: Translation, call: Call) -> Value:
-    return t.step(HardSigmoid(call.get("alpha", 0.2), call.get("beta", 0.5)), t.value(call))
-
-
-def _prelu(t: Translation, call: Call) -> Value:
-    x = t.value(call)
-    slope = _channels(x, t.weights(call, 1))
-    return t.step(filled(nn.PReLU(None), slope.size, slope=slope), x)
-
-
-def _clip(t: Translation, call: Call) -> Value:
-    low, high = limits(call, t.array(call, 1), t.array(call, 2))
-    return t.step(nn.ReLU() if (low, high) == (0, math.inf) else Clip(low, high), t.value(call))
-
-
-def _softmax(layer: type[Module]) -> Rule:
-    def rule(t: Translation, call: Call) -> Value:
-        x = t.value(call)
-        rank = len(x.sizes)
-        axis = axis_of(call, rank, 1 if call.opset < 13 else -1)
-        if axis != (1 if x.layout in (IMAGES, POOLED) else rank - 1) or (call.opset < 13 and rank > 2):
-            raise UnsupportedError(f"axis is {axis} of {rank}, expected that of the channels")
-        return t.step(layer(), x)
-
-    return rule
-
-
-def _softplus(t: Translation, call: Call) -> Value:
-    beta, threshold = (float(_single(t, call, number)) for number in (1, 2)) if len(call.inputs) > 1 else (1.0, 20.0)
-    return t.step(nn.Softplus(beta, threshold), t.value(call))
-
-
-def _single(t: Translation, call: Call, number: int) -> Any:
-    array = t.array(call, number)
-    if array is None or array.size != 1:
-        raise UnsupportedError(f"its input {number} has {0 if array is None else array.size} numbers, expected one")
-    return array.item()
 
 
 def _gemm(t: Translation, call: Call) -> Value:
@@ -229,17 +151,6 @@ def _squeeze(t: Translation, call: Call) -> Value:
     raise UnsupportedError(f"axes are {axes} of sizes {x.sizes}, expected rows and columns of images of one pixel")
 
 
-def _channels(x: Value, array: np.ndarray) -> np.ndarray:
-    """Return numbers (C,) or (1,) of an array that fits the channels of x; UnsupportedError: it has others."""
-    if array.size == 1:
-        return array.reshape(1)
-    axis = -3 if x.layout in (IMAGES, POOLED) else -1
-    fits = array.ndim >= -axis and array.ndim <= len(x.sizes) and array.size == array.shape[axis] == x.sizes[axis]
-    if not fits or isinstance(x.layout, tuple):
-        raise UnsupportedError(f"an array has shape {array.shape}, expected a number, or one for each channel of {x.sizes}")
-    return array.reshape(-1)
-
-
 def _arithmetic(operator: str) -> Rule:
     """Add and Mul of two values, and all four with an array."""
     def rule(t: Translation, call: Call) -> Value:
@@ -253,7 +164,7 @@ def _arithmetic(operator: str) -> Rule:
         assert array is not None
         if array.dtype.kind != "f" or (operator in ("Sub", "Div") and number == 0):
             raise UnsupportedError(f"its input {number} is an array of {array.dtype}, expected floats, behind the other one")
-        values = _channels(t.plain(x) if isinstance(x.layout, tuple) else x, array)
+        values = channels(t.plain(x) if isinstance(x.layout, tuple) else x, array)
         if operator == "Add" and _add_bias(t, call, x, values):
             return x
         x = t.plain(x) if isinstance(x.layout, tuple) and values.size > 1 else x
@@ -292,7 +203,7 @@ def _concat(t: Translation, call: Call) -> Value:
 
 
 def _dropout(t: Translation, call: Call) -> Value:
-    ratio = float(call.get("ratio", 0.5) if t.array(call, 1) is None else _single(t, call, 1))
+    ratio = float(call.get("ratio", 0.5) if t.array(call, 1) is None else single(t, call, 1))
     x = t.value(call)
     return t.step(nn.Dropout(ratio), x) if ratio else x
 
@@ -312,7 +223,7 @@ def _shape(t: Translation, call: Call) -> Value:
 
 def _normalise(t: Translation, call: Call) -> Value:
     x = t.value(call)
-    mean, std = (np.broadcast_to(_channels(x, t.weights(call, number)), x.shape[-1:]) for number in (1, 2))
+    mean, std = (np.broadcast_to(channels(x, t.weights(call, number)), x.shape[-1:]) for number in (1, 2))
     if x.number:
         raise UnsupportedError("it normalises what is computed, expected bytes of the input")
     t.normalisation = mean, std
@@ -339,18 +250,13 @@ def _adaptive(layer: Any, axis: int, table: Callable[[int, int], np.ndarray]) ->
 
 
 RULES: dict[str, Rule] = {
-    **WINDOWED,
-    "Add": _arithmetic("Add"), "BatchNormalization": _batch_norm, "Cast": _cast, "Clip": _clip, "Concat": _concat,
-    "Div": _arithmetic("Div"), "Dropout": _dropout, "Elu": _elu, "Flatten": _flatten, "Gelu": _gelu, "Gemm": _gemm,
-    "GroupNormalization": _group_norm, "HardSigmoid": _hard_sigmoid, "HardSwish": _layer(nn.Hardswish),
+    **ACTIVATIONS, **WINDOWED,
+    "Add": _arithmetic("Add"), "BatchNormalization": _batch_norm, "Cast": _cast, "Concat": _concat,
+    "Div": _arithmetic("Div"), "Dropout": _dropout, "Flatten": _flatten, "Gemm": _gemm, "GroupNormalization": _group_norm,
     "Identity": lambda t, call: t.value(call), "InstanceNormalization": _instance_norm, "LayerNormalization": _layer_norm,
-    "LeakyRelu": _leaky_relu, "LogSoftmax": _softmax(nn.LogSoftmax), "MatMul": _mat_mul, "Mish": _layer(nn.Mish),
-    "Mul": _arithmetic("Mul"), "PRelu": _prelu, "Relu": _layer(nn.ReLU), "Reshape": _reshape, "Selu": _selu, "Shape": _shape,
-    "Sigmoid": _layer(nn.Sigmoid), "Softmax": _softmax(nn.Softmax), "Softplus": _softplus, "Softsign": _layer(nn.Softsign),
-    "Squeeze": _squeeze, "Sub": _arithmetic("Sub"), "Sum": lambda t, call: _join(t, call, Sum()), "Swish": _swish,
-    "Tanh": _layer(nn.Tanh), "Transpose": _transpose,
+    "MatMul": _mat_mul, "Mul": _arithmetic("Mul"), "Reshape": _reshape, "Shape": _shape, "Squeeze": _squeeze,
+    "Sub": _arithmetic("Sub"), "Sum": lambda t, call: _join(t, call, Sum()), "Transpose": _transpose,
     "fastcnn.AdaptiveAvgPool2D": _adaptive(nn.AdaptiveAvgPool2D, 1, averages),
-    "fastcnn.AdaptiveMaxPool2D": _adaptive(nn.AdaptiveMaxPool2D, 0, pixels), "fastcnn.GELU": _layer(nn.GELU),
-    "fastcnn.GroupNorm": _group_norm, "fastcnn.Mish": _layer(nn.Mish), "fastcnn.Normalise": _normalise,
-    "fastcnn.SiLU": _layer(nn.SiLU), "fastcnn.Softplus": _softplus,
+    "fastcnn.AdaptiveMaxPool2D": _adaptive(nn.AdaptiveMaxPool2D, 0, pixels), "fastcnn.GroupNorm": _group_norm,
+    "fastcnn.Normalise": _normalise,
 }

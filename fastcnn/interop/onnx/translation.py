@@ -157,3 +157,22 @@ def filled(layer: Any, size: int, **arrays: np.ndarray | None) -> Any:
     setattr(layer, layer._size, size)
     layer.waiting = False
     return layer
+
+
+def single(t: Translation, call: Call, number: int) -> Any:
+    """Return the only number of an array of the file; UnsupportedError: it has more."""
+    array = t.array(call, number)
+    if array is None or array.size != 1:
+        raise UnsupportedError(f"its input {number} has {0 if array is None else array.size} numbers, expected one")
+    return array.item()
+
+
+def channels(x: Value, array: np.ndarray) -> np.ndarray:
+    """Return numbers (C,) or (1,) of an array that fits the channels of x; UnsupportedError: it has others."""
+    if array.size == 1:
+        return array.reshape(1)
+    axis = -3 if x.layout in (IMAGES, POOLED) else -1
+    fits = array.ndim >= -axis and array.ndim <= len(x.sizes) and array.size == array.shape[axis] == x.sizes[axis]
+    if not fits or isinstance(x.layout, tuple):
+        raise UnsupportedError(f"an array has shape {array.shape}, expected a number, or one for each channel of {x.sizes}")
+    return array.reshape(-1)
