@@ -80,8 +80,9 @@ def _softmax(layer: type[Module]) -> Rule:
 
 
 def _softplus(t: Translation, call: Call) -> Value:
-    beta, threshold = (float(single(t, call, number)) for number in (1, 2)) if len(call.inputs) > 1 else (1.0, 20.0)
-    return t.step(nn.Softplus(beta, threshold), t.value(call))
+    """The operator, or a group of nodes, which may say a factor and from where on the result is x."""
+    said = {name: float(single(t, call, number)) for number, name in enumerate(call.attributes.get("inputs", []), 1)}
+    return t.step(nn.Softplus(**said), t.value(call))
 
 
 ACTIVATIONS: dict[str, Rule] = {

@@ -23,6 +23,7 @@ _PATTERNS: list[tuple[str, Any]] = [
     ("HardSwish", ("Div", ("Mul", "x", ("Clip", ("Add", "x", 3.0), 0.0, 6.0)), 6.0)),
     ("fastcnn.Softplus", ("Where", ("Greater", ("Mul", "x", "$beta"), "$threshold"), "x",
                           ("Div", ("Softplus", ("Mul", "x", "$beta")), "$beta"))),
+    ("fastcnn.Softplus", ("Where", ("Greater", "x", "$threshold"), "x", ("Softplus", "x"))),
     ("fastcnn.GroupNorm", ("Add", ("Mul", ("Reshape", ("InstanceNormalization", ("Reshape", "x", "$groups"), "$ones",
                                                        "$zeros"), "_"), "$gamma"), "$beta")),
     ("fastcnn.AdaptiveAvgPool2D", ("MatMul", "$rows", ("MatMul", "x", "$columns"))),
