@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         data,
         explain,
         functional,
+        interop,
         kernels,
         metrics,
         models,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         shapes,
         training,
     )
+    from .interop.onnx import export_onnx, import_onnx  # noqa: F401
     from .interop.torch import from_torch, to_torch  # noqa: F401
     from .kernels.jit import threads
     from .nn import manual_seed  # noqa: F401
@@ -47,6 +49,7 @@ _MODULES = (
     "data",
     "explain",
     "functional",
+    "interop",
     "kernels",
     "metrics",
     "models",
@@ -67,10 +70,12 @@ _NAMES = {
     "NonFiniteError": "training",
     "ShapeError": "shapes",
     "evaluate": "training",
+    "export_onnx": "interop.onnx",
     "fit": "training",
     "from_torch": "interop.torch",
     "get_num_threads": "kernels.jit.threads",
     "gradient_check": "training",
+    "import_onnx": "interop.onnx",
     "load": "training",
     "manual_seed": "nn",
     "predict": "training",

@@ -31,7 +31,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ import safetensors.numpy
 from fastcnn import data, models, nn, optim, training
 from fastcnn.data import formats
 from fastcnn.data.image_files import ImageReader
+from fastcnn.interop.onnx import export_onnx, import_onnx
+from fastcnn.interop.onnx.schema import Model
+from fastcnn.interop.onnx.wire import decoded, encoded
 from fastcnn.shapes import CheckpointError, DataFormatError, DTypeError, ShapeError
 from fastcnn.training import files
 from fastcnn.training.checkpoint import save_checkpoint
@@ -249,6 +252,39 @@ def table_cell(chance: Random, raw: bytes) -> bytes:
     return "\n".join(",".join(row) for row in rows).encode("utf-8", chance.choice(("replace", "backslashreplace")))
 
 
+def onnx_field(chance: Random, raw: bytes) -> bytes:
+    """Change one field of a message in an ONNX file and set all lengths right."""
+    with suppress(Exception):
+        model = decoded(Model, raw)
+        message: Any = model
+        while chance.random() < 0.85:
+            inner = [value for value in vars(message).values() for value in (value if isinstance(value, list) else [value])
+                     if is_dataclass(value)]
+            if not inner:
+                break
+            message = chance.choice(inner)
+        name = chance.choice(list(vars(message)))
+        setattr(message, name, other_value(chance, getattr(message, name)))
+        return encoded(model)
+    return flip(chance, raw)
+
+
+def other_value(chance: Random, value: Any) -> Any:
+    if isinstance(value, list) and value:
+        index = chance.randrange(len(value))
+        others = (value[:index] + value[index + 1 :], [*value, value[index]], value[::-1], value * chance.choice((2, 50)))
+        if chance.random() < 0.5 or not isinstance(value[index], int | float | str):
+            return chance.choice(others)
+        return [*value[:index], other_value(chance, value[index]), *value[index + 1 :]]
+    if isinstance(value, str):
+        return chance.choice(("", "x", "input", "output", "../x", "Conv", "Mul", "Gather", "Reshape", "Concat", value * 2))
+    if isinstance(value, float):
+        return chance.choice((0.0, -1.0, 1e30, float("nan"), float("inf"), 2 * value))
+    if isinstance(value, int):
+        return chance.choice((*NUMBERS, -1, -2, -(1 << 63), value + 1, value - 1))
+    return None if value is None else bytes(value)[: chance.randrange(len(value) + 1)]
+
+
 def png_chunk(chance: Random, raw: bytes) -> bytes:
     """Change the inside of a chunk and set its length and checksum right."""
     chunks, start = [], 8
@@ -348,6 +384,10 @@ def read_checkpoint(path: Path) -> None:
     assert isinstance(training.load_checkpoint(path), dict)
 
 
+def read_onnx(path: Path) -> None:
+    assert isinstance(import_onnx(path), nn.Module)
+
+
 def resume(path: Path) -> None:
     model, arguments = small_training()
     training.fit(model, **arguments, epochs=2, resume=path)
@@ -429,6 +469,19 @@ def checkpoint() -> bytes:
     return saved(write)
 
 
+def graphs() -> list[bytes]:
+    """Networks with most of what a graph can have, small enough for mutations to hit all of it."""
+    block = nn.Sequential(nn.Conv2D(2, 2, 3, padding=1, groups=2), nn.GroupNorm(1, 2), nn.SiLU())
+    branches = nn.Concat(nn.Identity(), nn.AvgPool2D(3, 1, 1), nn.AdaptiveMaxPool2D((4, 5)))
+    large = nn.Sequential(nn.ConvTranspose2D(1, 2, 2), nn.BatchNorm(2), nn.Residual(block), branches, nn.Pad2D(1),
+                          nn.Upsample2D(2), nn.GELU(), nn.Flatten(), nn.Dropout(), nn.Linear(1008, 3))
+    small = nn.Sequential(nn.Reshape(3, 2, 1), nn.LayerNorm(1), nn.Softplus(2.0), nn.GlobalAvgPool2D(), nn.Softmax())
+    seeds = []
+    for model, shape in ((large, (3, 4, 1)), (small, (6,))):
+        seeds.append(saved(lambda path, model=model, shape=shape: export_onnx(model, path, shape)))  # type: ignore[misc]
+    return seeds
+
+
 def packed(raw: bytes) -> bytes:
     return gzip.compress(raw, 1, mtime=0)
 
@@ -468,6 +521,7 @@ FORMATS = {
     "safetensors": Format(lambda: [saved(lambda path: training.save(small_training()[0], path))], read_model,
                           (tensors_header, signed_tensors, signed_tensors), 5),
     "checkpoint": Format(lambda: [checkpoint()], read_checkpoint, (tensors_header, signed_tensors), 10),
+    "onnx": Format(graphs, read_onnx, (onnx_field, onnx_field), 5),
     # A run that goes on may compile kernels.
     "resume": Format(lambda: [checkpoint()], resume, (signed_tensors,), 1, "", 6 * MOST_MEMORY, (*OURS, NonFiniteError)),
 }

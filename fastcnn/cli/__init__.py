@@ -20,7 +20,8 @@ _USAGE, _PROBLEM, _INTERRUPTED = 2, 1, 130
 _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "use", "profile": "use", "plot": "draw",
             "report": "report", "demo": "demo",
             "bench": "check", "verify": "check", "explain": "check", "doctor": "check", "warmup": "check",
-            "models": "catalogue", "datasets": "catalogue", "convert": "convert", "completion": "completion"}
+            "models": "catalogue", "datasets": "catalogue", "convert": "convert", "export": "exchange",
+            "completion": "completion"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -121,6 +121,13 @@ def _profile(parser: argparse.ArgumentParser) -> None:
     _threads(parser)
 
 
+def _export(parser: argparse.ArgumentParser) -> None:
+    _model_file(parser)
+    parser.add_argument("out", metavar="OUT.onnx", help="file to write")
+    parser.add_argument("--input-shape", type=_shape, metavar="H,W,C", help="image size and channels (as in training)")
+    parser.add_argument("--normalise", action="store_true", help="take bytes, which the graph normalises as in training")
+
+
 def _plot(parser: argparse.ArgumentParser) -> None:
     names = (*PICTURES, "all")
     parser.add_argument("pictures", nargs="+", type=_one_of(names), metavar="PICTURE", help=", ".join(names))
@@ -363,6 +370,7 @@ _COMMANDS = {
     "datasets": _Command(_data_dir, "", "names of the data sets, and which of them are on this machine"),
     "summary": _Command(_summary, "MODEL", "layers, shapes, parameters, work and memory of a model"),
     "profile": _Command(_profile, "MODEL", "time of each layer in a training step"),
+    "export": _Command(_export, "MODEL OUT.onnx", "a saved model as an ONNX file, for other programs to run"),
     "plot": _Command(_plot, "PICTURE ... DIR", "pictures of a training run and of what the model does"),
     "report": _Command(_report, "DIR", "one page about a training run: curves, mistakes, filters, times"),
     "demo": _Command(_demo, "MODEL", "a page to draw on, or drop an image on, and see what the model makes of it"),

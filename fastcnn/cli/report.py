@@ -7,11 +7,12 @@ from pathlib import Path
 
 from .. import extras
 from ..pages.report import Trained, page
+from ..training.choices import kind_of
 from ..training.writing import write_atomically
 from .output import Output
 from .recipes import home_of
 from .run import Run
-from .train import kind_of, use_threads
+from .train import use_threads
 
 REPORT = "report.html"
 

@@ -47,6 +47,18 @@ def test_predict_test_images(finished, capsys):
     assert all(line.endswith(f"; truth {labels[index]}") for line, index in zip(out, (3, 17), strict=True))
 
 
+def test_export(finished, tmp_path, capsys):
+    model, path = str(finished / "model.safetensors"), tmp_path / "digits.onnx"
+    assert main(["export", model, str(path), "--normalise"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{path}: {path.stat().st_size:,} bytes; takes uint8 images (batch, C, H, W), which it ")
+    images = data.load("digits").test.images[:5]
+    expected = fastcnn.predict(fastcnn.load(model), images)
+    assert abs(fastcnn.predict(fastcnn.import_onnx(path), images) - expected).max() < 1e-5
+    assert main(["export", model, str(tmp_path / "digits.bin")]) == 2
+    assert capsys.readouterr().err.endswith("expected a name that ends in .onnx\n")
+
+
 @pytest.mark.parametrize("name", recipes.MODELS)
 def test_summary_of_every_model(name, capsys):
     assert main(["summary", name]) == 0
