@@ -471,6 +471,7 @@ def checkpoint() -> bytes:
 
 def graphs() -> list[bytes]:
     """Networks with most of what a graph can have, small enough for mutations to hit all of it."""
+    nn.manual_seed(1)
     block = nn.Sequential(nn.Conv2D(2, 2, 3, padding=1, groups=2), nn.GroupNorm(1, 2), nn.SiLU())
     branches = nn.Concat(nn.Identity(), nn.AvgPool2D(3, 1, 1), nn.AdaptiveMaxPool2D((4, 5)))
     large = nn.Sequential(nn.ConvTranspose2D(1, 2, 2), nn.BatchNorm(2), nn.Residual(block), branches, nn.Pad2D(1),

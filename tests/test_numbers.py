@@ -235,10 +235,10 @@ def test_an_odd_number_in_one_image_leaves_the_answers_for_all_others():
                 assert np.array_equal(before[others], after[others]), (name, value)
 
 
-@pytest.mark.parametrize("layer", [lambda **options: nn.Conv2D(16, 16, 3, padding=1, **options),
-                                   lambda **options: nn.ConvTranspose2D(16, 16, 3, padding=1, **options)])
+@pytest.mark.parametrize("layer", [lambda **options: nn.Conv2D(64, 64, 3, padding=1, **options),
+                                   lambda **options: nn.ConvTranspose2D(64, 64, 3, padding=1, **options)])
 def test_a_layer_with_direct_convolution_keeps_nan_to_the_pixels_that_see_it(layer):
-    x = with_outlier(images_and_filters(16)[0], NAN)
+    x = with_outlier(images_and_filters(64)[0], NAN)
     for one, count in ((layer(algorithm="direct"), 9), (layer(), 16)):
         assert np.isnan(one.forward(x)).any(axis=3).sum() == count
     assert "algorithm='direct'" in repr(layer(algorithm="direct")) and "algorithm" not in repr(layer())
@@ -256,8 +256,8 @@ def test_all_convolutions_of_a_model_use_the_algorithm_that_is_set():
 
 
 def test_an_algorithm_set_inside_an_inference_block_is_used():
-    model = nn.Sequential(nn.Conv2D(16, 16, 3, padding=1)).eval()
-    x = with_outlier(images_and_filters(16)[0], NAN)
+    model = nn.Sequential(nn.Conv2D(64, 64, 3, padding=1)).eval()
+    x = with_outlier(images_and_filters(64)[0], NAN)
     with nn.inference():
         counts = [np.isnan(model.forward(x)).any(axis=3).sum() for _ in range(3)]
         model.set_algorithm("direct")

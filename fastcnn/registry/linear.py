@@ -77,6 +77,7 @@ PRODUCTS = (
     case("few inputs to many outputs", N=4, inputs=3, outputs=501),
     case("two chunks of rows", N=513, inputs=3, outputs=4),
     case("threads meet", N=130, inputs=90, outputs=70),
+    case("channels that are sorted into blocks, threads meet", N=300, inputs=131, outputs=67),
     bench("128 rows, 1024 to 1024", N=128, inputs=1024, outputs=1024),
     bench("128 rows, 256 to 10", N=128, inputs=256, outputs=10),
 )

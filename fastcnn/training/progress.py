@@ -55,8 +55,9 @@ class ProgressBar(ProgressLines):
 
         super().on_epoch_begin(run)
         stream = _stream()
+        widget = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)  # as wide as the page
         self._bar = tqdm(total=len(run.train), initial=run.position, desc=_counted(run, run.epoch), leave=False, file=stream,
-                         disable=stream is None, ncols=None if _in_notebook() else _columns(),
+                         disable=stream is None, ncols=None if widget else _columns(),
                          dynamic_ncols=not _in_notebook(), bar_format=_format(run))
 
     def on_batch_end(self, run: Run) -> None:

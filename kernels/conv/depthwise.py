@@ -4,7 +4,7 @@ Howard et al., "MobileNets", 2017, section 3.1. One kernel makes the result and 
 functional/conv/depthwise.py) cut a row of the target into runs of pixels that meet the same filter elements, and list where
 these lie in the source and in the filter. Sums stay in registers: those of a strip of neighbouring pixels, or those of TAPS
 elements of the gradient of the weight, which is summed over chunks of rows in a fixed order. What the next row needs is
-prefetched: the hardware alone does not keep up (measured, 10%).
+prefetched where taps share pixels: there the hardware alone does not keep up (measured, 10%).
 """
 
 from __future__ import annotations
@@ -123,9 +123,9 @@ def _pixels(o, run, taps, at, ahead, begin, end):
         for channel in range(begin, end, lanes):
             c = min(channel, end - lanes)
             sources = pixels_at(at.source + pixel * run.step + c, run.step, STRIP + BESIDE)
-            tile_prefetch(o.x, sources[:PIXELS], ahead)
             tile = pixels_start(lanes_load(bias, c, lanes) if len(bias) > 0 else lanes_zero(o.x), STRIP)
             if run.together:
+                tile_prefetch(o.x, sources[:PIXELS], ahead)
                 for t in range(taps.first, taps.last, 3):
                     numbers = entries(taps.numbers, t, THREE)
                     tile = pixels_multiply_add(tile, o.x, sources, taps.offsets[t], o.weight, at.weight + c, numbers)

@@ -31,21 +31,20 @@ class Blocks(NamedTuple):
 
 
 @kernel
-def _pack_inputs(x, source, step, pixels, count, blocks, start, size, width):
-    """blocks[start + d // rows * size + pixel * rows + d % rows] = x[source + pixel * step + d], zeros behind `count`.
+def _pack_inputs(x, first, count, floats, start, walk):
+    """floats[start + d // rows * w.block + i * rows + d % rows] = x[first + i * w.C + d] for `count` = (pixels, channels).
 
-    Whole vectors are written: the next pixel overwrites what is too much.
+    Behind the last channel are zeros. Whole vectors are written: the next pixel overwrites what is too much.
     """
-    rows, lanes = rows_of(width), lanes_of(x)
+    w, rows, lanes, (pixels, channels) = walk.geometry[0], rows_of(walk.width), lanes_of(x), count
     for pixel in range(pixels):
-        target = start + pixel * rows
-        for d in range(0, count, rows):
-            if d + lanes <= count:
-                lanes_copy_all(blocks, target, x, source + d, lanes)
+        source, target = first + pixel * w.C, start + pixel * rows
+        for d in range(0, channels, rows):
+            if d + lanes <= channels:
+                lanes_copy_all(floats, target, x, source + d, lanes)
             else:
-                lanes_copy_padded(blocks, target, x, source + d, count - d)
-            target += size
-        source += step
+                lanes_copy_padded(floats, target, x, source + d, channels - d)
+            target += w.block
 
 
 @kernel
@@ -68,7 +67,7 @@ def _task(x, dy, partial, sums, walk, workspace, worker, task):
         zero(sums, chunk * w.K, w.K)
     for first in range(count * chunk // w.chunks, last, w.pixels):
         pixels = min(w.pixels, last - first)
-        _pack_inputs(x, first * w.C + d_first, w.C, pixels, d_last - d_first, workspace.floats, blocks, w.block, width)
+        _pack_inputs(x, first * w.C + d_first, (pixels, d_last - d_first), workspace.floats, blocks, walk)
         pack_gradients(dy, first * w.K, w.K, pixels, w.K, workspace.floats, panels, width)
         if summed:
             add_columns(dy, first * w.K, w.K, pixels, w.K, sums, chunk * w.K)

@@ -991,6 +991,7 @@ def test_the_bar_follows_the_images_and_is_wiped_away(capsys, monkeypatch):
 def test_the_bar_of_a_notebook_has_80_columns(capsys, monkeypatch):
     shell = SimpleNamespace(config={"IPKernelApp": {}})
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)  # without which a bar is text
     bar, run = progress.ProgressBar(), shown_run(position=8)
     bar.on_train_begin(run)
     bar.on_epoch_begin(run)

@@ -1,6 +1,7 @@
 """Loggers: what they wrote, read back by the tools that they write for."""
 
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -154,6 +155,15 @@ def records_of(path, kind):
         yield record
 
 
+def written(path, kind):
+    """All records of a run, which another process may still be writing when the run has ended."""
+    deadline = time.monotonic() + 20
+    while not (records := list(records_of(path, kind))) or not records[-1].HasField("exit"):
+        assert time.monotonic() < deadline, f"{len(records)} records, none of them the exit"
+        time.sleep(0.1)
+    return records
+
+
 def test_wandb_writes_a_run_without_a_network(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="writes the runs")
     from wandb.proto.wandb_internal_pb2 import Record
@@ -162,7 +172,7 @@ def test_wandb_writes_a_run_without_a_network(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     history = fit(WandbLogger("digits", folder=tmp_path, name="first"))
     path, = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    records = list(records_of(path, Record))
+    records = written(path, Record)
     run, = (record.run for record in records if record.HasField("run"))
     config = {item.key: item.value_json for item in run.config.update}
     assert (run.project, run.display_name) == ("digits", "first") and config["optimizer.kind"] == '"SGD"'
