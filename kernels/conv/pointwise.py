@@ -39,11 +39,12 @@ def _pack_inputs(x, first, count, floats, start, walk):
     w, rows, lanes, (pixels, channels) = walk.geometry[0], rows_of(walk.width), lanes_of(x), count
     for pixel in range(pixels):
         source, target = first + pixel * w.C, start + pixel * rows
-        for d in range(0, channels, rows):
-            if d + lanes <= channels:
-                lanes_copy_all(floats, target, x, source + d, lanes)
-            else:
-                lanes_copy_padded(floats, target, x, source + d, channels - d)
+        for first_row in range(0, channels, rows):
+            for d in range(first_row, first_row + rows, lanes):
+                if d + lanes <= channels:
+                    lanes_copy_all(floats, target + d - first_row, x, source + d, lanes)
+                else:
+                    lanes_copy_padded(floats, target + d - first_row, x, source + d, channels - d)
             target += w.block
 
 
