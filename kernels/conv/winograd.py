@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..vector.columns import column_load, column_store
+from ..vector.strided import strided_load, strided_store
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of, lanes_store, where
 from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
@@ -162,13 +162,13 @@ def _from(grid, i, j, channel):
 @inline_kernel
 def _load(grid, j, count, like):
     """Column j of as many rows as `like` has elements."""
-    return column_load(grid.array, grid.at + j * grid.step, grid.row, count, like)
+    return strided_load(grid.array, grid.at + j * grid.step, grid.row, count, like)
 
 
 @inline_kernel
 def _store(values, grid, i, count):
     """Write row i, one vector to each column."""
-    column_store(values, grid.array, grid.at + i * grid.row, grid.step, count)
+    strided_store(values, grid.array, grid.at + i * grid.row, grid.step, count)
 
 
 @kernel

@@ -3,5 +3,5 @@ from typing import Any
 types: Any
 from .operation import operation
 from .simd import INT64, Tile, array_data, lanes_below, lanes_load, lanes_store, masked_load, store_first, tile_of, vector_at, vectors_of
-column_load: Any
-column_store: Any
+strided_load: Any
+strided_store: Any

@@ -21,13 +21,13 @@ from .simd import (
 
 
 @operation
-def column_load(array, offset, distance, count, like):
+def strided_load(array, offset, distance, count, like):
     """As many vectors as the tuple `like` has elements: `lanes_load` at offset, offset + distance and so on."""
     return tuple(lanes_load(array, offset + i * distance, count) for i in range(len(like)))
 
 
-@column_load.in_llvm
-def column_load(typing, array, offset, distance, count, like):
+@strided_load.in_llvm
+def strided_load(typing, array, offset, distance, count, like):
     tile = Tile(1, 1, array.dtype)
 
     def generate(context, builder, signature, args):
@@ -43,14 +43,14 @@ def column_load(typing, array, offset, distance, count, like):
 
 
 @operation
-def column_store(vectors, array, offset, distance, count):
+def strided_store(vectors, array, offset, distance, count):
     """Write a tuple of vectors: `lanes_store` at offset, offset + distance and so on."""
     for i, vector in enumerate(vectors):
         lanes_store(vector, array, offset + i * distance, count)
 
 
-@column_store.in_llvm
-def column_store(typing, vectors, array, offset, distance, count):
+@strided_store.in_llvm
+def strided_store(typing, vectors, array, offset, distance, count):
     def generate(context, builder, signature, args):
         values, array, offset, distance, count = args
         data = array_data(context, builder, signature.args[1], array)
