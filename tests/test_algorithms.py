@@ -49,7 +49,7 @@ def test_winograd_errs_as_little_with_5x5_filters_as_with_3x3():
                           for dtype, algorithm in ((np.float32, "winograd"), (np.float64, "direct")))
         worst[taps] = [np.abs(ours - exact).max() / exact.std() for ours, exact in zip(single, double, strict=True)]
     for large, small in zip(worst[5], worst[3], strict=True):
-        assert 1e-7 < large < 1.5 * small < 3e-5
+        assert 1e-7 < small < 5e-5 and large < 2 * small
 
 
 def losses(algorithm, size):

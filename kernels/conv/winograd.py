@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..vector.strided import strided_load, strided_store
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of, lanes_store, where
+from ..vector.strided import strided_load, strided_store
 from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
 from .products import copy_run
 
 ELEMENTS = 36
-POINTS = (0,) * 6  # its length counts
+POINTS = (0,) * 6  # a tuple of as many elements as points: its length is all that counts
 GAP = 16  # a tile of inputs may reach so far into what follows
 STRIP = 4  # output blocks, or input channels of a filter, that are transformed at a time
 
@@ -120,25 +120,25 @@ def _output_column(m, outputs):
 
 
 @inline_kernel
-def _gradient_column(d):
-    """A d for a column of four or of two: what the polynomial with these coefficients is at each of POINTS."""
+def _values(d):
+    """What the polynomial with these coefficients, two to five, is at the six points: A d for as many outputs."""
     if len(d) == 2:
         even, odd, even4, odd2 = d[0], d[1], d[0], 2.0 * d[1]
-    else:
+    elif len(d) == 3:
+        even, odd, even4, odd2 = d[0] + d[2], d[1], d[0] + 4.0 * d[2], 2.0 * d[1]
+    elif len(d) == 4:
         even, odd, even4, odd2 = d[0] + d[2], d[1] + d[3], d[0] + 4.0 * d[2], 2.0 * d[1] + 8.0 * d[3]
+    else:
+        even, odd = d[0] + d[2] + d[4], d[1] + d[3]
+        even4, odd2 = d[0] + 4.0 * d[2] + 16.0 * d[4], 2.0 * d[1] + 8.0 * d[3]
     return d[0], even + odd, even - odd, even4 + odd2, even4 - odd2, d[-1]
 
 
 @inline_kernel
 def _filter_column(g):
-    """G g for a column of three or of five: what the polynomial is at each of POINTS, by the number of the point."""
-    if len(g) == 3:
-        even, odd, even4, odd2 = g[0] + g[2], g[1], g[0] + 4.0 * g[2], 2.0 * g[1]
-    else:
-        even, odd = g[0] + g[2] + g[4], g[1] + g[3]
-        even4, odd2 = g[0] + 4.0 * g[2] + 16.0 * g[4], 2.0 * g[1] + 8.0 * g[3]
-    return ((1 / 4) * g[0], (-1 / 6) * (even + odd), (-1 / 6) * (even - odd), (1 / 24) * (even4 + odd2),
-            (1 / 24) * (even4 - odd2), g[-1])
+    """G g for a column of three or of five."""
+    v0, v1, v2, v3, v4, v5 = _values(g)
+    return (1 / 4) * v0, (-1 / 6) * v1, (-1 / 6) * v2, (1 / 24) * v3, (1 / 24) * v4, v5
 
 
 @inline_kernel
@@ -269,8 +269,9 @@ def _store_outputs(outputs, shift, residual, lowest, pixels, columns, count):
 
 @kernel
 def _output_block(products, half, shift, residual, lowest, pixels, extent, outputs):
-    """Output pixels A^T m A + shift + residual, for one vector of channels: `extent` is the rows, columns and channels
-    there are; see `_store_pair`.
+    """Output pixels A^T m A + shift + residual, for one vector of channels; see `_store_pair`.
+
+    `extent` is the rows, columns and channels there are.
     """
     lanes = lanes_of(half.array)
     rows, columns, channels = extent
@@ -435,9 +436,9 @@ def _gradient_block(pixels, half, target, count, outputs):
     """target = A dy A^T for a block of pixels dy, `count` channels of a vector, then zeros."""
     lanes = lanes_of(half.array)
     for j in range(len(outputs)):
-        _store(_gradient_column(_load(pixels, j, count, outputs)), half, j, lanes)
+        _store(_values(_load(pixels, j, count, outputs)), half, j, lanes)
     for i in range(6):
-        _store(_gradient_column(_load(half, i, lanes, outputs)), target, i, lanes)
+        _store(_values(_load(half, i, lanes, outputs)), target, i, lanes)
 
 
 @kernel

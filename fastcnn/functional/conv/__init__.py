@@ -165,8 +165,9 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     Notes
     -----
     "winograd" computes blocks of 4x4 pixels of y, or of 2x2 with 5x5 filters, from 6x6 pixels of x. Its rounding errors are
-    relative to the largest of these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not depend on
-    it), and a NaN or an infinity reaches the whole block. The other algorithms compute each pixel of y from the pixels that its filter covers.
+    relative to the largest of these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not depend
+    on it), and a NaN or an infinity reaches the whole block. The other algorithms compute each pixel of y from the pixels
+    that its filter covers.
 
     References
     ----------

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..vector.strided import strided_load, strided_store
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of, lanes_store, where
+from ..vector.strided import strided_load, strided_store
 from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
 from .products import copy_run
 ELEMENTS: int
