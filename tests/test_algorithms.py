@@ -22,29 +22,42 @@ from fastcnn.nn.module import backward
 from fastcnn.runtime import caches
 
 
-def arrays(N, H, W, C, K, dtype=np.float32):
+def arrays(N, H, W, C, K, dtype=np.float32, taps=3):
     random = np.random.default_rng(0)
-    return tuple(random.standard_normal(shape).astype(dtype) for shape in ((N, H, W, C), (3, 3, C, K), (N, H, W, K)))
+    shapes = (N, H, W, C), (taps, taps, C, K), (N, H, W, K)
+    return tuple(random.standard_normal(shape).astype(dtype) for shape in shapes)
 
 
 def results(x, weight, dy, algorithm):
-    dx, dweight, _ = functional.conv2d_backward(dy, x, weight, padding=1, algorithm=algorithm)
-    return functional.conv2d(x, weight, padding=1, algorithm=algorithm), dx, dweight
+    dx, dweight, _ = functional.conv2d_backward(dy, x, weight, padding="same", algorithm=algorithm)
+    return functional.conv2d(x, weight, padding="same", algorithm=algorithm), dx, dweight
 
 
-@pytest.mark.parametrize("shape", [(8, 32, 32, 16, 16), (4, 14, 13, 96, 130), (2, 7, 7, 256, 256)])
-def test_winograd_is_within_2e_4_of_the_largest_value(shape):
-    single = results(*arrays(*shape), "winograd")
-    double = results(*arrays(*shape, np.float64), "direct")
+@pytest.mark.parametrize(("shape", "taps"), [((8, 32, 32, 16, 16), 3), ((4, 14, 13, 96, 130), 3), ((2, 7, 7, 256, 256), 3),
+                                             ((4, 14, 13, 32, 70), 5)])
+def test_winograd_is_within_2e_4_of_the_largest_value(shape, taps):
+    single = results(*arrays(*shape, taps=taps), "winograd")
+    double = results(*arrays(*shape, np.float64, taps), "direct")
     for ours, exact in zip(single, double, strict=True):
         assert np.abs(ours - exact).max() <= 2e-4 * np.abs(exact).max()
 
 
-def losses(algorithm):
+def test_winograd_errs_as_little_with_5x5_filters_as_with_3x3():
+    worst = {}
+    for taps in (3, 5):
+        single, double = (results(*arrays(2, 16, 16, 64, 32, dtype, taps), algorithm)
+                          for dtype, algorithm in ((np.float32, "winograd"), (np.float64, "direct")))
+        worst[taps] = [np.abs(ours - exact).max() / exact.std() for ours, exact in zip(single, double, strict=True)]
+    for large, small in zip(worst[5], worst[3], strict=True):
+        assert 1e-7 < small < 5e-5 and large < 2 * small
+
+
+def losses(algorithm, size):
     fastcnn.manual_seed(0)
     layers = [nn.Conv2D(3, 16, 3, padding=1, algorithm="direct"), nn.ReLU(),
-              nn.Conv2D(16, 32, 3, padding=1, algorithm=algorithm), nn.BatchNorm(32), nn.ReLU(), nn.MaxPool2D(2),
-              nn.Conv2D(32, 32, 3, padding=1, algorithm=algorithm), nn.ReLU(), nn.GlobalAvgPool2D(), nn.Linear(32, 10)]
+              nn.Conv2D(16, 32, size, padding="same", algorithm=algorithm), nn.BatchNorm(32), nn.ReLU(), nn.MaxPool2D(2),
+              nn.Conv2D(32, 32, size, padding="same", algorithm=algorithm), nn.ReLU(), nn.GlobalAvgPool2D(),
+              nn.Linear(32, 10)]
     model, loss = nn.Sequential(*layers), nn.CrossEntropyLoss()
     optimizer, random = optim.Adam(model.parameters(), lr=3e-3), np.random.default_rng(1)
     x, labels = random.standard_normal((32, 12, 12, 3), np.float32), random.integers(0, 10, 32)
@@ -56,10 +69,11 @@ def losses(algorithm):
     return np.array(curve)
 
 
-def test_winograd_trains_as_direct_does():
-    curve = losses("winograd")
+@pytest.mark.parametrize("size", [3, 5])
+def test_winograd_trains_as_direct_does(size):
+    curve = losses("winograd", size)
     assert curve[-1] < 0.2 * curve[0]
-    np.testing.assert_allclose(curve, losses("direct"), rtol=0.02, atol=0.005)
+    np.testing.assert_allclose(curve, losses("direct", size), rtol=0.02, atol=0.005)
 
 
 def in_stages(monkeypatch, stage):
@@ -70,19 +84,20 @@ def in_stages(monkeypatch, stage):
         monkeypatch.setattr(winograd, known.__name__, getattr(known, "__wrapped__", known))  # remembers nothing
 
 
+@pytest.mark.parametrize("taps", [3, 5])
 @pytest.mark.parametrize("stage", [1 << 24, 1], ids=["one pass", "a pass for each block"])
-def test_a_small_winograd_convolution_in_stages_is_the_direct_one(monkeypatch, stage):
-    x, weight, dy = arrays(2, 6, 5, 3, 5)
+def test_a_small_winograd_convolution_in_stages_is_the_direct_one(monkeypatch, stage, taps):
+    x, weight, dy = arrays(2, 6, 5, 3, 5, taps=taps)
     wanted = results(x, weight, dy, "direct")
     in_stages(monkeypatch, stage)
     for came, near in zip(results(x, weight, dy, "winograd"), wanted, strict=True):
         assert np.abs(came - near).max() <= 1e-5 * np.abs(near).max()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_passes_and_groups_of_blocks_change_no_bit(monkeypatch, workers):
+@pytest.mark.parametrize(("workers", "taps"), [(1, 3), (2, 3), (2, 5)])
+def test_passes_and_groups_of_blocks_change_no_bit(monkeypatch, workers, taps):
     before = fastcnn.get_num_threads()
-    x, weight, dy = arrays(5, 9, 10, 40, 70)
+    x, weight, dy = arrays(5, 9, 10, 40, 70, taps=taps)
     expected = results(x, weight, dy, "winograd")
     fastcnn.set_num_threads(workers)
     try:
@@ -95,7 +110,7 @@ def test_passes_and_groups_of_blocks_change_no_bit(monkeypatch, workers):
 
 
 @pytest.mark.parametrize(("x", "weight", "options", "reason"), [
-    ((2, 9, 9, 4), (5, 5, 4, 4), {}, "not 5x5"), ((2, 9, 9, 4), (3, 3, 4, 4), {"stride": (1, 2)}, "stride 1"),
+    ((2, 9, 9, 4), (3, 5, 4, 4), {}, "not 3x5"), ((2, 9, 9, 4), (3, 3, 4, 4), {"stride": (1, 2)}, "stride 1"),
     ((2, 9, 9, 4), (3, 3, 4, 4), {"dilation": (2, 1)}, "no dilation"),
     ((2, 9, 9, 4), (3, 3, 2, 4), {"groups": 2}, "one group"),
 ])

@@ -16,13 +16,13 @@ import pytest
 from numba import float32, float64
 
 from fastcnn.kernels.arguments import Epilogue
-from fastcnn.kernels.vector import heights, planes, rows, scalar, simd, strips, tile
+from fastcnn.kernels.vector import heights, planes, rows, scalar, simd, strided, strips, tile
 from fastcnn.kernels.vector.operation import _Operation
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares compiled code with Python")
 
 I = types.ModuleType("operations")  # noqa: E741
-for _module in (heights, planes, rows, simd, strips, tile):
+for _module in (heights, planes, rows, simd, strided, strips, tile):
     vars(I).update({name: value for name, value in vars(_module).items() if isinstance(value, _Operation)})
 
 FLOATS = "float32", "float64"
@@ -136,6 +136,19 @@ def test_lanes(dtype):
     lanes = I.lanes_of(np.zeros(0, dtype))
     for count in (-1, 0, 1, lanes - 1, lanes, lanes + 1):
         require_same(lanes_in_turn, whole_numbers(dtype, 200), unwritten(dtype, 800), count)
+
+
+def vectors_at_equal_distances(x, y, count, like):
+    I.strided_store(I.strided_load(x, 3, 21, count, like), y, 2, 31, 99)
+    I.strided_store(I.strided_load(x, 5, 20, 99, like), y, 402, 40, count)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("like", [(0,) * 2, (0,) * 5])
+def test_strided(dtype, like):
+    lanes = I.lanes_of(np.zeros(0, dtype))
+    for count in (-1, 0, 1, lanes - 1, lanes, lanes + 1):
+        require_same(vectors_at_equal_distances, whole_numbers(dtype, 200), unwritten(dtype, 800), count, like)
 
 
 def compared(x, numbers, y, places, count):

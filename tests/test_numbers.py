@@ -157,9 +157,9 @@ EPS = np.finfo(np.float32).eps
 OUTLIER = 0, 5, 6, 1  # image, row, column, channel of x
 
 
-def images_and_filters(C=32, K=24, H=12, W=13):
+def images_and_filters(C=32, K=24, taps=3):
     random = np.random.default_rng(5)
-    return random.standard_normal((2, H, W, C), np.float32), random.standard_normal((3, 3, C, K), np.float32)
+    return random.standard_normal((2, 12, 13, C), np.float32), random.standard_normal((taps, taps, C, K), np.float32)
 
 
 def with_outlier(x, value):
@@ -168,26 +168,26 @@ def with_outlier(x, value):
     return odd
 
 
-def largest_around(x):
-    """Give the largest number among the 6x6 pixels that each 4x4 block of the result (padding 1) is made from."""
-    _, H, W, _ = x.shape
-    size = np.pad(np.abs(x).max(axis=3), ((0, 0), (1, 7), (1, 7)))
-    blocks = [[size[:, p:p + 6, q:q + 6].max(axis=(1, 2)) for q in range(0, W, 4)] for p in range(0, H, 4)]
-    around = np.repeat(np.repeat(np.array(blocks), 4, axis=0), 4, axis=1)[:H, :W]
+def largest_around(x, taps):
+    """Give the largest number among the 6x6 pixels that each block of the result (same padding) is made from."""
+    (_, H, W, _), edge = x.shape, 7 - taps
+    size = np.pad(np.abs(x).max(axis=3), ((0, 0), (taps // 2, 7), (taps // 2, 7)))
+    blocks = [[size[:, p:p + 6, q:q + 6].max(axis=(1, 2)) for q in range(0, W, edge)] for p in range(0, H, edge)]
+    around = np.repeat(np.repeat(np.array(blocks), edge, axis=0), edge, axis=1)[:H, :W]
     return around.transpose(2, 0, 1)[..., None]
 
 
 def error(y, x, weight):
-    return np.abs(y - reference.conv2d(x.astype(np.float64), weight.astype(np.float64), padding=1))
+    return np.abs(y - reference.conv2d(x.astype(np.float64), weight.astype(np.float64), padding="same"))
 
 
 @pytest.mark.parametrize("value", [1.0, 1e2, 1e4, 1e6])
-@pytest.mark.parametrize("C", [16, 64])
-def test_winograd_errs_by_the_largest_number_of_its_6x6_pixels(value, C):
-    x, weight = images_and_filters(C)
+@pytest.mark.parametrize(("C", "taps"), [(16, 3), (64, 3), (16, 5), (64, 5)])
+def test_winograd_errs_by_the_largest_number_of_its_6x6_pixels(value, C, taps):
+    x, weight = images_and_filters(C, taps=taps)
     x = with_outlier(x, value)
-    bound = 24 * EPS * of_sum(9 * C) * np.abs(weight).max() * largest_around(x)
-    came = error(functional.conv2d(x, weight, padding=1, algorithm="winograd"), x, weight)
+    bound = 24 * EPS * of_sum(taps**2 * C) * np.abs(weight).max() * largest_around(x, taps)
+    came = error(functional.conv2d(x, weight, padding="same", algorithm="winograd"), x, weight)
     assert (came <= bound).all()
     assert (came > bound / 24).any()  # the bound says something
 
@@ -201,13 +201,15 @@ def test_direct_convolution_errs_by_what_a_pixel_sees():
     assert (error(functional.conv2d(x, weight, padding=1, algorithm="winograd"), x, weight) > 1000 * bound).any()
 
 
+@pytest.mark.parametrize(("taps", "rows", "columns"), [(3, (4, 8), (4, 8)), (5, (2, 8), (4, 10))])
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1e30])
-def test_winograd_keeps_an_odd_number_to_the_blocks_that_hold_it(value):
-    x, weight = images_and_filters()
-    before, after = (functional.conv2d(one, weight, padding=1, algorithm="winograd") for one in (x, with_outlier(x, value)))
+def test_winograd_keeps_an_odd_number_to_the_blocks_that_hold_it(value, taps, rows, columns):
+    x, weight = images_and_filters(taps=taps)
+    before, after = (functional.conv2d(one, weight, padding="same", algorithm="winograd")
+                     for one in (x, with_outlier(x, value)))
     changed = ((before != after) | ~np.isfinite(after)).any(axis=3)
     block = np.zeros(changed.shape, bool)
-    block[0, 4:8, 4:8] = True  # row 5 and column 6 lie among the 6x6 pixels of this one block alone
+    block[0, slice(*rows), slice(*columns)] = True  # the blocks of which row 5 and column 6 are among the 6x6 pixels
     assert changed.any() and not (changed & ~block).any()
 
 

@@ -14,7 +14,7 @@ from ..shapes import DTypeError, ShapeError
 from .drawing import Drawer, chance, channels, given, images, padding, size, twice
 from .row import LANES, LINEAR, TILE, WIDTH, Arguments, Bound, Case, Draw, Row, bad, bench, case, of_sum, ones, typical
 
-# Of Winograd's algorithm, whose transforms multiply by numbers from 1/24 to 8. A block of pixels goes through all of them
+# Of Winograd's algorithm, whose transforms multiply by numbers from 1/24 to 16. A block of pixels goes through all of them
 # together, so that errors follow the largest numbers and not what is left of them: 2e-5 of the result for two channels.
 WINOGRAD = 10
 
@@ -140,7 +140,7 @@ DEPTHWISE = (
     bench("depthwise 3x3, 128 channels", x=(64, 16, 16, 128), weight=(3, 3, 1, 128), groups=128, padding=1),
 )
 
-# 3x3 filters with stride 1; blocks of the result are 4x4.
+# 3x3 and 5x5 filters with stride 1; blocks of the result are 4x4 and 2x2.
 ROWS_OF_PIXELS = (
     case("pixels, one short of two vectors", x=(2, 3, WIDTH + 1, 1), weight=(3, 3, 1, 6)),
     case("pixels, two vectors", x=(2, 3, WIDTH + 2, 1), weight=(3, 3, 1, 6)),
@@ -172,7 +172,17 @@ BLOCKS = (
     case("3x3 filter, as many channels as one of two panels", x=(1, 6, 9, 4 * LANES), weight=(3, 3, 4 * LANES, 8 * LANES)),
     case("3x3 filter, weights larger than the caches", x=(1, 5, 6, 180), weight=(3, 3, 180, 180), padding=1),
     case("3x3 filter, threads meet", x=(4, 18, 17, 20), weight=(3, 3, 20, WIDTH + 8), padding=1),
+    case("5x5 filter, 16 channels", x=(2, 7, 6, 16), weight=(5, 5, 16, 16), padding=2),
+    case("5x5 filter without bias", x=(1, 6, 6, 3), weight=(5, 5, 3, 4), bias=False),
+    case("5x5 filter, one channel to one", x=(2, 8, 9, 1), weight=(5, 5, 1, 1)),
+    case("5x5 filter, a row and a column more than a block", x=(1, 7, 7, 3), weight=(5, 5, 3, 4)),
+    case("5x5 filter, one pixel in padding", x=(2, 1, 1, 5), weight=(5, 5, 5, 4), padding=2),
+    case("5x5 filter, padding on one side", x=(1, 6, 5, 3), weight=(5, 5, 3, 4), padding=((0, 3), (4, 1))),
+    case("5x5 filter, a channel more than a tile", x=(1, 6, 7, TILE + 1), weight=(5, 5, TILE + 1, WIDTH + 1), padding=2),
+    case("5x5 filter, weights larger than the caches", x=(1, 4, 5, 180), weight=(5, 5, 180, 180), padding=2),
+    case("5x5 filter, threads meet", x=(4, 12, 11, 20), weight=(5, 5, 20, WIDTH + 8), padding=2),
     bench("3x3, 64 to 64 channels", x=(64, 32, 32, 64), weight=(3, 3, 64, 64), padding=1),
+    bench("5x5, 32 to 64 channels", x=(64, 28, 28, 32), weight=(5, 5, 32, 64), padding=2),
 )
 
 LARGE = case("threads meet", x=(4, 16, 16, 16), weight=(3, 3, 16, WIDTH + 8), padding=1)
@@ -505,7 +515,7 @@ DRAWERS: dict[str | None, Drawer] = {
     None: convolutions,
     "direct": convolutions,
     "few_channels": functools.partial(convolutions, kinds=("one group",)),
-    "winograd": functools.partial(convolutions, filters=((3, 3),), steps=(1,), spaces=(1,), kinds=("one group",)),
+    "winograd": functools.partial(convolutions, filters=((3, 3), (5, 5)), steps=(1,), spaces=(1,), kinds=("one group",)),
     "matmul": functools.partial(convolutions, filters=((1, 1),), steps=(1,), spaces=(1,), names=(), kinds=("one group",)),
     "depthwise": functools.partial(convolutions, kinds=("depthwise",)),
     "loops": convolutions,

@@ -142,8 +142,8 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
         Divides C and K.
     algorithm : str
         "auto" chooses by shape alone. "direct" and "loops" (the textbook kernel, for reading) fit every shape,
-        "few_channels" one group, "winograd" 3x3 filters with stride 1, "matmul" 1x1 filters with stride 1, "depthwise" one
-        filter per channel.
+        "few_channels" one group, "winograd" 3x3 and 5x5 filters with stride 1, "matmul" 1x1 filters with stride 1,
+        "depthwise" one filter per channel.
     relu : bool
         Return max(y, 0), computed in the same pass.
     add : (N, P, Q, K) array, optional
@@ -164,9 +164,10 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
 
     Notes
     -----
-    "winograd" computes blocks of 4x4 pixels of y from 6x6 pixels of x. Its rounding errors are relative to the largest of
-    these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not depend on it), and a NaN or an
-    infinity reaches the whole block. The other algorithms compute each pixel of y from the pixels that its filter covers.
+    "winograd" computes blocks of 4x4 pixels of y, or of 2x2 with 5x5 filters, from 6x6 pixels of x. Its rounding errors are
+    relative to the largest of these (one pixel of 1e6 among ordinary ones leaves errors of 10 at pixels that do not depend
+    on it), and a NaN or an infinity reaches the whole block. The other algorithms compute each pixel of y from the pixels
+    that its filter covers.
 
     References
     ----------

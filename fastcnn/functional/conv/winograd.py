@@ -1,4 +1,4 @@
-"""Winograd convolution F(4x4, 3x3): which windows it takes, what that costs, and how its kernels walk them."""
+"""Winograd convolution F(4x4, 3x3) and F(2x2, 5x5): which windows it takes, what that costs, how its kernels walk them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ...kernels.arguments import Epilogue, Floats, Geometry, Width
 from ...kernels.conv import winograd as kernels
 from ...kernels.conv.products import Layout
-from ...kernels.conv.winograd import ELEMENTS, Bands, Stage, Walk
+from ...kernels.conv.winograd import ELEMENTS, Bands, Size, Stage, Walk
 from ...kernels.jit import threads
 from ...kernels.kinds import KIND
 from ...kernels.vector import simd
@@ -31,8 +31,8 @@ _TASKS = 8  # bands at least, for the threads to share
 
 
 def fits(w: Window) -> Fit:
-    """Whether the filter is 3x3 with stride 1, without dilation and groups."""
-    return fits_if(((w.R, w.S) == (3, 3), f"its blocks are those of a 3x3 filter, not {w.R}x{w.S}"),
+    """Whether the filter is 3x3 or 5x5 with stride 1, without dilation and groups."""
+    return fits_if(((w.R, w.S) in ((3, 3), (5, 5)), f"its blocks are those of a 3x3 or a 5x5 filter, not {w.R}x{w.S}"),
                    ((w.stride_rows, w.stride_columns) == (1, 1), "its blocks of output pixels are made with stride 1"),
                    ((w.dilation_rows, w.dilation_columns) == (1, 1), "its filter has no dilation"),
                    (w.groups == 1, "its products are of all channels, in one group"))
@@ -41,20 +41,30 @@ def fits(w: Window) -> Fit:
 def work(w: Window, step: str) -> Work:
     """What it does in a pass: products of blocks, and transforms of inputs, outputs and filter."""
     C, K = (w.K, w.C) if step == "input" else (w.C, w.K)
-    blocks = w.N * -(-w.H // 4) * -(-w.W // 4) if step == "input" else _blocks(w)
+    blocks = _blocks(w._replace(P=w.H, Q=w.W) if step == "input" else w)
     vectors, rows, share = products.tile_for(K)
     lanes = vectors * KIND.lanes
     sums, terms = (blocks, C) if step != "weight" else (C, blocks)
     steps = ELEMENTS * round_up(sums, rows) * round_up(K, lanes) // KIND.lanes * terms / share
     transformed = blocks * (-(-C // KIND.lanes) + -(-K // KIND.lanes))
     filter_bytes = 4 * ELEMENTS * C * round_up(K, lanes)
-    kernels = "winograd weight" if step == "weight" else "winograd"
+    kernels = f"winograd{' 5x5' if w.R == 5 else ''}{' weight' if step == 'weight' else ''}"
     return Work(kernels, steps, transformed, filter_bytes * (1 if C * K <= _WIDE else _FAR))
+
+
+def _edge(taps: int) -> int:
+    """Rows, and columns, of an output block: filters of so many move over the six of its inputs."""
+    return 7 - taps
+
+
+def _size(taps: int) -> Size:
+    """What tells the kernels of a filter of so many rows and columns."""
+    return Size((0,) * taps, (0,) * _edge(taps))
 
 
 def _blocks(w: Window) -> int:
     """Output blocks of all images."""
-    return w.N * -(-w.P // 4) * -(-w.Q // 4)
+    return w.N * -(-w.P // _edge(w.R)) * -(-w.Q // _edge(w.R))
 
 
 def _band(w: Window, filter_bytes: int, vectors: int) -> int:
@@ -77,6 +87,7 @@ def _floats(w: Window, band: int, width: Width) -> int:
 class _Filter(Plan[Geometry]):
     """How a filter becomes transformed panels; the work is the number of their elements."""
 
+    size: Size = dataclasses.field(kw_only=True)
     key: tuple[object, ...] = dataclasses.field(kw_only=True)
 
     def workers(self) -> int:
@@ -84,11 +95,11 @@ class _Filter(Plan[Geometry]):
         return threads.workers(self.work)
 
 
-def _filter(layout: Layout, vector: int) -> _Filter:
+def _filter(layout: Layout, taps: int, vector: int) -> _Filter:
     """Plan of the transform of a filter that lies by `layout`, on vectors of so many lanes."""
-    size = ELEMENTS * round_up(layout.channels, layout.width) * layout.inputs
-    floats = 27 * vector + ELEMENTS * (kernels.STRIP * layout.width + vector)
-    return _Filter(arrays.record(layout), size, floats, key=("winograd", layout))
+    elements = ELEMENTS * round_up(layout.channels, layout.width) * layout.inputs
+    floats = taps * (taps + 6) * vector + ELEMENTS * (kernels.STRIP * layout.width + vector)
+    return _Filter(arrays.record(layout), elements, floats, size=_size(taps), key=("winograd", layout))
 
 
 def _transformed(weight: Floats, plan: _Filter) -> Floats:
@@ -96,7 +107,7 @@ def _transformed(weight: Floats, plan: _Filter) -> Floats:
 
     def write(panels: np.ndarray) -> None:
         workers = plan.workers()
-        kernels.winograd_filter(weight.ravel(), plan.walk, panels, plan.workspace(workers, weight.dtype), workers)
+        kernels.winograd_filter(weight.ravel(), plan.walk, plan.size, panels, plan.workspace(workers, weight.dtype), workers)
 
     return packed.form(weight, "panels", plan.key, plan.work, write)
 
@@ -112,12 +123,12 @@ class _Convolution(Plan[Walk]):
 
 def _convolution(w: Window, layout: Layout, itemsize: int) -> _Convolution:
     width = products.width_for(w.K, itemsize)
-    filter = _filter(layout._replace(inputs=w.C, width=sum(width)), width[0])
+    filter = _filter(layout._replace(inputs=w.C, width=sum(width)), w.R, width[0])
     filter_bytes = filter.work * itemsize
     passes = _passes(w, sum(width), itemsize) if filter_bytes > _STAGED_BYTES else 0
     band = 0 if passes else _band(w, filter_bytes, len(width))
     bands = Bands(sum(width), _floats(w, band, width), band)
-    return _Convolution(Walk(arrays.record(w, bands), width), multiply_adds(w), bands.floats, w=w, filter=filter,
+    return _Convolution(Walk(arrays.record(w, bands), width, _size(w.R)), multiply_adds(w), bands.floats, w=w, filter=filter,
                         passes=passes)
 
 
@@ -130,15 +141,15 @@ def _passes(w: Window, lanes: int, itemsize: int) -> int:
 @functools.lru_cache(maxsize=1024)
 def _forward_plan(w: Window, itemsize: int) -> _Convolution:
     C, K = w.C, w.K
-    return _convolution(w, Layout(0, 0, 3 * C * K, C * K, K, 1, K, 1), itemsize)
+    return _convolution(w, Layout(0, 0, w.S * C * K, C * K, K, 1, K, 1), itemsize)
 
 
 @functools.lru_cache(maxsize=1024)
 def _input_plan(w: Window, itemsize: int) -> _Convolution:
     """The convolution of dy with the filter flipped and transposed."""
     C, K = w.C, w.K
-    window = w._replace(H=w.P, W=w.Q, C=K, K=C, P=w.H, Q=w.W, top=2 - w.top, left=2 - w.left)
-    return _convolution(window, Layout(8 * C * K, 0, -3 * C * K, -C * K, 1, K, C, 1), itemsize)
+    window = w._replace(H=w.P, W=w.Q, C=K, K=C, P=w.H, Q=w.W, top=w.R - 1 - w.top, left=w.S - 1 - w.left)
+    return _convolution(window, Layout((w.R * w.S - 1) * C * K, 0, -w.S * C * K, -C * K, 1, K, C, 1), itemsize)
 
 
 def _convolve(x: Floats, weight: Floats, epilogue: Epilogue, plan: _Convolution, y: Floats) -> None:
@@ -159,9 +170,10 @@ def _in_stages(x: Floats, panels: Floats, epilogue: Epilogue, plan: _Convolution
         columns = buffers.workspace("winograd", 6 * column_row, x.dtype)
         results = buffers.workspace("winograd_products", 6 * -(-w.K // lanes) * product_row, x.dtype)
         stage = Stage(first, last - first, columns, column_row, results, product_row)
-        kernels.winograd_inputs(x.ravel(), walk.geometry, stage, plan.workspace(workers, x.dtype), workers)
-        kernels.winograd_products(panels, walk, stage, plan.workspace(workers, x.dtype), workers)
-        kernels.winograd_outputs(epilogue, y.ravel(), walk.geometry, stage, plan.workspace(workers, x.dtype), workers)
+        workspace = functools.partial(plan.workspace, workers, x.dtype)
+        kernels.winograd_inputs(x.ravel(), walk.geometry, walk.size, stage, workspace(), workers)
+        kernels.winograd_products(panels, walk.geometry, walk.width, stage, workspace(), workers)
+        kernels.winograd_outputs(epilogue, y.ravel(), walk.geometry, walk.size, stage, workspace(), workers)
 
 
 def _spacing(count: int, channels: int) -> int:
@@ -197,7 +209,8 @@ def _weight_plan(w: Window, itemsize: int) -> _WeightGradient:
     size = ELEMENTS * depth * round_up(w.K, lanes)
     chunks, parts, band = _chunks(w, size * itemsize, itemsize)
     bands = Bands(lanes, _floats(w, band, width), band, depth, chunks, parts)
-    return _WeightGradient(Walk(arrays.record(w, bands), width), multiply_adds(w), bands.floats, partial=chunks * size)
+    walk = Walk(arrays.record(w, bands), width, _size(w.R))
+    return _WeightGradient(walk, multiply_adds(w), bands.floats, partial=chunks * size)
 
 
 def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
@@ -216,8 +229,9 @@ def _chunks(w: Window, size: int, itemsize: int) -> tuple[int, int, int]:
 def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Floats) -> None:
     """Write the gradients of weight and bias to dweight and dbias; partial sums of chunks are added in order."""
     plan = _weight_plan(w, x.itemsize)
-    workers, partial = plan.workers(), buffers.empty((plan.partial,), x.dtype)
-    kernels.winograd_backward_weight(x.ravel(), dy.ravel(), partial, plan.walk, plan.workspace(workers, x.dtype), workers)
+    walk, workers, partial = plan.walk, plan.workers(), buffers.empty((plan.partial,), x.dtype)
+    kernels.winograd_backward_weight(x.ravel(), dy.ravel(), partial, walk, plan.workspace(workers, x.dtype), workers)
     workers = threads.workers(plan.partial)
-    kernels.winograd_filter_gradient(partial, dweight.ravel(), plan.walk.geometry, plan.workspace(workers, x.dtype), workers)
+    workspace = plan.workspace(workers, x.dtype)
+    kernels.winograd_filter_gradient(partial, dweight.ravel(), walk.geometry, walk.size, workspace, workers)
     products.column_sums(dy, dbias)
