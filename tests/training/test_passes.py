@@ -30,14 +30,17 @@ conv = nn.Conv2D
 LAYERS = {
     "winograd": lambda: (conv(1, 16, 3, padding=1), nn.ReLU(), conv(16, 16, 3, padding=1), nn.ReLU(), nn.GlobalAvgPool2D(),
                          nn.Linear(16, 10)),
-    "strides, few channels": lambda: (conv(1, 6, 3, padding=1), nn.Tanh(), conv(6, 4, 3, stride=2, padding=1), nn.ReLU(),
-                                      conv(4, 6, 3, stride=2), nn.Flatten(), nn.Linear(6, 10)),
+    "strides": lambda: (conv(1, 6, 3, padding=1), nn.Tanh(), conv(6, 4, 3, stride=2, padding=1), nn.ReLU(),
+                        conv(4, 6, 3, stride=2), nn.Flatten(), nn.Linear(6, 10)),
+    "few channels": lambda: (conv(1, 6, 3), nn.ReLU(), conv(6, 4, 3, algorithm="few_channels"), nn.Flatten(),
+                             nn.Linear(64, 10)),
     "depthwise, 1x1": lambda: (conv(1, 8, 3, padding=1), nn.Sequential(conv(8, 8, 3, groups=8), nn.Sigmoid()),
                                conv(8, 12, 1), nn.AvgPool2D(2), nn.Flatten(), nn.Linear(108, 10)),
     "groups, dilation": lambda: (conv(1, 6, 3), nn.ReLU(), conv(6, 9, 3, groups=3, dilation=2, bias=False), nn.MaxPool2D(2),
                                  nn.Flatten(), nn.Identity(), nn.Linear(9, 10, bias=False)),
     "frozen layers": lambda: (conv(1, 4, 3).freeze(), nn.ReLU(), conv(4, 5, 3).freeze(), nn.MaxPool2D(2), nn.Flatten(),
                               nn.Linear(20, 10)),
+    "norm": lambda: (conv(1, 4, 3), nn.BatchNorm(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)),
     "textbook kernels": lambda: (conv(1, 4, 3, algorithm="loops"), nn.Flatten(), nn.Linear(144, 10)),
     "layer of a user": lambda: (nn.Flatten(), nn.Linear(64, 20), Mine(), nn.Linear(20, 10)),
 }
@@ -45,7 +48,7 @@ NETWORKS = {
     "lenet5": seeded(lambda: models.create("lenet5", (8, 8, 1), 10)),
     **{name: seeded(lambda layers=layers: nn.Sequential(*layers())) for name, layers in LAYERS.items()},
 }
-RECORDED = [name for name in NETWORKS if name not in ("textbook kernels", "layer of a user")]
+RECORDED = [name for name in NETWORKS if name not in ("norm", "textbook kernels", "layer of a user")]
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ class MyLoss(nn.CrossEntropyLoss):
 
 
 UNRECORDED = {
-    "norm": (network, {}),
+    "norm": (NETWORKS["norm"], {}),
     "dropout": (lambda: network(0.5, norm=False), {}),
     "textbook kernels": (NETWORKS["textbook kernels"], {}),
     "layer": (NETWORKS["layer of a user"], {}),
