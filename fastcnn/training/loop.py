@@ -13,7 +13,6 @@ import numpy as np
 
 from ..nn import CrossEntropyLoss, Dropout, HingeLoss, Module, NLLLoss, Normalisation, evaluation
 from ..nn.initialise import mix
-from ..nn.module import backward
 from ..optim import Adam, Optimizer, Schedule
 from ..shapes import Caller, CheckpointError, DTypeError, integer, real
 from . import answers
@@ -26,6 +25,7 @@ from .diagnosis import NonFiniteError, all_finite, first_gradient, first_output,
 from .evaluation import Measures, Metrics, checked_loss, checked_metrics, score
 from .history import KEYS, History
 from .interrupt import Interrupt, StoppedError, interruptible
+from .passes import Passes, can_be_recorded
 from .progress import progress_callback
 from .settings import described, require_like
 from .writing import StrPath
@@ -289,6 +289,7 @@ class Run:
         shuffled = order(len(self.train), self.seed, self.epoch)
         self.train.begin_epoch(self.seed, self.epoch)
         self.model.train()
+        self._passes = Passes(self.model, can_be_recorded(self.model, self._others()))
         for start in range(self.position, len(self.train), self.batch_size):
             began = time.perf_counter()
             self._train_batch(shuffled[start : start + self.batch_size])
@@ -297,19 +298,24 @@ class Run:
             if interrupt.requested:
                 return
 
+    def _others(self) -> list[Any]:
+        """Return what besides the model runs in a step, or before the next one."""
+        given = self.loss, self.optimizer, self.schedule, self.penalty, self.constraint, *self.callbacks
+        return [one for one in given if one is not None]
+
     def _train_batch(self, index: np.ndarray) -> None:
         """Make one step of the optimizer."""
         steps = self.epochs * self.steps_per_epoch
         self.optimizer.lr = self.schedule.lr(self.step, steps, self.base_lr, self.steps_per_epoch)
         with self._given:
             x, target = self.train.serve(index, self.model.normalisation, self.optimizer.flat.data.dtype)
-            prediction = self.model.forward(x) if self.activation else self._first_forward(x)
+            prediction = self._passes.forward(x) if self.activation else self._first_forward(x)
         target = self.train.mix(index, target, prediction)
         loss = self.loss.forward(prediction, target)
         if not np.isfinite(loss):
             raise NonFiniteError(f"the loss ({loss})", self.epoch, self.step + 1, first_output(self.model, x))
         right = answers.count_right(prediction, target, self.activation, self.train.one_class)
-        backward(self.model, self.loss.backward(), need_dx=False)
+        self._passes.backward(self.loss.backward())
         loss += 0.0 if self.penalty is None else self.penalty()
         self.optimizer.step(scale=self._gradient_scale())
         if self.constraint is not None:

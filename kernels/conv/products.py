@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..arguments import Floats, Geometry, Integers, Width
-from ..jit.compile import kernel, parallel_kernel
+from ..jit.compile import kernel, parallel_kernel, share
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import (
@@ -257,6 +257,14 @@ def pack_panels(w: Floats, layouts: Geometry, panels: Floats, worker: int, worke
         k = block * layout.width
         source = layout.start + group * layout.group + k * layout.K
         _pack_panel(w, layout, source, panels, task * size, min(layout.channels - k, layout.width))
+
+
+@parallel_kernel
+def pick(w: Floats, index: Integers, panels: Floats, worker: int, workers: int) -> None:
+    """panels[i] = w[index[i]], or 0 where the index is negative."""
+    start, stop = share(len(panels), worker, workers)
+    for i in range(unsigned(start), unsigned(stop)):
+        panels[i] = w[unsigned(index[i])] if index[i] >= 0 else 0
 
 
 @kernel

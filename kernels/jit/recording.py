@@ -59,10 +59,32 @@ class Recording:
         """Whether all launches were remembered."""
         return len(self._shares) == len(self._entries)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the memory that the arrays look into."""
+        owners = [_owner(array) for arguments in self._held for array in _arrays(arguments)]
+        return sum({id(owner): owner.nbytes for owner in owners}.values())
+
     def replay(self) -> None:
         """Make all launches once more."""
         self._counters.fill(0)
         run_stored(*self._stored, self._counters, max(self._shares, default=1))
+
+
+def _arrays(arguments: tuple[Any, ...]) -> Iterator[np.ndarray]:
+    """Give the arrays among arguments, and those inside tuples."""
+    for value in arguments:
+        if isinstance(value, np.ndarray):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _arrays(value)
+
+
+def _owner(array: np.ndarray) -> np.ndarray:
+    """The array whose memory an array looks into."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 class _Thread(threading.local):

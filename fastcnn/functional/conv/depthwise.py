@@ -95,7 +95,7 @@ def backward_weight(dy: Floats, x: Floats, w: Window, dweight: Floats, dbias: Fl
     plan = _plan(w)
     partial = buffers.empty((_chunks(w), w.R, w.S, w.C), x.dtype)
     kernels.backward_weight(x.ravel(), dy.ravel(), partial.ravel(), plan.walk, threads.workers(plan.work))
-    np.add.reduce(partial, axis=0, out=dweight.reshape(partial.shape[1:]))
+    products.add_sums(partial.reshape(-1), dweight.reshape(-1))
     products.column_sums(dy, dbias)
 
 

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ...kernels import arithmetic
-from ...kernels.arguments import Epilogue, Floats, Width
+from ...kernels.arguments import Epilogue, Floats, Integers, Width
 from ...kernels.conv import direct as kernels
 from ...kernels.conv.direct import Bands, Scatter, ScatterWalk
 from ...kernels.conv.products import Chunked, Layout, Walk, sum_chunks
 from ...kernels.jit import threads
 from ...kernels.kinds import KIND
 from ...kernels.vector import simd
-from ...runtime import buffers, caches, packed
+from ...runtime import buffers, caches
 from ...shapes import Window
 from .. import arrays
 from . import products
@@ -234,18 +234,19 @@ class _Scatter(Plan[ScatterWalk]):
 
     def panels(self, weight: Floats) -> Floats:
         """The weight as (groups, tiles, K // groups, lanes of a tile), with zeros in the lanes that are too many."""
+        key = "scatter", self.window.groups, self.elements, len(self.walk.run)
+        return products.picked(weight, key, self._table)
+
+    @functools.cached_property
+    def _table(self) -> Integers:
+        """Places of the panels' elements in the weight, -1 in the lanes that are too many."""
         w, lanes, run = self.window, self.walk.run[0], len(self.walk.run)
-        channels, vectors, padded = w.K // w.groups, len(self.walk.places), round_up(self.elements, lanes)
-
-        def write(panels: np.ndarray) -> None:
-            lines = weight.reshape(-1, self.elements, w.groups, channels).transpose(2, 3, 0, 1)
-            rows = np.zeros((w.groups, channels, vectors * lanes), weight.dtype)
-            rows[..., :lines.shape[2] * padded].reshape(*lines.shape[:3], padded)[..., :self.elements] = lines
-            tiles = rows.reshape(w.groups, channels, -1, run * lanes).transpose(0, 2, 1, 3)
-            panels.reshape(tiles.shape)[...] = tiles
-
-        key = "scatter", w.groups, self.elements, run
-        return packed.form(weight, "panels", key, w.groups * channels * vectors * lanes, write)
+        channels, vectors, missing = w.K // w.groups, len(self.walk.places), -self.elements % lanes
+        places = np.arange(w.R * w.S * w.C // w.groups * w.K).reshape(-1, self.elements, w.groups, channels)
+        lines = np.pad(places.transpose(2, 3, 0, 1), ((0, 0), (0, 0), (0, 0), (0, missing)), constant_values=-1)
+        rows = np.full((w.groups, channels, vectors * lanes), -1)
+        rows[..., :lines[0, 0].size] = lines.reshape(w.groups, channels, -1)
+        return rows.reshape(w.groups, channels, -1, run * lanes).transpose(0, 2, 1, 3).ravel()
 
 
 def _vectors(w: Window, lanes: int) -> tuple[int, int, int]:

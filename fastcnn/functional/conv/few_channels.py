@@ -8,14 +8,14 @@ import math
 
 import numpy as np
 
-from ...kernels.arguments import Epilogue, Floats
+from ...kernels.arguments import Epilogue, Floats, Integers
 from ...kernels.conv import few_channels as kernels
 from ...kernels.conv.few_channels import Lines, Planes, Walk, WeightWalk
 from ...kernels.jit import threads
 from ...kernels.kinds import KIND
 from ...kernels.vector import simd
 from ...kernels.vector.planes import PLANE_VECTORS
-from ...runtime import buffers, packed
+from ...runtime import buffers
 from ...shapes import Window
 from .. import arrays
 from . import direct, products
@@ -83,23 +83,26 @@ def _plan(w: Window, itemsize: int) -> Plan[Walk]:
 
 def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats) -> None:
     """Write the convolution of x with weight, and its epilogue, to y."""
-    plan = _plan(w, x.itemsize)
+    _convolve(x, weight, epilogue, w, y, turned=False)
+
+
+def _convolve(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats, turned: bool) -> None:
+    plan, table = _plan(w, x.itemsize), _table(weight.shape, w.K, turned)
     workers = plan.workers()
-    kernels.few_channels_forward(x.ravel(), _padded(weight, w.K), epilogue, y.ravel(), plan.walk,
+    panels = products.picked(weight, ("few channels", turned), table)
+    kernels.few_channels_forward(x.ravel(), panels, epilogue, y.ravel(), plan.walk,
                                  buffers.workspace("conv", workers * plan.floats, x.dtype), workers)
     products.finish(y, epilogue)
 
 
-def _padded(weight: Floats, K: int) -> Floats:
-    """The weight with zeros up to whole tiles of channels: see `packed.form`."""
-    channels = round_up(K, _tile_channels(K))
-
-    def write(padded: np.ndarray) -> None:
-        rows = padded.reshape(-1, channels)
-        rows[:, :K] = weight.reshape(-1, K)
-        rows[:, K:] = 0
-
-    return packed.form(weight, "panels", ("few channels", channels), weight.size // K * channels, write)
+@functools.lru_cache(maxsize=1024)
+def _table(shape: tuple[int, ...], K: int, turned: bool) -> Integers:
+    """Places of a weight's elements, or of those of the filter turned round, with -1 up to whole tiles of K channels."""
+    places = np.arange(math.prod(shape)).reshape(shape)
+    if turned:
+        places = places[::-1, ::-1].transpose(0, 1, 3, 2)
+    missing = round_up(K, _tile_channels(K)) - K
+    return np.pad(places.reshape(-1, K), ((0, 0), (0, missing)), constant_values=-1).ravel()
 
 
 def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:
@@ -107,8 +110,7 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
     if not _flips(w):
         direct.backward_input(dy, weight, residual, w, dx)
         return
-    flipped = np.ascontiguousarray(weight[::-1, ::-1].transpose(0, 1, 3, 2))
-    forward(dy, flipped, Epilogue(arrays.NOTHING[dy.dtype], residual, False), _input_window(w), dx)
+    _convolve(dy, weight, Epilogue(arrays.NOTHING[dy.dtype], residual, False), _input_window(w), dx, turned=True)
 
 
 def _flips(w: Window) -> bool:

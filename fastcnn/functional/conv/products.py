@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Hashable
 
 import numpy as np
 
 from ...kernels import arithmetic
-from ...kernels.arguments import Epilogue, Floats, Width
+from ...kernels.arguments import Epilogue, Floats, Integers, Width
 from ...kernels.conv import products as kernels
 from ...kernels.conv.products import Layout
 from ...kernels.jit import threads
@@ -67,6 +68,15 @@ def pack(weight: Floats, p: Packing) -> Floats:
     return packed.form(weight, "panels", p, p.size, write)
 
 
+def picked(weight: Floats, key: Hashable, index: Integers) -> Floats:
+    """Panels of a filter's elements at these places, zeros where an index is negative: see `packed.form`."""
+
+    def write(panels: np.ndarray) -> None:
+        kernels.pick(weight.ravel(), index, panels, threads.workers(index.size))
+
+    return packed.form(weight, "panels", key, index.size, write)
+
+
 def room_for_sums(chunks: int, sums: np.ndarray) -> np.ndarray:
     """Working memory for so many arrays of the size of `sums`."""
     size = chunks * sums.size
@@ -76,7 +86,7 @@ def room_for_sums(chunks: int, sums: np.ndarray) -> np.ndarray:
 def add_sums(parts: np.ndarray, sums: np.ndarray) -> None:
     """Write what parts of the size of `sums` come to, added in order, to sums; nothing where it is empty."""
     if sums.size:
-        np.add.reduce(parts.reshape(-1, sums.size), axis=0, out=sums)
+        kernels.sum_rows(parts, parts.size // sums.size, sums.size, 1, 1, sums, 1)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -2,7 +2,7 @@
 from typing import Any
 from typing import NamedTuple
 from ..arguments import Floats, Geometry, Integers, Width
-from ..jit.compile import kernel, parallel_kernel
+from ..jit.compile import kernel, parallel_kernel, share
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.tile import row_copy, rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
@@ -51,5 +51,6 @@ add_columns: Any
 pack_gradients: Any
 pack_rows: Any
 def pack_panels(w: Floats, layouts: Geometry, panels: Floats, workers: int) -> None: ...
+def pick(w: Floats, index: Integers, panels: Floats, workers: int) -> None: ...
 def sum_chunks(partial: Floats, chunked: Geometry, width: Width, dw: Floats, workers: int) -> None: ...
 def sum_rows(dy: Floats, rows: int, channels: int, fold: int, chunks: int, partial: Floats, workers: int) -> None: ...
