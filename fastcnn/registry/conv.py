@@ -176,7 +176,7 @@ BLOCKS = (
     case("5x5 filter without bias", x=(1, 6, 6, 3), weight=(5, 5, 3, 4), bias=False),
     case("5x5 filter, one channel to one", x=(2, 8, 9, 1), weight=(5, 5, 1, 1)),
     case("5x5 filter, a row and a column more than a block", x=(1, 7, 7, 3), weight=(5, 5, 3, 4)),
-    case("5x5 filter, one pixel in padding", x=(2, 1, 1, 5), weight=(5, 5, 5, 4), padding=2),
+    case("5x5 filter, four pixels in padding", x=(2, 2, 2, 5), weight=(5, 5, 5, 4), padding=2),
     case("5x5 filter, padding on one side", x=(1, 6, 5, 3), weight=(5, 5, 3, 4), padding=((0, 3), (4, 1))),
     case("5x5 filter, a channel more than a tile", x=(1, 6, 7, TILE + 1), weight=(5, 5, TILE + 1, WIDTH + 1), padding=2),
     case("5x5 filter, weights larger than the caches", x=(1, 4, 5, 180), weight=(5, 5, 180, 180), padding=2),
