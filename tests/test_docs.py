@@ -184,7 +184,8 @@ def test_weights_move_from_pytorch_as_the_page_says():
     (block,) = [block for block in re.findall(r"```python\n(.*?)```", PAGES["docs/coming-from-pytorch.md"], re.DOTALL)
                 if "as PyTorch has them" in block]
     names = run(block)
-    images, filters, matrix = (torch.from_numpy(names[name]) for name in ("images", "filters", "matrix"))
+    state = {name: torch.from_numpy(weight).float() for name, weight in names["state"].items()}
+    images, filters, matrix = torch.from_numpy(names["images"]), state["conv.weight"], state["fc.weight"]
     scores = torch.nn.functional.linear(torch.nn.functional.conv2d(images, filters).flatten(1), matrix)
     assert np.allclose(names["scores"], scores, atol=1e-4)
 
