@@ -6,9 +6,10 @@ from numba import int64
 
 from .arguments import Floats, Width
 from .jit.compile import parallel_kernel
-from .vector.heights import tall_strided, tall_zeros
+from .vector.planes import lines_zeros
 from .vector.scalar import positions
 from .vector.simd import lanes_of
+from .vector.strips import pixels_at
 from .vector.tile import tile_multiply_add, tile_store
 
 STEPS = 64  # outer products of one round
@@ -22,8 +23,8 @@ def multiply_add(x: Floats, w: Floats, y: Floats, rounds: int, height: Width, wi
     The tile has a row for each element of `height` and a vector for each element of `width`.
     """
     lanes = len(width) * lanes_of(w)
-    positions = tall_strided(int64(0), int64(STEPS), height)
-    tile = tall_zeros(w, height, width)
+    positions = pixels_at(int64(0), int64(STEPS), height)
+    tile = lines_zeros(w, height, width)
     for _ in range(rounds):
         for step in range(STEPS):
             tile = tile_multiply_add(tile, x, positions, step, w, step * lanes)

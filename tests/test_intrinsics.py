@@ -16,13 +16,13 @@ import pytest
 from numba import float32, float64
 
 from fastcnn.kernels.arguments import Epilogue
-from fastcnn.kernels.vector import heights, planes, rows, scalar, simd, strided, strips, tile
+from fastcnn.kernels.vector import planes, rows, scalar, simd, strided, strips, tile
 from fastcnn.kernels.vector.operation import _Operation
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compares compiled code with Python")
 
 I = types.ModuleType("operations")  # noqa: E741
-for _module in (heights, planes, rows, simd, strided, strips, tile):
+for _module in (planes, rows, simd, strided, strips, tile):
     vars(I).update({name: value for name, value in vars(_module).items() if isinstance(value, _Operation)})
 
 FLOATS = "float32", "float64"
@@ -87,7 +87,7 @@ def test_tile_products(dtype, width):
 
 
 def tall_products(x, w, y, height, width):
-    sums = I.tile_multiply_add(I.tall_zeros(w, height, width), x, I.tall_strided(2, 3, height), 1, w, 2)
+    sums = I.tile_multiply_add(I.lines_zeros(w, height, width), x, I.pixels_at(2, 3, height), 1, w, 2)
     I.tile_store(sums, y, 7, 110)
 
 
