@@ -28,6 +28,7 @@ from ..vector.strips import pixels_at
 from ..vector.tile import Target, tile_multiply_add
 from .products import (
     Inputs,
+    Kept,
     Pixels,
     Walk,
     add_columns,
@@ -47,7 +48,9 @@ class Bands(NamedTuple):
     """How a window is cut into bands of output rows, and how these are walked: behind the window in its record."""
 
     copies: int  # 1 where a band's input rows are copied, with their padding
+    depth: int  # input channels that are taken together, all those of a group or a part of them
     columns: int  # input columns that an output row needs
+    pixel: int  # elements from an input pixel to the next
     pitch: int  # elements from an input row to the next
     step: int  # elements from what one output pixel needs to what the next one needs
     weights: int  # filter elements of a channel
@@ -55,7 +58,7 @@ class Bands(NamedTuple):
     parts: int = 1  # tasks that share the panels
     chunks: int = 1  # partial sums of the weight gradient
     floats: int = 0  # working memory of each worker: a band and, where panels of gradients are made,
-    panel: int = 0  # where these begin in it,
+    panel: int = 0  # where these, or sums that are kept, begin in it,
     integers: int = 0  # and positions
     y_start: int = 0  # where output pixel (0, 0) of image 0 lies in y, and the distances between
     y_image: int = 0  # images,
@@ -83,27 +86,26 @@ class ScatterWalk(NamedTuple):
 
 
 @kernel
-def _copy_row(x, w, n, h, group, band, start):
-    """band[start + column * depth + c] = x[n, h, column - left, group * depth + c] for a row's columns, zero outside.
+def _copy_row(x, w, n, h, channel, band, start):
+    """band[start + column * w.pixel + c] = x[n, h, column - left, channel + c] for a row's columns, zero outside.
 
     Whole vectors are written: what comes behind the row is overwritten by the next one, or never read.
     """
-    depth = w.C // w.groups
     first = min(max(0, w.left), w.columns) if 0 <= h < w.H else w.columns
     last = max(first, min(w.W + w.left, w.columns))
-    zero_run(band, start, first * depth)
-    source = ((n * w.H + h) * w.W + first - w.left) * w.C + group * depth
-    if w.groups == 1:
-        copy_run_padded(x, source, band, start + first * depth, (last - first) * depth)
+    zero_run(band, start, first * w.pixel)
+    source = ((n * w.H + h) * w.W + first - w.left) * w.C + channel
+    if w.pixel == w.C:
+        copy_run_padded(x, source, band, start + first * w.pixel, (last - first) * w.pixel)
     else:
         for column in range(first, last):
-            copy_run_padded(x, source, band, start + column * depth, depth)
+            copy_run_padded(x, source, band, start + column * w.pixel, w.depth)
             source += w.C
-    zero_run(band, start + last * depth, (w.columns - last) * depth)
+    zero_run(band, start + last * w.pixel, (w.columns - last) * w.pixel)
 
 
 @kernel
-def _copy_rows(x, w, group, first, rows, workspace, worker):
+def _copy_rows(x, w, channel, first, rows, workspace, worker):
     """Copy what the output rows first to first + rows need; origins[i] is where output row first + i begins in the copy."""
     reach = (w.R - 1) * w.dilation_rows + 1
     n, p = divmod(first, w.P)
@@ -117,30 +119,33 @@ def _copy_rows(x, w, group, first, rows, workspace, worker):
             h_next = -w.top
         h_first = p * w.stride_rows - w.top
         for h in range(max(h_next, h_first), h_first + reach):
-            _copy_row(x, w, n, h, group, workspace.floats, image + h * w.pitch)
+            _copy_row(x, w, n, h, channel, workspace.floats, image + h * w.pitch)
         h_next = h_first + reach
         workspace.integers[origins + i] = image + h_first * w.pitch
         p += 1
 
 
 @kernel
-def _origins(w, group, first, rows, origins, at):
+def _origins(w, channel, first, rows, origins, at):
     """origins[at + i] = where output row first + i begins in x itself."""
     n, p = divmod(first, w.P)
     for i in range(rows):
         if p == w.P:
             n, p = n + 1, 0
-        origins[at + i] = ((n * w.H + p * w.stride_rows - w.top) * w.W - w.left) * w.C + group * (w.C // w.groups)
+        origins[at + i] = ((n * w.H + p * w.stride_rows - w.top) * w.W - w.left) * w.C + channel
         p += 1
 
 
 @kernel
-def _prepare_band(x, w, group, first, rows, workspace, worker):
-    """Find, or copy, the inputs of the output rows first to first + rows; the worker's integers begin with their origins."""
+def _prepare_band(x, w, channel, first, rows, workspace, worker):
+    """Find, or copy, the inputs of the output rows first to first + rows, from a channel on.
+
+    The worker's integers begin with their origins.
+    """
     if w.copies:
-        _copy_rows(x, w, group, first, rows, workspace, worker)
+        _copy_rows(x, w, channel, first, rows, workspace, worker)
     else:
-        _origins(w, group, first, rows, workspace.integers, worker * w.integers)
+        _origins(w, channel, first, rows, workspace.integers, worker * w.integers)
 
 
 @kernel
@@ -173,10 +178,10 @@ def conv2d_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, wal
     x and y are flat; `panels` come from `pack_panels`; the record of the walk is a Window and its Bands.
     """
     w = walk.geometry[0]
-    channels, rows_in_all = w.K // w.groups, w.N * w.P
+    depth, channels, rows_in_all = w.C // w.groups, w.K // w.groups, w.N * w.P
     lanes = len(walk.width) * lanes_of(panels)
     blocks = (channels + lanes - 1) // lanes
-    size = len(walk.offsets) * lanes  # of one panel
+    size = w.R * w.S * depth * lanes  # of one panel
     tasks = (rows_in_all + w.rows - 1) // w.rows
     source, positions = workspace.floats if w.copies else x, workspace.integers
     origins = worker * w.integers
@@ -188,13 +193,18 @@ def conv2d_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, wal
         part, group = divmod(part_group, w.groups)
         first = number * w.rows
         rows = min(w.rows, rows_in_all - first)
-        _prepare_band(x, w, group, first, rows, workspace, worker)
-        _positions(w, first, rows, positions, origins, sources, targets)
-        inputs = Inputs(source, positions[sources:], walk.offsets, w.R * w.S == 1)
-        for block in range(blocks * part // w.parts, blocks * (part + 1) // w.parts):
-            panel, k = group * blocks + block, block * lanes
-            target = Target(y, positions[targets:], group * channels + k, channels - k)
-            multiply(inputs, rows * w.Q, panels, panel * size, epilogue, target, walk.width)
+        first_block, last_block = blocks * part // w.parts, blocks * (part + 1) // w.parts
+        for channel in range(0, depth, w.depth):
+            _prepare_band(x, w, group * depth + channel, first, rows, workspace, worker)
+            _positions(w, first, rows, positions, origins, sources, targets)
+            inputs = Inputs(source, positions[sources:], walk.offsets, w.R * w.S == 1 and not w.copies)
+            kept = worker * w.floats + w.panel
+            for block in range(first_block, last_block):
+                k, panel = block * lanes, (group * blocks + block) * size + w.R * w.S * channel * lanes
+                target = Target(y, positions[targets:], group * channels + k, channels - k)
+                multiply(inputs, rows * w.Q, panels, panel, epilogue, target,
+                         Kept(workspace.floats, kept, channel == 0, channel + w.depth == depth), walk.width)
+                kept += (rows * w.Q + MOST_ROWS) * lanes
         task = next_task(workspace.counter)
 
 
@@ -282,7 +292,7 @@ def _weight_task(x, dy, partial, sums, walk, workspace, worker, task):
     panels, last = worker * w.floats + w.panel, rows_in_all * (chunk + 1) // w.chunks
     for top in range(rows_in_all * chunk // w.chunks, last, w.rows):
         rows = min(w.rows, last - top)
-        _prepare_band(x, w, group, top, rows, workspace, worker)
+        _prepare_band(x, w, group * w.depth, top, rows, workspace, worker)
         pixels = Pixels(source, origins, rows, w.Q, w.step)
         gradients = top * w.Q * w.K + group * channels + k_first
         if len(sums) > 0:

@@ -68,6 +68,15 @@ class Chunked(NamedTuple):
     groups: int
 
 
+class Kept(NamedTuple):
+    """Sums of tiles that are kept, tile after tile, while the products go on with other input channels."""
+
+    sums: Floats
+    start: int
+    begin: bool  # whether sums begin with the bias, rather than with those that were kept
+    end: bool  # whether they go to the target, rather than being kept
+
+
 class Layout(NamedTuple):
     """Where the elements of a filter lie, and the panels to be made of it.
 
@@ -84,12 +93,13 @@ class Layout(NamedTuple):
     groups: int
     rows: int = 1  # of the filter,
     columns: int = 1
-    inputs: int = 1  # and input channels of a group
+    inputs: int = 1  # and input channels of a group,
+    depth_of_part: int = 1  # and of a part of it
     width: int = 1  # channels of a panel
 
 
 @kernel
-def multiply(inputs, pixels, panels, panel, epilogue, target, width):
+def multiply(inputs, pixels, panels, panel, epilogue, target, kept, width):
     """y[i, k] = sum over d of x[positions[i] + offsets[d]] * w[d, k], and the epilogue, for one panel of channels k.
 
     The panel of w begins at panels[panel]. The bias of its first channel lies at bias[target.channel].
@@ -99,7 +109,10 @@ def multiply(inputs, pixels, panels, panel, epilogue, target, width):
     for first in range(0, pixels, rows):
         positions = tile_positions(inputs.positions, first, width)
         following = tile_positions(inputs.positions, min(first + rows, pixels - 1), width)
-        tile = tile_rows(epilogue.bias, target.channel, channels, width)
+        if kept.begin:
+            tile = tile_rows(epilogue.bias, target.channel, channels, width)
+        else:
+            tile = tile_load(kept.sums, kept.start + first * step, width)
         w = panel
         for d in range(0, len(offsets), LINE):
             if inputs.fresh:
@@ -107,7 +120,10 @@ def multiply(inputs, pixels, panels, panel, epilogue, target, width):
             for i in range(unsigned(d), unsigned(min(d + LINE, len(offsets)))):
                 tile = tile_multiply_add(tile, inputs.x, positions, offsets[i], panels, w)
                 w += step
-        tile_scatter(tile, target, first, pixels - first, epilogue)
+        if kept.end:
+            tile_scatter(tile, target, first, pixels - first, epilogue)
+        else:
+            tile_store(tile, kept.sums, kept.start + first * step, step)
 
 
 @kernel
@@ -222,7 +238,7 @@ def _pack_transposed(w, layout, source, panels, start, count):
 
     Sixteen d at a time, so that the lines of both arrays are used while they are near.
     """
-    inputs, width, of_depth, of_channel = layout.inputs, layout.width, layout.depth, layout.K
+    inputs, width, of_depth, of_channel = layout.depth_of_part, layout.width, layout.depth, layout.K
     for first in range(0, inputs, 16):
         last = min(first + 16, inputs)
         for k in range(width):
@@ -235,15 +251,20 @@ def _pack_transposed(w, layout, source, panels, start, count):
 
 @kernel
 def _pack_panel(w, layout, source, panels, start, count):
-    """One panel: panels[start + ((r * S + s) * inputs + d) * width + k] = w[r, s, d, k] for `count` channels, then zeros."""
-    for r in range(layout.rows):
-        for s in range(layout.columns):
-            tap = source + r * layout.R + s * layout.S
-            if layout.K == 1:
-                pack_rows(w, tap, layout.depth, layout.inputs, count, panels, start, layout.width)
-            else:
-                _pack_transposed(w, layout, tap, panels, start, count)
-            start += layout.inputs * layout.width
+    """One panel: panels[start + ((r * S + s) * inputs + d) * width + k] = w[r, s, d, k] for `count` channels, then zeros.
+
+    Such an array follows the other for each part of the input channels.
+    """
+    inputs = layout.depth_of_part
+    for first in range(0, layout.inputs, inputs):
+        for r in range(layout.rows):
+            for s in range(layout.columns):
+                tap = source + r * layout.R + s * layout.S + first * layout.depth
+                if layout.K == 1:
+                    pack_rows(w, tap, layout.depth, inputs, count, panels, start, layout.width)
+                else:
+                    _pack_transposed(w, layout, tap, panels, start, count)
+                start += inputs * layout.width
 
 
 @parallel_kernel

@@ -9,11 +9,13 @@ from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_of
 from ..vector.strips import pixels_at
 from ..vector.tile import Target, tile_multiply_add
-from .products import Inputs, Pixels, Walk, add_columns, copy_run, copy_run_padded, correlate, multiply, pack_gradients, zero, zero_run
+from .products import Inputs, Kept, Pixels, Walk, add_columns, copy_run, copy_run_padded, correlate, multiply, pack_gradients, zero, zero_run
 PAIR: Any
 class Bands(NamedTuple):
     copies: int
+    depth: int
     columns: int
+    pixel: int
     pitch: int
     step: int
     weights: int

@@ -28,6 +28,11 @@ class Chunked(NamedTuple):
     rows: int
     K: int
     groups: int
+class Kept(NamedTuple):
+    sums: Floats
+    start: int
+    begin: bool
+    end: bool
 class Layout(NamedTuple):
     start: int
     group: int
@@ -40,6 +45,7 @@ class Layout(NamedTuple):
     rows: int = ...
     columns: int = ...
     inputs: int = ...
+    depth_of_part: int = ...
     width: int = ...
 multiply: Any
 correlate: Any
