@@ -96,7 +96,7 @@ POINTWISE = (
     case("1x1 filter, one tile of channels", x=(1, 3, 5, 3), weight=(1, 1, 3, WIDTH)),
     case("1x1 filter, a channel more than a tile", x=(1, 3, 5, 3), weight=(1, 1, 3, WIDTH + 1)),
     case("1x1 filter, many channels to few", x=(1, 4, 4, 130), weight=(1, 1, 130, 3)),
-    case("1x1 filter, four parts of the channels", x=(2, 19, 17, 520), weight=(1, 1, 520, WIDTH + 1)),
+    case("1x1 filter, four parts of the channels", x=(2, 19, 17, 520), weight=(1, 1, 520, 5 * LANES)),
     case("1x1 filter, five parts of the gradient's channels", x=(1, 4, 5, 6), weight=(1, 1, 6, 530)),
     case("1x1 filter, many channels that cannot be parted", x=(1, 4, 5, 521), weight=(1, 1, 521, 5)),
     case("1x1 filter, several chunks of pixels", x=(3, 17, 11, 4), weight=(1, 1, 4, 5)),
