@@ -138,8 +138,10 @@ def _cut(w: Window, rows: list[_Axis], columns: list[_Axis], target: tuple[int, 
                 run_table.append(Run((phase + j * len(columns)) * w.C, len(columns) * w.C, count, axis.at(j) * w.C,
                                      axis.step * w.C, listed, len(taps), together))
     sizes = Sizes(source[0] * source[1] * w.C, target[1] * w.C, _chunks(w))
+    new_rows, new_columns = rows[0].step, columns[0].step if rows[0].step > 1 else 0
+    fresh = [(column - row * source[1]) * w.C for row in range(new_rows) for column in range(new_columns)]
     return Walk(arrays.record(w, sizes), _table(row_table), _table(run_table), np.concatenate(offsets),
-                np.concatenate(numbers))
+                np.concatenate(numbers), np.array(fresh, np.int64))
 
 
 def _table(records: list[Any]) -> Geometry:
