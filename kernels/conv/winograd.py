@@ -25,12 +25,14 @@ from ..jit.launch import next_task
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of, lanes_store, where
 from ..vector.strided import strided_load, strided_store
-from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_store, tile_strided, tile_zeros
-from .products import copy_run
+from ..vector.strips import pixels_at
+from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_prefetch, tile_store, tile_strided, tile_zeros
+from .products import LINE, copy_run
 
 ELEMENTS = 36
 POINTS = (0,) * 6  # a tuple of as many elements as points: its length is all that counts
 GAP = 16  # a tile of inputs may reach so far into what follows
+AHEAD = 2  # blocks: how far before its transform the pixels of one are asked for; memory takes as long as about two
 STRIP = 4  # output blocks, or input channels of a filter, that are transformed at a time
 
 
@@ -214,10 +216,22 @@ def _position(blocks, number):
 
 
 @kernel
+def _prefetch(image, h, column, channels, like):
+    """Ask for the cache lines of a block of pixels from (h, column) on: as many rows and columns as `like` has elements."""
+    for i in range(len(like)):
+        pixels = pixels_at(image.at + ((h + i) * image.W + column) * image.C, image.C, like)
+        for c in range(0, channels, LINE):
+            tile_prefetch(image.array, pixels, c)
+
+
+@kernel
 def _transform_inputs(x, blocks, first, count, columns, work):
     """columns = B^T d B, all channels, for the output blocks first to first + count; `work` holds two blocks."""
-    w, half = blocks.w, _from(work, 6, 0, 0)
+    w, half, outputs = blocks.w, _from(work, 6, 0, 0), blocks.size.outputs
+    overlap = 6 - len(outputs)
     for t in range(count):
+        n, p, q = _position(blocks, first + min(t + AHEAD, count - 1))
+        _prefetch(Image(x, n * w.H * w.W * w.C, w.H, w.W, w.C), p - w.top + overlap, q - w.left + overlap, w.C, outputs)
         n, p, q = _position(blocks, first + t)
         image, h, column = Image(x, n * w.H * w.W * w.C, w.H, w.W, w.C), p - w.top, q - w.left
         interior = 0 <= h <= w.H - 6 and 0 <= column <= w.W - 6
@@ -285,16 +299,18 @@ def _output_block(products, half, shift, residual, lowest, pixels, extent, outpu
 @kernel
 def _transform_outputs(blocks, first, count, k, products, epilogue, y, half):
     """y = A^T m A and the epilogue, for the output blocks first to first + count and one panel of channels from k on."""
-    w, lanes, bias = blocks.w, lanes_of(y), epilogue.bias
+    w, lanes, bias, outputs = blocks.w, lanes_of(y), epilogue.bias, blocks.size.outputs
     lowest = 0.0 if epilogue.relu else math.nan
     for t in range(count):
+        n, p, q = _position(blocks, first + min(t + AHEAD, count - 1))
+        _prefetch(Image(y, n * w.P * w.Q * w.K + k, w.P, w.Q, w.K), p, q, min(products.step, w.K - k), outputs)
         n, p, q = _position(blocks, first + t)
         for lane in range(0, min(products.step, w.K - k), lanes):
             channels = w.K - k - lane
             shift = lanes_load(bias, k + lane, channels if len(bias) > 0 else 0)
             pixels = Grid(y, ((n * w.P + p) * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K)
             _output_block(_from(products, 0, 6 * t, lane), half, shift, epilogue.residual, lowest, pixels,
-                          (w.P - p, w.Q - q, channels), blocks.size.outputs)
+                          (w.P - p, w.Q - q, channels), outputs)
 
 
 @parallel_kernel
@@ -447,6 +463,8 @@ def _transform_gradients(dy, blocks, first, count, k, gradients, work):
     w, outputs, half = blocks.w, blocks.size.outputs, _from(work, 6, 0, 0)
     edge = len(outputs)
     for t in range(count):
+        n, p, q = _position(blocks, first + min(t + AHEAD, count - 1))
+        _prefetch(Image(dy, n * w.P * w.Q * w.K + k, w.P, w.Q, w.K), p, q, min(gradients.step, w.K - k), outputs)
         n, p, q = _position(blocks, first + t)
         image = Image(dy, n * w.P * w.Q * w.K, w.P, w.Q, w.K)
         for lane in range(0, gradients.step, lanes_of(dy)):
