@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import peers
 import torch
+from airbench import FrozenFilters, Scale
 from layers import LAYOUTS
 from rows import RATE, ROWS
 from turns import Call, Contest, first_line
@@ -47,18 +48,25 @@ def twin(layer: nn.Module, shape: tuple[int, ...]) -> torch.nn.Module:
         case nn.Residual():
             shortcut = torch.nn.Identity() if layer.shortcut is None else twin(layer.shortcut, shape)
             peer = Sum(twin(layer.main, shape), shortcut)
+        case FrozenFilters():
+            peer = _convolution(layer)
+            peer.weight.requires_grad_(False)
         case nn.Conv2D():
             peer = _convolution(layer)
         case nn.BatchNorm():
             peer = torch.nn.BatchNorm2d(layer.channels, layer.eps, layer.momentum)
         case nn.ReLU():
             peer = torch.nn.ReLU(inplace=True)
+        case nn.GELU():
+            peer = torch.nn.GELU()
         case nn.MaxPool2D():
             peer = torch.nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
         case nn.GlobalAvgPool2D():
             peer = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
         case nn.Flatten():
             peer = torch.nn.Flatten()
+        case Scale():
+            peer = Multiple(float(layer.factor))
         case _:
             raise TypeError(f"twin: {layer!r} has no twin")
     return peer
@@ -75,6 +83,18 @@ class Sum(torch.nn.Module):
         """Return the sum of both branches."""
         total: torch.Tensor = self.main(x) + self.shortcut(x)
         return total
+
+
+class Multiple(torch.nn.Module):
+    """Twin of Scale."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the multiple of x."""
+        return self.factor * x
 
 
 def _chain(layers: nn.Sequential, shape: tuple[int, ...]) -> Iterator[torch.nn.Module]:

@@ -24,11 +24,14 @@ STEPS = (
     *(("strided_cnn", (batch, 28, 28, 1)) for batch in (64, 128, 256)),
     ("four_conv", (64, 32, 32, 3)),
     ("resnet20", (128, 32, 32, 3)),
+    ("airbench94", (256, 32, 32, 3)),
 )
 INFERENCE = (
     *(("lenet5", (batch, 28, 28, 1)) for batch in (1, 256)),
     *(("resnet20", (batch, 32, 32, 3)) for batch in (1, 256)),
+    *(("resnet18", (batch, 32, 32, 3)) for batch in (1, 64)),  # 256 would take each library seconds a call
 )
+FROZEN = ("airbench94",)  # networks that do not train the filters of the first layer
 CLASSES = 10
 RATE = 1e-6  # the weights stay about what they are, so that the last step is the same work as the first
 
@@ -102,6 +105,10 @@ class Network:
     def model(self) -> Any:
         """Make the network."""
         fastcnn.manual_seed(0)
+        if self.name == "airbench94":
+            from airbench import airbench94
+
+            return airbench94(CLASSES)
         return fastcnn.models.create(self.name, self.shape[1:], CLASSES)
 
     def inputs(self) -> tuple[Any, np.ndarray]:
@@ -125,9 +132,9 @@ class Step(Network):
 
     @property
     def flops(self) -> int:
-        """Operations of forward and of both gradients; the images need none, so the first layer has only one."""
+        """Operations of forward and of both gradients; the images need none, and the filters only where they are trained."""
         first, *others = self.multiply_adds()
-        return 2 * (2 * first + 3 * sum(others))
+        return 2 * ((1 if self.name in FROZEN else 2) * first + 3 * sum(others))
 
     def labels(self) -> np.ndarray:
         """Draw a class for each image."""

@@ -117,6 +117,34 @@ def test_operations_of_networks_are_those_of_a_direct_computation():
         assert rows.Step("lenet5", (3, 28, 28, 1)).flops == 3 * 2 * (3 * sum(layers) - layers[0]), "images need no gradient"
 
 
+def test_operations_of_a_step_leave_out_filters_that_are_not_trained():
+    layers = [31 * 31 * 24 * 3 * 4,
+              31 * 31 * 24 * 64 * 9, 15 * 15 * 64 * 64 * 9, 15 * 15 * 64 * 256 * 9, 7 * 7 * 256 * 256 * 9,
+              7 * 7 * 256 * 256 * 9, 3 * 3 * 256 * 256 * 9, 256 * 10]
+    with bench_modules.imported("rows") as rows:
+        assert rows.Step("airbench94", (5, 32, 32, 3)).flops == 5 * 2 * (3 * sum(layers) - 2 * layers[0])
+
+
+def test_a_step_of_airbench94_gives_the_gradients_of_its_twin(peer):
+    torch = pytest.importorskip("torch")
+    import networks
+    import rows
+
+    row = rows.Step("airbench94", (4, 32, 32, 3))
+    model, x = row.inputs()
+    filters = model[0].weight.data.copy()
+    network = networks.twin(model, x.shape).train()
+    step = networks._peer_step(row.labels(), network, torch.from_numpy(x).permute(0, 3, 1, 2))
+    with row.call(model, x) as ours:
+        np.testing.assert_allclose(ours(), step().item(), rtol=1e-5)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter, other in zip(model.parameters(), trained, strict=True):
+        expected = other.grad.numpy()
+        expected = expected.transpose(2, 3, 1, 0) if expected.ndim == 4 else expected.T
+        np.testing.assert_allclose(parameter.grad, expected, rtol=0, atol=1e-3 * abs(expected).max())
+    np.testing.assert_array_equal(model[0].weight.data, filters)
+
+
 def test_what_is_not_installed_is_named(peer, monkeypatch):
     pytest.importorskip("torch")
     import peers
