@@ -141,6 +141,7 @@ def test_lanes(dtype):
 def vectors_at_equal_distances(x, y, count, like):
     I.strided_store(I.strided_load(x, 3, 21, count, like), y, 2, 31, 99)
     I.strided_store(I.strided_load(x, 5, 20, 99, like), y, 402, 40, count)
+    I.square_transpose(y, 801, 23, x, 7, 21)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -148,7 +149,7 @@ def vectors_at_equal_distances(x, y, count, like):
 def test_strided(dtype, like):
     lanes = I.lanes_of(np.zeros(0, dtype))
     for count in (-1, 0, 1, lanes - 1, lanes, lanes + 1):
-        require_same(vectors_at_equal_distances, whole_numbers(dtype, 200), unwritten(dtype, 800), count, like)
+        require_same(vectors_at_equal_distances, whole_numbers(dtype, 400), unwritten(dtype, 1200), count, like)
 
 
 def compared(x, numbers, y, places, count):

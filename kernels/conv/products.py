@@ -16,6 +16,7 @@ from ..arguments import Floats, Geometry, Integers, Width
 from ..jit.compile import kernel, parallel_kernel, share
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
+from ..vector.strided import square_transpose
 from ..vector.tile import (
     row_copy,
     rows_of,
@@ -236,17 +237,19 @@ def pack_rows(w, source, step, rows, count, panels, start, width):
 def _pack_transposed(w, layout, source, panels, start, count):
     """panels[start + d * width + k] = w[source + d * layout.depth + k * layout.K] for `count` channels, then zeros.
 
-    Sixteen d at a time, so that the lines of both arrays are used while they are near.
+    Whole squares of vectors where elements d lie side by side, which they do in every filter, and the rest one by one.
     """
-    inputs, width, of_depth, of_channel = layout.depth_of_part, layout.width, layout.depth, layout.K
-    for first in range(0, inputs, 16):
-        last = min(first + 16, inputs)
-        for k in range(width):
-            at, target = unsigned(source + first * of_depth + k * of_channel), unsigned(start + first * width + k)
-            for _ in range(unsigned(last - first)):
-                panels[target] = w[at] if k < count else 0
-                at += unsigned(of_depth)
-                target += unsigned(width)
+    inputs, width, lanes = layout.depth_of_part, layout.width, lanes_of(panels)
+    squares = inputs // lanes * lanes if layout.depth == 1 else 0
+    for k in range(0, width, lanes):
+        whole = squares if k + lanes <= count else 0
+        at, target = source + k * layout.K, start + k
+        for d in range(0, whole, lanes):
+            square_transpose(panels, target + d * width, width, w, at + d, layout.K)
+        for d in range(whole, inputs):
+            for lane in range(lanes):
+                value = w[at + d * layout.depth + lane * layout.K] if k + lane < count else 0
+                panels[target + d * width + lane] = value
 
 
 @kernel

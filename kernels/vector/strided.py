@@ -1,17 +1,21 @@
-"""Several vectors at equal distances in memory, as a tuple: a column of a grid, or a row of it."""
+"""Several vectors at equal distances in memory: as a tuple, a column of a grid or a row of it, and as a square, transposed."""
 
 from __future__ import annotations
 
+from llvmlite import ir
 from numba import types
 
-from .operation import operation
+from .operation import inside, operation
 from .simd import (
+    INDEX,
     INT64,
     Tile,
     array_data,
     lanes_below,
     lanes_load,
+    lanes_of,
     lanes_store,
+    load_vector,
     masked_load,
     store_first,
     tile_of,
@@ -61,3 +65,41 @@ def strided_store(typing, vectors, array, offset, distance, count):
         return context.get_dummy_value()
 
     return types.void(vectors, array, types.intp, types.intp, types.intp), generate
+
+
+@operation
+def square_transpose(target, target_at, target_row, source, source_at, source_row):
+    """target[target_at + i * target_row + j] = source[source_at + j * source_row + i], for as many i and j as lanes."""
+    lanes = lanes_of(source)
+    for i in range(lanes):
+        inside(target, target_at + i * target_row, lanes)[:] = [
+            inside(source, source_at + j * source_row + i, 1)[0] for j in range(lanes)]
+
+
+@square_transpose.in_llvm
+def square_transpose(typing, target, target_at, target_row, source, source_at, source_row):
+    tile = Tile(1, 1, source.dtype)
+    n = tile.lanes
+
+    def shuffled(builder, first, second, lanes):
+        return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(INDEX, n), lanes))
+
+    def generate(context, builder, signature, args):
+        target, target_at, target_row, source, source_at, source_row = args
+        to = array_data(context, builder, signature.args[0], target)
+        data = array_data(context, builder, signature.args[3], source)
+        rows = [load_vector(builder, data, builder.add(source_at, builder.mul(source_row, INT64(j))), tile.vector)
+                for j in range(n)]
+        size = 1
+        while size < n:  # in each square of 2 size x 2 size elements, the upper right quarter and the lower left one swap
+            for i in (i for i in range(n) if not i & size):
+                above, below = rows[i], rows[i + size]
+                rows[i] = shuffled(builder, above, below, [k if not k & size else n + k - size for k in range(n)])
+                rows[i + size] = shuffled(builder, above, below, [k + size if not k & size else n + k for k in range(n)])
+            size *= 2
+        for i, row in enumerate(rows):
+            at = builder.add(target_at, builder.mul(target_row, INT64(i)))
+            builder.store(row, vector_at(builder, to, at, tile.vector), align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.intp, types.intp, source, types.intp, types.intp), generate

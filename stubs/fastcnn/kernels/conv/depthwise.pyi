@@ -41,6 +41,7 @@ class Walk(NamedTuple):
     runs: Geometry
     offsets: Integers
     numbers: Integers
+    fresh: Integers
 class Operands(NamedTuple):
     x: Floats
     weight: Floats
