@@ -29,7 +29,8 @@ class Kind(NamedTuple):
     planes: tuple[tuple[int, ...], int]  # output channels, and vectors of pixels, of tiles of few channels
     filters: tuple[tuple[int, int], ...]  # lines and elements of filters whose gradients a tile holds
     strip: int  # neighbouring pixels that a depthwise convolution computes together,
-    gradient_strip: int  # and whose products with nine filter elements it sums
+    gradient_strip: int  # and whose products with filter elements it sums,
+    taps: int  # so many of these at once, in threes
 
     @property
     def lanes(self) -> int:
@@ -49,13 +50,13 @@ _FEW_FILTERS = (3, 3), (1, 8), (5, 2)
 KINDS = {kind.name: kind for kind in (
     # Speeds measured on Zen 5.
     Kind("avx512", 64, 32, ("avx512f", "avx512dq", "avx512bw", "avx512vl"), _WITH_32,
-         {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}, ((8, 6), 2), _FILTERS, 6, 6),
+         {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}, ((8, 6), 2), _FILTERS, 6, 6, 9),
     # On one core of Zen 3, one to three vectors: 83.7, 103.1 and 101.0 GFLOP/s; 3 rows of 4 vectors, which do not fit: 39.9.
-    Kind("avx2", 32, 16, ("avx2", "fma"), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, ((4, 6), 2), _FEW_FILTERS, 4, 4),
+    Kind("avx2", 32, 16, ("avx2", "fma"), _WITH_16, {1: 0.81, 2: 1.0, 3: 0.98}, ((4, 6), 2), _FEW_FILTERS, 4, 4, 9),
     # Not measured: what fits, with the speeds of AVX-512.
-    Kind("arm64", 16, 32, (), _WITH_32, {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}, ((4, 6), 4), _FILTERS, 6, 6),
+    Kind("arm64", 16, 32, (), _WITH_32, {1: 0.80, 2: 0.93, 3: 0.98, 4: 1.0}, ((4, 6), 4), _FILTERS, 6, 6, 9),
     # Not measured: what fits beside the product, which is rounded before it is added, with about the speeds of AVX2.
-    Kind("baseline", 16, 16, (), {1: 6, 2: 4}, {1: 0.81, 2: 1.0}, ((4,), 2), _FEW_FILTERS, 4, 2),
+    Kind("baseline", 16, 16, (), {1: 6, 2: 4}, {1: 0.81, 2: 1.0}, ((4,), 2), _FEW_FILTERS, 4, 2, 6),
 )}
 
 _X86 = "avx512", "avx2", "baseline"  # each does what those behind it do

@@ -25,7 +25,7 @@ INT64 = ir.IntType(64)
 VECTOR_BYTES = KIND.vector_bytes
 ROWS = KIND.rows
 MOST_ROWS = max(ROWS.values())
-TAPS = 9  # filter elements whose sums `taps_multiply_add` keeps
+TAPS = KIND.taps  # filter elements whose sums `taps_multiply_add` keeps
 MASKS = KIND.name == "avx512"  # whether masks have registers of their own
 
 
