@@ -281,7 +281,7 @@ class ParallelKernel(Kernel):
         self._deciding: tuple[int, int, list[Callable[[Any], Any]]] | None = None
         self._entries: dict[tuple[Any, ...], Callable[..., None]] = {}
         self._launchers: dict[tuple[Any, ...], tuple[Callable[..., int], int]] = {}
-        self._signatures: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of the code that runs,
+        self._signatures: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of the code that is meant,
         self._checked: set[Any] = set()  # and forms of arguments that were compared with it
 
     def __call__(self, *arguments: Any) -> None:
@@ -315,14 +315,15 @@ class ParallelKernel(Kernel):
 
     def is_cached(self, arguments: tuple[Any, ...], workers: int) -> bool:
         """Whether the cache has the code for these arguments, and that of its launch on several threads."""
-        return (_is_cached(self.dispatcher, _signature(arguments))
-                and (workers == 1 or _is_cached(_launch, _launch_signature(arguments))))
+        signature = self._signature(arguments)
+        return (_is_cached(self.dispatcher, signature)
+                and (workers == 1 or _is_cached(_launch, _launch_signature(signature))))
 
     def prepare(self, arguments: tuple[Any, ...], workers: int) -> None:
         """Compile the code for these arguments, or load it, and that of its launch on several threads."""
         self._compiled(arguments)
         if workers > 1:
-            _to_the_end(lambda: _launch.compile(_launch_signature(arguments)))
+            _to_the_end(lambda: _launch.compile(_launch_signature(self._signature(arguments))))
 
     def store(self, frame: np.ndarray, arguments: tuple[Any, ...]) -> int:
         """Write a launch to a frame (`launch.FRAME_BYTES`), without running it; return the entry that it is called by."""
@@ -350,15 +351,20 @@ class ParallelKernel(Kernel):
 
     def _compiled(self, arguments: tuple[Any, ...]) -> Callable[..., None]:
         """Entry of the code for these arguments' types, compiled or loaded on first use."""
-        types = self._types(arguments)
-        self._signatures[types] = () if numba.config.DISABLE_JIT else _signature(arguments)
-        entry = self._entries[types] = self._compile(arguments)
+        entry = self._entries[self._types(arguments)] = self._compile(arguments)
         return entry
+
+    def _signature(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Types of the arguments of the code that is meant; Numba's own look at arguments takes a tenth of a millisecond."""
+        types = self._types(arguments)
+        if types not in self._signatures:
+            self._signatures[types] = _signature(arguments)
+        return self._signatures[types]
 
     def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., None]:
         if numba.config.DISABLE_JIT:
             return self.dispatcher
-        return _to_the_end(lambda: self.dispatcher.compile(_signature(arguments)))
+        return _to_the_end(lambda: self.dispatcher.compile(self._signature(arguments)))
 
     def _launcher(self, arguments: tuple[Any, ...]) -> tuple[Callable[..., int], int]:
         """Entry of `launch.launch` for these arguments' types and address of their code, compiled or loaded on first use."""
@@ -369,8 +375,9 @@ class ParallelKernel(Kernel):
             # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored, and
             # what of Numba it calls has no address before they start.
             launch_threads()
-            launcher = _to_the_end(lambda: _launch.compile(_launch_signature(arguments)))
-            compiled = self.dispatcher.overloads[_signature(arguments)]
+            signature = self._signature(arguments)
+            launcher = _to_the_end(lambda: _launch.compile(_launch_signature(signature)))
+            compiled = self.dispatcher.overloads[signature]
             with global_compiler_lock:  # another thread may compile: LLVM takes one at a time
                 address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
             known = self._launchers[types] = launcher, address
@@ -383,7 +390,7 @@ class ParallelKernel(Kernel):
         types, form = self._types(arguments), _form(arguments)
         if numba.config.DISABLE_JIT or (types, form) in self._checked:
             return
-        came, meant = _signature(arguments), self._signatures[types]
+        came, meant = _signature(arguments), self._signature(arguments)
         if came != meant:
             raise TypeError(f"{self.dispatcher.__name__}: launched with ({', '.join(map(str, came))}), its code was "
                             f"compiled for ({', '.join(map(str, meant))})")
@@ -429,8 +436,8 @@ def _signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*map(numba.typeof, arguments), numba.int64, numba.int64)
 
 
-def _launch_signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*[numba.int64] * 3, numba.typeof(arguments))
+def _launch_signature(signature: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*[numba.int64] * 3, numba.types.Tuple(signature[:-2]))
 
 
 def _is_cached(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
