@@ -98,6 +98,17 @@ class _Implementation(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012
 
 
+class _EntryImplementation(_Implementation):
+    """Stores no LLVM code beside the machine code: only callers in machine code need it, and to parse it takes long."""
+
+    def reduce(self, cres: Any) -> Any:
+        """Keep the names by which Numba looks for the machine code."""
+        (name, kind, (machine_code, _)), *rest = super().reduce(cres)
+        entries = cres.fndesc.llvm_func_name, cres.fndesc.llvm_cpython_wrapper_name
+        empty = "".join(f'define void @"{entry}"() {{ unreachable }}\n' for entry in entries)
+        return (name, kind, (machine_code, llvmlite.binding.parse_assembly(empty).as_bitcode())), *rest
+
+
 class _CheckedFile(IndexDataCacheFile):
     """The entries of one kernel, a file named by each signature, with its sha256 behind it.
 
@@ -202,3 +213,9 @@ class KernelCache(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return sig, codegen.magic_tuple()  # sources are in the folder's name already
+
+
+class EntryCache(KernelCache):
+    """Of a function that is called from Python and by address, never by name from another kernel."""
+
+    _impl_class = _EntryImplementation

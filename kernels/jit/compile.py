@@ -25,7 +25,7 @@ import numpy as np
 
 from ..kinds import HOST, KIND, held, host_features
 from . import launch, notice  # noqa: F401  # which listens from now on
-from .cache import KernelCache
+from .cache import EntryCache, KernelCache
 from .internals import compiler, cpu_target, global_compiler_lock, ir, launch_threads, lowering, register_pass, typed_passes
 
 # Values may be contracted and regrouped, but NaN and infinity keep their meaning: no `nnan`, no `ninf`.
@@ -132,14 +132,14 @@ class _LeanCompiler(_Compiler):  # type: ignore[misc, valid-type]
             numba.config.OPT = usual
 
 
-def _compile(function: Callable[..., None], **options: Any) -> Any:
+def _compile(function: Callable[..., None], cache: type[KernelCache] = KernelCache, **options: Any) -> Any:
     # No references to arrays are counted: a kernel owns none, and two atomic additions for each array and each call that
     # is not inlined took up to half the time of convolutions of few channels (measured). Numba's loops cannot do without.
     counting = bool(options.get("parallel"))
     common = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "pipeline_class": _Compiler, "_nrt": counting}
     dispatcher = numba.njit(**{**common, **options})(function)
     if not numba.config.DISABLE_JIT:
-        dispatcher._cache = KernelCache(function)
+        dispatcher._cache = cache(function)
         dispatchers[f"{function.__module__}.{function.__qualname__}"] = dispatcher
     return dispatcher
 
@@ -199,7 +199,7 @@ class Kernel(abc.ABC):
 
     def __init__(self, function: Callable[..., None], **options: Any) -> None:
         functools.update_wrapper(self, function)
-        self.dispatcher = _compile(function, **options)
+        self.dispatcher = _compile(function, EntryCache, **options)
 
     @abc.abstractmethod
     def run(self, arguments: tuple[Any, ...], workers: int) -> None:
@@ -477,9 +477,9 @@ def share(count, worker, workers):
 
 
 launch.parallel_for = _compile(launch.parallel_for, parallel=True)
-_launch = _compile(launch.launch)
+_launch = _compile(launch.launch, EntryCache)
 launch.take_part = _compile(launch.take_part)
-_take_part_together = _compile(launch.take_part_together, parallel=True)
+_take_part_together = _compile(launch.take_part_together, EntryCache, parallel=True)
 
 @functools.cache
 def _compile_take_part() -> None:
