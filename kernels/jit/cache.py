@@ -130,7 +130,7 @@ class _CheckedFile(IndexDataCacheFile):
         stored, data = self._read(path)
         return data if stored == key else None
 
-    def keys(self) -> list[Any]:
+    def stored_keys(self) -> list[Any]:
         """What there is; ValueError: an entry is damaged."""
         return [self._read(path)[0] for path in self._files("*.nbc")]
 
