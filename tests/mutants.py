@@ -333,7 +333,7 @@ def set_defaults(changed: ast.FunctionDef, path: str, functions: Functions) -> N
 def load_kernels() -> None:
     """Load what is compiled, so that not every fork has to."""
     for dispatcher in list(dispatchers.values()):
-        for signature, _ in dispatcher._cache._cache_file._load_index():
+        for signature, _ in dispatcher._cache._cache_file.stored_keys():
             dispatcher.compile(signature)
 
 

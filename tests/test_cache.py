@@ -18,15 +18,32 @@ from fastcnn.kernels.jit.compile import _to_the_end
 
 
 def test_processes_that_compile_at_once_do_not_mix_their_code(tmp_path):
-    """Both have read the index before either has written it; the later index wins, and what it names is right."""
     first, second = _CheckedFile(str(tmp_path), "kernel", ""), _CheckedFile(str(tmp_path), "kernel", "")
-    seen = first._load_index(), second._load_index()
-    for process, index, key in zip((first, second), seen, ("float32", "float64"), strict=True):
-        process._load_index = lambda index=index: index
-        process.save(key, f"code for {key}")
-    reader = _CheckedFile(str(tmp_path), "kernel", "")
-    assert reader.load("float64") == "code for float64"
-    assert reader.load("float32") in (None, "code for float32")
+    first.save("float32", "code for float32")
+    second.save("float64", "code for float64")
+    first.save("int64", "code for int64")
+    assert [second.load(key) for key in ("float32", "float64", "int64")] == [
+        "code for float32", "code for float64", "code for int64"]
+    assert sorted(second.stored_keys()) == ["float32", "float64", "int64"]
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"", lambda content: content + b"x",
+                                    lambda content: content[:9] + bytes([content[9] ^ 1]) + content[10:]])
+def test_a_damaged_entry_is_not_loaded(tmp_path, damage):
+    entries = _CheckedFile(str(tmp_path), "kernel", "")
+    entries.save("float32", "code")
+    path = entries.path("float32")
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match="is damaged"):
+        entries.load("float32")
+
+
+def test_an_entry_of_another_signature_is_not_taken(tmp_path):
+    """Names have few letters of a digest."""
+    entries = _CheckedFile(str(tmp_path), "kernel", "")
+    entries.save("float32", "code")
+    entries.path("float32").rename(entries.path("float64"))
+    assert entries.load("float64") is None
 
 
 def test_a_compilation_goes_on_where_the_wait_for_it_is_interrupted():
@@ -88,6 +105,39 @@ def test_a_kernel_from_the_cache_needs_no_compiler(tmp_path):
     assert run("float32") == "False"
     assert run("float32", "float64") == "True", "one was loaded, the other compiled"
     assert run("float32", "float64") == "False"
+
+
+LOADED = """
+import numba
+import numpy as np
+from fastcnn import functional
+from fastcnn.kernels.activation import relu
+from fastcnn.kernels.jit.compile import dispatchers
+
+functional.relu(np.ones(3, np.float32))
+share = dispatchers["fastcnn.kernels.jit.compile.share"]
+share.compile((numba.int64,) * 3)
+for dispatcher in relu.dispatcher, share:
+    (loaded,) = dispatcher.overloads.values()
+    code = str(loaded.library._get_module_for_linking())
+    print(len(dispatcher.stats.cache_hits), "ret i32" in code, loaded.fndesc.llvm_func_name in code)
+"""
+
+
+def loaded(folder):
+    """Of a kernel and of one that it calls: whether it came from the cache, with its LLVM code, and its name there."""
+    command, environment = [sys.executable, "-c", LOADED], os.environ | {"FASTCNN_CACHE": str(folder)}
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return [line.split() for line in run.stdout.splitlines()]
+
+
+def test_only_what_other_kernels_call_is_cached_with_its_llvm_code(tmp_path):
+    compiled = loaded(tmp_path)
+    assert compiled == [["0", "True", "True"], ["0", "True", "True"]]
+    assert loaded(tmp_path) == [["1", "False", "True"], ["1", "True", "True"]]
+    for path in tmp_path.rglob("*.nbc"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert loaded(tmp_path) == compiled, "damaged entries were loaded"
 
 
 @pytest.mark.parametrize("file", ["pool.py", "conv/direct.py", "vector/tile.py", "jit/launch.py"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import warnings
@@ -26,6 +28,7 @@ _MODULES = {"train": "train", "evaluate": "use", "predict": "use", "summary": "u
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 when it is done, 1 after a problem, 2 for a wrong command line, 130 when interrupted."""
+    atexit.register(gc.freeze)  # or Python, as it ends, searches all that Numba holds for garbage: a tenth of a second
     with streams.lenient(), signals.handled(signals.at_once), warnings.catch_warnings():
         if not _debugging():
             warnings.showwarning = _warn

@@ -27,6 +27,7 @@ from ..kinds import KIND, host_features
 from .internals import CacheLocator, CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, rtsys
 
 _SOURCES = Path(__file__).parents[1]  # all kernels
+_DIGEST = hashlib.sha256().digest_size
 _ABANDONED = 3600.0  # seconds; a living writer renames its temporary file within milliseconds
 
 
@@ -97,48 +98,51 @@ class _Implementation(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012
 
 
+class _EntryImplementation(_Implementation):
+    """Stores no LLVM code beside the machine code: only callers in machine code need it, and to parse it takes long."""
+
+    def reduce(self, cres: Any) -> Any:
+        """Keep the names by which Numba looks for the machine code."""
+        (name, kind, (machine_code, _)), *rest = super().reduce(cres)
+        entries = cres.fndesc.llvm_func_name, cres.fndesc.llvm_cpython_wrapper_name
+        empty = "".join(f'define void @"{entry}"() {{ unreachable }}\n' for entry in entries)
+        return (name, kind, (machine_code, llvmlite.binding.parse_assembly(empty).as_bitcode())), *rest
+
+
 class _CheckedFile(IndexDataCacheFile):
-    """Numba's index and data files, each with its sha256 in a file beside it."""
+    """The entries of one kernel, a file named by each signature, with its sha256 behind it.
 
-    def _checksum(self, path: str) -> str:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-    def _seal(self, path: str) -> None:
-        with self._open_for_write(path + ".sha256") as file:
-            file.write(self._checksum(path).encode())
-
-    def _verify(self, path: str) -> None:
-        if Path(path + ".sha256").read_text() != self._checksum(path):
-            raise ValueError(f"{path} is damaged")
+    Numba keeps an index and counts its files: two processes that compile at once would give one name to different code.
+    """
 
     def save(self, key: Any, data: Any) -> None:
-        """Store one overload in a file named by its signature.
-
-        Numba counts its files: two processes that compile at once would give one name to different code.
-        """
+        """Store one overload."""
         self._sweep()
-        overloads = self._load_index()
-        name = f"{self._index_name.removesuffix('.nbi')}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
-        self._save_index({**overloads, key: name})
-        self._save_data(name, data)
+        content = self._dump((key, data))
+        with self._open_for_write(self.path(key)) as file:
+            file.write(content + hashlib.sha256(content).digest())
 
-    def _save_index(self, overloads: dict[Any, str]) -> None:
-        super()._save_index(overloads)
-        self._seal(self._index_path)
+    def load(self, key: Any) -> Any:
+        """Return an overload, or None where there is none; ValueError: it is damaged."""
+        path = self.path(key)
+        if not path.exists():
+            return None
+        stored, data = self._read(path)
+        return data if stored == key else None
 
-    def _load_index(self) -> Any:
-        if not os.path.exists(self._index_path):
-            return {}
-        self._verify(self._index_path)
-        return super()._load_index()
+    def stored_keys(self) -> list[Any]:
+        """What there is; ValueError: an entry is damaged."""
+        return [self._read(path)[0] for path in self._files("*.nbc")]
 
-    def _save_data(self, name: str, data: Any) -> None:
-        super()._save_data(name, data)
-        self._seal(self._data_path(name))
+    def path(self, key: Any) -> Path:
+        """File of one overload."""
+        return Path(self._cache_path, f"{self._name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc")
 
-    def _load_data(self, name: str) -> Any:
-        self._verify(self._data_path(name))
-        return super()._load_data(name)
+    def _read(self, path: Path) -> Any:
+        content = path.read_bytes()
+        if hashlib.sha256(content[:-_DIGEST]).digest() != content[-_DIGEST:]:
+            raise ValueError(f"{path} is damaged")
+        return self._load_data(path.name)  # which ends where the pickled data end
 
     def remove(self) -> None:
         """Delete every entry of this kernel."""
@@ -153,7 +157,11 @@ class _CheckedFile(IndexDataCacheFile):
                     path.unlink()
 
     def _files(self, ending: str) -> list[Path]:
-        return list(Path(self._cache_path).glob(f"{self._index_name.removesuffix('.nbi')}.{ending}"))
+        return list(Path(self._cache_path).glob(f"{self._name}.{ending}"))
+
+    @property
+    def _name(self) -> str:
+        return self._index_name.removesuffix(".nbi")
 
 
 class KernelCache(FunctionCache):
@@ -186,7 +194,7 @@ class KernelCache(FunctionCache):
         if not is_private():
             return False
         try:
-            return self._index_key(sig, target_context.codegen()) in self._cache_file._load_index()
+            return self._cache_file.path(self._index_key(sig, target_context.codegen())).exists()
         except Exception:
             return False
 
@@ -205,3 +213,9 @@ class KernelCache(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return sig, codegen.magic_tuple()  # sources are in the folder's name already
+
+
+class EntryCache(KernelCache):
+    """Of a function that is called from Python and by address, never by name from another kernel."""
+
+    _impl_class = _EntryImplementation

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..kinds import HOST, KIND, held, host_features
 from . import launch, notice  # noqa: F401  # which listens from now on
-from .cache import KernelCache
+from .cache import EntryCache, KernelCache
 from .internals import compiler, cpu_target, global_compiler_lock, ir, launch_threads, lowering, register_pass, typed_passes
 
 # Values may be contracted and regrouped, but NaN and infinity keep their meaning: no `nnan`, no `ninf`.
@@ -132,14 +132,14 @@ class _LeanCompiler(_Compiler):  # type: ignore[misc, valid-type]
             numba.config.OPT = usual
 
 
-def _compile(function: Callable[..., None], **options: Any) -> Any:
+def _compile(function: Callable[..., None], cache: type[KernelCache] = KernelCache, **options: Any) -> Any:
     # No references to arrays are counted: a kernel owns none, and two atomic additions for each array and each call that
     # is not inlined took up to half the time of convolutions of few channels (measured). Numba's loops cannot do without.
     counting = bool(options.get("parallel"))
     common = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "pipeline_class": _Compiler, "_nrt": counting}
     dispatcher = numba.njit(**{**common, **options})(function)
     if not numba.config.DISABLE_JIT:
-        dispatcher._cache = KernelCache(function)
+        dispatcher._cache = cache(function)
         dispatchers[f"{function.__module__}.{function.__qualname__}"] = dispatcher
     return dispatcher
 
@@ -199,7 +199,7 @@ class Kernel(abc.ABC):
 
     def __init__(self, function: Callable[..., None], **options: Any) -> None:
         functools.update_wrapper(self, function)
-        self.dispatcher = _compile(function, **options)
+        self.dispatcher = _compile(function, EntryCache, **options)
 
     @abc.abstractmethod
     def run(self, arguments: tuple[Any, ...], workers: int) -> None:
@@ -281,7 +281,7 @@ class ParallelKernel(Kernel):
         self._deciding: tuple[int, int, list[Callable[[Any], Any]]] | None = None
         self._entries: dict[tuple[Any, ...], Callable[..., None]] = {}
         self._launchers: dict[tuple[Any, ...], tuple[Callable[..., int], int]] = {}
-        self._signatures: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of the code that runs,
+        self._signatures: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # of the code that is meant,
         self._checked: set[Any] = set()  # and forms of arguments that were compared with it
 
     def __call__(self, *arguments: Any) -> None:
@@ -315,14 +315,15 @@ class ParallelKernel(Kernel):
 
     def is_cached(self, arguments: tuple[Any, ...], workers: int) -> bool:
         """Whether the cache has the code for these arguments, and that of its launch on several threads."""
-        return (_is_cached(self.dispatcher, _signature(arguments))
-                and (workers == 1 or _is_cached(_launch, _launch_signature(arguments))))
+        signature = self._signature(arguments)
+        return (_is_cached(self.dispatcher, signature)
+                and (workers == 1 or _is_cached(_launch, _launch_signature(signature))))
 
     def prepare(self, arguments: tuple[Any, ...], workers: int) -> None:
         """Compile the code for these arguments, or load it, and that of its launch on several threads."""
         self._compiled(arguments)
         if workers > 1:
-            _to_the_end(lambda: _launch.compile(_launch_signature(arguments)))
+            _to_the_end(lambda: _launch.compile(_launch_signature(self._signature(arguments))))
 
     def store(self, frame: np.ndarray, arguments: tuple[Any, ...]) -> int:
         """Write a launch to a frame (`launch.FRAME_BYTES`), without running it; return the entry that it is called by."""
@@ -350,15 +351,20 @@ class ParallelKernel(Kernel):
 
     def _compiled(self, arguments: tuple[Any, ...]) -> Callable[..., None]:
         """Entry of the code for these arguments' types, compiled or loaded on first use."""
-        types = self._types(arguments)
-        self._signatures[types] = () if numba.config.DISABLE_JIT else _signature(arguments)
-        entry = self._entries[types] = self._compile(arguments)
+        entry = self._entries[self._types(arguments)] = self._compile(arguments)
         return entry
+
+    def _signature(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Types of the arguments of the code that is meant; Numba's own look at arguments takes a tenth of a millisecond."""
+        types = self._types(arguments)
+        if types not in self._signatures:
+            self._signatures[types] = _signature(arguments)
+        return self._signatures[types]
 
     def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., None]:
         if numba.config.DISABLE_JIT:
             return self.dispatcher
-        return _to_the_end(lambda: self.dispatcher.compile(_signature(arguments)))
+        return _to_the_end(lambda: self.dispatcher.compile(self._signature(arguments)))
 
     def _launcher(self, arguments: tuple[Any, ...]) -> tuple[Callable[..., int], int]:
         """Entry of `launch.launch` for these arguments' types and address of their code, compiled or loaded on first use."""
@@ -369,8 +375,9 @@ class ParallelKernel(Kernel):
             # A launch out of the cache does not start Numba's threads if `parallel_for` was loaded when it was stored, and
             # what of Numba it calls has no address before they start.
             launch_threads()
-            launcher = _to_the_end(lambda: _launch.compile(_launch_signature(arguments)))
-            compiled = self.dispatcher.overloads[_signature(arguments)]
+            signature = self._signature(arguments)
+            launcher = _to_the_end(lambda: _launch.compile(_launch_signature(signature)))
+            compiled = self.dispatcher.overloads[signature]
             with global_compiler_lock:  # another thread may compile: LLVM takes one at a time
                 address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
             known = self._launchers[types] = launcher, address
@@ -383,7 +390,7 @@ class ParallelKernel(Kernel):
         types, form = self._types(arguments), _form(arguments)
         if numba.config.DISABLE_JIT or (types, form) in self._checked:
             return
-        came, meant = _signature(arguments), self._signatures[types]
+        came, meant = _signature(arguments), self._signature(arguments)
         if came != meant:
             raise TypeError(f"{self.dispatcher.__name__}: launched with ({', '.join(map(str, came))}), its code was "
                             f"compiled for ({', '.join(map(str, meant))})")
@@ -429,8 +436,8 @@ def _signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*map(numba.typeof, arguments), numba.int64, numba.int64)
 
 
-def _launch_signature(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*[numba.int64] * 3, numba.typeof(arguments))
+def _launch_signature(signature: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*[numba.int64] * 3, numba.types.Tuple(signature[:-2]))
 
 
 def _is_cached(dispatcher: Any, signature: tuple[Any, ...]) -> bool:
@@ -470,9 +477,9 @@ def share(count, worker, workers):
 
 
 launch.parallel_for = _compile(launch.parallel_for, parallel=True)
-_launch = _compile(launch.launch)
+_launch = _compile(launch.launch, EntryCache)
 launch.take_part = _compile(launch.take_part)
-_take_part_together = _compile(launch.take_part_together, parallel=True)
+_take_part_together = _compile(launch.take_part_together, EntryCache, parallel=True)
 
 @functools.cache
 def _compile_take_part() -> None:

@@ -15,7 +15,7 @@ numba: Any
 import numpy as np
 from ..kinds import HOST, KIND, held, host_features
 from . import launch, notice
-from .cache import KernelCache
+from .cache import EntryCache, KernelCache
 from .internals import compiler, cpu_target, global_compiler_lock, ir, launch_threads, lowering, register_pass, typed_passes
 FLAGS: Any
 ORDERED: Any
