@@ -41,13 +41,14 @@ from .products import (
     zero_run,
 )
 
+NONE, ROWS, PIXELS = range(3)  # what of the input is copied: rows with their padding, or the pixels that are needed
 PAIR = (0, 0)  # pixels of dy whose products are made together
 
 
 class Bands(NamedTuple):
     """How a window is cut into bands of output rows, and how these are walked: behind the window in its record."""
 
-    copies: int  # 1 where a band's input rows are copied, with their padding
+    copies: int  # what of a band's input is copied: NONE, ROWS or PIXELS
     depth: int  # input channels that are taken together, all those of a group or a part of them
     columns: int  # input columns that an output row needs
     pixel: int  # elements from an input pixel to the next
@@ -137,12 +138,28 @@ def _origins(w, channel, first, rows, origins, at):
 
 
 @kernel
+def _copy_pixels(x, w, channel, first, rows, workspace, worker):
+    """The same for a filter of one element that stays inside the image, which needs one pixel for each of the output."""
+    _origins(w, channel, first, rows, workspace.integers, worker * w.integers)
+    target = worker * w.floats
+    for i in range(rows):
+        source = workspace.integers[worker * w.integers + i]
+        workspace.integers[worker * w.integers + i] = target
+        for _ in range(w.Q):
+            copy_run_padded(x, source, workspace.floats, target, w.depth)
+            source += w.stride_columns * w.C
+            target += w.step
+
+
+@kernel
 def _prepare_band(x, w, channel, first, rows, workspace, worker):
     """Find, or copy, the inputs of the output rows first to first + rows, from a channel on.
 
     The worker's integers begin with their origins.
     """
-    if w.copies:
+    if w.copies == PIXELS:
+        _copy_pixels(x, w, channel, first, rows, workspace, worker)
+    elif w.copies == ROWS:
         _copy_rows(x, w, channel, first, rows, workspace, worker)
     else:
         _origins(w, channel, first, rows, workspace.integers, worker * w.integers)

@@ -16,6 +16,7 @@ class Kind(NamedTuple):
     filters: tuple[tuple[int, int], ...]
     strip: int
     gradient_strip: int
+    taps: int
     @property
     def lanes(self) -> int: ...
     def holds(self, vectors: int, rows: int) -> bool: ...

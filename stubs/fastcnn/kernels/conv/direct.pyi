@@ -10,6 +10,9 @@ from ..vector.simd import MOST_ROWS, lanes_of
 from ..vector.strips import pixels_at
 from ..vector.tile import Target, tile_multiply_add
 from .products import Inputs, Kept, Pixels, Walk, add_columns, copy_run, copy_run_padded, correlate, multiply, pack_gradients, zero, zero_run
+NONE: Any
+ROWS: Any
+PIXELS: Any
 PAIR: Any
 class Bands(NamedTuple):
     copies: int

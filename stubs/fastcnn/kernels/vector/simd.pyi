@@ -17,7 +17,7 @@ INT64: Any
 VECTOR_BYTES: Any
 ROWS: Any
 MOST_ROWS: Any
-TAPS: int
+TAPS: Any
 MASKS: Any
 def together(itemsize: int) -> int: ...
 class Tile(types.Type):
