@@ -1,4 +1,4 @@
-"""Several vectors at equal distances in memory: as a tuple, a column of a grid or a row of it, and as a square, transposed."""
+"""Several vectors at equal distances in memory: a column or row of a grid as a tuple, and a square that is transposed."""
 
 from __future__ import annotations
 
