@@ -1,6 +1,7 @@
 """Runs of whole pixels: loops over lanes, a multiple of the channels, are long where channels are few."""
 
-from .jit.compile import kernel
+from .arguments import Floats
+from .jit.compile import kernel, parallel_kernel
 from .vector.scalar import unsigned
 
 
@@ -12,6 +13,14 @@ def repeat(lanes, start, width, C):
         goal = unsigned(first)
         for i in range(unsigned(C)):
             lanes[goal + i] = lanes[read + i]
+
+
+@parallel_kernel
+def spread(values: Floats, C: int, lanes: Floats, worker: int, workers: int) -> None:
+    """lanes (width,) = the first C values, one run of them after the other."""
+    for i in range(unsigned(C)):
+        lanes[i] = values[i]
+    repeat(lanes, 0, len(lanes), C)
 
 
 @kernel

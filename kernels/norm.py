@@ -251,12 +251,13 @@ def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std
 
 
 @parallel_kernel
-def inference(norm: Norm, mean: Floats, var: Floats, inverse_std: Floats, affine: Floats,
+def inference(norm: Norm, running_mean: Floats, running_var: Floats, mean: Floats, inverse_std: Floats, affine: Floats,
               worker: int, workers: int) -> None:
-    """From running statistics: inverse_std (C,), and what `normalise` needs."""
+    """From running statistics: mean and inverse_std (C,), and what `normalise` needs."""
     width, C = len(affine) // 3, len(norm.gamma)
     for channel in range(C):
-        factor = 1 / math.sqrt(var[channel] + norm.eps)
+        factor = 1 / math.sqrt(running_var[channel] + norm.eps)
+        mean[channel] = running_mean[channel]
         inverse_std[channel] = factor
         for lane in range(channel, width, C):
             affine[lane] = mean[channel]
@@ -427,6 +428,16 @@ def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: F
         repeat(offset, 0, lanes, C)
         for first in range(begin, end, lanes):
             _gradient(x, passed, Slopes(centre, scale, slope, offset), dx, first, min(lanes, end - first))
+
+
+@parallel_kernel
+def add_products(products: Floats, rows: int, dgamma: Floats, dbeta: Floats, worker: int, workers: int) -> None:
+    """dbeta and dgamma (C,) = the sums over products (rows, 2, C), float64, whose first row becomes them."""
+    C = len(dgamma)
+    _add_chunks(products, rows, C)
+    for channel in range(unsigned(C)):
+        dbeta[channel] = products[channel]
+        dgamma[channel] = products[unsigned(C) + channel]
 
 
 @kernel
