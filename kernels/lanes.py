@@ -31,3 +31,12 @@ def fold(sums, start, width, C):
         read = unsigned(first)
         for i in range(unsigned(C)):
             sums[goal + i] += sums[read + i]
+
+
+@parallel_kernel
+def totals(sums: Floats, values: Floats, worker: int, workers: int) -> None:
+    """values (C,) = the sums of the channels over all lanes; they are added to the first C lanes."""
+    C = len(values)
+    fold(sums, 0, len(sums), C)
+    for i in range(unsigned(C)):
+        values[i] = sums[i]

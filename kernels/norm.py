@@ -120,7 +120,7 @@ def _add_moments_of_four(x, shift, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
     width, read = unsigned(len(shift)), unsigned(first)
     for lane in range(width):
-        at, centre = read + lane, shift[lane]
+        at, centre = read + lane, np.float64(shift[lane])
         a, b = np.float64(x[at]), np.float64(x[at + width])
         c, d = np.float64(x[at + width + width]), np.float64(x[at + width + width + width])
         sums[lane] += (a + b) + (c + d)
@@ -143,7 +143,7 @@ def _sum_moments(x, shift, begin, end, sums):
 
 @parallel_kernel
 def moments(x: Floats, sums: Sums, worker: int, workers: int) -> None:
-    """Sum of x and of the square of x - centre, for each chunk; the centre is float64."""
+    """Sum of x and of the square of x - centre, for each chunk."""
     width, chunks = len(sums.centre), sums.chunks
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         begin, end = runs(len(x), width, chunk, chunks)

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fastcnn.kernels.jit import recording
 from fastcnn.reference import conv2d, conv2d_backward
+from fastcnn.training import passes
 from tests import bench_modules
 
 
@@ -115,6 +117,19 @@ def test_operations_of_networks_are_those_of_a_direct_computation():
     with bench_modules.imported("rows") as rows:
         assert rows.Inference("lenet5", (3, 28, 28, 1)).flops == 3 * 2 * sum(layers)
         assert rows.Step("lenet5", (3, 28, 28, 1)).flops == 3 * 2 * (3 * sum(layers) - layers[0]), "images need no gradient"
+
+
+def test_steps_that_are_timed_are_replays_where_fit_has_them(monkeypatch):
+    counted, replay = [], recording.Recording.replay
+    monkeypatch.setattr(recording.Recording, "replay", lambda self: counted.append(self) or replay(self))
+    losses = []
+    with bench_modules.imported("rows") as rows:
+        row = rows.Step("strided_cnn", (4, 8, 8, 1))
+        for module in passes, None:  # None: a commit without
+            monkeypatch.setitem(sys.modules, "fastcnn.training.passes", module)
+            with row.call(*row.inputs()) as step:
+                losses.append([step() for _ in range(4)])
+    assert losses[0] == losses[1] and len(counted) == 2 * 2, "forward and backward of the third and the fourth"
 
 
 def test_what_is_not_installed_is_named(peer, monkeypatch):

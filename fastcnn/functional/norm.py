@@ -41,12 +41,10 @@ def _job(function: str, shape: tuple[int, ...]) -> _Job:
     return _Job(C, size // C, len(arrays.channel_of_lane(C)), arrays.chunks(size))
 
 
-def _sums(job: _Job, centre: np.ndarray, dtype: np.dtype) -> kernels.Sums:
-    """Memory for the sums of all chunks, and the first of `centre`, one for each channel, as the centre of all lanes."""
-    lanes = np.empty(job.width, dtype)
-    spread(centre, job.C, lanes, 1)
+def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
+    """Memory for the sums of all chunks; the first of `centre`, one for each channel, are their centres."""
     values = buffers.workspace("norm", job.chunks * 2 * job.width, arrays.FLOAT64)
-    return kernels.Sums(lanes, values, job.chunks, job.rows)
+    return kernels.Sums(arrays.lanes(centre, job.C), values, job.chunks, job.rows)
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
@@ -103,7 +101,7 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     norm, mean, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype), np.empty(job.C, dtype)
     affine = np.empty(3 * job.width, dtype)
     if training:
-        sums = _sums(job, flat, arrays.FLOAT64)
+        sums = _sums(job, flat)
         kernels.moments(flat, sums, min(job.chunks, workers))
         kernels.training(sums, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
@@ -168,7 +166,7 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     """
     job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
     flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), job.width
-    sums = _sums(job, mean, dtype)
+    sums = _sums(job, mean)
     passed = kernels.Passed(dy.ravel(), flat if y is None else y.ravel(), y is not None)
     slopes = np.empty(3 * width, dtype)
     kernels.products(flat, passed, sums, min(job.chunks, workers))

@@ -19,9 +19,9 @@ from ..nn.module import backward
 # Modules that in training launch kernels and do nothing else, the same ones for all values of their inputs.
 _RECORDED = {
     nn.Sequential, nn.Residual, nn.Concat,
-    nn.Conv2D, nn.Linear, nn.BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.Dropout, nn.Dropout2D,
-    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Softplus, nn.Softsign, nn.Sigmoid,
-    nn.Tanh, nn.Softmax, nn.LogSoftmax,
+    nn.Conv2D, nn.ConvTranspose2D, nn.Linear, nn.BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.Dropout, nn.Dropout2D,
+    nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Softplus, nn.Softsign,
+    nn.Sigmoid, nn.Tanh, nn.Softmax, nn.LogSoftmax,
     nn.MaxPool2D, nn.AvgPool2D, nn.GlobalMaxPool2D, nn.GlobalAvgPool2D, nn.AdaptiveMaxPool2D, nn.AdaptiveAvgPool2D,
     nn.Pad2D, nn.Upsample2D, nn.Flatten, nn.Reshape, nn.Identity,
 }

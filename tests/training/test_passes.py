@@ -54,10 +54,11 @@ LAYERS = {
     "activations": lambda: (conv(1, 4, 3), nn.LeakyReLU(), conv(4, 4, 1), nn.ELU(), conv(4, 4, 1), nn.SELU(), conv(4, 4, 1),
                             nn.GELU(), conv(4, 4, 1), nn.SiLU(), conv(4, 4, 1), nn.Mish(), nn.Flatten(), nn.Linear(144, 10)),
     "more activations": lambda: (conv(1, 4, 3), nn.Hardswish(), conv(4, 4, 1), nn.Softplus(), conv(4, 4, 1), nn.Softsign(),
-                                 conv(4, 4, 1), nn.Softmax(), conv(4, 4, 1), nn.LogSoftmax(), nn.Flatten(),
-                                 nn.Linear(144, 10)),
+                                 conv(4, 4, 1), nn.PReLU(4), conv(4, 4, 1), nn.PReLU(), conv(4, 4, 1), nn.Softmax(),
+                                 conv(4, 4, 1), nn.LogSoftmax(), nn.Flatten(), nn.Linear(144, 10)),
     "sizes": lambda: (nn.Pad2D(1, "reflect"), conv(1, 4, 3), nn.AdaptiveMaxPool2D(5), nn.Upsample2D(2, "bilinear"),
-                      nn.Tanh(), nn.AdaptiveAvgPool2D((3, 4)), nn.Reshape(4, 12), nn.Flatten(), nn.Linear(48, 10)),
+                      nn.ConvTranspose2D(4, 4, 3, stride=2), nn.Tanh(), nn.AdaptiveAvgPool2D((3, 4)), nn.Reshape(4, 12),
+                      nn.Flatten(), nn.Linear(48, 10)),
     "textbook kernels": lambda: (conv(1, 4, 3, algorithm="loops"), nn.Flatten(), nn.Linear(144, 10)),
     "layer of a user": lambda: (nn.Flatten(), nn.Linear(64, 20), Mine(), nn.Linear(20, 10)),
 }
@@ -169,6 +170,10 @@ def test_a_recording_that_would_keep_much_memory_is_given_up(replays, monkeypatc
     expected = unrecorded(monkeypatch, NETWORKS["lenet5"])
     monkeypatch.setattr(passes, "_MOST", 10_000)
     assert equal(trained(NETWORKS["lenet5"]), expected) and not replays
+    steps = passes.Passes(NETWORKS["lenet5"](), True)
+    for _ in range(2):
+        steps.forward(np.zeros((4, 8, 8, 1), np.float32))
+    assert steps._forward is None, "it holds no memory"
 
 
 def test_predictions_are_the_callers_own_and_gradients_follow_them(replays):
@@ -187,14 +192,15 @@ def test_predictions_are_the_callers_own_and_gradients_follow_them(replays):
         assert all(map(np.array_equal, one, other))
 
 
-def test_numbers_that_are_not_finite_end_a_replayed_step_as_any_other(replays, monkeypatch):
+@pytest.mark.parametrize("name", ["lenet5", "dropout"])
+def test_numbers_that_are_not_finite_end_a_replayed_step_as_any_other(name, replays, monkeypatch):
     images = SPLIT.images / np.float32(255)
     images[np.random.Generator(np.random.Philox(key=[0, 1])).permutation(len(images))[3 * 16]] = np.nan  # in step 4
     models, said = [], []
     for possible in False, True:
         with monkeypatch.context() as patch, pytest.raises(NonFiniteError) as caught:
             patch.setattr(passes, "is_possible", lambda possible=possible: possible)
-            models.append(NETWORKS["lenet5"]())
+            models.append(NETWORKS[name]())
             train(models[-1], (images, SPLIT.labels))
         said.append(str(caught.value))
     assert said[0] == said[1] and "step 4" in said[0]
