@@ -16,7 +16,7 @@ from shapes import SHAPES, Shape
 
 import fastcnn
 
-Call = Callable[[], Any]
+Call = Callable[..., Any]
 
 # Name, images (N, H, W, C)
 STEPS = (
@@ -123,7 +123,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Step(Network):
-    """A training step: forward, cross-entropy, backward and Adam; the call gives the loss."""
+    """A training step: forward, cross-entropy, backward and Adam, as in `fit`; the call gives the loss."""
 
     @property
     def title(self) -> str:
@@ -144,18 +144,30 @@ class Step(Network):
     def call(self, model: Any, x: np.ndarray) -> Iterator[Call]:
         """Give the call that is timed."""
         from fastcnn import nn, optim
-        from fastcnn.nn.module import backward
 
         model.train()
+        forward, backward = _passes(model)
         labels, loss, optimizer = self.labels(), nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=RATE)
 
         def step() -> float:
-            value = loss.forward(model.forward(x), labels)
-            backward(model, loss.backward(), need_dx=False)
+            value = loss.forward(forward(x), labels)
+            backward(loss.backward())
             optimizer.step()
             return value
 
         yield step
+
+
+def _passes(model: Any) -> tuple[Call, Call]:
+    """Give forward and backward as `fit` calls them: of a small network the second step is recorded, and replayed later."""
+    try:
+        from fastcnn.training.passes import Passes, can_be_recorded
+    except ImportError:  # a commit that records nothing
+        from fastcnn.nn.module import backward
+
+        return model.forward, partial(backward, model, need_dx=False)
+    passes = Passes(model, can_be_recorded(model, ()))
+    return passes.forward, passes.backward
 
 
 @dataclass(frozen=True)

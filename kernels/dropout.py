@@ -5,7 +5,7 @@ Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy 
 
 from __future__ import annotations
 
-from .arguments import Booleans, Floats
+from .arguments import Booleans, Floats, Integers
 from .jit.compile import inline_kernel, parallel_kernel
 from .vector.scalar import ZERO, positions, unsigned
 
@@ -29,9 +29,12 @@ def philox(block, key0, key1):
 
 
 @parallel_kernel
-def dropout_mask(mask: Booleans, key0: int, key1: int, threshold: int, worker: int, workers: int) -> None:
-    """mask[i] = word i % 4 of block i // 4 is at least `threshold`; mask is as long as whole blocks."""
-    word0, word1, limit = unsigned(key0), unsigned(key1), unsigned(threshold)
+def dropout_mask(mask: Booleans, key: Integers, threshold: int, worker: int, workers: int) -> None:
+    """mask[i] = word i % 4 of block i // 4 is at least `threshold`; mask is as long as whole blocks.
+
+    The two words of the key lie in an array, so that the same launch gives another mask with another key.
+    """
+    word0, word1, limit = unsigned(key[0]), unsigned(key[1]), unsigned(threshold)
     for block in positions(len(mask) // 4, worker, workers):
         c0, c1, c2, c3 = philox(block, word0, word1)
         i = block * _BLOCK

@@ -120,7 +120,7 @@ def _add_moments_of_four(x, shift, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
     width, read = unsigned(len(shift)), unsigned(first)
     for lane in range(width):
-        at, centre = read + lane, shift[lane]
+        at, centre = read + lane, np.float64(shift[lane])
         a, b = np.float64(x[at]), np.float64(x[at + width])
         c, d = np.float64(x[at + width + width]), np.float64(x[at + width + width + width])
         sums[lane] += (a + b) + (c + d)
@@ -143,7 +143,7 @@ def _sum_moments(x, shift, begin, end, sums):
 
 @parallel_kernel
 def moments(x: Floats, sums: Sums, worker: int, workers: int) -> None:
-    """Sum of x and of the square of x - centre, for each chunk; the centre is float64."""
+    """Sum of x and of the square of x - centre, for each chunk."""
     width, chunks = len(sums.centre), sums.chunks
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         begin, end = runs(len(x), width, chunk, chunks)
@@ -251,12 +251,13 @@ def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std
 
 
 @parallel_kernel
-def inference(norm: Norm, mean: Floats, var: Floats, inverse_std: Floats, affine: Floats,
+def inference(norm: Norm, running_mean: Floats, running_var: Floats, mean: Floats, inverse_std: Floats, affine: Floats,
               worker: int, workers: int) -> None:
-    """From running statistics: inverse_std (C,), and what `normalise` needs."""
+    """From running statistics: mean and inverse_std (C,), and what `normalise` needs."""
     width, C = len(affine) // 3, len(norm.gamma)
     for channel in range(C):
-        factor = 1 / math.sqrt(var[channel] + norm.eps)
+        factor = 1 / math.sqrt(running_var[channel] + norm.eps)
+        mean[channel] = running_mean[channel]
         inverse_std[channel] = factor
         for lane in range(channel, width, C):
             affine[lane] = mean[channel]
@@ -427,6 +428,16 @@ def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: F
         repeat(offset, 0, lanes, C)
         for first in range(begin, end, lanes):
             _gradient(x, passed, Slopes(centre, scale, slope, offset), dx, first, min(lanes, end - first))
+
+
+@parallel_kernel
+def add_products(products: Floats, rows: int, dgamma: Floats, dbeta: Floats, worker: int, workers: int) -> None:
+    """dbeta and dgamma (C,) = the sums over products (rows, 2, C), float64, whose first row becomes them."""
+    C = len(dgamma)
+    _add_chunks(products, rows, C)
+    for channel in range(unsigned(C)):
+        dbeta[channel] = products[channel]
+        dgamma[channel] = products[unsigned(C) + channel]
 
 
 @kernel

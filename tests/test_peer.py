@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fastcnn.kernels.jit import recording
 from fastcnn.reference import conv2d, conv2d_backward
+from fastcnn.training import passes
 from tests import bench_modules
 
 
@@ -143,6 +145,19 @@ def test_a_step_of_airbench94_gives_the_gradients_of_its_twin(peer):
         expected = expected.transpose(2, 3, 1, 0) if expected.ndim == 4 else expected.T
         np.testing.assert_allclose(parameter.grad, expected, rtol=0, atol=1e-3 * abs(expected).max())
     np.testing.assert_array_equal(model[0].weight.data, filters)
+
+
+def test_steps_that_are_timed_are_replays_where_fit_has_them(monkeypatch):
+    counted, replay = [], recording.Recording.replay
+    monkeypatch.setattr(recording.Recording, "replay", lambda self: counted.append(self) or replay(self))
+    losses = []
+    with bench_modules.imported("rows") as rows:
+        row = rows.Step("strided_cnn", (4, 8, 8, 1))
+        for module in passes, None:  # None: a commit without
+            monkeypatch.setitem(sys.modules, "fastcnn.training.passes", module)
+            with row.call(*row.inputs()) as step:
+                losses.append([step() for _ in range(4)])
+    assert losses[0] == losses[1] and len(counted) == 2 * 2, "forward and backward of the third and the fourth"
 
 
 def test_what_is_not_installed_is_named(peer, monkeypatch):

@@ -13,6 +13,7 @@ import numpy as np
 from .. import shapes
 from ..kernels import activation as kernels
 from ..kernels.jit import threads
+from ..kernels.lanes import totals
 from ..runtime import buffers
 from ..runtime.probabilities import note
 from . import arrays
@@ -611,13 +612,13 @@ def prelu(x: Any, slope: Any) -> np.ndarray:
            [ 2.  , -0.5 ]])
     """
     x, slope = arrays.floats("prelu", x=x, slope=slope)
-    channel = _channel_of_slope("prelu", x.shape, slope.shape)
+    lanes = _slope_of_lanes("prelu", x.shape, slope)
     y = buffers.empty(x.shape, x.dtype)
-    kernels.prelu(x.ravel(), slope[channel], y.ravel(), threads.workers(x.size))
+    kernels.prelu(x.ravel(), lanes, y.ravel(), threads.workers(x.size))
     return y
 
 
-def prelu_backward(dy: Any, x: Any, slope: Any) -> tuple[np.ndarray, np.ndarray]:
+def prelu_backward(dy: Any, x: Any, slope: Any, *, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Compute the gradients of `prelu`.
 
     Parameters
@@ -626,6 +627,8 @@ def prelu_backward(dy: Any, x: Any, slope: Any) -> tuple[np.ndarray, np.ndarray]
         Gradient of the result, and the input.
     slope : (C,) or (1,) array
         As in `prelu`.
+    out : array, optional
+        Receives dslope.
 
     Returns
     -------
@@ -642,21 +645,22 @@ def prelu_backward(dy: Any, x: Any, slope: Any) -> tuple[np.ndarray, np.ndarray]
            [2.  , 0.5 ]]), array([-1., -7.]))
     """
     dy, x, slope = arrays.floats("prelu_backward", dy=dy, x=x, slope=slope)
-    channel = _channel_of_slope("prelu_backward", x.shape, slope.shape)
+    lanes = _slope_of_lanes("prelu_backward", x.shape, slope)
     shapes.same_shape("prelu_backward", "dy", dy.shape, x.shape, "the shape of x")
+    dslope = arrays.as_output("prelu_backward", out, slope.shape, slope.dtype)
     dx, chunks = buffers.empty(x.shape, x.dtype), arrays.chunks(x.size)
-    sums = np.empty(chunks * len(channel))
-    kernels.prelu_backward(dy.ravel(), x.ravel(), slope[channel], dx.ravel(), sums, chunks,
-                           min(chunks, threads.workers(x.size)))
-    return dx, sums.reshape(-1, len(slope)).sum(axis=0).astype(slope.dtype)
+    sums = np.empty(chunks * len(lanes))
+    kernels.prelu_backward(dy.ravel(), x.ravel(), lanes, dx.ravel(), sums, chunks, min(chunks, threads.workers(x.size)))
+    totals(sums, dslope, 1)
+    return dx, dslope
 
 
-def _channel_of_slope(function: str, x: tuple[int, ...], slope: tuple[int, ...]) -> np.ndarray:
-    """Return which slope each element of a run of whole pixels has; ShapeError when they do not fit."""
+def _slope_of_lanes(function: str, x: tuple[int, ...], slope: np.ndarray) -> np.ndarray:
+    """Return the slope of each element of a run of whole pixels; ShapeError when they do not fit."""
     shapes.at_least_1d(function, "x", x)
-    if slope != (1,):
-        shapes.same_shape(function, "slope", slope, x[-1:], "the channels of x, or (1,) for all")
-    return arrays.channel_of_lane(slope[0])
+    if slope.shape != (1,):
+        shapes.same_shape(function, "slope", slope.shape, x[-1:], "the channels of x, or (1,) for all")
+    return arrays.lanes(slope, len(slope))
 
 
 def _forward_rows(kernel: Any, function: str, x: Any) -> np.ndarray:

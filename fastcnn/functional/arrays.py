@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..kernels.arguments import Epilogue
+from ..kernels.lanes import spread
 from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, nonempty, same_shape
 
@@ -110,6 +111,13 @@ def channel_of_lane(C: int) -> np.ndarray:
     """Channel of each element of a run of whole pixels, long enough for a loop over it to be efficient."""
     channel: np.ndarray = np.arange(-(-256 // C) * C) % C
     return channel
+
+
+def lanes(values: np.ndarray, C: int) -> np.ndarray:
+    """Return a run of whole pixels, as long as `channel_of_lane`, each the first C of `values`: by a launch alone."""
+    run = np.empty(len(channel_of_lane(C)), values.dtype)
+    spread(values, C, run, 1)
+    return run
 
 
 def as_integers(function: str, name: str, value: Any, dtype: np.dtype) -> np.ndarray:

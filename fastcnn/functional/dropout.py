@@ -53,18 +53,27 @@ def dropout(x: Any, p: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     >>> F.dropout(np.array([1.0, 2.0, 3.0, 4.0]), 0.5, seed=0)
     (array([0., 4., 6., 8.]), array([False,  True,  True,  True]))
     """
+    return dropout_by_key(x, p, key_of(shapes.integer("dropout", "seed", seed, 0)))
+
+
+def key_of(seed: int) -> np.ndarray:
+    """Return the 64 bits of a seed that count as two words, the low one first: a key (2,), int64."""
+    return np.array([seed & _WORD, seed >> 32 & _WORD], arrays.INT64)
+
+
+def dropout_by_key(x: Any, p: float, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `dropout` does with the seed of a key."""
     x = arrays.as_floats("dropout", "x", x)
     shapes.at_least_1d("dropout", "x", x.shape)
     p = shapes.real("dropout", "p", p, 0, below=1)
-    seed = shapes.integer("dropout", "seed", seed, 0)
-    mask = _mask(x.size, p, seed).reshape(x.shape)
+    mask = _mask(x.size, p, key).reshape(x.shape)
     return _scale(x, mask, p), mask
 
 
-def _mask(size: int, p: float, seed: int) -> np.ndarray:
+def _mask(size: int, p: float, key: np.ndarray) -> np.ndarray:
     """Return which of `size` elements are kept."""
     words = buffers.empty((-(-size // 4) * 4,), _BOOL)
-    kernels.dropout_mask(words, seed & _WORD, seed >> 32 & _WORD, int(p * 2**32), threads.workers(size, 16384))
+    kernels.dropout_mask(words, key, int(p * 2**32), threads.workers(size, 16384))
     return words[:size]
 
 
@@ -137,10 +146,15 @@ def dropout2d(x: Any, p: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     array([[0., 2., 2., 2.],
            [0., 2., 2., 2.]])
     """
+    return dropout2d_by_key(x, p, key_of(shapes.integer("dropout2d", "seed", seed, 0)))
+
+
+def dropout2d_by_key(x: Any, p: float, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `dropout2d` does with the seed of a key."""
     x = arrays.as_floats("dropout2d", "x", x)
     N, _, _, C = shapes.images("dropout2d", "x", x.shape)
     p = shapes.real("dropout2d", "p", p, 0, below=1)
-    mask = _mask(N * C, p, shapes.integer("dropout2d", "seed", seed, 0)).reshape(N, C)
+    mask = _mask(N * C, p, key).reshape(N, C)
     return _scale_channels(x, mask, p), mask
 
 

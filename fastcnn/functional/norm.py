@@ -10,6 +10,7 @@ import numpy as np
 
 from ..kernels import norm as kernels
 from ..kernels.jit import threads
+from ..kernels.lanes import spread
 from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer, real, same_shape
 from . import arrays
@@ -30,20 +31,20 @@ class _Job(NamedTuple):
 
     C: int
     rows: int  # values in each channel
-    channel: np.ndarray  # of each lane
+    width: int  # of a run of whole pixels
     chunks: int  # that are summed apart
 
 
 @functools.lru_cache(maxsize=1024)
 def _job(function: str, shape: tuple[int, ...]) -> _Job:
     C, size = _channels(function, shape), math.prod(shape)
-    return _Job(C, size // C, arrays.channel_of_lane(C), arrays.chunks(size))
+    return _Job(C, size // C, len(arrays.channel_of_lane(C)), arrays.chunks(size))
 
 
 def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
-    """Memory for the sums of all chunks."""
-    values = buffers.workspace("norm", job.chunks * 2 * len(centre), arrays.FLOAT64)
-    return kernels.Sums(centre, values, job.chunks, job.rows)
+    """Memory for the sums of all chunks; the first of `centre`, one for each channel, are their centres."""
+    values = buffers.workspace("norm", job.chunks * 2 * job.width, arrays.FLOAT64)
+    return kernels.Sums(arrays.lanes(centre, job.C), values, job.chunks, job.rows)
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
@@ -97,15 +98,14 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     job, x, gamma, beta, old_mean, old_var, momentum, eps, residual = of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
     flat, dtype, workers = x.ravel(), x.dtype, threads.workers(x.size)
-    norm, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype)
-    affine = np.empty(3 * len(job.channel), dtype)
+    norm, mean, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype), np.empty(job.C, dtype)
+    affine = np.empty(3 * job.width, dtype)
     if training:
-        sums, mean = _sums(job, flat[job.channel].astype(np.float64)), np.empty(job.C, dtype)
+        sums = _sums(job, flat)
         kernels.moments(flat, sums, min(job.chunks, workers))
         kernels.training(sums, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
-        mean = old_mean.copy()
-        kernels.inference(norm, old_mean, old_var, inverse_std, affine, 1)
+        kernels.inference(norm, old_mean, old_var, mean, inverse_std, affine, 1)
     y = buffers.empty(x.shape, dtype)
     kernels.normalise(flat, affine, residual, bool(relu), y.ravel(), workers)
     return y, (mean, inverse_std)
@@ -165,8 +165,8 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
            [0.]]), array([1.]), array([3.]))
     """
     job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
-    flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), len(job.channel)
-    sums = _sums(job, mean[job.channel])
+    flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), job.width
+    sums = _sums(job, mean)
     passed = kernels.Passed(dy.ravel(), flat if y is None else y.ravel(), y is not None)
     slopes = np.empty(3 * width, dtype)
     kernels.products(flat, passed, sums, min(job.chunks, workers))
@@ -176,7 +176,7 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
         kernels.gradient(flat, passed, sums.centre, slopes, dx.ravel(), workers)
     else:
         affine = np.zeros(3 * width, dtype)
-        affine[width:2 * width] = slopes[:width]
+        spread(slopes, job.C, affine[width:2 * width], 1)
         kernels.normalise(through_relu("batch_norm_backward", dy, y).ravel(), affine, arrays.NOTHING[dtype], False,
                           dx.ravel(), workers)
     return dx, dgamma, dbeta
@@ -243,7 +243,9 @@ def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> tuple[np.
     return y.reshape(x.shape), (mean.reshape(x.shape[:-1]), inverse_std.reshape(x.shape[:-1]))
 
 
-def layer_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def layer_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
+                        out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+                        ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of `layer_norm`, also through mean and variance.
 
     Parameters
@@ -253,6 +255,8 @@ def layer_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any]) -> 
     gamma : (C,) array
     saved : (mean, inverse_std), (...) arrays
         From `layer_norm`.
+    out : pair of arrays or None
+        Arrays that receive dgamma and dbeta.
 
     Returns
     -------
@@ -273,7 +277,7 @@ def layer_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any]) -> 
     rows = _of_rows(function, x)
     for name, array in (("saved mean", mean), ("saved inverse_std", inverse_std)):
         same_shape(function, name, array.shape, x.shape[:-1], "the shape of x but for its last axis")
-    dx, dgamma, dbeta = _group_norm_backward(function, dy.reshape(rows.shape), rows, gamma, mean, inverse_std, 1)
+    dx, dgamma, dbeta = _group_norm_backward(function, dy.reshape(rows.shape), rows, gamma, mean, inverse_std, 1, out)
     return dx.reshape(x.shape), dgamma, dbeta
 
 
@@ -315,7 +319,8 @@ def group_norm(x: Any, gamma: Any, beta: Any, groups: int, *, eps: float = 1e-5,
     return _group_norm("group_norm", x, gamma, beta, _groups("group_norm", x.shape, groups), eps)
 
 
-def group_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], groups: int,
+def group_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], groups: int, *,
+                        out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradients of `group_norm`, also through mean and variance.
 
@@ -328,6 +333,8 @@ def group_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], gro
         From `group_norm`.
     groups : int
         As in `group_norm`.
+    out : pair of arrays or None
+        Arrays that receive dgamma and dbeta.
 
     Returns
     -------
@@ -348,7 +355,7 @@ def group_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], gro
     same_shape(function, "dy", dy.shape, x.shape, "the shape of x")
     for name, array in (("saved mean", mean), ("saved inverse_std", inverse_std)):
         same_shape(function, name, array.shape, (len(x), parts), "N of x and groups")
-    return _group_norm_backward(function, dy, x, gamma, mean, inverse_std, parts)
+    return _group_norm_backward(function, dy, x, gamma, mean, inverse_std, parts, out)
 
 
 def _groups(function: str, shape: tuple[int, ...], groups: int) -> int:
@@ -378,9 +385,11 @@ def _group_norm(function: str, x: np.ndarray, gamma: np.ndarray, beta: np.ndarra
 
 
 def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray,
-                         inverse_std: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                         inverse_std: np.ndarray, groups: int, out: tuple[np.ndarray | None, np.ndarray | None],
+                         ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     N, C = len(x), x.shape[-1]
     same_shape(function, "gamma", gamma.shape, (C,), "the channels of x")
+    dgamma, dbeta = (arrays.as_output(function, one, (C,), x.dtype) for one in out)
     dx = buffers.empty(x.shape, x.dtype)
     forward = kernels.Forward(x.ravel(), gamma, mean.ravel(), inverse_std.ravel(), groups)
     if x[0].size == C:
@@ -393,5 +402,5 @@ def _group_norm_backward(function: str, dy: np.ndarray, x: np.ndarray, gamma: np
         lanes = workers * len(arrays.channel_of_lane(C))
         kernels.group_norm_backward(dy.ravel(), forward, np.empty(2 * lanes), np.empty(4 * lanes, x.dtype), dx.ravel(),
                                     sums.ravel(), workers)
-    dbeta, dgamma = sums.sum(axis=0).astype(x.dtype)
+    kernels.add_products(sums.ravel(), len(sums), dgamma, dbeta, 1)
     return dx, dgamma, dbeta

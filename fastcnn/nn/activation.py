@@ -189,7 +189,7 @@ class PReLU(Lazy):
 
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradient of the slopes; return dx like x."""
-        dx, self.slope.grad = functional.prelu_backward(dy, self._take_saved(), self.slope.data)
+        dx, _ = functional.prelu_backward(dy, self._take_saved(), self.slope.data, out=self.slope.grad)
         return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -238,14 +238,12 @@ class ConvTranspose2D(_Convolution):
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, or None without `need_dx`."""
         x = self._take_saved()
-        dx, dweight, dbias = functional.conv_transpose2d_backward(
-            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=not self.frozen,
-            need_dbias=self.bias is not None and not self.frozen, **self._geometry
+        trained = not self.frozen
+        dx, _, _ = functional.conv_transpose2d_backward(
+            dy, x, self.weight.data, algorithm=self.algorithm, need_dx=need_dx, need_dweight=trained,
+            need_dbias=self.bias is not None and trained,
+            out=(self.weight.grad, None if self.bias is None else self.bias.grad), **self._geometry
         )
-        if not self.frozen:
-            self.weight.grad = dweight
-            if self.bias is not None:
-                self.bias.grad = dbias
         return dx
 
     def _window(self, x_shape: tuple[int, ...]) -> shapes.Window:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import functional
+from ..functional.dropout import dropout2d_by_key, dropout_by_key, key_of
+from ..runtime.replay import before_each
 from ..shapes import images, real
 from .initialise import mix, random_key
 from .module import Layer
@@ -31,22 +33,28 @@ class Dropout(Layer):
     array([[1., 2.]], dtype=float32)
     """
 
-    _forward, _backward = staticmethod(functional.dropout), staticmethod(functional.dropout_backward)
+    _forward, _backward = staticmethod(dropout_by_key), staticmethod(functional.dropout_backward)
 
     def __init__(self, p: float = 0.5) -> None:
         """Check p and draw the key."""
         self.p = real(type(self).__name__, "p", p, 0.0, below=1.0)
         self.key, self.step = random_key(), 0
+        self._key_of_step = key_of(0)
 
     def forward(self, x: Any) -> Any:
         """Return y like x."""
         if not self.training or self.p == 0:
             self._save(False)
             return x
-        y, mask = self._forward(x, self.p, seed=mix(self.key, self.step))
-        self.step += 1
+        before_each(self._begin_step)
+        y, mask = self._forward(x, self.p, self._key_of_step)
         self._save(mask)
         return y
+
+    def _begin_step(self) -> None:
+        """Write the key of the next step to where the kernel reads it."""
+        self._key_of_step[:] = key_of(mix(self.key, self.step))
+        self.step += 1
 
     def backward(self, dy: Any) -> Any:
         """Return dx like x."""
@@ -71,7 +79,7 @@ class Dropout2D(Dropout):
     Tompson et al., "Efficient Object Localization Using Convolutional Networks", CVPR 2015, section 3.2.
     """
 
-    _forward, _backward = staticmethod(functional.dropout2d), staticmethod(functional.dropout2d_backward)
+    _forward, _backward = staticmethod(dropout2d_by_key), staticmethod(functional.dropout2d_backward)
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of x."""

@@ -175,7 +175,9 @@ class GroupNorm(_Norm):
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradients of gamma and beta; return dx like x."""
         x, saved = self._take_saved()
-        dx, self.gamma.grad, self.beta.grad = functional.group_norm_backward(dy, x, self.gamma.data, saved, self.groups)
+        dx, _, _ = functional.group_norm_backward(
+            dy, x, self.gamma.data, saved, self.groups, out=(self.gamma.grad, self.beta.grad)
+        )
         return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -220,7 +222,9 @@ class LayerNorm(_Norm):
     def backward(self, dy: Any) -> np.ndarray:
         """Write the gradients of gamma and beta; return dx like x."""
         x, saved = self._take_saved()
-        dx, self.gamma.grad, self.beta.grad = functional.layer_norm_backward(dy, x, self.gamma.data, saved)
+        dx, _, _ = functional.layer_norm_backward(
+            dy, x, self.gamma.data, saved, out=(self.gamma.grad, self.beta.grad)
+        )
         return dx
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:

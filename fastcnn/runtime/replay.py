@@ -44,6 +44,13 @@ class Replay:
         return self._y.copy()
 
 
+def before_each(function: Callable[[], None]) -> None:
+    """Call a function now and, where a recording runs, before each of its replays: for numbers that change every time."""
+    if (running := recording.current()) is not None:
+        running.prepare_by(function)
+    function()
+
+
 def key(x: Any) -> Hashable:
     """What calls that can share a replay have in common; None where x is not for one, or a recording already runs."""
     if type(x) is not np.ndarray or x.nbytes > _LARGEST or x.dtype not in _FLOATS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
@@ -28,6 +28,7 @@ class Recording:
         """Begin with none."""
         # of each launch: shares taken, shares done, and its counter of tasks
         self._counters = np.zeros((_MOST + 1, 3 * _LINE), np.int64)
+        self._preparations: list[Callable[[], None]] = []
         self._frames: list[np.ndarray] = []
         self._entries: list[int] = []
         self._shares: list[int] = []
@@ -48,6 +49,10 @@ class Recording:
         """A counter of tasks of the launch that comes next."""
         return self._counters[len(self._entries), 2 * _LINE:]
 
+    def prepare_by(self, function: Callable[[], None]) -> None:
+        """Call a function before each replay, such as one that changes numbers in an array that launches read."""
+        self._preparations.append(function)
+
     def finish(self) -> None:
         """Take no more launches."""
         addresses = [frame.ctypes.data for frame in self._frames]
@@ -67,6 +72,8 @@ class Recording:
 
     def replay(self) -> None:
         """Make all launches once more."""
+        for prepare in self._preparations:
+            prepare()
         self._counters.fill(0)
         run_stored(*self._stored, self._counters, max(self._shares, default=1))
 

@@ -281,14 +281,14 @@ def conv_transpose2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pa
     bias = arrays.as_bias("conv_transpose2d", bias, w.C, x.dtype)
     chosen.for_input.backward_input(x, weight, arrays.NOTHING[x.dtype], w, y)
     if len(bias):
-        arithmetic.add_to_channels(y.reshape(-1), bias[arrays.channel_of_lane(w.C)], threads.workers(y.size))
+        arithmetic.add_to_channels(y.reshape(-1), arrays.lanes(bias, w.C), threads.workers(y.size))
     return y
 
 
 def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: Padding = 0,
                               output_padding: shapes.Pair = 0, dilation: shapes.Pair = 1, groups: int = 1,
                               algorithm: str = "auto", need_dx: bool = True, need_dweight: bool = True,
-                              need_dbias: bool = True,
+                              need_dbias: bool = True, out: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
                               ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Compute the gradients of `conv_transpose2d`.
 
@@ -299,6 +299,8 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
         As in `conv_transpose2d`.
     need_dx, need_dweight, need_dbias : bool
         What to compute.
+    out : pair of arrays or None
+        Arrays that receive dweight and dbias.
 
     Returns
     -------
@@ -325,10 +327,10 @@ def conv_transpose2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pa
         chosen.forward.forward(dy, weight, arrays.NO_EPILOGUE[x.dtype], w, dx)
     dweight = None
     if need_dweight:
-        dweight = buffers.empty(weight.shape, weight.dtype)
+        dweight = arrays.as_output(function, out[0], weight.shape, weight.dtype)
         chosen.for_weight.backward_weight(x, dy, w, dweight, arrays.NOTHING[x.dtype])
     dbias = None
     if need_dbias:
-        dbias = buffers.empty((w.C,), dy.dtype)
+        dbias = arrays.as_output(function, out[1], (w.C,), dy.dtype)
         products.column_sums(dy, dbias)
     return dx, dweight, dbias
