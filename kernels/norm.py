@@ -92,10 +92,16 @@ class Slopes(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """Gradient of the result y, flat: dy, but 0 where y is not above 0 with `relu`."""
+    """Gradient of the result y, flat: dy, but 0 with `relu` where (source - centre) * scale + offset is not above 0.
+
+    That is y where the source is x, and the lanes are those of the `Affine` that made y, which then need not be read.
+    """
 
     dy: Floats
-    y: Floats  # any array of that size without `relu`, and None within kernels of which no ReLU is part
+    source: Floats  # any array of that size without `relu`; this and lanes are None within kernels of which it is no part
+    centre: Floats
+    scale: Floats
+    offset: Floats
     relu: bool
 
 
@@ -151,37 +157,38 @@ def moments(x: Floats, sums: Sums, worker: int, workers: int) -> None:
 
 
 @inline_kernel
-def _element(dy, y, i, limit):
-    """Element i of dy, or zero where y, which may be None, is not above the limit."""
+def _element(dy, source, gate, i, lane, limit):
+    """Element i of dy, or zero where what the gate makes of the source, which may be None, is not above the limit."""
     value = dy[i]  # read in any case: a load that is made in some lanes takes a mask, and up to half as long again
-    if y is None:
+    if source is None:
         return value
-    return ZERO if y[i] <= limit else value
+    y = (source[i] - gate.centre[lane]) * gate.scale[lane] + gate.offset[lane]
+    return ZERO if y <= limit else value
 
 
 @kernel
 def _add_products(x, passed, centre, first, count, sums):
     """Add dy and dy (x - centre) to the two sums of `count` lanes."""
-    read, products = unsigned(first), unsigned(len(centre))
-    dy, y, limit = passed.dy, passed.y, _limit(x, passed.relu)
+    read, width, limit = unsigned(first), unsigned(len(centre)), _limit(x, passed.relu)
+    dy, source, gate = passed.dy, passed.source, Affine(passed.centre, passed.scale, passed.offset)
     for lane in range(unsigned(count)):
-        value = np.float64(_element(dy, y, read + lane, limit))
+        value = np.float64(_element(dy, source, gate, read + lane, lane, limit))
         sums[lane] += value
-        sums[products + lane] += value * (np.float64(x[read + lane]) - centre[lane])
+        sums[width + lane] += value * (np.float64(x[read + lane]) - centre[lane])
 
 
 @kernel
 def _add_products_of_four(x, passed, centre, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width, read = unsigned(len(centre)), unsigned(first)
-    dy, y, limit = passed.dy, passed.y, _limit(x, passed.relu)
+    read, width, limit = unsigned(first), unsigned(len(centre)), _limit(x, passed.relu)
+    dy, source, gate = passed.dy, passed.source, Affine(passed.centre, passed.scale, passed.offset)
     for lane in range(width):
         i = read + lane
         j = i + width
         k = j + width
         m = k + width
-        a, b = np.float64(_element(dy, y, i, limit)), np.float64(_element(dy, y, j, limit))
-        c, d = np.float64(_element(dy, y, k, limit)), np.float64(_element(dy, y, m, limit))
+        a, b = np.float64(_element(dy, source, gate, i, lane, limit)), np.float64(_element(dy, source, gate, j, lane, limit))
+        c, d = np.float64(_element(dy, source, gate, k, lane, limit)), np.float64(_element(dy, source, gate, m, lane, limit))
         middle = np.float64(centre[lane])
         sums[lane] += (a + b) + (c + d)
         sums[width + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
@@ -315,11 +322,12 @@ def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats,
 
 @kernel
 def _gradient(x, passed, slopes, dx, first, count):
-    start, dy, y, limit = unsigned(first), passed.dy, passed.y, _limit(x, passed.relu)
+    start, limit = unsigned(first), _limit(x, passed.relu)
+    dy, source, gate = passed.dy, passed.source, Affine(passed.centre, passed.scale, passed.offset)
     centre, scale, slope, offset = slopes.centre, slopes.scale, slopes.slope, slopes.offset
     for lane in range(unsigned(count)):
         i = start + lane
-        dx[i] = _element(dy, y, i, limit) * scale[lane] + (x[i] - centre[lane]) * slope[lane] + offset[lane]
+        dx[i] = _element(dy, source, gate, i, lane, limit) * scale[lane] + (x[i] - centre[lane]) * slope[lane] + offset[lane]
 
 
 @parallel_kernel
@@ -400,7 +408,7 @@ def group_norm_backward(dy: Floats, forward: Forward, sums: Floats, workspace: F
     lanes = len(sums) // (2 * workers)
     values, own = sums[2 * worker * lanes:2 * (worker + 1) * lanes], workspace[4 * worker * lanes:4 * (worker + 1) * lanes]
     centre, scale, slope, offset = own[:lanes], own[lanes:2 * lanes], own[2 * lanes:3 * lanes], own[3 * lanes:]
-    x, gamma, groups, passed = forward.x, forward.gamma, forward.groups, Passed(dy, None, False)
+    x, gamma, groups, passed = forward.x, forward.gamma, forward.groups, Passed(dy, None, None, None, None, False)
     C, N = len(gamma), len(forward.mean) // groups
     size, width = len(dy) // N, C // groups
     count = size // groups

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
+from ..functional import norm
 from ..shapes import ShapeError, real
 from .lazy import Lazy
 from .mode import mode
@@ -102,7 +103,7 @@ class BatchNorm(_Norm):
         After one with `add`, backward takes the gradient of the sum before ReLU.
         """
         training = self.training and not self.frozen
-        y, saved = functional.batch_norm(
+        y, saved, affine = norm.normalised(
             x,
             self.gamma.data,
             self.beta.data,
@@ -114,15 +115,18 @@ class BatchNorm(_Norm):
             relu=relu,
             add=add,
         )
-        self._save((x, saved, training, y if relu and add is None else None))
+        result = affine if training else y  # in training, y is made anew from x
+        self._save((x, saved, training, result if relu and add is None else None))
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> np.ndarray | None:
         """Write the gradients of gamma and beta; return dx, or None without `need_dx`."""
-        x, saved, training, y = self._take_saved()
-        dx, _, _ = functional.batch_norm_backward(
-            dy, x, self.gamma.data, saved, training=training, y=y, out=(self.gamma.grad, self.beta.grad)
-        )
+        x, saved, training, result = self._take_saved()
+        gamma, out = self.gamma.data, (self.gamma.grad, self.beta.grad)
+        if training and result is not None:
+            dx, _, _ = norm.batch_norm_backward_of_own(dy, x, gamma, saved, result, out)
+        else:
+            dx, _, _ = functional.batch_norm_backward(dy, x, gamma, saved, training=training, y=result, out=out)
         return dx if need_dx else None
 
     def output_shape(self, x_shape: tuple[int, ...]) -> tuple[int, ...]:

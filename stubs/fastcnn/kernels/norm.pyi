@@ -43,7 +43,10 @@ class Slopes(NamedTuple):
     offset: Floats
 class Passed(NamedTuple):
     dy: Floats
-    y: Floats
+    source: Floats
+    centre: Floats
+    scale: Floats
+    offset: Floats
     relu: bool
 def moments(x: Floats, sums: Sums, workers: int) -> None: ...
 def products(x: Floats, passed: Passed, sums: Sums, workers: int) -> None: ...
