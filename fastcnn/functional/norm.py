@@ -42,9 +42,9 @@ def _job(function: str, shape: tuple[int, ...]) -> _Job:
 
 
 def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
-    """Memory for the sums of all chunks; the first of `centre`, one for each channel, are their centres."""
+    """Memory for the sums of all chunks."""
     values = buffers.workspace("norm", job.chunks * 2 * job.width, arrays.FLOAT64)
-    return kernels.Sums(arrays.lanes(centre, job.C), values, job.chunks, job.rows)
+    return kernels.Sums(centre, values, job.chunks, job.rows)
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
@@ -101,8 +101,9 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     norm, mean, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype), np.empty(job.C, dtype)
     affine = np.empty(3 * job.width, dtype)
     if training:
-        sums = _sums(job, flat)
-        kernels.moments(flat, sums, min(job.chunks, workers))
+        shares = min(job.chunks, workers)
+        sums = _sums(job, np.empty(shares * job.width))
+        kernels.moments(flat, job.C, sums, shares)
         kernels.training(sums, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
         kernels.inference(norm, old_mean, old_var, mean, inverse_std, affine, 1)
@@ -166,7 +167,7 @@ def batch_norm_backward(dy: Any, x: Any, gamma: Any, saved: tuple[Any, Any], *,
     """
     job, dy, x, gamma, mean, inverse_std, y, dgamma, dbeta = of_batch_norm_backward(dy, x, gamma, saved, training, y, out)
     flat, dtype, workers, width = x.ravel(), x.dtype, threads.workers(x.size), job.width
-    sums = _sums(job, mean)
+    sums = _sums(job, arrays.lanes(mean, job.C))
     passed = kernels.Passed(dy.ravel(), flat if y is None else y.ravel(), y is not None)
     slopes = np.empty(3 * width, dtype)
     kernels.products(flat, passed, sums, min(job.chunks, workers))
