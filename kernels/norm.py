@@ -68,7 +68,7 @@ class Forward(NamedTuple):
 class Sums(NamedTuple):
     """Two sums over x for each lane, of which the second is of products with x - centre, or of its square."""
 
-    centre: Floats  # (width,)
+    centre: Floats  # (width,), or one for each worker
     values: Floats  # (chunks, 2, width), float64
     chunks: int
     rows: int  # values of each channel in x
@@ -126,7 +126,7 @@ def _add_moments_of_four(x, shift, first, sums):
     """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
     width, read = unsigned(len(shift)), unsigned(first)
     for lane in range(width):
-        at, centre = read + lane, np.float64(shift[lane])
+        at, centre = read + lane, shift[lane]
         a, b = np.float64(x[at]), np.float64(x[at + width])
         c, d = np.float64(x[at + width + width]), np.float64(x[at + width + width + width])
         sums[lane] += (a + b) + (c + d)
@@ -148,12 +148,16 @@ def _sum_moments(x, shift, begin, end, sums):
 
 
 @parallel_kernel
-def moments(x: Floats, sums: Sums, worker: int, workers: int) -> None:
-    """Sum of x and of the square of x - centre, for each chunk."""
-    width, chunks = len(sums.centre), sums.chunks
+def moments(x: Floats, C: int, sums: Sums, worker: int, workers: int) -> None:
+    """Sum of x and of the square of x - centre, for each chunk; each worker has a float64 centre, the first pixel of x."""
+    width, chunks = len(sums.centre) // workers, sums.chunks
+    centre = sums.centre[worker * width:(worker + 1) * width]
+    for channel in range(unsigned(C)):
+        centre[channel] = x[channel]
+    repeat(centre, 0, width, C)
     for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
         begin, end = runs(len(x), width, chunk, chunks)
-        _sum_moments(x, sums.centre, begin, end, sums.values[chunk * 2 * width:(chunk + 1) * 2 * width])
+        _sum_moments(x, centre, begin, end, sums.values[chunk * 2 * width:(chunk + 1) * 2 * width])
 
 
 @inline_kernel
@@ -239,7 +243,7 @@ def _of_channel(sums, start, width, channel, C):
 def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Floats,
              worker: int, workers: int) -> None:
     """From sums of `moments`: mean and inverse_std (C,), moved running statistics, and what `normalise` needs."""
-    width, C, values, rows = len(sums.centre), len(norm.gamma), sums.values, sums.rows
+    width, C, values, rows = len(affine) // 3, len(norm.gamma), sums.values, sums.rows
     _add_chunks(values, sums.chunks, width)
     for channel in range(C):
         exact_mean = _of_channel(values, 0, width, channel, C) / rows

@@ -42,9 +42,9 @@ def _job(function: str, shape: tuple[int, ...]) -> _Job:
 
 
 def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
-    """Memory for the sums of all chunks; the first of `centre`, one for each channel, are their centres."""
+    """Memory for the sums of all chunks."""
     values = buffers.workspace("norm", job.chunks * 2 * job.width, arrays.FLOAT64)
-    return kernels.Sums(arrays.lanes(centre, job.C), values, job.chunks, job.rows)
+    return kernels.Sums(centre, values, job.chunks, job.rows)
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
@@ -110,8 +110,9 @@ def normalised(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     norm, mean, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype), np.empty(job.C, dtype)
     affine = np.empty(3 * job.width, dtype)
     if training:
-        sums = _sums(job, flat)
-        kernels.moments(flat, sums, min(job.chunks, workers))
+        shares = min(job.chunks, workers)
+        sums = _sums(job, np.empty(shares * job.width))
+        kernels.moments(flat, job.C, sums, shares)
         kernels.training(sums, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
         kernels.inference(norm, old_mean, old_var, mean, inverse_std, affine, 1)
@@ -210,7 +211,7 @@ def _identity(width: int, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
 def _slopes(job: _Job, x: np.ndarray, passed: kernels.Passed, gamma: np.ndarray, mean: np.ndarray, inverse_std: np.ndarray,
             dgamma: np.ndarray, dbeta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Write dgamma and dbeta; return what `kernels.gradient` needs of x: its slopes, and the centre."""
-    sums, slopes = _sums(job, mean), np.empty(3 * job.width, x.dtype)
+    sums, slopes = _sums(job, arrays.lanes(mean, job.C)), np.empty(3 * job.width, x.dtype)
     kernels.products(x.ravel(), passed, sums, min(job.chunks, threads.workers(x.size)))
     kernels.coefficients(sums, gamma, inverse_std, dgamma, dbeta, slopes, 1)
     return slopes, sums.centre
