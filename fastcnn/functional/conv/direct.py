@@ -87,7 +87,8 @@ def _band_size(w: Window, bands: Bands) -> int:
 def _rows(w: Window, bands: Bands, itemsize: int, pixels: int, tasks: int) -> int:
     """Output rows of a band: not too large for the caches, and at least `tasks` of them where that leaves enough."""
     rows_in_all = w.N * w.P
-    most = min(_BAND_BYTES // (bands.pitch * w.stride_rows * itemsize), pixels // w.Q, -(-rows_in_all // tasks))
+    row = w.Q * w.C if w.R * w.S == 1 else bands.pitch * w.stride_rows  # elements that an output row reads anew
+    most = min(_BAND_BYTES // (row * itemsize), pixels // w.Q, -(-rows_in_all // tasks))
     rows = max(1, min(rows_in_all, max(most, 48 // w.Q)))
     return -(-rows_in_all // -(-rows_in_all // rows))  # bands of about equal height
 
