@@ -60,11 +60,15 @@ def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: 
 _BAND_PIXELS = caches.L1 // 2 // 64  # a panel of so many gradients stays in the L1 cache
 _BLOCK_BYTES = caches.L2 // 4  # and the blocks of a part in the L2 cache
 _TASKS = 8
+_CHUNK_PIXELS = 768  # of a chunk, at least
 
 
 def _blocks_pay(w: Window) -> bool:
-    """Whether sorting x takes less time than it saves: for one panel of gradients it does not, nor for few channels."""
-    return w.C >= 128 and w.K > 32
+    """Whether sorting takes less time than it saves: for one panel of gradients it does not, nor for few channels.
+
+    Tasks that share the pixels of a chunk each sort all of dy, which is too much where that is most of what there is.
+    """
+    return w.C >= 128 and w.K > 32 and (w.K <= 2 * w.C or w.N * w.P * w.Q >= _TASKS * _CHUNK_PIXELS)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -72,7 +76,7 @@ def _weight_plan(w: Window, itemsize: int) -> direct.WeightGradient:
     tile = direct.width_for(w, itemsize)
     lanes, rows, count = sum(tile), simd.ROWS[len(tile)], w.N * w.P * w.Q
     weights = round_up(w.C, rows)
-    chunks = max(1, min(32, count // 768, 2 * 1024 * 1024 // (weights * round_up(w.K, lanes) * itemsize)))
+    chunks = max(1, min(32, count // _CHUNK_PIXELS, 2 * 1024 * 1024 // (weights * round_up(w.K, lanes) * itemsize)))
     pixels = -(-count // chunks)
     pixels = -(-pixels // -(-pixels // _BAND_PIXELS))
     most = max(1, _BLOCK_BYTES // (pixels * rows * itemsize))  # blocks
