@@ -102,12 +102,13 @@ def test_choices_do_not_depend_on_the_number_of_threads():
     assert {name for names in found[0] for name in names} == {"direct", "few_channels", "winograd", "matmul", "depthwise"}
 
 
-def test_each_pass_has_the_algorithm_of_least_expected_time():
+def test_each_pass_has_the_algorithm_of_least_expected_time_where_winograd_has_to_gain():
     for word in WORDS:
         given = problem.parse(word)
         chosen = conv.choose(given.x, given.weight, **given.geometry)
         for number, name in enumerate(chosen.names):
-            times = {one.name: one.costs[number].time for one in conv.candidates(chosen.window) if one.fit}
+            times = {one.name: one.costs[number].time * (1.15 if one.name == "winograd" else 1)
+                     for one in conv.candidates(chosen.window) if one.fit}
             assert times[name] == min(times.values())
         assert chosen.name == chosen.names[0] and chosen.forward is conv._MODULES[chosen.name]
 
