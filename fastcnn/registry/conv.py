@@ -97,7 +97,7 @@ POINTWISE = (
     case("1x1 filter, a channel more than a tile", x=(1, 3, 5, 3), weight=(1, 1, 3, WIDTH + 1)),
     case("1x1 filter, many channels to few", x=(1, 4, 4, 130), weight=(1, 1, 130, 3)),
     case("1x1 filter, six parts of the channels", x=(1, 19, 17, 1032), weight=(1, 1, 1032, 5 * LANES)),
-    case("1x1 filter, five parts of the gradient's channels", x=(1, 4, 5, 6), weight=(1, 1, 6, 1030)),
+    case("1x1 filter, five parts of the channels of the gradient", x=(1, 4, 5, 6), weight=(1, 1, 6, 1030)),
     case("1x1 filter, many channels that cannot be parted", x=(1, 4, 5, 1031), weight=(1, 1, 1031, 5)),
     case("1x1 filter, several chunks of pixels", x=(3, 17, 11, 4), weight=(1, 1, 4, 5)),
     case("1x1 filter, threads meet", x=(4, 16, 16, 24), weight=(1, 1, 24, 40)),
