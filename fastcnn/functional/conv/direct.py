@@ -212,7 +212,7 @@ def _convolution(w: Window, layout: Layout, placement: tuple[int, int, int, int]
     """Plan of a convolution with a filter that lies by `layout`, for a result that lies by `placement`."""
     tile = width_for(w, itemsize)
     bands, offsets = _bands(w, sum(tile), itemsize, placement)
-    layout = layout._replace(rows=w.R, columns=w.S, inputs=w.C // w.groups, depth_of_part=_depth(w), width=sum(tile))
+    layout = layout._replace(rows=w.R, columns=w.S, inputs=w.C // w.groups, depth_of_part=bands.depth, width=sum(tile))
     return _Convolution(Walk(arrays.record(w, bands), offsets, tile), multiply_adds(w), bands.floats, bands.integers,
                         packing=products.packing(layout))
 
