@@ -31,6 +31,14 @@ class Epilogue(NamedTuple):
     relu: bool
 
 
+class Maxima(NamedTuple):
+    """What max pooling gives: y (N, P, Q, C), the pixel h * W + w that each element is from, and whether ReLU follows."""
+
+    y: Floats
+    argmax: Indices
+    relu: bool
+
+
 class Workspace(NamedTuple):
     """Working memory of one launch: each worker uses its own part of the floats and the integers."""
 

@@ -21,11 +21,15 @@ from typing import NamedTuple
 import numpy as np
 
 from .arguments import Floats
+from .conv.products import LINE
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
 from .vector.scalar import ZERO, runs, unsigned
 from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
+from .vector.strips import pixels_at
+from .vector.tile import tile_prefetch
 
+_LINES = (0,) * 8  # cache lines that are asked for together
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
 _ROWS, _WIDTH = 16, 128  # rows whose gradients are taken together, of up to so many channels; fewer of longer ones
 ROW_ELEMENTS = 2 * _ROWS  # of the workspace of `row_norm_backward`, for two numbers of each row
@@ -112,6 +116,13 @@ def _limit(x, relu):
 
 
 @kernel
+def _prefetch(array, first, count):
+    """Ask for the cache lines of array[first : first + count]."""
+    for i in range(first, min(first + count, len(array)), len(_LINES) * LINE):
+        tile_prefetch(array, pixels_at(i, LINE, _LINES), 0)
+
+
+@kernel
 def _add_moments(x, shift, first, count, sums):
     """Add x and the square of x - shift to the two sums of `count` lanes."""
     read, squares = unsigned(first), unsigned(len(shift))
@@ -142,6 +153,7 @@ def _sum_moments(x, shift, begin, end, sums):
         sums[i] = 0
     fours = begin + (end - begin) // (4 * width) * (4 * width)
     for first in range(begin, fours, 4 * width):
+        _prefetch(x, first + 4 * width, 4 * width)
         _add_moments_of_four(x, shift, first, sums)
     for first in range(fours, end, width):
         _add_moments(x, shift, first, min(width, end - first), sums)

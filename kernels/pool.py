@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arguments import Floats, Geometry, Indices
+from .arguments import Floats, Geometry, Indices, Maxima
 from .jit.compile import inline_kernel, kernel, parallel_kernel
 from .lanes import fold, repeat
 from .vector.rows import rows_load, rows_store
@@ -29,14 +29,6 @@ from .vector.simd import (
 from .vector.strips import pixels_at
 
 STRIP = (0,) * 4  # windows side by side that are taken together
-
-
-class Maxima(NamedTuple):
-    """What max pooling gives: y (N, P, Q, C), the pixel h * W + w that each element is from, and whether ReLU follows."""
-
-    y: Floats
-    argmax: Indices
-    relu: bool
 
 
 class Grid(NamedTuple):
@@ -193,8 +185,12 @@ def max_pool2d_backward(dy: Floats, maxima: Maxima, pixels: int, C: int, dx: Flo
 
 
 @inline_kernel
-def _route(dy, maxima, source, grid, C, dx, image):
-    """dx of the pixels of a grid = dy of its window where argmax is the pixel, else 0."""
+def _route(dy, maxima, source, grid, C, last, dx, image):
+    """dx of the pixels of a grid = dy of its window where argmax is the pixel, else 0.
+
+    Where `last` is more than C, zeros follow, up to so many elements in all: the next windows overwrite them, or they
+    belong there.
+    """
     for channel in range(0, C, lanes_of(dy)):
         slope = lanes_load(dy, source + channel, C - channel)
         if maxima.relu:
@@ -202,7 +198,7 @@ def _route(dy, maxima, source, grid, C, dx, image):
         winner = integers_load(slope, maxima.argmax, source + channel, C - channel)
         pixel, rest = grid.first, grid.columns
         for _ in range(grid.rows * grid.columns):
-            lanes_store(where(winner == pixel, slope, ZERO), dx, image + pixel * C + channel, C - channel)
+            lanes_store(where(winner == pixel, slope, ZERO), dx, image + pixel * C + channel, last - channel)
             pixel, rest = _following(grid, pixel, rest)
 
 
@@ -211,16 +207,18 @@ def max_pool2d_backward_disjoint(dy: Floats, maxima: Maxima, window: Geometry, d
                                  workers: int) -> None:
     """The same where no two windows share a pixel and all lie inside the image: each window writes all its pixels."""
     w = window[0]
-    covered = w.P * w.R == w.H and w.Q * w.S == w.W
+    P, Q, C, H, W, R, S = w.P, w.Q, w.C, w.H, w.W, w.R, w.S  # which no store to dx can change
+    down, right, covered = w.stride_rows * W, w.stride_columns, P * R == H and Q * S == W
     for n in range(w.N * worker // workers, w.N * (worker + 1) // workers):
-        image = n * w.H * w.W * w.C
+        image = n * H * W * C
         if not covered:
-            for i in range(unsigned(image), unsigned(image + w.H * w.W * w.C)):
+            for i in range(unsigned(image), unsigned(image + H * W * C)):
                 dx[i] = 0
-        for p in range(w.P):
-            for q in range(w.Q):
-                grid = Grid(p * w.stride_rows * w.W + q * w.stride_columns, w.R, w.S, w.W, 1)
-                _route(dy, maxima, ((n * w.P + p) * w.Q + q) * w.C, grid, w.C, dx, image)
+        for p in range(P):
+            for q in range(Q):
+                inside = (q * right + S - 1) * C + lanes_of(dy) <= W * C  # of the row
+                last = max(C, lanes_of(dy)) if inside else C  # whole vectors are faster to store
+                _route(dy, maxima, ((n * P + p) * Q + q) * C, Grid(p * down + q * right, R, S, W, 1), C, last, dx, image)
 
 
 @kernel

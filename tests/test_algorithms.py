@@ -109,6 +109,52 @@ def test_passes_and_groups_of_blocks_change_no_bit(monkeypatch, workers, taps):
         fastcnn.set_num_threads(before)
 
 
+POOLED = {
+    "LeNet-5": ((3, 28, 28, 1), (5, 5, 1, 6), {"padding": 2}),
+    "a row and a column are left over": ((2, 9, 11, 2), (3, 3, 2, 5), {}),
+    "stride and dilation, pooled": ((2, 12, 13, 3), (3, 2, 3, 4), {"stride": (2, 1), "dilation": (1, 2), "padding": 1}),
+    "one window": ((1, 2, 2, 1), (1, 1, 1, 1), {}),
+    "a row of windows": ((1, 1, 4, 1), (2, 1, 1, 2), {"padding": (1, 0)}),
+    "several bands, tiles of channels and of pixels": ((2, 90, 71, 1), (3, 3, 1, 13), {"padding": 1}),
+}
+
+
+def pooled(x, weight, relu=True, window=(2, None, 0, 1, False), algorithm="few_channels", dtype=np.float32, **options):
+    """A convolution of whole numbers, many of them alike, and its maxima: in one pass, and one after the other."""
+    random = np.random.default_rng(0)
+    x, weight, bias = (random.integers(-2, 3, shape).astype(dtype) for shape in (x, weight, weight[-1:]))
+    x.reshape(-1)[::97], x.reshape(-1)[1::101] = np.nan, -np.inf
+    options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "algorithm": algorithm, **options}
+    y, argmax = functional.conv.conv2d_max_pool2d(x, weight, bias, window, relu=relu, **options)
+    kernel_size, stride, padding, dilation, ceil_mode = window
+    between = functional.conv2d(x, weight, bias, **options)
+    single = functional.max_pool2d(between, kernel_size, stride=stride, padding=padding, dilation=dilation,
+                                   ceil_mode=ceil_mode, relu=relu)
+    return (y, argmax), single
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", POOLED)
+def test_pooling_in_the_pass_of_a_convolution_changes_no_bit(name, dtype, threads):
+    x, weight, options = POOLED[name]
+    with np.errstate(invalid="ignore"), verification.spread_over(threads):
+        for relu in (False, True):
+            together, single = pooled(x, weight, relu, dtype=dtype, **options)
+            for came, meant in zip(together, single, strict=True):
+                np.testing.assert_array_equal(came, meant)
+
+
+@pytest.mark.parametrize(("algorithm", "window"), [
+    ("direct", (2, None, 0, 1, False)), ("few_channels", (2, None, 0, 1, True)), ("few_channels", (3, 2, 1, 1, False)),
+    ("few_channels", (2, 1, 0, 1, False)), ("few_channels", (2, 2, 0, 2, False)), ("auto", ((2, 3), None, 0, 1, False))])
+def test_what_is_not_pooled_in_the_pass_is_pooled_after_it(algorithm, window):
+    with np.errstate(invalid="ignore"):
+        together, single = pooled((2, 9, 11, 2), (3, 3, 2, 5), window=window, algorithm=algorithm)
+    for came, meant in zip(together, single, strict=True):
+        np.testing.assert_array_equal(came, meant)
+
+
 @pytest.mark.parametrize(("x", "weight", "options", "reason"), [
     ((2, 9, 9, 4), (3, 5, 4, 4), {}, "not 3x5"), ((2, 9, 9, 4), (3, 3, 4, 4), {"stride": (1, 2)}, "stride 1"),
     ((2, 9, 9, 4), (3, 3, 4, 4), {"dilation": (2, 1)}, "no dilation"),

@@ -191,8 +191,27 @@ def test_planes(dtype, channels):
                      count, pixels, lowest, channels)
 
 
+def planes_pooled(bias, x, y, argmax, channels):
+    upper = I.planes_tile(bias, 0, 99, channels)
+    lower = I.tile_multiply_add(upper, bias, 8, 0, x, 0)
+    upper = I.tile_multiply_add(upper, bias, 16, 0, x, 40)
+    I.planes_store(I.planes_pool(upper, lower), y, 3, 9, 99, 99, bias.dtype.type(-3.0))
+    I.planes_store(I.planes_winners(upper, lower, 5, 100), argmax, 3, 9, 99, 99, None)
+    I.planes_store(I.planes_winners(upper, lower, 7, 90), argmax, 503, 9, 3, 2, None)
+
+
+@pytest.mark.parametrize("channels", [(0,) * size for size in (4, 6, 8)], ids=len)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_planes_pooled(dtype, channels):
+    x = whole_numbers(dtype, 100, 1) // 4  # many are equal
+    x[::7] = np.nan
+    y, argmax = require_same(planes_pooled, whole_numbers(dtype, 40), x, unwritten(dtype, 1200),
+                             np.full(1200, -1, np.int32), channels)[2:]
+    assert np.isnan(y[3:]).any() and argmax.max() > 100
+
+
 def filter_products(x, taps, dy, y, counts, lines, run, fold):
-    sums = I.filter_sums(x, 3, lines, run)
+    sums = I.lines_load(x, 3, lines, run)
     gradient = I.lanes_load(dy, 5, counts[0]) if len(fold) == 1 else I.by_turns(dy, 5, counts[0], 40, counts[1])
     sums = I.filter_multiply_add(sums, x, 2, I.entries(taps, 1, lines), gradient, fold)
     I.tile_store(sums, y, 1, 101)

@@ -13,7 +13,7 @@ from fastcnn import functional, registry, verification
 from fastcnn.kernels import activation
 from fastcnn.kernels.jit.compile import LoopNest, launching
 from fastcnn.runtime import buffers
-from tests.test_algorithms import in_stages
+from tests.test_algorithms import POOLED, in_stages, pooled
 
 WORKERS = 3
 KERNELS = Path(__file__).parents[1] / "kernels"
@@ -90,8 +90,14 @@ def in_place():
     functional.relu(x, out=x)
 
 
+def with_pooling():
+    x, weight, options = POOLED["LeNet-5"]
+    with np.errstate(invalid="ignore"):
+        pooled(x, weight, **options)
+
+
 def test_every_kernel_leaves_work_to_other_workers(monkeypatch):
-    usual = split([*calls_of(registry.ROWS), in_place])
+    usual = split([*calls_of(registry.ROWS), in_place, with_pooling])
     in_stages(monkeypatch, 1 << 24)  # as for filters beyond the caches
     staged = split(calls_of(row for row in registry.ROWS if row.algorithm == "winograd"))
     alone, shared, proven = (one | other for one, other in zip(usual, staged, strict=True))

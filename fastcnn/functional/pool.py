@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import shapes
 from ..kernels import pool as kernels
+from ..kernels.arguments import Maxima
 from ..kernels.jit import threads
-from ..kernels.pool import Maxima
 from ..runtime import buffers
 from ..shapes import Padding, Pair, ShapeError, Window
 from . import arrays, resample
@@ -93,7 +93,7 @@ def max_pool2d(x: Any, kernel_size: Pair, *, stride: Pair | None = None, padding
     (array([5., 6.]), [1, 5])
     """
     x, job, y, argmax = of_max_pool2d(x, (kernel_size, stride, padding, dilation, ceil_mode))
-    kernels.max_pool2d(x.ravel(), job.window, bool(relu), y.ravel(), argmax.ravel(), threads.workers(x.size, _GRAIN))
+    write_max_pool2d(x, job, bool(relu), y, argmax)
     return y, argmax
 
 
@@ -103,8 +103,18 @@ def of_max_pool2d(x: Any, window: tuple[Any, ...]) -> tuple[np.ndarray, Job, np.
     The window is (kernel_size, stride, padding, dilation, ceil_mode).
     """
     x = arrays.as_floats("max_pool2d", "x", x)
-    job = _max_job("x", "max_pool2d", x.shape, *window)
+    job = max_pool2d_job(x.shape, window)
     return x, job, buffers.empty(job.y_shape, x.dtype), buffers.empty(job.y_shape, arrays.INT32)
+
+
+def max_pool2d_job(x_shape: tuple[int, ...], window: tuple[Any, ...]) -> Job:
+    """Job of `max_pool2d` for an x of that shape, and the window of `of_max_pool2d`; ShapeError where it does not fit."""
+    return _max_job("x", "max_pool2d", x_shape, *window)
+
+
+def write_max_pool2d(x: np.ndarray, job: Job, relu: bool, y: np.ndarray, argmax: np.ndarray) -> None:
+    """Write what `max_pool2d` gives for a job to y and argmax."""
+    kernels.max_pool2d(x.ravel(), job.window, relu, y.ravel(), argmax.ravel(), threads.workers(x.size, _GRAIN))
 
 
 def _rows(w: Window) -> _Reach:

@@ -10,7 +10,7 @@ from .. import functional
 from ..shapes import DTypeError, ShapeError
 from .activation import ReLU
 from .conv import Conv2D
-from .fusion import FusedNorm, FusedReLU, Pattern, backward_plus, forward_plus, fuse, is_fusing
+from .fusion import FusedNorm, FusedPool, FusedReLU, Pattern, backward_plus, forward_plus, fuse, is_fusing
 from .linear import Linear
 from .mode import mode
 from .module import Module, backward
@@ -185,6 +185,8 @@ class Concat(Module):
 
 # What runs as one; where a layer could be part of several, the pattern above takes it.
 _PATTERNS: tuple[Pattern, ...] = (
+    ((Conv2D, ReLU, MaxPool2D), lambda conv, relu, pool: FusedPool(conv, pool, relu=True)),
+    ((Conv2D, MaxPool2D), lambda conv, pool: FusedPool(conv, pool, relu=False)),
     ((ReLU, MaxPool2D), lambda relu, pool: FusedReLU(pool)),
     ((Conv2D, BatchNorm, ReLU), lambda conv, norm, relu: FusedNorm(conv, norm, relu=True)),
     ((Linear, BatchNorm, ReLU), lambda linear, norm, relu: FusedNorm(linear, norm, relu=True)),

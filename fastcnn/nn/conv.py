@@ -126,6 +126,15 @@ class Conv2D(_Convolution):
         self._save((x, y if relu and add is None else None))
         return y
 
+    def forward_pooled(self, x: Any, window: tuple[Any, ...], relu: bool) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+        """Return y and argmax of `max_pool2d` of what forward gives, and its shape; backward takes its gradient."""
+        weight, bias = self.weight.data, None if self.bias is None else self.bias.data
+        y, argmax = functional.conv.conv2d_max_pool2d(x, weight, bias, window, algorithm=self.algorithm, relu=relu,
+                                                      **self._geometry)
+        self._save((x, None))
+        between = functional.conv.choose(np.shape(x), weight.shape, algorithm=self.algorithm, **self._geometry).y_shape
+        return y, argmax, between
+
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, plus `add`, or None without `need_dx`."""
         x, y = self._take_saved()

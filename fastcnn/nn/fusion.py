@@ -3,7 +3,7 @@
 A convolution, linear layer, batch normalisation or residual sum applies the ReLU behind it as it writes its result. The last
 layer of a residual branch adds the other branch, and the gradient of the first one that of the other branch. Max
 pooling applies the one before it to the pooled result instead, which is smaller: the maximum of rectified values is the
-rectified maximum, and where it is zero no gradient passes either way.
+rectified maximum, and where it is zero no gradient passes either way. A convolution of few channels pools 2x2 pixels itself.
 
 In a `Frozen` network, a convolution or linear layer takes over the batch normalisation behind it: each channel's weights
 times a number, and another bias, give the normalised values but for rounding.
@@ -22,6 +22,7 @@ from .linear import Linear
 from .mode import mode
 from .module import Module, backward
 from .norm import BatchNorm
+from .pool import MaxPool2D
 
 Pattern = tuple[tuple[type[Module], ...], Callable[..., Module]]
 
@@ -46,6 +47,31 @@ class FusedReLU(Module):
     def __repr__(self) -> str:
         """Name of the class, and the layer."""
         return f"FusedReLU({self.layer!r})"
+
+
+class FusedPool(Module):
+    """A convolution together with the max pooling behind it, and perhaps the ReLU between them."""
+
+    backward_options = "need_dx", "add"
+
+    def __init__(self, layer: Conv2D, pool: MaxPool2D, relu: bool) -> None:
+        """Take the layers, and whether there is a ReLU."""
+        self.layer, self.pool, self.relu = layer, pool, relu
+
+    def forward(self, x: Any) -> Any:
+        """Return what the layers make of x."""
+        if self.layer.waiting:
+            return self.pool.forward(self.layer.forward(x), relu=self.relu)
+        return self.pool.forward_behind(self.layer, x, self.relu)
+
+    def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> Any:
+        """Write the convolution's gradients; return dx, plus `add`, or None without `need_dx`."""
+        dy = self.pool.backward(dy)
+        return backward(self.layer, dy, need_dx) if add is None else backward_plus(self.layer, dy, add)
+
+    def __repr__(self) -> str:
+        """Name of the class, and the layers."""
+        return f"FusedPool({self.layer!r}, {self.pool!r}, relu={self.relu})"
 
 
 class FusedNorm(Module):

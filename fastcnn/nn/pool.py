@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import functional, shapes
 from ..shapes import Padding, Pair, ShapeError
-from .conv import short
+from .conv import Conv2D, short
 from .module import Layer
 
 __all__ = ["AdaptiveAvgPool2D", "AdaptiveMaxPool2D", "AvgPool2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "MaxPool2D"]
@@ -92,6 +92,12 @@ class MaxPool2D(_Pool2D):
         y, argmax = functional.max_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding,
                                           dilation=self.dilation, ceil_mode=self.ceil_mode, relu=relu)
         self._save((argmax, np.shape(x), y if relu else None))
+        return y
+
+    def forward_behind(self, convolution: Conv2D, x: Any, relu: bool) -> np.ndarray:
+        """Return forward(convolution.forward(x)), in one pass where that is possible; both keep what backward needs."""
+        y, argmax, between = convolution.forward_pooled(x, self._window, relu)
+        self._save((argmax, between, y if relu else None))
         return y
 
     def backward(self, dy: Any) -> np.ndarray:

@@ -5,7 +5,8 @@ A worker splits a band of input rows into planes, one for each channel and colum
     planes[c, phase, i, j] = x[n, p * stride - top + i, j * stride - left + phase, c]
 
 so that the inputs of neighbouring output pixels lie side by side. Tiles have a row for each of a few output channels and
-vectors of pixels; the weights are broadcast. Results are transposed in registers on their way to memory.
+vectors of pixels; the weights are broadcast. Results are transposed in registers on their way to memory. Where max pooling
+of 2x2 pixels follows, it takes the tiles of two rows from the registers, and a quarter is transposed and written.
 
 The gradient of the weight needs no planes: a vector holds the output channels of a pixel of dy, and the inputs that it meets
 are broadcast. They lie side by side in a row of x, for one row of the filter after the other; the sums of up to 27 filter
@@ -21,15 +22,17 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..arguments import Epilogue, Floats, Geometry, Integers, Width
-from ..jit.compile import kernel, parallel_kernel
+from ..arguments import Epilogue, Floats, Geometry, Integers, Maxima, Width
+from ..jit.compile import kernel, parallel_kernel, rolled_kernel
 from ..vector.planes import (
     PLANE_VECTORS,
     by_turns,
     filter_multiply_add,
-    filter_sums,
+    lines_load,
+    planes_pool,
     planes_store,
     planes_tile,
+    planes_winners,
     zip_vectors,
 )
 from ..vector.scalar import unsigned
@@ -38,6 +41,7 @@ from ..vector.strips import entries
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
 from .products import add_columns, copy_run, zero, zero_run
 
+VECTORS = (0,) * PLANE_VECTORS
 AHEAD = 24  # pixels: how far ahead of its use dy is prefetched
 
 
@@ -49,7 +53,8 @@ class Planes(NamedTuple):
     slots: int  # input rows in a band
     columns: int  # elements of a plane's row
     channels: int  # output channels, rounded up to whole tiles
-    floats: int  # working memory of each worker
+    tiles: int  # where tiles of two rows begin in the working memory,
+    floats: int  # of which each worker has so much
 
 
 class Walk(NamedTuple):
@@ -156,6 +161,56 @@ def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Float
                 _forward_row(walk, weight, epilogue.bias, k, source, target, lowest)
 
 
+@rolled_kernel
+def _keep_tile(walk, weight, bias, k, planes, start, at):
+    """Write a tile of output pixels, whose inputs begin at `start` in the planes, to `at` as it is."""
+    w, taps = walk.geometry[0], walk.taps
+    tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0, walk.channels)
+    for t in range(len(taps)):
+        tile = tile_multiply_add(tile, weight, t * w.channels + k, 0, planes, start + taps[t])
+    tile_store(tile, planes, at, PLANE_VECTORS * lanes_of(planes))
+
+
+@kernel
+def _pooled_row(walk, weight, bias, k, source, row, maxima):
+    """One row of 2x2 windows, a tile's channels from k on; `source` is planes, a position, and one for tiles of two rows.
+
+    `row` is the number of the row in those of all images.
+    """
+    w, (planes, start, first) = walk.geometry[0], source
+    step, columns, lowest = PLANE_VECTORS * lanes_of(planes), w.Q // 2, maxima.y.dtype.type(0.0 if maxima.relu else math.nan)
+    second = first + len(walk.channels) * step
+    for q in range(0, 2 * columns, step):
+        _keep_tile(walk, weight, bias, k, planes, start + q, first)
+        _keep_tile(walk, weight, bias, k, planes, start + w.stride_rows * w.columns + q, second)
+        upper, lower = lines_load(planes, first, walk.channels, VECTORS), lines_load(planes, second, walk.channels, VECTORS)
+        at, pixels, pixel = (row * columns + q // 2) * w.K + k, columns - q // 2, 2 * (row % (w.P // 2)) * w.Q + q
+        planes_store(planes_pool(upper, lower), maxima.y, at, w.K, pixels, w.K - k, lowest)
+        planes_store(planes_winners(upper, lower, pixel, w.Q), maxima.argmax, at, w.K, pixels, w.K - k, None)
+
+
+@parallel_kernel
+def few_channels_forward_pooled(x: Floats, weight: Floats, bias: Floats, maxima: Maxima, walk: Walk, workspace: Floats,
+                                worker: int, workers: int) -> None:
+    """The maxima of each 2x2 pixels of what `few_channels_forward` gives, which is not written itself.
+
+    Rows of pixels are taken in pairs, and columns too: a last one that is alone has no part in it.
+    """
+    w = walk.geometry[0]
+    windows, pairs = w.P // 2, w.rows // 2
+    bands = (windows + pairs - 1) // pairs
+    start = worker * w.floats
+    for task in range(worker, w.N * bands, workers):
+        n, band = divmod(task, bands)
+        first = band * pairs
+        count = min(pairs, windows - first)
+        _pack_planes(x, w, n, 2 * first, 2 * count, workspace, start)
+        for i in range(count):
+            source = workspace, start + 2 * i * w.stride_rows * w.columns, start + w.tiles
+            for k in range(0, w.K, len(walk.channels)):
+                _pooled_row(walk, weight, bias, k, source, n * windows + first + i, maxima)
+
+
 @kernel
 def _copy_rows(x, w, n, first, rows, band, start):
     """band[i, j, c] = x[n, first + i, j - left, c], zero in the padding."""
@@ -188,7 +243,7 @@ def _add_band(walk, band, dy, partial, at, rows, channels):
     both = w.Q - (fold - 1) * w.pixels
     for t in range(0, len(walk.taps), len(walk.lines)):
         taps = entries(walk.taps, t, walk.lines)
-        tile = filter_sums(partial, sums, walk.lines, walk.run)
+        tile = lines_load(partial, sums, walk.lines, walk.run)
         for i in range(rows):
             x, pixel = at.x + i * w.stride_rows * w.folded_row, at.dy + i * w.Q * w.K
             for _ in range(both):

@@ -17,6 +17,7 @@ from .simd import (
     Tile,
     array_data,
     broadcast,
+    converted,
     fused,
     lane_offset,
     lanes_below,
@@ -106,22 +107,29 @@ def planes_tile(typing, bias, offset, count, channels):
 def planes_store(tile, y, y_offset, step, pixels, channels, lowest):
     """Write a tile of channels by pixels as pixels by channels, `step` elements apart: only those that exist.
 
-    `lowest` takes the place of what is below it, unless it is NaN.
+    `lowest` takes the place of what is below it, unless it is NaN. Integers have None, and become those of the array.
     """
     count = min(channels, len(tile))
     for pixel in range(min(pixels, tile.shape[1])):
-        inside(y, y_offset + pixel * step, count)[:] = limited(tile[:count, pixel], lowest)
+        values = tile[:count, pixel]
+        inside(y, y_offset + pixel * step, count)[:] = values if lowest is None else limited(values, lowest)
 
 
 @planes_store.in_llvm
 def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
+    limited_below = not isinstance(lowest, types.NoneType)
+
     def generate(context, builder, signature, args):
         value, array, offset, step, pixels, channels, lowest = args
-        data, limit = array_data(context, builder, signature.args[1], array), broadcast(builder, lowest, tile.vector)
-        vectors, padded = vectors_of(builder, value), _power_of_two(tile.rows)
+        data, vectors = array_data(context, builder, signature.args[1], array), vectors_of(builder, value)
+        if limited_below:
+            limit = broadcast(builder, lowest, tile.vector)
+            vectors = [not_below(builder, plane, limit) for plane in vectors]
+        else:
+            vectors = [converted(builder, plane, ir.VectorType(data.type.pointee, tile.lanes)) for plane in vectors]
+        padded = _power_of_two(tile.rows)
         size = min(tile.lanes, padded)
-        rows = [_interleave(builder, [not_below(builder, plane, limit) for plane in vectors[v::tile.vectors]], padded)
-                for v in range(tile.vectors)]
+        rows = [_interleave(builder, vectors[v::tile.vectors], padded) for v in range(tile.vectors)]
 
         def write(pixel: int, store: Any) -> None:
             """Store the pieces of one pixel."""
@@ -154,7 +162,74 @@ def planes_store(typing, tile, y, y_offset, step, pixels, channels, lowest):
                     lanes_below(builder, builder.sub(channels, INT64(channel)), size)))
         return context.get_dummy_value()
 
-    return types.void(tile, y, *[types.intp] * 4, tile.element), generate
+    return types.void(tile, y, *[types.intp] * 4, tile.element if limited_below else lowest), generate
+
+
+def _squares(upper: Any, lower: Any) -> Any:
+    """The four pixels of each 2x2 of two rows, in row-major order."""
+    return np.stack([upper[:, ::2], upper[:, 1::2], lower[:, ::2], lower[:, 1::2]])
+
+
+def _pairs(builder: Any, tile: Tile, upper: Any, lower: Any) -> list[tuple[list[Any], list[Any]]]:
+    """Two neighbouring vectors of a row of `upper`, and of `lower`: for one half of as many pixels after the other."""
+    vectors = vectors_of(builder, upper), vectors_of(builder, lower)
+    return [(vectors[0][i:i + 2], vectors[1][i:i + 2]) for i in range(0, tile.rows * tile.vectors, 2)]
+
+
+def _first_largest(builder: Any, pair: tuple[list[Any], list[Any]], numbers: list[Any]) -> tuple[Any, Any]:
+    """First maximum of each 2x2 of a pair, and which of four vectors of numbers belongs to it. NaN is the largest."""
+    lanes = pair[0][0].type.count
+    halves = [ir.Constant(ir.VectorType(INDEX, lanes), [*range(first, 2 * lanes, 2)]) for first in (0, 1)]
+    best, *others = [builder.shuffle_vector(*row, half) for row in pair for half in halves]
+    winner = numbers[0]
+    for value, number in zip(others, numbers[1:], strict=True):
+        wins = builder.and_(builder.fcmp_unordered(">", value, best), builder.fcmp_ordered("ord", best, best))
+        best, winner = builder.select(wins, value, best), builder.select(wins, number, winner)
+    return best, winner
+
+
+@operation
+def planes_pool(upper, lower):
+    """First maximum of each 2x2 pixels of two rows, tiles of an even number of vectors; NaN is the largest."""
+    squares = _squares(upper, lower)
+    return np.take_along_axis(squares, squares.argmax(axis=0)[np.newaxis], axis=0)[0]
+
+
+@planes_pool.in_llvm
+def planes_pool(typing, upper, lower):
+    def generate(context, builder, signature, args):
+        return tile_of(builder, [_first_largest(builder, pair, [pair[0][0]] * 4)[0]
+                                 for pair in _pairs(builder, upper, *args)])
+
+    return Tile(upper.rows, upper.vectors // 2, upper.element)(upper, lower), generate
+
+
+@operation
+def planes_winners(upper, lower, first, down):
+    """Where each of these maxima is: `first` is the number of the first pixel of `upper`, the one below has `down` more."""
+    index = _squares(upper, lower).argmax(axis=0)
+    pixels = first + 2 * np.arange(index.shape[1]) + np.array([0, 1, down, down + 1])[index]
+    return pixels.astype(f"i{upper.itemsize}")
+
+
+@planes_winners.in_llvm
+def planes_winners(typing, upper, lower, first, down):
+    integers = Tile(upper.rows, upper.vectors // 2, types.int32 if upper.element.bitwidth == 32 else types.int64)
+
+    def generate(context, builder, signature, args):
+        *tiles, first, down = args
+        corners = [builder.add(row, INT64(column)) for row in (first, builder.add(first, down)) for column in (0, 1)]
+        if integers.element.bitwidth == 32:
+            corners = [builder.trunc(corner, integers.scalar) for corner in corners]
+        corners = [broadcast(builder, corner, integers.vector) for corner in corners]
+        winners = []
+        for i, pair in enumerate(_pairs(builder, upper, *tiles)):
+            pixels = range(2 * integers.lanes * (i % integers.vectors), 2 * integers.lanes * (i % integers.vectors + 1), 2)
+            numbers = [builder.add(corner, ir.Constant(integers.vector, [*pixels])) for corner in corners]
+            winners.append(_first_largest(builder, pair, numbers)[1])
+        return tile_of(builder, winners)
+
+    return integers(upper, lower, types.intp, types.intp), generate
 
 
 @operation
@@ -183,14 +258,14 @@ def zip_vectors(typing, target, start, source, first, second):
 
 
 @operation
-def filter_sums(array, offset, lines, run):
+def lines_load(array, offset, lines, run):
     """Tile of len(lines) rows of len(run) vectors, read from consecutive memory: the sums of `filter_multiply_add`."""
     width = len(run) * lanes_of(array)
     return inside(array, offset, len(lines) * width).reshape(len(lines), width).copy()
 
 
-@filter_sums.in_llvm
-def filter_sums(typing, array, offset, lines, run):
+@lines_load.in_llvm
+def lines_load(typing, array, offset, lines, run):
     tile = Tile(len(lines), len(run), array.dtype)
 
     def generate(context, builder, signature, args):

@@ -11,11 +11,11 @@ import numpy as np
 
 from ... import shapes
 from ...kernels import arithmetic
-from ...kernels.arguments import Epilogue
+from ...kernels.arguments import Epilogue, Maxima
 from ...kernels.jit import threads
 from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
-from .. import arrays, loops
+from .. import arrays, loops, pool
 from ..activation import through_relu
 from . import cost_model, depthwise, direct, few_channels, pointwise, problem, products, winograd
 from .algorithm import PASSES, Algorithm, Cost, Fit, Work
@@ -190,6 +190,27 @@ def conv2d(x: Any, weight: Any, bias: Any = None, *, stride: shapes.Pair = 1, pa
     y = arrays.as_output("conv2d", out, chosen.y_shape, x.dtype)
     chosen.forward.forward(x, weight, epilogue, chosen.window, y)
     return y
+
+
+def conv2d_max_pool2d(x: Any, weight: Any, bias: Any, pooled: tuple[Any, ...], *, stride: shapes.Pair,
+                      padding: shapes.Padding, dilation: shapes.Pair, groups: int, algorithm: str, relu: bool,
+                      ) -> tuple[np.ndarray, np.ndarray]:
+    """Do as `max_pool2d` of what `conv2d` gives, in one pass where the algorithm can: y and argmax are the same.
+
+    `pooled` is the window of `pool.of_max_pool2d`.
+    """
+    x, weight = arrays.floats("conv2d", x=x, weight=weight)
+    chosen = _chosen("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    job = pool.max_pool2d_job(chosen.y_shape, pooled)
+    y, argmax = buffers.empty(job.y_shape, x.dtype), buffers.empty(job.y_shape, arrays.INT32)
+    bias = arrays.as_bias("conv2d", bias, chosen.window.K, x.dtype)
+    if chosen.forward is few_channels and few_channels.pools(job.w):
+        few_channels.forward_pooled(x, weight, bias, chosen.window, Maxima(y.ravel(), argmax.ravel(), relu))
+    else:
+        whole = buffers.empty(chosen.y_shape, x.dtype)
+        chosen.forward.forward(x, weight, Epilogue(bias, arrays.NOTHING[x.dtype], False), chosen.window, whole)
+        pool.write_max_pool2d(whole, job, relu, y, argmax)
+    return y, argmax
 
 
 def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from ...kernels.arguments import Epilogue, Floats, Integers
+from ...kernels.arguments import Epilogue, Floats, Integers, Maxima
 from ...kernels.conv import few_channels as kernels
 from ...kernels.conv.few_channels import Lines, Planes, Walk, WeightWalk
 from ...kernels.jit import threads
@@ -64,20 +64,23 @@ def _weight_work(w: Window) -> Work:
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan(w: Window, itemsize: int) -> Plan[Walk]:
+def _plan(w: Window, itemsize: int, together: int = 1) -> Plan[Walk]:
+    """Plan of the forward pass, in bands that leave so many output rows together."""
     lanes = simd.VECTOR_BYTES // itemsize
     period = w.stride_columns // math.gcd(w.stride_columns, w.dilation_columns)
     phases = min(w.S, period)
     columns = w.Q + (w.S - 1) * w.dilation_columns // w.stride_columns
     row = w.C * phases * w.stride_rows * columns
-    rows = max(1, min(w.P, _BAND_BYTES // (row * itemsize)))
-    rows = -(-w.P // -(-w.P // rows))  # bands of equal height
+    parts = w.P // together
+    most = max(1, min(parts, _BAND_BYTES // (together * row * itemsize)))
+    rows = together * -(-parts // -(-parts // most))  # bands of equal height
     slots = (rows - 1) * w.stride_rows + (w.R - 1) * w.dilation_rows + 1
     taps = [((c * phases + s % period) * slots + r * w.dilation_rows) * columns + s * w.dilation_columns // w.stride_columns
             for r in range(w.R) for s in range(w.S) for c in range(w.C)]
-    floats = round_up(w.C * phases * slots * columns + PLANE_VECTORS * lanes, 16)  # vectors may read behind the last plane
+    tiles = round_up(w.C * phases * slots * columns + PLANE_VECTORS * lanes, 16)  # vectors may read behind the last plane
     size = _tile_channels(w.K)
-    planes = Planes(rows, phases, slots, columns, round_up(w.K, size), floats)
+    floats = tiles + (2 * size * PLANE_VECTORS * lanes if together > 1 else 0)
+    planes = Planes(rows, phases, slots, columns, round_up(w.K, size), tiles, floats)
     return Plan(Walk(arrays.record(w, planes), np.array(taps, np.int64), (0,) * size), multiply_adds(w), floats)
 
 
@@ -86,13 +89,31 @@ def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats)
     _convolve(x, weight, epilogue, w, y, turned=False)
 
 
+def _panels(weight: Floats, K: int, turned: bool) -> Floats:
+    """The weight, or the filter turned round, in whole tiles of channels."""
+    return products.picked(weight, ("few channels", turned), _table(weight.shape, K, turned))
+
+
 def _convolve(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats, turned: bool) -> None:
-    plan, table = _plan(w, x.itemsize), _table(weight.shape, w.K, turned)
+    plan, panels = _plan(w, x.itemsize), _panels(weight, w.K, turned)
     workers = plan.workers()
-    panels = products.picked(weight, ("few channels", turned), table)
     kernels.few_channels_forward(x.ravel(), panels, epilogue, y.ravel(), plan.walk,
                                  buffers.workspace("conv", workers * plan.floats, x.dtype), workers)
     products.finish(y, epilogue)
+
+
+def pools(pool: Window) -> bool:
+    """Whether `forward_pooled` takes max pooling in these windows: of 2x2 pixels side by side, none beyond the image."""
+    sizes = pool.R, pool.S, pool.stride_rows, pool.stride_columns, pool.dilation_rows, pool.dilation_columns
+    return sizes == (2, 2, 2, 2, 1, 1) and (pool.top, pool.left, pool.P, pool.Q) == (0, 0, pool.H // 2, pool.W // 2)
+
+
+def forward_pooled(x: Floats, weight: Floats, bias: Floats, w: Window, maxima: Maxima) -> None:
+    """Write the maxima of the convolution of x with weight, in the windows that `pools` takes."""
+    plan, panels = _plan(w, x.itemsize, 2), _panels(weight, w.K, turned=False)
+    workers = plan.workers()
+    kernels.few_channels_forward_pooled(x.ravel(), panels, bias, maxima, plan.walk,
+                                        buffers.workspace("conv", workers * plan.floats, x.dtype), workers)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import __version__, nn
-from ...nn.fusion import FusedReLU
+from ...nn.fusion import FusedPool, FusedReLU
 from ...nn.inspect.trace import input_sizes
 from ...shapes import Caller, DTypeError, ShapeError
 from ...training.writing import StrPath, write_atomically
@@ -182,6 +182,11 @@ def _fused(w: Writer, module: FusedReLU, x: Value, name: str) -> Value:
     return Value(w.node("Relu", y.name), y.shape)
 
 
+def _pooled(w: Writer, module: FusedPool, x: Value, name: str) -> Value:
+    y = _emit(w, module.layer, x, name)
+    return _emit(w, module.pool, Value(w.node("Relu", y.name), y.shape) if module.relu else y, name)
+
+
 def _network(w: Writer, module: Network, x: Value, name: str) -> Value:
     values = [x]
     for index, (step, sources) in enumerate(zip(module.steps, module.sources, strict=True)):
@@ -199,7 +204,7 @@ def _network(w: Writer, module: Network, x: Value, name: str) -> Value:
 
 
 _CONTAINERS: dict[type[nn.Module], Any] = {nn.Sequential: _sequential, nn.Residual: _residual, nn.Concat: _concat,
-                                           nn.Frozen: _frozen, FusedReLU: _fused, Network: _network}
+                                           nn.Frozen: _frozen, FusedReLU: _fused, FusedPool: _pooled, Network: _network}
 
 
 def _affine(w: Writer, layer: Affine, x: Value) -> str:

@@ -14,6 +14,10 @@ class Epilogue(NamedTuple):
     bias: Floats
     residual: Floats
     relu: bool
+class Maxima(NamedTuple):
+    y: Floats
+    argmax: Indices
+    relu: bool
 class Workspace(NamedTuple):
     floats: Floats
     integers: Integers

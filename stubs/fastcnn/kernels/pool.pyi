@@ -2,7 +2,7 @@
 from typing import Any
 from typing import NamedTuple
 import numpy as np
-from .arguments import Floats, Geometry, Indices
+from .arguments import Floats, Geometry, Indices, Maxima
 from .jit.compile import inline_kernel, kernel, parallel_kernel
 from .lanes import fold, repeat
 from .vector.rows import rows_load, rows_store
@@ -10,10 +10,6 @@ from .vector.scalar import ZERO, quotient, unsigned
 from .vector.simd import integers_fill, integers_load, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_zero, where
 from .vector.strips import pixels_at
 STRIP: Any
-class Maxima(NamedTuple):
-    y: Floats
-    argmax: Indices
-    relu: bool
 class Grid(NamedTuple):
     first: int
     rows: int

@@ -2,14 +2,15 @@
 from typing import Any
 import math
 from typing import NamedTuple
-from ..arguments import Epilogue, Floats, Geometry, Integers, Width
-from ..jit.compile import kernel, parallel_kernel
-from ..vector.planes import PLANE_VECTORS, by_turns, filter_multiply_add, filter_sums, planes_store, planes_tile, zip_vectors
+from ..arguments import Epilogue, Floats, Geometry, Integers, Maxima, Width
+from ..jit.compile import kernel, parallel_kernel, rolled_kernel
+from ..vector.planes import PLANE_VECTORS, by_turns, filter_multiply_add, lines_load, planes_pool, planes_store, planes_tile, planes_winners, zip_vectors
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of
 from ..vector.strips import entries
 from ..vector.tile import tile_multiply_add, tile_prefetch, tile_store
 from .products import add_columns, copy_run, zero, zero_run
+VECTORS: Any
 AHEAD: int
 class Planes(NamedTuple):
     rows: int
@@ -17,6 +18,7 @@ class Planes(NamedTuple):
     slots: int
     columns: int
     channels: int
+    tiles: int
     floats: int
 class Walk(NamedTuple):
     geometry: Geometry
@@ -47,5 +49,6 @@ class Place(NamedTuple):
     dy: int
     partial: int
 def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Walk, workspace: Floats, workers: int) -> None: ...
+def few_channels_forward_pooled(x: Floats, weight: Floats, bias: Floats, maxima: Maxima, walk: Walk, workspace: Floats, workers: int) -> None: ...
 def few_channels_backward_weight(x: Floats, dy: Floats, partial: Floats, totals: Floats, walk: WeightWalk, workspace: Floats, workers: int) -> None: ...
 def few_channels_sum(partial: Floats, dw: Floats, geometry: Geometry, workers: int) -> None: ...
