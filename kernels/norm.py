@@ -21,13 +21,12 @@ from typing import NamedTuple
 import numpy as np
 
 from .arguments import Floats
-from .conv.products import LINE
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
 from .vector.scalar import ZERO, runs, unsigned
 from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
 from .vector.strips import pixels_at
-from .vector.tile import tile_prefetch
+from .vector.tile import LINE, tile_prefetch
 
 _LINES = (0,) * 8  # cache lines that are asked for together
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64

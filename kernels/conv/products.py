@@ -18,6 +18,7 @@ from ..vector.scalar import unsigned
 from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.strided import square_transpose
 from ..vector.tile import (
+    LINE,
     row_copy,
     rows_of,
     tile_load,
@@ -28,8 +29,6 @@ from ..vector.tile import (
     tile_scatter,
     tile_store,
 )
-
-LINE = 16  # float32 elements of a cache line
 
 
 class Inputs(NamedTuple):

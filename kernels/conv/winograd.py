@@ -26,8 +26,17 @@ from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of, lanes_store, where
 from ..vector.strided import strided_load, strided_store
 from ..vector.strips import pixels_at
-from ..vector.tile import rows_of, tile_load, tile_multiply_add, tile_prefetch, tile_store, tile_strided, tile_zeros
-from .products import LINE, copy_run
+from ..vector.tile import (
+    LINE,
+    rows_of,
+    tile_load,
+    tile_multiply_add,
+    tile_prefetch,
+    tile_store,
+    tile_strided,
+    tile_zeros,
+)
+from .products import copy_run
 
 ELEMENTS = 36
 POINTS = (0,) * 6  # a tuple of as many elements as points: its length is all that counts

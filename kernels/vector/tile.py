@@ -44,6 +44,8 @@ from .simd import (
     vectors_of,
 )
 
+LINE = 16  # float32 elements of a cache line
+
 
 def _tile(width: Any, array: Any) -> Tile:
     return Tile(ROWS[len(width)], len(width), array.dtype)

@@ -14,10 +14,11 @@ from ...kernels import arithmetic
 from ...kernels.arguments import Epilogue, Floats, Integers, Width
 from ...kernels.conv import direct as kernels
 from ...kernels.conv.direct import Bands, Scatter, ScatterWalk
-from ...kernels.conv.products import LINE, Chunked, Layout, Walk, sum_chunks
+from ...kernels.conv.products import Chunked, Layout, Walk, sum_chunks
 from ...kernels.jit import threads
 from ...kernels.kinds import KIND
 from ...kernels.vector import simd
+from ...kernels.vector.tile import LINE
 from ...runtime import buffers, caches
 from ...shapes import Window
 from .. import arrays

@@ -6,8 +6,7 @@ from ..jit.compile import kernel, parallel_kernel, share
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_add, lanes_copy, lanes_copy_all, lanes_copy_padded, lanes_of, lanes_store, lanes_zero
 from ..vector.strided import square_transpose
-from ..vector.tile import row_copy, rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
-LINE: int
+from ..vector.tile import LINE, row_copy, rows_of, tile_load, tile_multiply_add, tile_positions, tile_prefetch, tile_rows, tile_scatter, tile_store
 class Inputs(NamedTuple):
     x: Floats
     positions: Integers

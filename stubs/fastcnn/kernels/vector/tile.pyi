@@ -9,6 +9,7 @@ from ..arguments import Floats, Integers
 from ..jit.internals import cgutils
 from .operation import inside, limited, operation
 from .simd import INT64, ROWS, Tile, array_data, broadcast, fields, fused, lane_offset, lanes_below, lanes_of, load_vector, masked_load, not_below, store_first, tile_of, vector_at, vectors_of
+LINE: int
 rows_of: Any
 tile_positions: Any
 tile_strided: Any
