@@ -21,7 +21,8 @@ ROW = "one image 1x1: 1x28x28 128-512 1x1, "
 @pytest.fixture
 def against(monkeypatch):
     with bench_modules.imported("against") as module:
-        monkeypatch.setattr(sys.modules["turns"], "PAUSE", 0)
+        for name in ("PAUSE", "WAKE"):
+            monkeypatch.setattr(sys.modules["turns"], name, 0)
         monkeypatch.setattr(module, "multiplying", lambda: (10 ** 8, lambda: time.sleep(0.001)))
         yield module
 

@@ -22,7 +22,8 @@ def peer():
 @pytest.fixture
 def turns(peer, monkeypatch):
     module = sys.modules["turns"]
-    monkeypatch.setattr(module, "PAUSE", 0)
+    for name in ("PAUSE", "WAKE"):
+        monkeypatch.setattr(module, name, 0)
     monkeypatch.setattr(module, "SAMPLE", 1e-6)
     return module
 
