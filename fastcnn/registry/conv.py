@@ -202,6 +202,8 @@ CONVOLUTIONS = (
     case("filter as large as the image", x=(3, 4, 5, 3), weight=(4, 5, 3, 6)),
     case("stride drops a row and a column", x=(2, 8, 9, 3), weight=(3, 3, 3, 4), stride=(2, 4)),
     case("stride larger than the filter", x=(2, 8, 9, 3), weight=(2, 2, 3, 4), stride=3),
+    case("1x1 filter, stride, many channels", x=(3, 11, 9, 130), weight=(1, 1, 130, 20), stride=(2, 3)),
+    case("1x1 filter, stride, many channels in two groups", x=(2, 6, 7, 128), weight=(1, 1, 64, 6), groups=2, stride=2),
     case("stride far larger than the filter", x=(2, 9, 9, 3), weight=(2, 2, 3, 4), stride=4),
     case("stride with 1x1 filter", x=(2, 7, 6, 4), weight=(1, 1, 4, 6), stride=2),
     case("stride of a first layer", x=(1, 19, 20, 3), weight=(7, 7, 3, 5), stride=2, padding=3),

@@ -23,7 +23,7 @@ from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
 from ..vector.scalar import unsigned
-from ..vector.simd import lanes_load, lanes_of, lanes_store, where
+from ..vector.simd import lanes_copy_all, lanes_copy_padded, lanes_load, lanes_of, lanes_store, lanes_zero, where
 from ..vector.strided import strided_load, strided_store
 from ..vector.strips import pixels_at
 from ..vector.tile import (
@@ -183,13 +183,6 @@ def _store(values, grid, i, count):
 
 
 @kernel
-def _load_pixel(image, h, column, c):
-    """Channels from c on of one pixel, or zeros outside the image."""
-    inside = 0 <= h < image.H and 0 <= column < image.W
-    return lanes_load(image.array, image.at + (h * image.W + column) * image.C + c, image.C - c if inside else 0)
-
-
-@kernel
 def _transform_block(pixels, half, target, count):
     """target = B^T d B for 6x6 pixels d, one vector of channels; the columns of B^T d become the rows of `half`."""
     lanes = lanes_of(half.array)
@@ -199,13 +192,28 @@ def _transform_block(pixels, half, target, count):
         _store(_input_column(_load(half, i, lanes, POINTS)), target, i, count)
 
 
-@inline_kernel
-def _copy_pixels(size, image, h, column, c, target):
-    """target = size x size pixels from (h, column) on, one vector of channels from c on, zeros outside the image."""
+@kernel
+def _clear(target):
+    """A block of 36 vectors of zeros."""
     lanes = lanes_of(target.array)
-    for i in range(size):
-        for j in range(size):
-            lanes_store(_load_pixel(image, h + i, column + j, c), target.array, target.at + (6 * i + j) * lanes, lanes)
+    for i in range(ELEMENTS):
+        lanes_store(lanes_zero(target.array), target.array, target.at + i * lanes, lanes)
+
+
+@kernel
+def _copy_pixels(size, image, h, column, c, target):
+    """target = those of size x size pixels from (h, column) on that lie in the image, one vector of channels from c on.
+
+    In place of the others are zeros already.
+    """
+    lanes, rest = lanes_of(target.array), image.C - c
+    for i in range(max(0, -h), min(size, image.H - h)):
+        at, to = image.at + ((h + i) * image.W + column) * image.C + c, target.at + 6 * i * lanes
+        for j in range(max(0, -column), min(size, image.W - column)):
+            if rest >= lanes:
+                lanes_copy_all(target.array, to + j * lanes, image.array, at + j * image.C, lanes)
+            else:
+                lanes_copy_padded(target.array, to + j * lanes, image.array, at + j * image.C, rest)
 
 
 @kernel
@@ -244,6 +252,8 @@ def _transform_inputs(x, blocks, first, count, columns, work):
         n, p, q = _position(blocks, first + t)
         image, h, column = Image(x, n * w.H * w.W * w.C, w.H, w.W, w.C), p - w.top, q - w.left
         interior = 0 <= h <= w.H - 6 and 0 <= column <= w.W - 6
+        if not interior:
+            _clear(work)
         for c in range(0, w.C, lanes_of(x)):
             target = _from(columns, 0, 6 * t, c)
             if interior:
@@ -475,10 +485,12 @@ def _transform_gradients(dy, blocks, first, count, k, gradients, work):
         n, p, q = _position(blocks, first + min(t + AHEAD, count - 1))
         _prefetch(Image(dy, n * w.P * w.Q * w.K + k, w.P, w.Q, w.K), p, q, min(gradients.step, w.K - k), outputs)
         n, p, q = _position(blocks, first + t)
-        image = Image(dy, n * w.P * w.Q * w.K, w.P, w.Q, w.K)
+        image, interior = Image(dy, n * w.P * w.Q * w.K, w.P, w.Q, w.K), p + edge <= w.P and q + edge <= w.Q
+        if not interior:
+            _clear(work)
         for lane in range(0, gradients.step, lanes_of(dy)):
             target = _from(gradients, 0, 6 * t, lane)
-            if p + edge <= w.P and q + edge <= w.Q:
+            if interior:
                 pixels = Grid(dy, image.at + (p * w.Q + q) * w.K + k + lane, w.Q * w.K, w.K)
                 _gradient_block(pixels, half, target, w.K - k - lane, outputs)
             else:

@@ -6,7 +6,7 @@ from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
 from ..vector.scalar import unsigned
-from ..vector.simd import lanes_load, lanes_of, lanes_store, where
+from ..vector.simd import lanes_copy_all, lanes_copy_padded, lanes_load, lanes_of, lanes_store, lanes_zero, where
 from ..vector.strided import strided_load, strided_store
 from ..vector.strips import pixels_at
 from ..vector.tile import LINE, rows_of, tile_load, tile_multiply_add, tile_prefetch, tile_store, tile_strided, tile_zeros
