@@ -104,6 +104,11 @@ POINTWISE = (
     bench("1x1, 64 to 128 channels", x=(64, 16, 16, 64), weight=(1, 1, 64, 128)),
 )
 
+COPIED_PIXELS = (
+    case("1x1 filter, stride, many channels", x=(3, 11, 9, 130), weight=(1, 1, 130, 20), stride=(2, 3)),
+    case("1x1 filter, stride, many channels in two groups", x=(2, 6, 7, 128), weight=(1, 1, 64, 6), groups=2, stride=2),
+)
+
 DEPTHWISE = (
     case("depthwise", x=(2, 6, 7, 5), weight=(3, 3, 1, 5), groups=5),
     case("depthwise with padding", x=(2, 4, 5, 5), weight=(3, 3, 1, 5), groups=5, padding=1),
@@ -202,8 +207,6 @@ CONVOLUTIONS = (
     case("filter as large as the image", x=(3, 4, 5, 3), weight=(4, 5, 3, 6)),
     case("stride drops a row and a column", x=(2, 8, 9, 3), weight=(3, 3, 3, 4), stride=(2, 4)),
     case("stride larger than the filter", x=(2, 8, 9, 3), weight=(2, 2, 3, 4), stride=3),
-    case("1x1 filter, stride, many channels", x=(3, 11, 9, 130), weight=(1, 1, 130, 20), stride=(2, 3)),
-    case("1x1 filter, stride, many channels in two groups", x=(2, 6, 7, 128), weight=(1, 1, 64, 6), groups=2, stride=2),
     case("stride far larger than the filter", x=(2, 9, 9, 3), weight=(2, 2, 3, 4), stride=4),
     case("stride with 1x1 filter", x=(2, 7, 6, 4), weight=(1, 1, 4, 6), stride=2),
     case("stride of a first layer", x=(1, 19, 20, 3), weight=(7, 7, 3, 5), stride=2, padding=3),
@@ -554,7 +557,7 @@ def transposed_backward(random: Random) -> dict[str, Any]:
 
 ROWS: tuple[Row, ...] = (
     *convolution(None, CONVOLUTIONS[0], POINTWISE[0], DEPTHWISE[0], BLOCKS[0], LARGE),
-    *convolution("direct", *CONVOLUTIONS, *POINTWISE, *DEPTHWISE),
+    *convolution("direct", *CONVOLUTIONS, *POINTWISE, *COPIED_PIXELS, *DEPTHWISE),
     *convolution("few_channels", *(one for one in CONVOLUTIONS if "groups" not in one.settings), *ROWS_OF_PIXELS),
     *convolution("winograd", *BLOCKS),
     *convolution("matmul", *POINTWISE),
