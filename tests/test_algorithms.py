@@ -134,8 +134,8 @@ def pooled(x, weight, relu=True, window=(2, None, 0, 1, False), algorithm="few_c
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", POOLED)
+@pytest.mark.parametrize(("name", "dtype"), [*((name, np.float32) for name in POOLED),
+                                             ("stride and dilation, pooled", np.float64)])
 def test_pooling_in_the_pass_of_a_convolution_changes_no_bit(name, dtype, threads):
     x, weight, options = POOLED[name]
     with np.errstate(invalid="ignore"), verification.spread_over(threads):

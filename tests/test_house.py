@@ -267,7 +267,7 @@ def test_one_signature_for_each_type():
     with jit.launching(watched):
         for row in registry.ROWS:
             for trial in verification.trials(row):
-                if trial.case is row.cases[0]:
+                if trial.case is row.cases[0] and trial.check not in ("gradient", "adjoint"):
                     trial.run()
     assert len(meant) > 60
     assert not {types: found for types, found in meant.items() if len(found) > 1}

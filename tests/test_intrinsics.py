@@ -200,8 +200,7 @@ def planes_pooled(bias, x, y, argmax, channels):
     I.planes_store(I.planes_winners(upper, lower, 7, 90), argmax, 503, 9, 3, 2, None)
 
 
-@pytest.mark.parametrize("channels", [(0,) * size for size in (4, 6, 8)], ids=len)
-@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(("dtype", "channels"), [("float32", (0,) * 6), ("float64", (0,) * 4)])
 def test_planes_pooled(dtype, channels):
     x = whole_numbers(dtype, 100, 1) // 4  # many are equal
     x[::7] = np.nan
