@@ -23,7 +23,7 @@ import math
 from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers, Maxima, Width
-from ..jit.compile import kernel, parallel_kernel, rolled_kernel
+from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..vector.planes import (
     PLANE_VECTORS,
     by_turns,
@@ -126,14 +126,22 @@ def _pack_planes(x, w, n, p, rows, planes, start):
                     planes[j] = 0
 
 
+@inline_kernel
+def _tile(walk, weight, bias, k, planes, start):
+    """A tile of output pixels side by side, and of channels from k on, whose inputs begin at `start` in the planes."""
+    w, taps = walk.geometry[0], walk.taps
+    tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0, walk.channels)
+    for t in range(len(taps)):
+        tile = tile_multiply_add(tile, weight, t * w.channels + k, 0, planes, start + taps[t])
+    return tile
+
+
 @kernel
 def _forward_row(walk, weight, bias, k, source, target, lowest):
     """One row of output pixels, a tile's channels from k on; `source` is planes and a position, `target` y and one."""
-    w, taps, (planes, start), (y, y_start) = walk.geometry[0], walk.taps, source, target
+    w, (planes, start), (y, y_start) = walk.geometry[0], source, target
     for q in range(0, w.Q, PLANE_VECTORS * lanes_of(y)):
-        tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0, walk.channels)
-        for t in range(len(taps)):
-            tile = tile_multiply_add(tile, weight, t * w.channels + k, 0, planes, start + taps[t] + q)
+        tile = _tile(walk, weight, bias, k, planes, start + q)
         planes_store(tile, y, y_start + q * w.K + k, w.K, w.Q - q, w.K - k, lowest)
 
 
@@ -161,28 +169,19 @@ def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Float
                 _forward_row(walk, weight, epilogue.bias, k, source, target, lowest)
 
 
-@rolled_kernel
-def _keep_tile(walk, weight, bias, k, planes, start, at):
-    """Write a tile of output pixels, whose inputs begin at `start` in the planes, to `at` as it is."""
-    w, taps = walk.geometry[0], walk.taps
-    tile = planes_tile(bias, k, w.K - k if len(bias) > 0 else 0, walk.channels)
-    for t in range(len(taps)):
-        tile = tile_multiply_add(tile, weight, t * w.channels + k, 0, planes, start + taps[t])
-    tile_store(tile, planes, at, PLANE_VECTORS * lanes_of(planes))
-
-
 @kernel
 def _pooled_row(walk, weight, bias, k, source, row, maxima):
     """One row of 2x2 windows, a tile's channels from k on; `source` is planes, a position, and one for tiles of two rows.
 
-    `row` is the number of the row in those of all images.
+    Both tiles lie in memory while the other is made: the registers hold one. `row` is the number of the row in those of all
+    images.
     """
     w, (planes, start, first) = walk.geometry[0], source
     step, columns, lowest = PLANE_VECTORS * lanes_of(planes), w.Q // 2, maxima.y.dtype.type(0.0 if maxima.relu else math.nan)
     second = first + len(walk.channels) * step
     for q in range(0, 2 * columns, step):
-        _keep_tile(walk, weight, bias, k, planes, start + q, first)
-        _keep_tile(walk, weight, bias, k, planes, start + w.stride_rows * w.columns + q, second)
+        for r, kept in enumerate((first, second)):
+            tile_store(_tile(walk, weight, bias, k, planes, start + r * w.stride_rows * w.columns + q), planes, kept, step)
         upper, lower = lines_load(planes, first, walk.channels, VECTORS), lines_load(planes, second, walk.channels, VECTORS)
         at, pixels, pixel = (row * columns + q // 2) * w.K + k, columns - q // 2, 2 * (row % (w.P // 2)) * w.Q + q
         planes_store(planes_pool(upper, lower), maxima.y, at, w.K, pixels, w.K - k, lowest)
