@@ -23,12 +23,15 @@ import numpy as np
 from .arguments import Floats
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
+from .vector.planes import lines_load, lines_zeros
 from .vector.scalar import ZERO, runs, unsigned
-from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero
+from .vector.simd import VECTOR_BYTES, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
 from .vector.strips import pixels_at
-from .vector.tile import LINE, tile_prefetch
+from .vector.tile import LINE, tile_add_doubles, tile_prefetch
 
 _LINES = (0,) * 8  # cache lines that are asked for together
+_ONE, _LINE = (0,), (0,) * (LINE * 4 // VECTOR_BYTES)  # a row of as many vectors as a cache line has
+_RUNS = 8  # whose products are added up before their sums become float64
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
 _ROWS, _WIDTH = 16, 128  # rows whose gradients are taken together, of up to so many channels; fewer of longer ones
 ROW_ELEMENTS = 2 * _ROWS  # of the workspace of `row_norm_backward`, for two numbers of each row
@@ -182,32 +185,46 @@ def _element(dy, source, gate, i, lane, limit):
 
 
 @kernel
-def _add_products(x, passed, centre, first, count, sums):
-    """Add dy and dy (x - centre) to the two sums of `count` lanes."""
+def _add_products(x, passed, centre, first, begin, end, sums):
+    """Add dy and dy (x - centre) of a run, which begins at x[first], to the two sums of the lanes from begin to end."""
     read, width, limit = unsigned(first), unsigned(len(centre)), _limit(x, passed.relu)
     dy, source, gate = passed.dy, passed.source, Affine(passed.centre, passed.scale, passed.offset)
-    for lane in range(unsigned(count)):
+    for lane in range(unsigned(begin), unsigned(end)):
         value = np.float64(_element(dy, source, gate, read + lane, lane, limit))
         sums[lane] += value
         sums[width + lane] += value * (np.float64(x[read + lane]) - centre[lane])
 
 
+@inline_kernel
+def _line(dy, source, gate, i, lane, limit):
+    """Elements i on of dy, as in `_element`, for a cache line."""
+    value = lines_load(dy, i, _ONE, _LINE)
+    if source is None:
+        return value
+    centre, scale = lines_load(gate.centre, lane, _ONE, _LINE), lines_load(gate.scale, lane, _ONE, _LINE)
+    y = (lines_load(source, i, _ONE, _LINE) - centre) * scale + lines_load(gate.offset, lane, _ONE, _LINE)
+    return where(y <= limit, 0.0, value)
+
+
 @kernel
-def _add_products_of_four(x, passed, centre, first, sums):
-    """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    read, width, limit = unsigned(first), unsigned(len(centre)), _limit(x, passed.relu)
+def _add_products_of_lines(x, passed, centre, first, runs, lanes, sums):
+    """The same of so many runs, for as many of the first lanes as are whole cache lines.
+
+    Products of a few numbers are added up as they are: conversions would take most of the time.
+    """
+    width, limit = len(centre), _limit(x, passed.relu)
     dy, source, gate = passed.dy, passed.source, Affine(passed.centre, passed.scale, passed.offset)
-    for lane in range(width):
-        i = read + lane
-        j = i + width
-        k = j + width
-        m = k + width
-        a, b = np.float64(_element(dy, source, gate, i, lane, limit)), np.float64(_element(dy, source, gate, j, lane, limit))
-        c, d = np.float64(_element(dy, source, gate, k, lane, limit)), np.float64(_element(dy, source, gate, m, lane, limit))
-        middle = np.float64(centre[lane])
-        sums[lane] += (a + b) + (c + d)
-        sums[width + lane] += ((a * (np.float64(x[i]) - middle) + b * (np.float64(x[j]) - middle))
-                               + (c * (np.float64(x[k]) - middle) + d * (np.float64(x[m]) - middle)))
+    for lane in range(0, lanes, len(_LINE) * lanes_of(x)):
+        middle = lines_load(centre, lane, _ONE, _LINE)
+        total, product = lines_zeros(x, _ONE, _LINE), lines_zeros(x, _ONE, _LINE)
+        for i in range(first + lane, first + lane + runs * width, width):
+            tile_prefetch(x, (i + _RUNS * width,), 0)
+            tile_prefetch(dy, (i + _RUNS * width,), 0)
+            value = _line(dy, source, gate, i, lane, limit)
+            total = total + value
+            product = product + value * (lines_load(x, i, _ONE, _LINE) - middle)
+        tile_add_doubles(total, sums, lane)
+        tile_add_doubles(product, sums, width + lane)
 
 
 @kernel
@@ -216,11 +233,14 @@ def _sum_products(x, passed, centre, begin, end, sums):
     width = len(centre)
     for i in range(unsigned(2 * width)):
         sums[i] = 0
-    fours = begin + (end - begin) // (4 * width) * (4 * width)
-    for first in range(begin, fours, 4 * width):
-        _add_products_of_four(x, passed, centre, first, sums)
-    for first in range(fours, end, width):
-        _add_products(x, passed, centre, first, min(width, end - first), sums)
+    lines, whole = width - width % (len(_LINE) * lanes_of(x)), end - (end - begin) % width
+    for first in range(begin, whole, _RUNS * width):
+        runs = min(_RUNS, (whole - first) // width)
+        _add_products_of_lines(x, passed, centre, first, runs, lines, sums)
+        if lines < width:
+            for i in range(first, first + runs * width, width):
+                _add_products(x, passed, centre, i, lines, width, sums)
+    _add_products(x, passed, centre, whole, 0, end - whole, sums)
 
 
 @parallel_kernel

@@ -253,6 +253,27 @@ def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
 
 
 @operation
+def tile_add_doubles(tile, sums, offset):
+    """Add the numbers of a tile, row after row, to float64 sums[offset : offset + their count]."""
+    inside(sums, offset, tile.size)[:] += tile.ravel()
+
+
+@tile_add_doubles.in_llvm
+def tile_add_doubles(typing, tile, sums, offset):
+    doubles = ir.VectorType(ir.DoubleType(), tile.lanes)
+
+    def generate(context, builder, signature, args):
+        data = array_data(context, builder, signature.args[1], args[1])
+        for i, vector in enumerate(vectors_of(builder, args[0])):
+            pointer = vector_at(builder, data, lane_offset(builder, args[2], i * tile.lanes), doubles)
+            value = vector if vector.type == doubles else builder.fpext(vector, doubles)
+            builder.store(builder.fadd(builder.load(pointer, align=8), value), pointer, align=8)
+        return context.get_dummy_value()
+
+    return types.void(tile, sums, types.intp), generate
+
+
+@operation
 def tile_prefetch(x, positions, distance):
     """Ask for the cache line of x[position + distance] for each row."""
 
