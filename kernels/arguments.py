@@ -20,15 +20,34 @@ Geometry: TypeAlias = NDArray[np.void]  # one record (1,) of integers, such as t
 Width: TypeAlias = tuple[int, ...]  # an element for each vector of a tile's row: its length chooses among compiled tiles
 
 
+class Moments(NamedTuple):
+    """Sums for batch norm over chunks of an array (..., C), of `size` elements each; none where there are no chunks.
+
+    They depend on the array alone: who sums a chunk, and when, makes no difference.
+    """
+
+    values: Floats  # (chunks, 3, C), float64: the first pixel, sums of the differences from it and of their squares
+    written: Integers  # (chunks,) outputs of each chunk that a convolution has written so far
+    lanes: Floats  # (threads, 3, width), float64: working memory
+    width: int  # of a run of whole pixels
+    size: int
+    rows: int  # of C elements, in all
+
+
+NO_MOMENTS = Moments(np.empty(0), np.empty(0, np.int64), np.empty(0), 0, 0, 0)
+
+
 class Epilogue(NamedTuple):
     """What is done to sums on their way to memory: y = sum + bias + residual, or 0 where that is below 0 with `relu`.
 
-    `bias` (channels,) and `residual`, flat and of the size of y, are empty where there is none.
+    `bias` (channels,) and `residual`, flat and of the size of y, are empty where there is none. The moments are those of y,
+    which some algorithms sum while it is in the caches.
     """
 
     bias: Floats
     residual: Floats
     relu: bool
+    moments: Moments = NO_MOMENTS
 
 
 class Maxima(NamedTuple):

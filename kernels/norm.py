@@ -6,8 +6,7 @@ section 3, of which layer normalisation is the case of one group and one pixel.
 Inner loops run over `width` elements, a multiple of C, so that they are long for few channels too: what belongs
 to a channel is repeated in arrays (width,), and sums are kept for each of these lanes. Sums are float64. Chunks
 of x, whose number follows from the shape, are summed apart and then added in order, so that the bits do not
-depend on the number of workers. x is shifted by its first row before it is squared: the variance stays exact
-where the mean is large.
+depend on the number of workers.
 
 An array `affine` (3, width) has the arrays of `Affine`, `slopes` (3, width) those of `Slopes` behind the centre: it costs
 less to make in Python than a record of several.
@@ -20,16 +19,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arguments import Floats
+from .arguments import Floats, Moments
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
+from .moments import sum_differences
 from .vector.planes import lines_load, lines_zeros
 from .vector.scalar import ZERO, runs, unsigned
 from .vector.simd import VECTOR_BYTES, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
-from .vector.strips import pixels_at
 from .vector.tile import LINE, tile_add_doubles, tile_prefetch
 
-_LINES = (0,) * 8  # cache lines that are asked for together
 _ONE, _LINE = (0,), (0,) * (LINE * 4 // VECTOR_BYTES)  # a row of as many vectors as a cache line has
 _RUNS = 8  # whose products are added up before their sums become float64
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
@@ -72,9 +70,9 @@ class Forward(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Two sums over x for each lane, of which the second is of products with x - centre, or of its square."""
+    """Two sums for each lane: of dy, and of its products with x - centre."""
 
-    centre: Floats  # (width,), or one for each worker
+    centre: Floats  # (width,)
     values: Floats  # (chunks, 2, width), float64
     chunks: int
     rows: int  # values of each channel in x
@@ -115,63 +113,6 @@ class Passed(NamedTuple):
 def _limit(x, relu):
     """Lower limit of results with `relu`, and NaN, which limits nothing, without."""
     return x.dtype.type(0.0 if relu else math.nan)
-
-
-@kernel
-def _prefetch(array, first, count):
-    """Ask for the cache lines of array[first : first + count]."""
-    for i in range(first, min(first + count, len(array)), len(_LINES) * LINE):
-        tile_prefetch(array, pixels_at(i, LINE, _LINES), 0)
-
-
-@kernel
-def _add_moments(x, shift, first, count, sums):
-    """Add x and the square of x - shift to the two sums of `count` lanes."""
-    read, squares = unsigned(first), unsigned(len(shift))
-    for lane in range(unsigned(count)):
-        value = np.float64(x[read + lane])
-        sums[lane] += value
-        sums[squares + lane] += (value - shift[lane]) * (value - shift[lane])
-
-
-@kernel
-def _add_moments_of_four(x, shift, first, sums):
-    """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width, read = unsigned(len(shift)), unsigned(first)
-    for lane in range(width):
-        at, centre = read + lane, shift[lane]
-        a, b = np.float64(x[at]), np.float64(x[at + width])
-        c, d = np.float64(x[at + width + width]), np.float64(x[at + width + width + width])
-        sums[lane] += (a + b) + (c + d)
-        sums[width + lane] += (((a - centre) * (a - centre) + (b - centre) * (b - centre))
-                               + ((c - centre) * (c - centre) + (d - centre) * (d - centre)))
-
-
-@kernel
-def _sum_moments(x, shift, begin, end, sums):
-    """sums (2, width) = sum of x and of the square of x - shift over whole pixels from begin to end."""
-    width = len(shift)
-    for i in range(unsigned(2 * width)):
-        sums[i] = 0
-    fours = begin + (end - begin) // (4 * width) * (4 * width)
-    for first in range(begin, fours, 4 * width):
-        _prefetch(x, first + 4 * width, 4 * width)
-        _add_moments_of_four(x, shift, first, sums)
-    for first in range(fours, end, width):
-        _add_moments(x, shift, first, min(width, end - first), sums)
-
-
-@parallel_kernel
-def moments(x: Floats, C: int, sums: Sums, worker: int, workers: int) -> None:
-    """Sum of x and of the square of x - centre, for each chunk; each worker has a float64 centre, the first pixel of x."""
-    width, chunks = len(sums.centre) // workers, sums.chunks
-    centre = sums.centre[worker * width:(worker + 1) * width]
-    for channel in range(unsigned(C)):
-        centre[channel] = x[channel]
-    repeat(centre, 0, width, C)
-    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
-        begin, end = runs(len(x), width, chunk, chunks)
-        _sum_moments(x, centre, begin, end, sums.values[chunk * 2 * width:(chunk + 1) * 2 * width])
 
 
 @inline_kernel
@@ -270,17 +211,29 @@ def _of_channel(sums, start, width, channel, C):
     return total
 
 
+@kernel
+def _mean_and_variance(moments, channel):
+    """Those of a channel, in float64."""
+    values, C = moments.values, len(moments.values) // (3 * len(moments.written))
+    of_chunk, shift = moments.size // C, values[channel]
+    total, squares = 0.0, 0.0
+    for chunk in range(len(moments.written)):
+        at, count = 3 * C * chunk + channel, min(of_chunk, moments.rows - of_chunk * chunk)
+        away, differences = values[at] - shift, values[at + C]
+        total += differences + count * away
+        squares += values[at + 2 * C] + away * (2 * differences + count * away)
+    mean = total / moments.rows
+    variance = squares / moments.rows - mean * mean
+    return shift + mean, 0.0 if variance < 0 else variance
+
+
 @parallel_kernel
-def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Floats,
+def training(moments: Moments, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Floats,
              worker: int, workers: int) -> None:
-    """From sums of `moments`: mean and inverse_std (C,), moved running statistics, and what `normalise` needs."""
-    width, C, values, rows = len(affine) // 3, len(norm.gamma), sums.values, sums.rows
-    _add_chunks(values, sums.chunks, width)
+    """From moments of x: mean and inverse_std (C,), moved running statistics, and what `normalise` needs."""
+    width, C, rows = len(affine) // 3, len(norm.gamma), moments.rows
     for channel in range(C):
-        exact_mean = _of_channel(values, 0, width, channel, C) / rows
-        shifted = exact_mean - sums.centre[channel]
-        variance = _of_channel(values, width, width, channel, C) / rows - shifted * shifted
-        variance = 0.0 if variance < 0 else variance
+        exact_mean, variance = _mean_and_variance(moments, channel)
         mean[channel] = exact_mean
         inverse_std[channel] = 1 / math.sqrt(variance + norm.eps)
         running.mean[channel] += running.momentum * (exact_mean - running.mean[channel])
@@ -290,6 +243,8 @@ def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std
             affine[lane] = mean[channel]
             affine[width + lane] = factor
             affine[2 * width + lane] = norm.beta[channel] + (mean[channel] - exact_mean) * factor
+    for chunk in range(len(moments.written)):
+        moments.written[chunk] = 0  # for the convolution that writes x again
 
 
 @parallel_kernel
@@ -410,14 +365,14 @@ def group_norm(x: Floats, norm: Norm, groups: Groups, sums: Floats, workspace: F
         for group in range(groups.count):
             _put(shift, group * width, width, np.float64(x[begin + group * width]))
         repeat(shift, 0, lanes, C)
-        _sum_moments(x, shift, begin, end, values)
+        sum_differences(x, shift, begin, end, values)
         fold(values, 0, lanes, C)
         fold(values, lanes, lanes, C)
         for group in range(groups.count):
             part, first = n * groups.count + group, group * width
-            exact_mean = _sum(values, first, width) / count
-            shifted = exact_mean - shift[first]
-            variance = _sum(values, lanes + first, width) / count - shifted * shifted
+            mean = _sum(values, first, width) / count
+            variance = _sum(values, lanes + first, width) / count - mean * mean
+            exact_mean = shift[first] + mean
             groups.mean[part] = exact_mean
             groups.inverse_std[part] = 1 / math.sqrt((0.0 if variance < 0 else variance) + norm.eps)
             mean, factor = groups.mean[part], np.float64(groups.inverse_std[part])

@@ -15,6 +15,7 @@ import pytest
 
 import fastcnn
 from fastcnn import functional, nn, optim, registry, shapes, verification
+from fastcnn.functional import norm
 from fastcnn.functional.conv import direct, problem, winograd
 from fastcnn.kernels import arithmetic, loops
 from fastcnn.kernels.jit import compile as jit
@@ -153,6 +154,48 @@ def test_what_is_not_pooled_in_the_pass_is_pooled_after_it(algorithm, window):
         together, single = pooled((2, 9, 11, 2), (3, 3, 2, 5), window=window, algorithm=algorithm)
     for came, meant in zip(together, single, strict=True):
         np.testing.assert_array_equal(came, meant)
+
+
+SUMMED = {
+    "chunks of images": ((40, 32, 32, 8), (3, 3, 8, 16), {"padding": 1, "algorithm": "winograd"}),
+    "chunks of rows": ((2, 112, 80, 4), (3, 3, 4, 16), {"padding": 1, "algorithm": "winograd"}),
+    "blocks over the edge": ((20, 23, 22, 8), (5, 5, 8, 24), {"padding": 2, "algorithm": "winograd"}),
+    "in stages": ((64, 6, 6, 96), (3, 3, 96, 40), {"padding": 1, "algorithm": "winograd"}),
+    "several parts of the filter, stride": ((24, 15, 14, 64), (3, 3, 64, 300), {"stride": 2, "algorithm": "direct"}),
+    "groups": ((9, 16, 16, 32), (3, 3, 8, 64), {"groups": 4, "padding": 1, "algorithm": "direct"}),
+    "pixels, a chunk begins within a row of them": ((30, 7, 9, 40), (1, 1, 40, 48), {"algorithm": "matmul"}),
+    "few channels": ((30, 24, 24, 1), (5, 5, 1, 6), {"padding": 2, "algorithm": "few_channels"}),
+    "few channels, rows": ((2, 120, 64, 3), (3, 3, 3, 10), {"padding": 1, "algorithm": "few_channels"}),
+    "depthwise": ((10, 20, 20, 33), (3, 3, 1, 33), {"groups": 33, "padding": 1, "algorithm": "depthwise"}),
+    "depthwise, rows, stride": ((2, 112, 64, 24), (3, 3, 1, 24), {"groups": 24, "stride": 2, "algorithm": "depthwise"}),
+    "textbook": ((3, 9, 9, 2), (3, 3, 2, 4), {"algorithm": "loops"}),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("name", "dtype"), [*((name, np.float32) for name in SUMMED), ("chunks of images", np.float64)])
+def test_moments_summed_by_a_convolution_are_those_of_what_it_writes(monkeypatch, name, dtype, threads):
+    monkeypatch.setattr(winograd, "_STAGED_BYTES", 1 << (10 if name == "in stages" else 40))
+    monkeypatch.setattr(norm, "_MOMENTS", 4096)
+    norm._job.cache_clear(), winograd._forward_plan.cache_clear()
+    shape, of_weight, options = SUMMED[name]
+    random = np.random.default_rng(0)
+    x, weight, bias = (random.standard_normal(size).astype(dtype) for size in (shape, of_weight, of_weight[-1:]))
+    options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **options}
+    with verification.spread_over(threads):
+        y, moments = functional.conv.conv2d_moments(x, weight, bias, **options)
+        values = moments.values.copy()
+        single = functional.conv2d(x, weight, bias, **options)
+    np.testing.assert_array_equal(y, single)
+    again = norm.moments_of(y.shape)
+    norm.write_moments(y, again)
+    np.testing.assert_array_equal(values, again.values)
+    norm._job.cache_clear(), winograd._forward_plan.cache_clear()
+    assert len(again.written) > 1 or name == "textbook"
+    parts = np.split(y.astype(float).ravel(), range(again.size, y.size, again.size))
+    chunks = [part.reshape(-1, y.shape[-1]) for part in parts]
+    exact = [(chunk[0], (chunk - chunk[0]).sum(0), ((chunk - chunk[0]) ** 2).sum(0)) for chunk in chunks]
+    np.testing.assert_allclose(values, np.ravel(exact), rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize(("x", "weight", "options", "reason"), [

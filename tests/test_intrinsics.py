@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numba import float32, float64
 
-from fastcnn.kernels.arguments import Epilogue
+from fastcnn.kernels.arguments import NO_MOMENTS, Epilogue
 from fastcnn.kernels.vector import planes, rows, scalar, simd, strided, strips, tile
 from fastcnn.kernels.vector.operation import _Operation
 
@@ -102,7 +102,7 @@ def test_products_of_any_height(dtype, width):
 def tile_scattered(x, y, table, residual, numbers, relu, width):
     distance, count, channels = numbers
     I.tile_scatter(I.tile_load(x, 0, width), tile.Target(y, table, distance, channels), 1, count,
-                   Epilogue(x, residual, relu))
+                   Epilogue(x, residual, relu, NO_MOMENTS))
 
 
 @pytest.mark.parametrize(("dtype", "width"), WIDTHS)

@@ -9,14 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..kernels import norm as kernels
+from ..kernels.arguments import Moments
 from ..kernels.jit import threads
 from ..kernels.lanes import spread
+from ..kernels.moments import sum_moments
 from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer, real, same_shape
 from . import arrays
 from .activation import through_relu
 
 __all__ = ["batch_norm", "batch_norm_backward", "group_norm", "group_norm_backward", "layer_norm", "layer_norm_backward"]
+
+_MOMENTS = 65536  # elements at least, of a chunk whose moments are summed apart: with float32 they stay in the L2 cache
+_CHUNKS = 256  # of whole images, at most
 
 
 def _channels(function: str, shape: tuple[int, ...]) -> int:
@@ -32,13 +37,38 @@ class _Job(NamedTuple):
     C: int
     rows: int  # values in each channel
     width: int  # of a run of whole pixels
-    chunks: int  # that are summed apart
+    chunks: int  # whose products with a gradient are summed apart
+    of_moments: int  # elements of a chunk whose moments are
 
 
 @functools.lru_cache(maxsize=1024)
 def _job(function: str, shape: tuple[int, ...]) -> _Job:
     C, size = _channels(function, shape), math.prod(shape)
-    return _Job(C, size // C, len(arrays.channel_of_lane(C)), arrays.chunks(size))
+    return _Job(C, size // C, len(arrays.channel_of_lane(C)), arrays.chunks(size), _of_moments(*shape))
+
+
+def _of_moments(N: int, *image: int) -> int:
+    """Elements of a chunk of x (N, ...): whole images, or as many rows of each, in fours, where images are large.
+
+    A convolution writes whole images, or four rows, before it goes on to others.
+    """
+    of_image = math.prod(image)
+    if of_image >= 2 * _MOMENTS and len(image) > 1 and image[0] % 4 == 0:
+        fours = image[0] // 4
+        rows = next(count for count in range(1, fours + 1) if fours % count == 0 and of_image * count >= _MOMENTS * fours)
+        return rows * of_image // fours
+    images = max(-(-_MOMENTS // max(1, of_image)), -(-N // _CHUNKS))
+    return of_image * min(N, images)
+
+
+def moments_of(shape: tuple[int, ...]) -> Moments:
+    """Memory for the moments of an array of this shape, none of which is written yet."""
+    job = _job("batch_norm", shape)
+    chunks, threads_in_all = -(-job.rows * job.C // job.of_moments), threads.get_num_threads()
+    values, lanes = chunks * 3 * job.C, threads_in_all * 3 * job.width
+    memory = buffers.workspace("norm", values + lanes, arrays.FLOAT64)
+    return Moments(memory[:values], np.zeros(chunks, np.int64), memory[values:values + lanes], job.width, job.of_moments,
+                   job.rows)
 
 
 def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
@@ -101,24 +131,32 @@ def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
 
 
 def normalised(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
-               momentum: float, eps: float, relu: bool, add: Any,
+               momentum: float, eps: float, relu: bool, add: Any, moments: Moments | None = None,
                ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """Do as `batch_norm`; return y, what is saved, and what y was made by, for `batch_norm_backward_of_own`."""
+    """Do as `batch_norm`; return y, what is saved, and what y was made by, for `batch_norm_backward_of_own`.
+
+    The moments are those of x where they are known.
+    """
     job, x, gamma, beta, old_mean, old_var, momentum, eps, residual = of_batch_norm(
         x, gamma, beta, running_mean, running_var, training, momentum, eps, add)
     flat, dtype, workers = x.ravel(), x.dtype, threads.workers(x.size)
     norm, mean, inverse_std = kernels.Norm(gamma, beta, eps), np.empty(job.C, dtype), np.empty(job.C, dtype)
     affine = np.empty(3 * job.width, dtype)
     if training:
-        shares = min(job.chunks, workers)
-        sums = _sums(job, np.empty(shares * job.width))
-        kernels.moments(flat, job.C, sums, shares)
-        kernels.training(sums, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
+        if moments is None:
+            moments = moments_of(x.shape)
+            write_moments(x, moments)
+        kernels.training(moments, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
         kernels.inference(norm, old_mean, old_var, mean, inverse_std, affine, 1)
     y = buffers.empty(x.shape, dtype)
     kernels.normalise(flat, affine, residual, bool(relu), y.ravel(), workers)
     return y, (mean, inverse_std), affine
+
+
+def write_moments(x: np.ndarray, moments: Moments) -> None:
+    """Sum the moments of x in a pass of their own."""
+    sum_moments(x.ravel(), moments, min(len(moments.written), threads.workers(x.size)))
 
 
 def of_batch_norm(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var: Any, training: bool, momentum: float,

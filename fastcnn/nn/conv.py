@@ -135,6 +135,13 @@ class Conv2D(_Convolution):
         between = functional.conv.choose(np.shape(x), weight.shape, algorithm=self.algorithm, **self._geometry).y_shape
         return y, argmax, between
 
+    def forward_summed(self, x: Any) -> tuple[np.ndarray, Any]:
+        """Return what forward gives, and its moments for a `BatchNorm`; backward is as after forward."""
+        y, moments = functional.conv.conv2d_moments(x, self.weight.data, None if self.bias is None else self.bias.data,
+                                                    algorithm=self.algorithm, **self._geometry)
+        self._save((x, None))
+        return y, moments
+
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> np.ndarray | None:
         """Write the gradients of weight and bias; return dx, plus `add`, or None without `need_dx`."""
         x, y = self._take_saved()

@@ -4,6 +4,7 @@ A convolution, linear layer, batch normalisation or residual sum applies the ReL
 layer of a residual branch adds the other branch, and the gradient of the first one that of the other branch. Max
 pooling applies the one before it to the pooled result instead, which is smaller: the maximum of rectified values is the
 rectified maximum, and where it is zero no gradient passes either way. A convolution of few channels pools 2x2 pixels itself.
+In training, a convolution sums what the batch normalisation behind it needs while what it wrote is in the caches.
 
 In a `Frozen` network, a convolution or linear layer takes over the batch normalisation behind it: each channel's weights
 times a number, and another bias, give the normalised values but for rounding.
@@ -77,7 +78,8 @@ class FusedPool(Module):
 class FusedNorm(Module):
     """A convolution or linear layer together with the batch normalisation behind it, and perhaps the ReLU behind that.
 
-    Training needs what lies between the layers, so that only a frozen copy makes one layer of them.
+    Training needs what lies between the layers, so that only a frozen copy makes one layer of them; but a convolution makes
+    the sums of the statistics.
     """
 
     backward_options = "need_dx", "add"
@@ -89,7 +91,10 @@ class FusedNorm(Module):
 
     def forward(self, x: Any, relu: bool = False, add: Any = None) -> Any:
         """Return what the layers make of x."""
-        return self.norm.forward(self.layer.forward(x), relu=relu or self.relu, add=add)
+        if not isinstance(self.layer, Conv2D) or self.layer.waiting or not self.norm.uses_batch_statistics:
+            return self.norm.forward(self.layer.forward(x), relu=relu or self.relu, add=add)
+        y, moments = self.layer.forward_summed(x)
+        return self.norm.forward(y, relu=relu or self.relu, add=add, moments=moments)
 
     def backward(self, dy: Any, need_dx: bool = True, add: Any = None) -> Any:
         """Write the gradients of both layers; return dx, plus `add`, or None without `need_dx`."""

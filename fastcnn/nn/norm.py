@@ -97,12 +97,17 @@ class BatchNorm(_Norm):
         self.running_mean = np.zeros(size, np.float32)
         self.running_var = np.ones(size, np.float32)
 
-    def forward(self, x: Any, relu: bool = False, add: Any = None) -> np.ndarray:
+    @property
+    def uses_batch_statistics(self) -> bool:
+        """Whether forward normalises by the statistics of the batch."""
+        return self.training and not self.frozen
+
+    def forward(self, x: Any, relu: bool = False, add: Any = None, moments: Any = None) -> np.ndarray:
         """Return y like x, plus `add`, or max(y, 0) with `relu`.
 
-        After one with `add`, backward takes the gradient of the sum before ReLU.
+        After one with `add`, backward takes the gradient of the sum before ReLU. The moments are those of x, where known.
         """
-        training = self.training and not self.frozen
+        training = self.uses_batch_statistics
         y, saved, affine = norm.normalised(
             x,
             self.gamma.data,
@@ -114,6 +119,7 @@ class BatchNorm(_Norm):
             eps=self.eps,
             relu=relu,
             add=add,
+            moments=moments,
         )
         result = affine if training else y  # in training, y is made anew from x
         self._save((x, saved, training, result if relu and add is None else None))

@@ -342,8 +342,9 @@ class ParallelKernel(Kernel):
                   if isinstance(value, np.ndarray) and value.dtype.kind in "fub"]
         widths: list[Callable[[Any], Any]] = []
         for place, value in enumerate(arguments):
-            if hasattr(value, "_fields"):  # a NamedTuple
-                widths += [_field(place, number) for number, part in enumerate(value) if isinstance(part, tuple)]
+            if hasattr(value, "_fields"):  # a NamedTuple, which may have another one, of arrays or of widths
+                widths += [_field(place, number) for number, part in enumerate(value)
+                           if isinstance(part, tuple) and not any(isinstance(inner, np.ndarray) for inner in part)]
             elif isinstance(value, tuple):
                 widths.append(operator.itemgetter(place))
         self._deciding = arrays[0], arrays[-1], widths

@@ -91,6 +91,24 @@ def _next_task(typing, counter):
 next_task = _next_task_in_python if config.DISABLE_JIT else intrinsic(_next_task)
 
 
+def _add_in_python(counters, index, amount):
+    counters[index] += amount
+    return counters[index] - amount
+
+
+def _add(typing, counters, index, amount):
+    """Add to a counter that other threads change, too; return what it was. What they wrote before they did is visible."""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), args[2], "acq_rel")
+
+    return types.int64(counters, types.int64, types.int64), generate
+
+
+add_to_counter = _add_in_python if config.DISABLE_JIT else intrinsic(_add)
+
+
 def parallel_for(entry, frame, workers):
     """Call the entry once for each worker, in parallel."""
     for worker in prange(workers):
@@ -104,17 +122,6 @@ def launch(kernel, frame, workers, arguments):
     if workers > 0:
         parallel_for(entry, frame, workers)
     return entry
-
-
-@intrinsic
-def _add(typing, counters, index, amount):
-    """Add to a counter that other threads change, too; return what it was. What they wrote before they did is visible."""
-
-    def generate(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), args[2], "acq_rel")
-
-    return types.int64(counters, types.int64, types.int64), generate
 
 
 @intrinsic
@@ -136,11 +143,11 @@ def take_part(entries, frames, shares, counters, pitch):
     """
     for i in range(len(entries)):
         taken, done = int64(i * pitch), int64(i * pitch + 1)
-        share = _add(counters, taken, 1)
+        share = add_to_counter(counters, taken, 1)
         while share < shares[i]:
             _call(entries[i], frames[i], share, shares[i])
-            _add(counters, done, 1)
-            share = _add(counters, taken, 1)
+            add_to_counter(counters, done, 1)
+            share = add_to_counter(counters, taken, 1)
         while _read(counters, done) < shares[i]:
             pass
 

@@ -320,7 +320,7 @@ def tile_scatter(typing, tile, target, first, rows, epilogue):
     def generate(context, builder, signature, args):
         value, _, first, rows, _ = args
         y, positions, channel, channels = fields(context, builder, signature.args[1], args[1])
-        _, residual, relu = fields(context, builder, signature.args[4], args[4])
+        _, residual, relu, _ = fields(context, builder, signature.args[4], args[4])
         zero, nothing = ir.Constant(tile.scalar, 0.0), ir.Constant(tile.scalar, math.nan)
         lowest = broadcast(builder, builder.select(relu, zero, nothing), tile.vector)
         counts = [builder.sub(channels, INT64(v * tile.lanes)) for v in range(tile.vectors)]

@@ -11,11 +11,11 @@ import numpy as np
 
 from ... import shapes
 from ...kernels import arithmetic
-from ...kernels.arguments import Epilogue, Maxima
+from ...kernels.arguments import Epilogue, Maxima, Moments
 from ...kernels.jit import threads
 from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
-from .. import arrays, loops, pool
+from .. import arrays, loops, norm, pool
 from ..activation import through_relu
 from . import cost_model, depthwise, direct, few_channels, pointwise, problem, products, winograd
 from .algorithm import PASSES, Algorithm, Cost, Fit, Work
@@ -211,6 +211,18 @@ def conv2d_max_pool2d(x: Any, weight: Any, bias: Any, pooled: tuple[Any, ...], *
         chosen.forward.forward(x, weight, Epilogue(bias, arrays.NOTHING[x.dtype], False), chosen.window, whole)
         pool.write_max_pool2d(whole, job, relu, y, argmax)
     return y, argmax
+
+
+def conv2d_moments(x: Any, weight: Any, bias: Any, *, stride: shapes.Pair, padding: shapes.Padding, dilation: shapes.Pair,
+                   groups: int, algorithm: str) -> tuple[np.ndarray, Moments]:
+    """Do as `conv2d`; return y, and the moments of it that `norm.normalised` takes, summed as it is written."""
+    x, weight = arrays.floats("conv2d", x=x, weight=weight)
+    chosen = _chosen("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
+    y, moments = buffers.empty(chosen.y_shape, x.dtype), norm.moments_of(chosen.y_shape)
+    bias = arrays.as_bias("conv2d", bias, chosen.window.K, x.dtype)
+    epilogue = Epilogue(bias, arrays.NOTHING[x.dtype], False, moments)
+    chosen.forward.forward(x, weight, epilogue, chosen.window, y)
+    return y, moments
 
 
 def conv2d_backward(dy: Any, x: Any, weight: Any, *, stride: shapes.Pair = 1, padding: shapes.Padding = 0,

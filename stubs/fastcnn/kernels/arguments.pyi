@@ -10,10 +10,19 @@ Bytes: TypeAlias = NDArray[np.uint8]
 Booleans: TypeAlias = NDArray[np.bool_]
 Geometry: TypeAlias = NDArray[np.void]
 Width: TypeAlias = tuple[int, ...]
+class Moments(NamedTuple):
+    values: Floats
+    written: Integers
+    lanes: Floats
+    width: int
+    size: int
+    rows: int
+NO_MOMENTS: Any
 class Epilogue(NamedTuple):
     bias: Floats
     residual: Floats
     relu: bool
+    moments: Moments = ...
 class Maxima(NamedTuple):
     y: Floats
     argmax: Indices

@@ -3,13 +3,13 @@ from typing import Any
 import math
 from typing import NamedTuple
 import numpy as np
-from .arguments import Floats
+from .arguments import Floats, Moments
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
+from .moments import sum_differences
 from .vector.planes import lines_load, lines_zeros
 from .vector.scalar import ZERO, runs, unsigned
 from .vector.simd import VECTOR_BYTES, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
-from .vector.strips import pixels_at
 from .vector.tile import LINE, tile_add_doubles, tile_prefetch
 ROW_ELEMENTS: Any
 class Norm(NamedTuple):
@@ -51,9 +51,8 @@ class Passed(NamedTuple):
     scale: Floats
     offset: Floats
     relu: bool
-def moments(x: Floats, C: int, sums: Sums, workers: int) -> None: ...
 def products(x: Floats, passed: Passed, sums: Sums, workers: int) -> None: ...
-def training(sums: Sums, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Floats, workers: int) -> None: ...
+def training(moments: Moments, norm: Norm, running: Running, mean: Floats, inverse_std: Floats, affine: Floats, workers: int) -> None: ...
 def inference(norm: Norm, running_mean: Floats, running_var: Floats, mean: Floats, inverse_std: Floats, affine: Floats, workers: int) -> None: ...
 def normalise(x: Floats, affine: Floats, residual: Floats, relu: bool, y: Floats, workers: int) -> None: ...
 def coefficients(sums: Sums, gamma: Floats, inverse_std: Floats, dgamma: Floats, dbeta: Floats, slopes: Floats, workers: int) -> None: ...

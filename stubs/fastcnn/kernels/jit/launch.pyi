@@ -8,6 +8,7 @@ types: Any
 intrinsic: Any
 FRAME_BYTES: int
 next_task: Any
+add_to_counter: Any
 parallel_for: Any
 launch: Any
 take_part: Any
