@@ -165,7 +165,7 @@ SUMMED = {
     "groups": ((9, 16, 16, 32), (3, 3, 8, 64), {"groups": 4, "padding": 1, "algorithm": "direct"}),
     "pixels, a chunk begins within a row of them": ((30, 7, 9, 40), (1, 1, 40, 48), {"algorithm": "matmul"}),
     "few channels": ((30, 24, 24, 1), (5, 5, 1, 6), {"padding": 2, "algorithm": "few_channels"}),
-    "few channels, rows": ((2, 120, 64, 3), (3, 3, 3, 10), {"padding": 1, "algorithm": "few_channels"}),
+    "few channels, bands of rows": ((2, 200, 96, 3), (3, 3, 3, 10), {"padding": 1, "algorithm": "few_channels"}),
     "depthwise": ((10, 20, 20, 33), (3, 3, 1, 33), {"groups": 33, "padding": 1, "algorithm": "depthwise"}),
     "depthwise, rows, stride": ((2, 112, 64, 24), (3, 3, 1, 24), {"groups": 24, "stride": 2, "algorithm": "depthwise"}),
     "textbook": ((3, 9, 9, 2), (3, 3, 2, 4), {"algorithm": "loops"}),
