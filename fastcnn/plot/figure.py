@@ -7,6 +7,7 @@ import inspect
 import io
 import os
 import reprlib
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -173,13 +174,14 @@ def room_for(words: Sequence[str], least: float) -> tuple[float, list[str]]:
     The middle of longer ones is left out.
     """
     width = min(_WIDEST, max(least, _BESIDE + max(map(_inches, words))))
-    fitting = []
-    for word in words:
-        letters = len(word)
-        while letters > 2 and _inches(shortened(word, letters)) > width - _BESIDE:
-            letters -= 1
-        fitting.append(shortened(word, letters))
-    return width, fitting
+    return width, [_fitting(word, width - _BESIDE) for word in words]
+
+
+def _fitting(word: str, inches: float) -> str:
+    """Return a word, or as many of its letters as fit, two at least."""
+    if _inches(word) <= inches:
+        return word
+    return shortened(word, 2 + bisect(range(3, len(word)), inches, key=lambda letters: _inches(shortened(word, letters))))
 
 
 def _inches(word: str) -> float:
