@@ -20,34 +20,31 @@ Geometry: TypeAlias = NDArray[np.void]  # one record (1,) of integers, such as t
 Width: TypeAlias = tuple[int, ...]  # an element for each vector of a tile's row: its length chooses among compiled tiles
 
 
-class Moments(NamedTuple):
-    """Sums for batch norm over chunks of an array (..., C), of `size` elements each; none where there are no chunks.
+class Follower(NamedTuple):
+    """A launch whose shares read a chunk of y each, of `size` elements: run when it is written, while it is in the caches.
 
-    They depend on the array alone: who sums a chunk, and when, makes no difference.
+    There is none where there are no chunks.
     """
 
-    values: Floats  # (chunks, 3, C), float64: the first pixel, sums of the differences from it and of their squares
-    written: Integers  # (chunks,) outputs of each chunk that a convolution has written so far
-    lanes: Floats  # (threads, 3, width), float64: working memory
-    width: int  # of a run of whole pixels
+    written: Integers  # (chunks,) outputs of each chunk that are there so far
+    frame: Bytes  # the launch, as `ParallelKernel.store` writes it,
+    entry: int  # and what runs a share of it
     size: int
-    rows: int  # of C elements, in all
 
 
-NO_MOMENTS = Moments(np.empty(0), np.empty(0, np.int64), np.empty(0), 0, 0, 0)
+NO_FOLLOWER = Follower(np.empty(0, np.int64), np.empty(0, np.uint8), 0, 0)
 
 
 class Epilogue(NamedTuple):
     """What is done to sums on their way to memory: y = sum + bias + residual, or 0 where that is below 0 with `relu`.
 
-    `bias` (channels,) and `residual`, flat and of the size of y, are empty where there is none. The moments are those of y,
-    which some algorithms sum while it is in the caches.
+    `bias` (channels,) and `residual`, flat and of the size of y, are empty where there is none.
     """
 
     bias: Floats
     residual: Floats
     relu: bool
-    moments: Moments = NO_MOMENTS
+    follower: Follower = NO_FOLLOWER
 
 
 class Maxima(NamedTuple):

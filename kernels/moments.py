@@ -1,52 +1,61 @@
-"""Moments of each channel for batch norm: of a whole array, or of what a convolution has just written.
+"""Moments of each channel for batch norm: sums over chunks, whose size follows from the shape of the array.
 
-Chunks of an array, whose size follows from its shape, are summed apart. A convolution counts what it has written of each:
-the worker that writes the last of a chunk sums it, as a pass of its own would, but while it is in the caches. Differences
-from the first pixel of a chunk are summed: the variance stays exact where the mean is large. Sums are float64.
+Differences from the first pixel of a chunk are summed: the variance stays exact where the mean is large. Sums are float64.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from .arguments import Floats, Moments
+from .arguments import Floats
 from .jit.compile import kernel, parallel_kernel
-from .jit.launch import add_to_counter
 from .lanes import fold, repeat
+from .vector.planes import lines_load, lines_zeros
 from .vector.scalar import unsigned
-from .vector.strips import pixels_at
-from .vector.tile import LINE, tile_prefetch
+from .vector.simd import VECTOR_BYTES, lanes_of
+from .vector.tile import doubles_add, doubles_load, tile_doubles, tile_prefetch
 
-_LINES = (0,) * 8  # cache lines that are asked for together
+
+class Moments(NamedTuple):
+    """Sums of each channel over chunks of an array (..., C)."""
+
+    values: Floats  # (chunks, 3, width), float64: in the first C lanes the first pixel, and sums of differences and squares
+    chunks: int
+    size: int  # elements of a chunk
+    rows: int  # of C elements, in all
+    C: int
+
+
+ONE, LINE = (0,), (0,) * (64 // VECTOR_BYTES)  # a row of as many vectors as a cache line has
+RUNS = 8  # whose numbers are added up in registers before their sums go to memory
 
 
 @kernel
-def _prefetch(array, first, count):
-    """Ask for the cache lines of array[first : first + count]."""
-    for i in range(first, min(first + count, len(array)), len(_LINES) * LINE):
-        tile_prefetch(array, pixels_at(i, LINE, _LINES), 0)
-
-
-@kernel
-def _add(x, shift, first, count, sums):
-    """Add x - shift and its square to the two sums of `count` lanes."""
+def _add(x, shift, first, begin, end, sums):
+    """Add x - shift and its square, of a run from x[first] on, to the two sums of the lanes from begin to end."""
     read, squares = unsigned(first), unsigned(len(shift))
-    for lane in range(unsigned(count)):
+    for lane in range(unsigned(begin), unsigned(end)):
         value = np.float64(x[read + lane]) - shift[lane]
         sums[lane] += value
         sums[squares + lane] += value * value
 
 
 @kernel
-def _add_four(x, shift, first, sums):
-    """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
-    width, read = unsigned(len(shift)), unsigned(first)
-    for lane in range(width):
-        at, centre = read + lane, shift[lane]
-        a, b = np.float64(x[at]) - centre, np.float64(x[at + width]) - centre
-        c, d = np.float64(x[at + width + width]) - centre, np.float64(x[at + width + width + width]) - centre
-        sums[lane] += (a + b) + (c + d)
-        sums[width + lane] += (a * a + b * b) + (c * c + d * d)
+def _add_lines(x, shift, first, runs, lanes, sums):
+    """The same of so many runs, for as many of the first lanes as are whole cache lines."""
+    width = len(shift)
+    for lane in range(0, lanes, len(LINE) * lanes_of(x)):
+        total = tile_doubles(lines_zeros(x, ONE, LINE))
+        centre, squares = doubles_load(shift, lane, total), total
+        for i in range(first + lane, first + lane + runs * width, width):
+            tile_prefetch(x, (i + RUNS * width,), 0)
+            value = tile_doubles(lines_load(x, i, ONE, LINE)) - centre
+            total = total + value
+            squares = squares + value * value
+        doubles_add(total, sums, lane)
+        doubles_add(squares, sums, width + lane)
 
 
 @kernel
@@ -55,51 +64,32 @@ def sum_differences(x, shift, begin, end, sums):
     width = len(shift)
     for i in range(unsigned(2 * width)):
         sums[i] = 0
-    fours = begin + (end - begin) // (4 * width) * (4 * width)
-    for first in range(begin, fours, 4 * width):
-        _prefetch(x, first + 4 * width, 4 * width)
-        _add_four(x, shift, first, sums)
-    for first in range(fours, end, width):
-        _add(x, shift, first, min(width, end - first), sums)
+    lines, whole = width - width % (len(LINE) * lanes_of(x)), end - (end - begin) % width
+    for first in range(begin, whole, RUNS * width):
+        runs = min(RUNS, (whole - first) // width)
+        _add_lines(x, shift, first, runs, lines, sums)
+        if lines < width:
+            for i in range(first, first + runs * width, width):
+                _add(x, shift, i, lines, width, sums)
+    _add(x, shift, whole, 0, end - whole, sums)
 
 
 @kernel
-def _sum_chunk(x, moments, chunk, worker):
+def _sum_chunk(x, moments, chunk):
     """Write the moments of a chunk."""
-    width, C = moments.width, len(moments.values) // (3 * len(moments.written))
-    own = 3 * worker * width
-    shift, sums = moments.lanes[own:own + width], moments.lanes[own + width:own + 3 * width]
-    begin, write = chunk * moments.size, unsigned(3 * chunk * C)
+    C, width = moments.C, len(moments.values) // (3 * moments.chunks)
+    own, begin = 3 * chunk * width, chunk * moments.size
+    shift, sums = moments.values[own:own + width], moments.values[own + width:own + 3 * width]
     for channel in range(unsigned(C)):
         shift[channel] = x[unsigned(begin) + channel]
     repeat(shift, 0, width, C)
     sum_differences(x, shift, begin, min(begin + moments.size, len(x)), sums)
     fold(sums, 0, width, C)
     fold(sums, width, width, C)
-    for channel in range(unsigned(C)):
-        moments.values[write + channel] = shift[channel]
-        moments.values[write + unsigned(C) + channel] = sums[channel]
-        moments.values[write + unsigned(2 * C) + channel] = sums[unsigned(width) + channel]
 
 
 @parallel_kernel
 def sum_moments(x: Floats, moments: Moments, worker: int, workers: int) -> None:
-    """Write the moments of x."""
-    chunks = len(moments.written)
-    for chunk in range(chunks * worker // workers, chunks * (worker + 1) // workers):
-        _sum_chunk(x, moments, chunk, worker)
-
-
-@kernel
-def sum_written(y, moments, units, times, first, last, worker):
-    """Sum the chunks of y that are complete with what a task has written: units from `first` to `last`.
-
-    All of y are so many units, in order, each of which is written by `times` tasks.
-    """
-    if len(moments.written) > 0:
-        each = units * moments.size // len(y)
-        for chunk in range(first // each, (last - 1) // each + 1):
-            begin, end = chunk * each, min((chunk + 1) * each, units)
-            new = min(last, end) - max(first, begin)
-            if add_to_counter(moments.written, chunk, new) + new == (end - begin) * times:
-                _sum_chunk(y, moments, chunk, worker)
+    """Write the moments of x; each of as many workers as there are chunks sums one."""
+    for chunk in range(moments.chunks * worker // workers, moments.chunks * (worker + 1) // workers):
+        _sum_chunk(x, moments, chunk)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numba import float32, float64
 
-from fastcnn.kernels.arguments import NO_MOMENTS, Epilogue
+from fastcnn.kernels.arguments import NO_FOLLOWER, Epilogue
 from fastcnn.kernels.vector import planes, rows, scalar, simd, strided, strips, tile
 from fastcnn.kernels.vector.operation import _Operation
 
@@ -74,7 +74,9 @@ def tile_products(x, w, table, y, doubles, count, width):
     sums = I.tile_multiply_add(sums, x, 4, 6, w, 0)
     I.tile_store(sums, y, 900, 101)
     I.tile_store(I.tile_load(x, 3, width), y, 1800, 102)
-    I.tile_add_doubles(I.tile_load(x, 8, width), doubles, 5)
+    wide = I.tile_doubles(I.tile_load(x, 8, width)) + I.doubles_load(doubles, 9, I.tile_load(x, 0, width))
+    I.doubles_add(I.tile_load(x, 4, width), doubles, 5)
+    I.doubles_add(wide * wide, doubles, 400)
     I.row_copy(y, 2700, x, 11, width)
     y[2900] = I.rows_of(width)
 
@@ -84,7 +86,7 @@ def test_tile_products(dtype, width):
     x, w = whole_numbers(dtype, 900), whole_numbers(dtype, 100, 1)
     table = np.random.default_rng(2).permutation(50)[:simd.MOST_ROWS + 1]
     for count in (-1, 1, len(width) * I.lanes_of(x) - 1, 200):
-        require_same(tile_products, x, w, table, unwritten(dtype, 3000), whole_numbers("float64", 300), count, width)
+        require_same(tile_products, x, w, table, unwritten(dtype, 3000), whole_numbers("float64", 900), count, width)
 
 
 def tall_products(x, w, y, height, width):
@@ -102,7 +104,7 @@ def test_products_of_any_height(dtype, width):
 def tile_scattered(x, y, table, residual, numbers, relu, width):
     distance, count, channels = numbers
     I.tile_scatter(I.tile_load(x, 0, width), tile.Target(y, table, distance, channels), 1, count,
-                   Epilogue(x, residual, relu, NO_MOMENTS))
+                   Epilogue(x, residual, relu, NO_FOLLOWER))
 
 
 @pytest.mark.parametrize(("dtype", "width"), WIDTHS)

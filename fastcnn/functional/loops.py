@@ -36,8 +36,6 @@ def forward(x: Floats, weight: Floats, epilogue: Epilogue, w: Window, y: Floats)
     offset = epilogue.bias if len(epilogue.bias) else np.zeros(w.K, x.dtype)
     kernels.conv2d(_in_groups(x, w), _in_groups(weight, w), _in_groups(offset, w), *_steps(w), _in_groups(y, w))
     _finish(y, epilogue)
-    if len(epilogue.moments.written):
-        norm.write_moments(y, epilogue.moments)
 
 
 def backward_input(dy: Floats, weight: Floats, residual: Floats, w: Window, dx: Floats) -> None:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..kernels import norm as kernels
-from ..kernels.arguments import Moments
+from ..kernels.arguments import Follower
+from ..kernels.follow import follower
 from ..kernels.jit import threads
 from ..kernels.lanes import spread
-from ..kernels.moments import sum_moments
+from ..kernels.moments import Moments, sum_moments
 from ..runtime import buffers
 from ..shapes import DTypeError, ShapeError, at_least_1d, channels_last, integer, real, same_shape
 from . import arrays
@@ -61,20 +62,29 @@ def _of_moments(N: int, *image: int) -> int:
     return of_image * min(N, images)
 
 
-def moments_of(shape: tuple[int, ...]) -> Moments:
-    """Memory for the moments of an array of this shape, none of which is written yet."""
-    job = _job("batch_norm", shape)
-    chunks, threads_in_all = -(-job.rows * job.C // job.of_moments), threads.get_num_threads()
-    values, lanes = chunks * 3 * job.C, threads_in_all * 3 * job.width
-    memory = buffers.workspace("norm", values + lanes, arrays.FLOAT64)
-    return Moments(memory[:values], np.zeros(chunks, np.int64), memory[values:values + lanes], job.width, job.of_moments,
-                   job.rows)
-
-
 def _sums(job: _Job, centre: np.ndarray) -> kernels.Sums:
     """Memory for the sums of all chunks."""
     values = buffers.workspace("norm", job.chunks * 2 * job.width, arrays.FLOAT64)
     return kernels.Sums(centre, values, job.chunks, job.rows)
+
+
+def moments_of(shape: tuple[int, ...]) -> Moments:
+    """Memory for the moments of an array of this shape."""
+    job = _job("batch_norm", shape)
+    chunks = -(-job.rows * job.C // job.of_moments)
+    size = chunks * 3 * job.width
+    values = buffers.workspace("norm", size, arrays.FLOAT64)[:size]
+    return Moments(values, chunks, job.of_moments, job.rows, job.C)
+
+
+def sum_later(y: np.ndarray, moments: Moments) -> Follower:
+    """Return the launch that sums the moments of y, for the one that writes y."""
+    return follower(sum_moments, (y.ravel(), moments), moments.chunks, moments.size)
+
+
+def sum_now(y: np.ndarray, moments: Moments) -> None:
+    """Sum the moments of y in a pass of their own."""
+    sum_moments(y.ravel(), moments, min(moments.chunks, threads.workers(y.size)))
 
 
 def batch_norm(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_var: np.ndarray, *, training: bool,
@@ -145,18 +155,13 @@ def normalised(x: Any, gamma: Any, beta: Any, running_mean: np.ndarray, running_
     if training:
         if moments is None:
             moments = moments_of(x.shape)
-            write_moments(x, moments)
+            sum_now(x, moments)
         kernels.training(moments, norm, kernels.Running(old_mean, old_var, momentum), mean, inverse_std, affine, 1)
     else:
         kernels.inference(norm, old_mean, old_var, mean, inverse_std, affine, 1)
     y = buffers.empty(x.shape, dtype)
     kernels.normalise(flat, affine, residual, bool(relu), y.ravel(), workers)
     return y, (mean, inverse_std), affine
-
-
-def write_moments(x: np.ndarray, moments: Moments) -> None:
-    """Sum the moments of x in a pass of their own."""
-    sum_moments(x.ravel(), moments, min(len(moments.written), threads.workers(x.size)))
 
 
 def of_batch_norm(x: Any, gamma: Any, beta: Any, running_mean: Any, running_var: Any, training: bool, momentum: float,

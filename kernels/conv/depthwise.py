@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers
+from ..follow import follow
 from ..jit.compile import kernel, parallel_kernel, rolled_kernel
 from ..kinds import KIND
-from ..moments import sum_written
 from ..vector.rows import rows_load, rows_store
 from ..vector.scalar import unsigned
 from ..vector.simd import TAPS, lanes_add, lanes_load, lanes_of, lanes_store, lanes_zero, where
@@ -203,7 +203,7 @@ def convolve(x: Floats, weight: Floats, epilogue: Epilogue, y: Floats, walk: Wal
         for k in range(len(walk.runs)):
             for c in range(0, w.C, CHANNELS):
                 _run(operands, walk, walk.runs[k], Band(n, i, last), c, min(w.C, c + CHANNELS))
-        sum_written(y, epilogue.moments, w.N * height, 1, number, number + last - i, worker)
+        follow(y, epilogue.follower, w.N * height, 1, number, number + last - i)
         number += last - i
 
 

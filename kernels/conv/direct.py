@@ -19,9 +19,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers, Width, Workspace
+from ..follow import follow
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..moments import sum_written
 from ..vector.planes import lines_add, lines_zeros
 from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_of
@@ -223,7 +223,7 @@ def conv2d_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, wal
                 multiply(inputs, rows * w.Q, panels, panel, epilogue, target,
                          Kept(workspace.floats, kept, channel == 0, channel + w.depth == depth), walk.width)
                 kept += (rows * w.Q + MOST_ROWS) * lanes
-        sum_written(y, epilogue.moments, rows_in_all * w.Q, w.parts * w.groups, first * w.Q, (first + rows) * w.Q, worker)
+        follow(y, epilogue.follower, rows_in_all * w.Q, w.parts * w.groups, first * w.Q, (first + rows) * w.Q)
         task = next_task(workspace.counter)
 
 

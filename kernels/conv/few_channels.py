@@ -23,8 +23,8 @@ import math
 from typing import NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Integers, Maxima, Width
+from ..follow import follow
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
-from ..moments import sum_written
 from ..vector.planes import (
     PLANE_VECTORS,
     by_turns,
@@ -168,7 +168,7 @@ def few_channels_forward(x: Floats, weight: Floats, epilogue: Epilogue, y: Float
             target = y, (n * w.P + first + i) * w.Q * w.K
             for k in range(0, w.K, len(walk.channels)):
                 _forward_row(walk, weight, epilogue.bias, k, source, target, lowest)
-        sum_written(y, epilogue.moments, w.N * w.P, 1, n * w.P + first, n * w.P + first + rows, worker)
+        follow(y, epilogue.follower, w.N * w.P, 1, n * w.P + first, n * w.P + first + rows)
 
 
 @kernel

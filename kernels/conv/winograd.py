@@ -20,9 +20,9 @@ import math
 from typing import Any, NamedTuple
 
 from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
+from ..follow import follow
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..moments import sum_written
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_copy_all, lanes_copy_padded, lanes_load, lanes_of, lanes_store, lanes_zero, where
 from ..vector.strided import strided_load, strided_store
@@ -359,7 +359,7 @@ def winograd_forward(x: Floats, panels: Floats, epilogue: Epilogue, y: Floats, w
                 _product(_from(columns, e // 6, e % 6, 0), count, panels, k * w.C + e * distance,
                          _from(products, e // 6, e % 6, 0), walk.width)
             _transform_outputs(blocks, first, count, k, products, epilogue, y, work)
-        sum_written(y, epilogue.moments, total, 1, first, first + count, worker)
+        follow(y, epilogue.follower, total, 1, first, first + count)
         task = next_task(workspace.counter)
 
 
@@ -408,7 +408,7 @@ def winograd_outputs(epilogue: Epilogue, y: Floats, geometry: Geometry, size: Si
             products = Grid(stage.products, k // w.lanes * 6 * stage.product_row, stage.product_row, w.lanes)
             _transform_outputs(blocks, stage.first + task, count, k, _from(products, 0, 6 * task, 0), epilogue, y, half)
         first = stage.first + task
-        sum_written(y, epilogue.moments, _total(blocks), 1, first, first + count, worker)
+        follow(y, epilogue.follower, _total(blocks), 1, first, first + count)
         task = next_task(workspace.counter) * STRIP
 
 

@@ -88,6 +88,19 @@ def _next_task(typing, counter):
     return types.int64(counter), generate
 
 
+@intrinsic
+def run_share(typing, entry, frame, share, shares):
+    """Run one share of a launch that `ParallelKernel.store` wrote to a frame."""
+
+    def generate(context, builder, signature, args):
+        entry, frame, share, shares = args
+        data = context.make_array(signature.args[1])(context, builder, frame).data
+        builder.call(builder.inttoptr(entry, _ENTRY.as_pointer()), [builder.ptrtoint(data, _INT64), share, shares])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, frame, types.int64, types.int64), generate
+
+
 next_task = _next_task_in_python if config.DISABLE_JIT else intrinsic(_next_task)
 
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from ... import shapes
 from ...kernels import arithmetic
-from ...kernels.arguments import Epilogue, Maxima, Moments
+from ...kernels.arguments import Epilogue, Maxima
+from ...kernels.follow import can_follow
 from ...kernels.jit import threads
+from ...kernels.moments import Moments
 from ...runtime import buffers
 from ...shapes import Padding, ShapeError, Window
 from .. import arrays, loops, norm, pool
@@ -215,13 +217,17 @@ def conv2d_max_pool2d(x: Any, weight: Any, bias: Any, pooled: tuple[Any, ...], *
 
 def conv2d_moments(x: Any, weight: Any, bias: Any, *, stride: shapes.Pair, padding: shapes.Padding, dilation: shapes.Pair,
                    groups: int, algorithm: str) -> tuple[np.ndarray, Moments]:
-    """Do as `conv2d`; return y, and the moments of it that `norm.normalised` takes, summed as it is written."""
+    """Do as `conv2d`; return y, and the moments of it that `norm.normalised` takes: summed as it is written, if possible."""
     x, weight = arrays.floats("conv2d", x=x, weight=weight)
     chosen = _chosen("conv2d", x.shape, weight.shape, stride, padding, dilation, groups, algorithm)
     y, moments = buffers.empty(chosen.y_shape, x.dtype), norm.moments_of(chosen.y_shape)
-    bias = arrays.as_bias("conv2d", bias, chosen.window.K, x.dtype)
-    epilogue = Epilogue(bias, arrays.NOTHING[x.dtype], False, moments)
-    chosen.forward.forward(x, weight, epilogue, chosen.window, y)
+    epilogue = Epilogue(arrays.as_bias("conv2d", bias, chosen.window.K, x.dtype), arrays.NOTHING[x.dtype], False)
+    if chosen.forward is not loops and can_follow():
+        epilogue = epilogue._replace(follower=norm.sum_later(y, moments))
+        chosen.forward.forward(x, weight, epilogue, chosen.window, y)
+    else:
+        chosen.forward.forward(x, weight, epilogue, chosen.window, y)
+        norm.sum_now(y, moments)
     return y, moments
 
 

@@ -10,19 +10,17 @@ Bytes: TypeAlias = NDArray[np.uint8]
 Booleans: TypeAlias = NDArray[np.bool_]
 Geometry: TypeAlias = NDArray[np.void]
 Width: TypeAlias = tuple[int, ...]
-class Moments(NamedTuple):
-    values: Floats
+class Follower(NamedTuple):
     written: Integers
-    lanes: Floats
-    width: int
+    frame: Bytes
+    entry: int
     size: int
-    rows: int
-NO_MOMENTS: Any
+NO_FOLLOWER: Any
 class Epilogue(NamedTuple):
     bias: Floats
     residual: Floats
     relu: bool
-    moments: Moments = ...
+    follower: Follower = ...
 class Maxima(NamedTuple):
     y: Floats
     argmax: Indices

@@ -2,9 +2,9 @@
 from typing import Any
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers
+from ..follow import follow
 from ..jit.compile import kernel, parallel_kernel, rolled_kernel
 from ..kinds import KIND
-from ..moments import sum_written
 from ..vector.rows import rows_load, rows_store
 from ..vector.scalar import unsigned
 from ..vector.simd import TAPS, lanes_add, lanes_load, lanes_of, lanes_store, lanes_zero, where

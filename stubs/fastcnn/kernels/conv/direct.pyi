@@ -2,9 +2,9 @@
 from typing import Any
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers, Width, Workspace
+from ..follow import follow
 from ..jit.compile import kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..moments import sum_written
 from ..vector.planes import lines_add, lines_zeros
 from ..vector.scalar import unsigned
 from ..vector.simd import MOST_ROWS, lanes_of

@@ -3,8 +3,8 @@ from typing import Any
 import math
 from typing import NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Integers, Maxima, Width
+from ..follow import follow
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
-from ..moments import sum_written
 from ..vector.planes import PLANE_VECTORS, by_turns, filter_multiply_add, lines_load, planes_pool, planes_store, planes_tile, planes_winners, zip_vectors
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_load, lanes_of

@@ -3,9 +3,9 @@ from typing import Any
 import math
 from typing import Any, NamedTuple
 from ..arguments import Epilogue, Floats, Geometry, Width, Workspace
+from ..follow import follow
 from ..jit.compile import inline_kernel, kernel, parallel_kernel
 from ..jit.launch import next_task
-from ..moments import sum_written
 from ..vector.scalar import unsigned
 from ..vector.simd import lanes_copy_all, lanes_copy_padded, lanes_load, lanes_of, lanes_store, lanes_zero, where
 from ..vector.strided import strided_load, strided_store

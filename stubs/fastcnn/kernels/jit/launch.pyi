@@ -7,6 +7,7 @@ prange: Any
 types: Any
 intrinsic: Any
 FRAME_BYTES: int
+run_share: Any
 next_task: Any
 add_to_counter: Any
 parallel_for: Any
