@@ -12,10 +12,11 @@ import numpy as np
 from .arguments import Floats
 from .jit.compile import kernel, parallel_kernel
 from .lanes import fold, repeat
-from .vector.planes import lines_load, lines_zeros
 from .vector.scalar import unsigned
-from .vector.simd import VECTOR_BYTES, lanes_of
-from .vector.tile import doubles_add, doubles_load, tile_doubles, tile_prefetch
+from .vector.strips import pixels_at
+from .vector.tile import LINE, tile_prefetch
+
+_LINES = (0,) * 8  # cache lines that are asked for together
 
 
 class Moments(NamedTuple):
@@ -28,34 +29,33 @@ class Moments(NamedTuple):
     C: int
 
 
-ONE, LINE = (0,), (0,) * (64 // VECTOR_BYTES)  # a row of as many vectors as a cache line has
-RUNS = 8  # whose numbers are added up in registers before their sums go to memory
+@kernel
+def _prefetch(array, first, count):
+    """Ask for the cache lines of array[first : first + count]."""
+    for i in range(first, min(first + count, len(array)), len(_LINES) * LINE):
+        tile_prefetch(array, pixels_at(i, LINE, _LINES), 0)
 
 
 @kernel
-def _add(x, shift, first, begin, end, sums):
-    """Add x - shift and its square, of a run from x[first] on, to the two sums of the lanes from begin to end."""
+def _add(x, shift, first, count, sums):
+    """Add x - shift and its square to the two sums of `count` lanes."""
     read, squares = unsigned(first), unsigned(len(shift))
-    for lane in range(unsigned(begin), unsigned(end)):
+    for lane in range(unsigned(count)):
         value = np.float64(x[read + lane]) - shift[lane]
         sums[lane] += value
         sums[squares + lane] += value * value
 
 
 @kernel
-def _add_lines(x, shift, first, runs, lanes, sums):
-    """The same of so many runs, for as many of the first lanes as are whole cache lines."""
-    width = len(shift)
-    for lane in range(0, lanes, len(LINE) * lanes_of(x)):
-        total = tile_doubles(lines_zeros(x, ONE, LINE))
-        centre, squares = doubles_load(shift, lane, total), total
-        for i in range(first + lane, first + lane + runs * width, width):
-            tile_prefetch(x, (i + RUNS * width,), 0)
-            value = tile_doubles(lines_load(x, i, ONE, LINE)) - centre
-            total = total + value
-            squares = squares + value * value
-        doubles_add(total, sums, lane)
-        doubles_add(squares, sums, width + lane)
+def _add_four(x, shift, first, sums):
+    """The same for four runs of all lanes, so that the sums go to memory once for all of them."""
+    width, read = unsigned(len(shift)), unsigned(first)
+    for lane in range(width):
+        at, centre = read + lane, shift[lane]
+        a, b = np.float64(x[at]) - centre, np.float64(x[at + width]) - centre
+        c, d = np.float64(x[at + width + width]) - centre, np.float64(x[at + width + width + width]) - centre
+        sums[lane] += (a + b) + (c + d)
+        sums[width + lane] += (a * a + b * b) + (c * c + d * d)
 
 
 @kernel
@@ -64,14 +64,12 @@ def sum_differences(x, shift, begin, end, sums):
     width = len(shift)
     for i in range(unsigned(2 * width)):
         sums[i] = 0
-    lines, whole = width - width % (len(LINE) * lanes_of(x)), end - (end - begin) % width
-    for first in range(begin, whole, RUNS * width):
-        runs = min(RUNS, (whole - first) // width)
-        _add_lines(x, shift, first, runs, lines, sums)
-        if lines < width:
-            for i in range(first, first + runs * width, width):
-                _add(x, shift, i, lines, width, sums)
-    _add(x, shift, whole, 0, end - whole, sums)
+    fours = begin + (end - begin) // (4 * width) * (4 * width)
+    for first in range(begin, fours, 4 * width):
+        _prefetch(x, first + 4 * width, 4 * width)
+        _add_four(x, shift, first, sums)
+    for first in range(fours, end, width):
+        _add(x, shift, first, min(width, end - first), sums)
 
 
 @kernel

@@ -22,12 +22,14 @@ import numpy as np
 from .arguments import Floats
 from .jit.compile import inline_kernel, kernel, ordered_kernel, parallel_kernel
 from .lanes import fold, repeat
-from .moments import LINE, ONE, RUNS, Moments, sum_differences
+from .moments import Moments, sum_differences
 from .vector.planes import lines_load, lines_zeros
 from .vector.scalar import ZERO, runs, unsigned
-from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
-from .vector.tile import doubles_add, tile_prefetch
+from .vector.simd import VECTOR_BYTES, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
+from .vector.tile import LINE, tile_add_doubles, tile_prefetch
 
+_ONE, _LINE = (0,), (0,) * (LINE * 4 // VECTOR_BYTES)  # a row of as many vectors as a cache line has
+_RUNS = 8  # whose products are added up before their sums become float64
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
 _ROWS, _WIDTH = 16, 128  # rows whose gradients are taken together, of up to so many channels; fewer of longer ones
 ROW_ELEMENTS = 2 * _ROWS  # of the workspace of `row_norm_backward`, for two numbers of each row
@@ -137,11 +139,11 @@ def _add_products(x, passed, centre, first, begin, end, sums):
 @inline_kernel
 def _line(dy, source, gate, i, lane, limit):
     """Elements i on of dy, as in `_element`, for a cache line."""
-    value = lines_load(dy, i, ONE, LINE)
+    value = lines_load(dy, i, _ONE, _LINE)
     if source is None:
         return value
-    centre, scale = lines_load(gate.centre, lane, ONE, LINE), lines_load(gate.scale, lane, ONE, LINE)
-    y = (lines_load(source, i, ONE, LINE) - centre) * scale + lines_load(gate.offset, lane, ONE, LINE)
+    centre, scale = lines_load(gate.centre, lane, _ONE, _LINE), lines_load(gate.scale, lane, _ONE, _LINE)
+    y = (lines_load(source, i, _ONE, _LINE) - centre) * scale + lines_load(gate.offset, lane, _ONE, _LINE)
     return where(y <= limit, 0.0, value)
 
 
@@ -153,17 +155,17 @@ def _add_products_of_lines(x, passed, centre, first, runs, lanes, sums):
     """
     width, limit = len(centre), _limit(x, passed.relu)
     dy, source, gate = passed.dy, passed.source, Affine(passed.centre, passed.scale, passed.offset)
-    for lane in range(0, lanes, len(LINE) * lanes_of(x)):
-        middle = lines_load(centre, lane, ONE, LINE)
-        total, product = lines_zeros(x, ONE, LINE), lines_zeros(x, ONE, LINE)
+    for lane in range(0, lanes, len(_LINE) * lanes_of(x)):
+        middle = lines_load(centre, lane, _ONE, _LINE)
+        total, product = lines_zeros(x, _ONE, _LINE), lines_zeros(x, _ONE, _LINE)
         for i in range(first + lane, first + lane + runs * width, width):
-            tile_prefetch(x, (i + RUNS * width,), 0)
-            tile_prefetch(dy, (i + RUNS * width,), 0)
+            tile_prefetch(x, (i + _RUNS * width,), 0)
+            tile_prefetch(dy, (i + _RUNS * width,), 0)
             value = _line(dy, source, gate, i, lane, limit)
             total = total + value
-            product = product + value * (lines_load(x, i, ONE, LINE) - middle)
-        doubles_add(total, sums, lane)
-        doubles_add(product, sums, width + lane)
+            product = product + value * (lines_load(x, i, _ONE, _LINE) - middle)
+        tile_add_doubles(total, sums, lane)
+        tile_add_doubles(product, sums, width + lane)
 
 
 @kernel
@@ -172,9 +174,9 @@ def _sum_products(x, passed, centre, begin, end, sums):
     width = len(centre)
     for i in range(unsigned(2 * width)):
         sums[i] = 0
-    lines, whole = width - width % (len(LINE) * lanes_of(x)), end - (end - begin) % width
-    for first in range(begin, whole, RUNS * width):
-        runs = min(RUNS, (whole - first) // width)
+    lines, whole = width - width % (len(_LINE) * lanes_of(x)), end - (end - begin) % width
+    for first in range(begin, whole, _RUNS * width):
+        runs = min(_RUNS, (whole - first) // width)
         _add_products_of_lines(x, passed, centre, first, runs, lines, sums)
         if lines < width:
             for i in range(first, first + runs * width, width):

@@ -252,65 +252,22 @@ def tile_multiply_add(typing, tile, x, positions, distance, w, w_offset):
     return tile(tile, x, types.intp if side_by_side else positions, types.intp, w, types.intp), generate
 
 
-def _in_doubles(tile: Tile) -> Tile:
-    """A tile of as many numbers in float64: its vectors are twice as long where those of the tile are of float32."""
-    return Tile(tile.rows, tile.vectors, types.float64, tile.lanes)
-
-
-def _widened(builder: Any, value: Any, vector: Any) -> list[Any]:
-    """The vectors of a tile, as such vectors of float64."""
-    return [one if one.type == vector else builder.fpext(one, vector) for one in vectors_of(builder, value)]
-
-
 @operation
-def tile_doubles(tile):
-    """The tile with its numbers as float64."""
-    return tile.astype(np.float64)
-
-
-@tile_doubles.in_llvm
-def tile_doubles(typing, tile):
-    doubles = _in_doubles(tile)
-
-    def generate(context, builder, signature, args):
-        return tile_of(builder, _widened(builder, args[0], doubles.vector))
-
-    return doubles(tile), generate
-
-
-@operation
-def doubles_load(array, offset, tile):
-    """Tile of float64 numbers from consecutive memory, as many as another tile has."""
-    return inside(array, offset, tile.size).reshape(tile.shape).copy()
-
-
-@doubles_load.in_llvm
-def doubles_load(typing, array, offset, tile):
-    doubles = _in_doubles(tile)
-
-    def generate(context, builder, signature, args):
-        data = array_data(context, builder, signature.args[0], args[0])
-        return tile_of(builder, [load_vector(builder, data, lane_offset(builder, args[1], i * doubles.lanes), doubles.vector)
-                                 for i in range(doubles.rows * doubles.vectors)])
-
-    return doubles(array, types.intp, tile), generate
-
-
-@operation
-def doubles_add(tile, sums, offset):
+def tile_add_doubles(tile, sums, offset):
     """Add the numbers of a tile, row after row, to float64 sums[offset : offset + their count]."""
     inside(sums, offset, tile.size)[:] += tile.ravel()
 
 
-@doubles_add.in_llvm
-def doubles_add(typing, tile, sums, offset):
-    doubles = _in_doubles(tile)
+@tile_add_doubles.in_llvm
+def tile_add_doubles(typing, tile, sums, offset):
+    doubles = ir.VectorType(ir.DoubleType(), tile.lanes)
 
     def generate(context, builder, signature, args):
         data = array_data(context, builder, signature.args[1], args[1])
-        for i, vector in enumerate(_widened(builder, args[0], doubles.vector)):
-            pointer = vector_at(builder, data, lane_offset(builder, args[2], i * doubles.lanes), doubles.vector)
-            builder.store(builder.fadd(builder.load(pointer, align=8), vector), pointer, align=8)
+        for i, vector in enumerate(vectors_of(builder, args[0])):
+            pointer = vector_at(builder, data, lane_offset(builder, args[2], i * tile.lanes), doubles)
+            value = vector if vector.type == doubles else builder.fpext(vector, doubles)
+            builder.store(builder.fadd(builder.load(pointer, align=8), value), pointer, align=8)
         return context.get_dummy_value()
 
     return types.void(tile, sums, types.intp), generate

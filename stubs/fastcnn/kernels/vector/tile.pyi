@@ -19,9 +19,7 @@ tile_load: Any
 row_copy: Any
 tile_store: Any
 tile_multiply_add: Any
-tile_doubles: Any
-doubles_load: Any
-doubles_add: Any
+tile_add_doubles: Any
 tile_prefetch: Any
 class Target(NamedTuple):
     y: Floats
