@@ -25,10 +25,10 @@ from .lanes import fold, repeat
 from .moments import Moments, sum_differences
 from .vector.planes import lines_load, lines_zeros
 from .vector.scalar import ZERO, runs, unsigned
-from .vector.simd import VECTOR_BYTES, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
-from .vector.tile import LINE, tile_add_doubles, tile_prefetch
+from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
+from .vector.tile import tile_add_doubles, tile_prefetch
 
-_ONE, _LINE = (0,), (0,) * (LINE * 4 // VECTOR_BYTES)  # a row of as many vectors as a cache line has
+_ONE, _PAIR = (0,), (0, 0)  # a row of two vectors, whose sums and constants fit the registers of every kind
 _RUNS = 8  # whose products are added up before their sums become float64
 _BLOCK = 64  # vectors of a row that are added up before their sum becomes a float64
 _ROWS, _WIDTH = 16, 128  # rows whose gradients are taken together, of up to so many channels; fewer of longer ones
@@ -137,33 +137,33 @@ def _add_products(x, passed, centre, first, begin, end, sums):
 
 
 @inline_kernel
-def _line(dy, source, gate, i, lane, limit):
-    """Elements i on of dy, as in `_element`, for a cache line."""
-    value = lines_load(dy, i, _ONE, _LINE)
+def _pair(dy, source, gate, i, lane, limit):
+    """Two vectors of what `_element` gives, from element i on."""
+    value = lines_load(dy, i, _ONE, _PAIR)
     if source is None:
         return value
-    centre, scale = lines_load(gate.centre, lane, _ONE, _LINE), lines_load(gate.scale, lane, _ONE, _LINE)
-    y = (lines_load(source, i, _ONE, _LINE) - centre) * scale + lines_load(gate.offset, lane, _ONE, _LINE)
+    centre, scale = lines_load(gate.centre, lane, _ONE, _PAIR), lines_load(gate.scale, lane, _ONE, _PAIR)
+    y = (lines_load(source, i, _ONE, _PAIR) - centre) * scale + lines_load(gate.offset, lane, _ONE, _PAIR)
     return where(y <= limit, 0.0, value)
 
 
 @kernel
-def _add_products_of_lines(x, passed, centre, first, runs, lanes, sums):
-    """The same of so many runs, for as many of the first lanes as are whole cache lines.
+def _add_products_of_pairs(x, passed, centre, first, runs, lanes, sums):
+    """The same of so many runs, for as many of the first lanes as are whole pairs of vectors.
 
     Products of a few numbers are added up as they are: conversions would take most of the time.
     """
     width, limit = len(centre), _limit(x, passed.relu)
     dy, source, gate = passed.dy, passed.source, Affine(passed.centre, passed.scale, passed.offset)
-    for lane in range(0, lanes, len(_LINE) * lanes_of(x)):
-        middle = lines_load(centre, lane, _ONE, _LINE)
-        total, product = lines_zeros(x, _ONE, _LINE), lines_zeros(x, _ONE, _LINE)
+    for lane in range(0, lanes, len(_PAIR) * lanes_of(x)):
+        middle = lines_load(centre, lane, _ONE, _PAIR)
+        total, product = lines_zeros(x, _ONE, _PAIR), lines_zeros(x, _ONE, _PAIR)
         for i in range(first + lane, first + lane + runs * width, width):
             tile_prefetch(x, (i + _RUNS * width,), 0)
             tile_prefetch(dy, (i + _RUNS * width,), 0)
-            value = _line(dy, source, gate, i, lane, limit)
+            value = _pair(dy, source, gate, i, lane, limit)
             total = total + value
-            product = product + value * (lines_load(x, i, _ONE, _LINE) - middle)
+            product = product + value * (lines_load(x, i, _ONE, _PAIR) - middle)
         tile_add_doubles(total, sums, lane)
         tile_add_doubles(product, sums, width + lane)
 
@@ -174,13 +174,13 @@ def _sum_products(x, passed, centre, begin, end, sums):
     width = len(centre)
     for i in range(unsigned(2 * width)):
         sums[i] = 0
-    lines, whole = width - width % (len(_LINE) * lanes_of(x)), end - (end - begin) % width
+    pairs, whole = width - width % (len(_PAIR) * lanes_of(x)), end - (end - begin) % width
     for first in range(begin, whole, _RUNS * width):
         runs = min(_RUNS, (whole - first) // width)
-        _add_products_of_lines(x, passed, centre, first, runs, lines, sums)
-        if lines < width:
+        _add_products_of_pairs(x, passed, centre, first, runs, pairs, sums)
+        if pairs < width:
             for i in range(first, first + runs * width, width):
-                _add_products(x, passed, centre, i, lines, width, sums)
+                _add_products(x, passed, centre, i, pairs, width, sums)
     _add_products(x, passed, centre, whole, 0, end - whole, sums)
 
 
@@ -211,7 +211,7 @@ def _of_channel(sums, start, width, channel, C):
     return total
 
 
-@kernel
+@ordered_kernel
 def _mean_and_variance(moments, channel):
     """Those of a channel, in float64."""
     values, width = moments.values, len(moments.values) // (3 * moments.chunks)

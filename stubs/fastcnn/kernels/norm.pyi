@@ -9,8 +9,8 @@ from .lanes import fold, repeat
 from .moments import Moments, sum_differences
 from .vector.planes import lines_load, lines_zeros
 from .vector.scalar import ZERO, runs, unsigned
-from .vector.simd import VECTOR_BYTES, lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
-from .vector.tile import LINE, tile_add_doubles, tile_prefetch
+from .vector.simd import lanes_fill, lanes_load, lanes_of, lanes_store, lanes_sum, lanes_zero, where
+from .vector.tile import tile_add_doubles, tile_prefetch
 ROW_ELEMENTS: Any
 class Norm(NamedTuple):
     gamma: Floats
