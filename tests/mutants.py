@@ -55,7 +55,7 @@ TREE = "fastcnn", "kernels", "tests", "bench", "examples", "docs", "pyproject.to
 PATIENCE = 10, 5  # a test may take so many times as long as without the mutant, and seconds more
 COPY_PATIENCE, COPY_TESTS = 300, 40  # seconds for a process of its own, which may have to compile, and its tests
 MACHINERY = {"compile", "cache", "launch", "recording", "threads"}  # what all kernels are compiled and run by
-MACHINERY_TESTS = "tests/test_cache.py", "tests/test_registry.py::test_check[relu-"
+MACHINERY_TESTS = "tests/test_cache.py", "tests/test_registry.py::test_trial[relu-"
 WHOLE = 0, 1 << 30  # lines of a file
 MEMORY = 4 << 30  # bytes that a mutant may take beyond what its parent has
 

@@ -58,7 +58,7 @@ def _of_moments(N: int, *image: int) -> int:
         fours = image[0] // 4
         rows = next(count for count in range(1, fours + 1) if fours % count == 0 and of_image * count >= _MOMENTS * fours)
         return rows * of_image // fours
-    images = max(-(-_MOMENTS // max(1, of_image)), -(-N // _CHUNKS))
+    images = max(-(-_MOMENTS // of_image), -(-N // _CHUNKS))
     return of_image * min(N, images)
 
 
