@@ -28,11 +28,12 @@ class Follower(NamedTuple):
 
     written: Integers  # (chunks,) outputs of each chunk that are there so far
     frame: Bytes  # the launch, as `ParallelKernel.store` writes it,
-    entry: int  # and what runs a share of it
+    address: int  # of the frame,
+    entry: int  # and of what runs a share of it
     size: int
 
 
-NO_FOLLOWER = Follower(np.empty(0, np.int64), np.empty(0, np.uint8), 0, 0)
+NO_FOLLOWER = Follower(np.empty(0, np.int64), np.empty(0, np.uint8), 0, 0, 0)
 
 
 class Epilogue(NamedTuple):

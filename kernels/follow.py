@@ -28,7 +28,8 @@ def follower(launched: Any, arguments: tuple[Any, ...], chunks: int, size: int) 
     `size` is the elements of a chunk of that. The arguments have to live until both have run.
     """
     frame = np.empty(FRAME_BYTES, np.uint8)
-    return Follower(np.zeros(chunks, np.int64), frame, launched.store(frame, arguments), size)
+    entry = launched.store(frame, arguments)
+    return Follower(np.zeros(chunks, np.int64), frame, frame.ctypes.data, entry, size)
 
 
 @kernel
@@ -45,4 +46,4 @@ def follow(y, follower, units, times, first, last):
             new = min(last, end) - max(first, begin)
             if add_to_counter(follower.written, chunk, new) + new == (end - begin) * times:
                 follower.written[chunk] = 0  # for a launch that writes y again
-                run_share(follower.entry, follower.frame, chunk, chunks)
+                run_share(follower.entry, follower.address, chunk, chunks)

@@ -17,8 +17,8 @@ _ENTRY = ir.FunctionType(ir.VoidType(), [_INT64, _INT64, _INT64])
 
 
 @intrinsic
-def _call(typing, entry, frame, worker, workers):
-    """Call the entry with a frame of arguments, for one worker."""
+def run_share(typing, entry, frame, worker, workers):
+    """Call the entry with a frame of arguments, which is an address, for one worker."""
 
     def generate(context, builder, signature, args):
         entry, *rest = args
@@ -88,19 +88,6 @@ def _next_task(typing, counter):
     return types.int64(counter), generate
 
 
-@intrinsic
-def run_share(typing, entry, frame, share, shares):
-    """Run one share of a launch that `ParallelKernel.store` wrote to a frame."""
-
-    def generate(context, builder, signature, args):
-        entry, frame, share, shares = args
-        data = context.make_array(signature.args[1])(context, builder, frame).data
-        builder.call(builder.inttoptr(entry, _ENTRY.as_pointer()), [builder.ptrtoint(data, _INT64), share, shares])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, frame, types.int64, types.int64), generate
-
-
 next_task = _next_task_in_python if config.DISABLE_JIT else intrinsic(_next_task)
 
 
@@ -125,7 +112,7 @@ add_to_counter = _add_in_python if config.DISABLE_JIT else intrinsic(_add)
 def parallel_for(entry, frame, workers):
     """Call the entry once for each worker, in parallel."""
     for worker in prange(workers):
-        _call(entry, frame, int64(worker), workers)
+        run_share(entry, frame, int64(worker), workers)
 
 
 def launch(kernel, frame, workers, arguments):
@@ -158,7 +145,7 @@ def take_part(entries, frames, shares, counters, pitch):
         taken, done = int64(i * pitch), int64(i * pitch + 1)
         share = add_to_counter(counters, taken, 1)
         while share < shares[i]:
-            _call(entries[i], frames[i], share, shares[i])
+            run_share(entries[i], frames[i], share, shares[i])
             add_to_counter(counters, done, 1)
             share = add_to_counter(counters, taken, 1)
         while _read(counters, done) < shares[i]:

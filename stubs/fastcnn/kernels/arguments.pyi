@@ -13,6 +13,7 @@ Width: TypeAlias = tuple[int, ...]
 class Follower(NamedTuple):
     written: Integers
     frame: Bytes
+    address: int
     entry: int
     size: int
 NO_FOLLOWER: Any
